@@ -1,0 +1,1 @@
+"""The study of GCL (CVPR 2021): one package under the notebooks."""

@@ -1,0 +1,62 @@
+"""Batches: which rows, in what order, at which angles, and pixels in the range the networks read."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int64, UInt8
+from torch import Tensor
+
+from gcl_core.seeding import generator
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)  # §5.3
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+def epoch_batches(
+    rows: Int64[np.ndarray, " n"], batch_size: int, *, seed: int, purpose: str, epoch: int
+) -> list[Int64[np.ndarray, " b"]]:
+    """Return the epoch's batches: a uniform shuffle of `rows` without replacement, last short batch dropped (§5.2).
+
+    Fewer rows than one batch give a single smaller batch, and no batch for less than two rows (batch norm needs two).
+    """
+    order = rows[torch.randperm(len(rows), generator=generator(seed, purpose, epoch)).numpy()]
+    size = min(batch_size, len(rows))
+    return [order[start : start + size] for start in range(0, len(rows) - size + 1, size)] if size >= 2 else []
+
+
+def draw_angles(angles: Sequence[int], count: int, *, seed: int, purpose: str, epoch: int) -> Int64[np.ndarray, " n"]:
+    """Draw one angle for every row, uniformly from `angles` in degrees, new each epoch (D1, D2).
+
+    The draw depends on (seed, purpose, epoch, row) alone.
+    """
+    choice = torch.randint(len(angles), (count,), generator=generator(seed, purpose, epoch)).numpy()
+    return np.asarray(angles, dtype=np.int64)[choice]
+
+
+def unit_pictures(pixels: UInt8[np.ndarray, "b h w 3"], device: torch.device) -> Float[Tensor, "b 3 h w"]:
+    """Pixels 0…255 to pictures in [0, 1] on `device`."""
+    return torch.from_numpy(np.ascontiguousarray(pixels)).to(device).permute(0, 3, 1, 2).float().div(255).contiguous()
+
+
+def normalize(picture: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:
+    """Pictures in [0, 1] to ImageNet-normalised (§5.3)."""
+    mean, std = _channel_statistics(picture)
+    return (picture - mean) / std
+
+
+def unit_projections(pixels: UInt8[np.ndarray, "b h w"], device: torch.device) -> Float[Tensor, "b 1 h w"]:
+    """Grey projections 0…255 to [-1, 1] on `device` (§1.3)."""
+    return torch.from_numpy(np.ascontiguousarray(pixels)).to(device).unsqueeze(1).float().div(127.5).sub(1)
+
+
+def to_pixels(picture: Float[Tensor, "b 3 h w"]) -> UInt8[np.ndarray, "b h w 3"]:
+    """ImageNet-normalised pictures to pixels 0…255, clamped and rounded (§2.3)."""
+    mean, std = _channel_statistics(picture)
+    pixels = (picture * std + mean).clamp(0, 1).mul(255).round().to(torch.uint8)
+    return pixels.permute(0, 2, 3, 1).contiguous().cpu().numpy()
+
+
+def _channel_statistics(picture: Tensor) -> tuple[Tensor, Tensor]:
+    shape = (1, 3, 1, 1)
+    return picture.new_tensor(IMAGENET_MEAN).view(shape), picture.new_tensor(IMAGENET_STD).view(shape)

@@ -1,0 +1,32 @@
+"""ReID features of a prepared set."""
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int64, UInt8
+from torch import Tensor
+
+from gcl_core.data.batches import normalize, unit_pictures
+from gcl_core.models.identity_encoder import IdentityEncoder
+
+
+@torch.no_grad()
+def extract_features(
+    encoder: IdentityEncoder,
+    pictures: UInt8[np.ndarray, "m h w 3"],
+    rows: Int64[np.ndarray, " n"],
+    *,
+    batch_size: int = 64,
+) -> Float[Tensor, "n d"]:
+    """Return z/‖z‖ of `pictures[rows]`, in that order, on the CPU: eval mode, no augmentation, no flip (§3.5, §5.4).
+
+    The encoder is left in the mode it came in.
+    """
+    was_training = encoder.training
+    encoder.eval()
+    device = next(encoder.parameters()).device
+    features = [
+        encoder.features(normalize(unit_pictures(pictures[rows[start : start + batch_size]], device))).cpu()
+        for start in range(0, len(rows), batch_size)
+    ]
+    encoder.train(was_training)
+    return torch.cat(features)

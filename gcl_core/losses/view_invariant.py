@@ -1,0 +1,93 @@
+"""View-invariant contrastive losses between pictures, drawn views and the memory bank (METHOD.md §3.3)."""
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+
+class Partners(NamedTuple):
+    """Rows of the memory bank drawn for a batch of b anchors."""
+
+    positive_new: Int[Tensor, " b"]  # a: the drawn view's positive in L'_vi
+    positive_original: Int[Tensor, " b"]  # b: the picture's positive in L''_vi
+    negatives: Int[Tensor, "b k"]
+    valid: Bool[Tensor, "b k"]  # false where an anchor has fewer negatives than others (D7)
+
+
+class ViewInvariantLosses(NamedTuple):
+    """L_vi, L'_vi and L''_vi, each a mean over the batch."""
+
+    vi: Float[Tensor, ""]
+    vi_prime: Float[Tensor, ""]
+    vi_second: Float[Tensor, ""]
+
+
+def draw_partners(
+    labels: Int[Tensor, " n"], indices: Int[Tensor, " b"], *, negatives: int, generator: torch.Generator
+) -> Partners:
+    """Draw two positives and up to `negatives` negatives for each anchor, uniformly, on the labels' device.
+
+    `labels` are the pseudo labels of all pictures, -1 for outliers; `indices` the anchors' places in them. Positives
+    come from the anchor's cluster (itself included, independently); negatives, without replacement and anew for each
+    anchor, from everything outside its cluster, outliers included. `generator` lives on the CPU. The positives do not
+    depend on `negatives`. Raises ValueError for an outlier as anchor or `negatives` below 1 (METHOD.md §3.3, D5, D7).
+    """
+    if negatives < 1:
+        raise ValueError(f"negatives is {negatives}, expected at least 1")
+    device = labels.device
+    own = labels[indices.to(device)]
+    if (own < 0).any():
+        raise ValueError(
+            f"pictures {indices[(own < 0).to(indices.device)].tolist()[:5]} are outliers (label -1), which have no "
+            "positives: train on clustered pictures only"
+        )
+    same = labels == own[:, None]
+    size = same.sum(dim=1)
+    # in double precision a uniform number below 1 times the size always rounds to below the size
+    uniform = torch.rand(2, len(indices), dtype=torch.float64, generator=generator).to(device)
+    ranks = (uniform * size).floor()
+    counted = same.cumsum(dim=1)
+    positive_new, positive_original = ((counted <= rank[:, None]).sum(dim=1) for rank in ranks)
+
+    # the largest of independent uniform keys are a uniform subset; keys of the own cluster lie below all others
+    keys = torch.rand(len(indices), len(labels), generator=generator).to(device).masked_fill(same, -1)
+    width = min(negatives, len(labels) - int(size.min()))
+    top = keys.topk(width, dim=1, sorted=False)
+    return Partners(positive_new, positive_original, top.indices, top.values >= 0)
+
+
+def contrast(positive: Float[Tensor, " b"], negatives: Float[Tensor, "b k"]) -> Float[Tensor, ""]:
+    """Return the batch mean of log(1 + Σ exp(negative - positive)), the positive being in its own denominator."""
+    logits = torch.cat([positive[:, None], negatives], dim=1)
+    return F.cross_entropy(logits, torch.zeros(len(logits), dtype=torch.long, device=logits.device))
+
+
+def view_invariant_losses(
+    original: Float[Tensor, "b d"],
+    new: Float[Tensor, "b d"],
+    bank: Float[Tensor, "n d"],
+    indices: Int[Tensor, " b"],
+    partners: Partners,
+    *,
+    temperature: float = 0.04,
+) -> ViewInvariantLosses:
+    """Return the three losses of METHOD.md §3.3 for pictures (features f) and their drawn views (features g).
+
+    f = `original`, g = `new` and the rows of `bank` are L2-normalised; `bank` is a constant, read before its update.
+    Positive logits are g·M_own, g·M_a and f·M_b; the negatives are g's in all three, as released (D6).
+    An anchor without negatives contributes 0.
+    """
+    bank = bank.detach()
+    indices = indices.to(bank.device)
+    # one product with the whole bank: gathering k rows an anchor first would need b·k·d numbers
+    similarity = new @ bank.T / temperature
+    negatives = similarity.gather(1, partners.negatives).masked_fill(~partners.valid, -torch.inf)
+    own = similarity.gather(1, indices[:, None]).squeeze(1)
+    positive_new = similarity.gather(1, partners.positive_new[:, None]).squeeze(1)
+    positive_original = (original * bank[partners.positive_original]).sum(dim=1) / temperature
+    return ViewInvariantLosses(
+        contrast(own, negatives), contrast(positive_new, negatives), contrast(positive_original, negatives)
+    )

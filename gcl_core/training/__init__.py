@@ -1,0 +1,1 @@
+"""Three stages, one file each: baseline, generator warm-up, joint training."""

@@ -1,0 +1,48 @@
+"""The contrastive half of a step, shared by the baseline and the joint training."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int, Int64
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from gcl_core.clustering.pseudo_labels import cluster
+from gcl_core.clustering.quality import clustering_quality
+from gcl_core.config import ClusteringSettings, ContrastSettings, VariantSettings
+from gcl_core.losses.view_invariant import draw_partners, view_invariant_losses
+from gcl_core.models.memory_bank import MemoryBank
+
+
+def relabel(
+    features: Float[Tensor, "n d"], identities: Int64[np.ndarray, " n"], settings: ClusteringSettings
+) -> tuple[Int64[Tensor, " n"], dict[str, Any]]:
+    """Cluster unit features into pseudo labels (-1: outlier) and say how good they are.
+
+    `identities` serve the record alone, never the labels (§4, §7.2).
+    """
+    found = cluster(features.cpu(), **settings.model_dump())
+    labels = torch.as_tensor(found.labels)
+    quality = clustering_quality(labels.numpy(), identities)
+    kept = {name: quality[name] for name in ("ari", "nmi", "purity")}
+    return labels, {"clusters": found.clusters, "outliers": found.outliers, "eps": found.eps, **kept}
+
+
+def contrast_losses(
+    original: Float[Tensor, "b d"],
+    new: Float[Tensor, "b d"],
+    bank: MemoryBank,
+    labels: Int64[Tensor, " n"],
+    indices: Int[Tensor, " b"],
+    settings: ContrastSettings,
+    variant: VariantSettings,
+    generator: torch.Generator,
+) -> tuple[Float[Tensor, ""], dict[str, Tensor]]:
+    """Return the weighted sum of L_vi, L'_vi, L''_vi and each alone, from un-normalised z of x and x_nv (§3.3)."""
+    partners = draw_partners(labels, indices, negatives=settings.negatives, generator=generator)
+    losses = view_invariant_losses(
+        normalize(original), normalize(new), bank.rows, indices, partners, temperature=settings.temperature
+    )
+    total = variant.vi * losses.vi + variant.vi_prime * losses.vi_prime + variant.vi_second * losses.vi_second
+    return total, losses._asdict()

@@ -1,0 +1,135 @@
+"""The generative half of a step, shared by warm-up and joint training: draw, cycle back, score (§1.2, §3.1-3.2)."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import MultiStepLR
+
+from gcl_core.config import DiscriminatorSettings, JointSettings, LossWeights, Study, WarmUpSettings
+from gcl_core.losses.adversarial import discriminator_loss, generator_adversarial
+from gcl_core.losses.reconstruction import reconstruction
+from gcl_core.models.discriminator import Discriminator
+from gcl_core.models.generator import Generator
+from gcl_core.models.identity_encoder import EncoderOutput, IdentityEncoder
+from gcl_core.models.weights import build_discriminator, build_generator, load_weights, save_weights
+from gcl_core.training.checkpoint import Stateful, load_state, save_checkpoint
+from gcl_core.training.optimizers import carry_over, make_optimizer
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """Generator and discriminator with their optimisers and schedules."""
+
+    generator: Generator
+    discriminator: Discriminator
+    generator_optimizer: Optimizer
+    discriminator_optimizer: Optimizer
+    generator_schedule: MultiStepLR
+    discriminator_schedule: MultiStepLR
+
+    @classmethod
+    def start(
+        cls, study: Study, settings: WarmUpSettings | JointSettings, code_dim: int, seed: int, device: torch.device
+    ) -> "Drawing":
+        """Return freshly initialised networks with a stage's optimisers (§2.5, §5.2)."""
+        generator = build_generator(study, code_dim, seed).to(device)
+        discriminator = build_discriminator(study, seed).to(device)
+        optimizer, schedule = make_optimizer(generator.parameters(), settings.generator_optimizer)
+        critic_optimizer, critic_schedule = make_optimizer(discriminator.parameters(), settings.discriminator_optimizer)
+        return cls(generator, discriminator, optimizer, critic_optimizer, schedule, critic_schedule)
+
+    def parts(self) -> dict[str, Stateful]:
+        """Return what a checkpoint holds of it."""
+        return dict(vars(self))
+
+    def save(self, folder: Path) -> None:
+        """Write both networks, and the optimisers' moments, as the end of a stage."""
+        save_weights(self.generator, folder / "generator.safetensors")
+        save_weights(self.discriminator, folder / "discriminator.safetensors")
+        optimizers = {name: part for name, part in self.parts().items() if name.endswith("_optimizer")}
+        save_checkpoint(folder / "optimizers.pt", 0, optimizers)
+
+    def take_over(self, folder: Path, device: torch.device) -> None:
+        """Load networks and moments that an earlier stage saved; learning rates stay this stage's (D11)."""
+        load_weights(self.generator, folder / "generator.safetensors", device).train()
+        load_weights(self.discriminator, folder / "discriminator.safetensors", device).train()
+        state = load_state(folder / "optimizers.pt")
+        carry_over(self.generator_optimizer, state["generator_optimizer"])
+        carry_over(self.discriminator_optimizer, state["discriminator_optimizer"])
+
+
+class Cycle(NamedTuple):
+    """Pictures drawn from a batch x and what E_id makes of them; names as in §1.1."""
+
+    x_rec: Float[Tensor, "b 3 h w"]
+    x_nv: Float[Tensor, "b 3 h w"]
+    x_cyc: Float[Tensor, "b 3 h w"]
+    real: EncoderOutput
+    rec: EncoderOutput
+    nv: EncoderOutput
+    cyc: EncoderOutput
+
+
+def draw_cycle(
+    encoder: IdentityEncoder,
+    generator: Generator,
+    x: Float[Tensor, "b 3 h w"],
+    mesh: Float[Tensor, "b 1 h w"],
+    turned_mesh: Float[Tensor, "b 1 h w"],
+) -> Cycle:
+    """Reconstruct x, draw its novel view, cycle that back (§1.2, steps 2-5); E_id sees x, rec, nv, cyc (D16)."""
+    real = encoder(x)
+    structure = generator.structure(torch.cat([mesh, turned_mesh]))  # instance statistics: batching changes nothing
+    x_rec, x_nv = generator(structure, torch.cat([real.code, real.code])).chunk(2)
+    rec, nv = encoder(x_rec), encoder(x_nv)
+    x_cyc = generator(structure[: len(x)], nv.code)
+    return Cycle(x_rec, x_nv, x_cyc, real, rec, nv, encoder(x_cyc))
+
+
+def update_discriminator(
+    drawing: Drawing, cycle: Cycle, x: Float[Tensor, "b 3 h w"], settings: DiscriminatorSettings, *, step: int
+) -> dict[str, Tensor]:
+    """Take one step of D on the three drawn batches (§1.2, step 6) and return its losses.
+
+    The penalty is computed at every `penalty_every`-th step, counted from 0, and weighs that much more.
+    """
+    penalise = step % settings.penalty_every == 0
+    drawing.discriminator.requires_grad_(True)
+    loss = discriminator_loss(
+        drawing.discriminator,
+        x,
+        (cycle.x_rec, cycle.x_nv, cycle.x_cyc),
+        penalty_weight=settings.penalty_weight * settings.penalty_every,
+        penalty=penalise,
+    )
+    drawing.discriminator_optimizer.zero_grad()
+    loss.total.backward()
+    drawing.discriminator_optimizer.step()
+    drawing.discriminator.requires_grad_(False)  # the generator's step passes through D and leaves it alone
+    told = {"discriminator": loss.real + loss.fake}
+    return {**told, "penalty": loss.penalty} if penalise else told
+
+
+def generator_losses(
+    cycle: Cycle, x: Float[Tensor, "b 3 h w"], discriminator: Discriminator, weights: LossWeights
+) -> tuple[Float[Tensor, ""], dict[str, Tensor]]:
+    """Return the weighted generator-side loss without L_mem, and each term unweighted (§3.1)."""
+    losses = {
+        "image": reconstruction(cycle.x_rec, x),
+        "cycle": reconstruction(cycle.x_cyc, x),
+        "feature": reconstruction(cycle.rec.code, cycle.real.code),
+        "feature_cycle": reconstruction(cycle.cyc.code, cycle.real.code),
+        # one mean over three equal batches is a third of the sum of their means
+        "adversarial": 3 * generator_adversarial(discriminator(torch.cat([cycle.x_rec, cycle.x_nv, cycle.x_cyc]))),
+    }
+    total = (
+        weights.image * (losses["image"] + losses["cycle"])
+        + weights.feature * (losses["feature"] + losses["feature_cycle"])
+        + weights.adversarial * losses["adversarial"]
+    )
+    return total, losses

@@ -1,0 +1,77 @@
+"""Stage 2: warm up structure encoder, generator and discriminator while the identity encoder stays as it is (§5.1)."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from gcl_core.data.batches import draw_angles, epoch_batches, normalize, unit_pictures, unit_projections
+from gcl_core.data.person_set import PersonSet, load_person_set
+from gcl_core.models.identity_encoder import IdentityEncoder
+from gcl_core.models.weights import load_encoder
+from gcl_core.run import Layout, RunFolder, hash_code, hash_file, resolve_device
+from gcl_core.training.baseline import CODE
+from gcl_core.training.checkpoint import resume, save_checkpoint
+from gcl_core.training.generation import Drawing, draw_cycle, generator_losses, update_discriminator
+from gcl_core.training.journal import Journal, LossMeter, cpu_threads
+
+SETTINGS = {"picture", "identity_encoder", "generator", "discriminator", "angles", "losses", "warm_up"}
+
+
+def warm_up_generator(layout: Layout, seed: int) -> Path:
+    """Train E_str, G and D on all training pictures and return the run folder; resumes, does nothing when done.
+
+    Needs the baseline of the same seed. Raises as `train_baseline`.
+    """
+    study, people, device = layout.study, load_person_set(layout), resolve_device(layout.study.device)
+    baseline = layout.stage("baseline", seed)
+    encoder = load_encoder(study, baseline, device).requires_grad_(False)
+    with (
+        cpu_threads(study.warm_up.threads),
+        RunFolder(
+            layout.stage("warm_up", seed),
+            settings=study.model_dump(mode="json", include=SETTINGS),
+            inputs={"data": people.fingerprint, "baseline": hash_file(baseline / "encoder.safetensors")},
+            code=hash_code(CODE),
+            seed=seed,
+            device=device,
+        ) as run,
+    ):
+        if not run.finished:
+            _train(layout, people, encoder, seed, run, device)
+    return run.path
+
+
+def _train(
+    layout: Layout, people: PersonSet, encoder: IdentityEncoder, seed: int, run: RunFolder, device: torch.device
+) -> None:
+    study, settings = layout.study, layout.study.warm_up
+    rows = people.rows("train")
+    drawing = Drawing.start(study, settings, encoder.code_dim, seed, device)
+    start = resume(run.path / "checkpoint.pt", drawing.parts())
+    journal = Journal(run, f"warm-up seed {seed}", settings.epochs, start=start)
+
+    for epoch in range(start + 1, settings.epochs + 1):
+        angles = draw_angles(study.angles, len(rows), seed=seed, purpose="warm-up angle", epoch=epoch)
+        meter = LossMeter()
+        every = np.arange(len(rows))
+        batches = epoch_batches(every, settings.batch_size, seed=seed, purpose="warm-up order", epoch=epoch)
+        for step, batch in enumerate(batches):
+            x = normalize(unit_pictures(people.pictures[rows[batch]], device))
+            mesh = unit_projections(people.projections[rows[batch], 0], device)
+            turned = unit_projections(people.projections[rows[batch], angles[batch] // 45], device)
+            cycle = draw_cycle(encoder, drawing.generator, x, mesh, turned)
+            scored = update_discriminator(drawing, cycle, x, study.discriminator, step=step)
+            loss, told = generator_losses(cycle, x, drawing.discriminator, study.losses)
+            meter.add({**told, **scored}, epoch=epoch, step=step)
+            drawing.generator_optimizer.zero_grad()
+            loss.backward()
+            drawing.generator_optimizer.step()
+        drawing.generator_schedule.step()
+        drawing.discriminator_schedule.step()
+        save_checkpoint(run.path / "checkpoint.pt", epoch, drawing.parts())
+        journal.record(epoch, **meter.means())
+
+    drawing.save(run.path)
+    journal.close()
+    run.finish()

@@ -1,0 +1,25 @@
+"""Fixtures shared by all tests; switches on the run-time check of array shapes in gcl_core's signatures."""
+
+from pathlib import Path
+
+import pytest
+from jaxtyping import install_import_hook
+
+install_import_hook("gcl_core", "beartype.beartype")
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    """Root of this checkout."""
+    return REPOSITORY
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """Folder of reference material beside the checkout; tests that need it are skipped in a clone without it."""
+    folder = REPOSITORY.parent / "shared"
+    if not folder.is_dir():
+        pytest.skip("no ../shared beside this clone: published golden outputs are not at hand")
+    return folder

@@ -1,0 +1,64 @@
+"""A tiny prepared set of coloured boxes, and a study small enough to train in seconds."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from gcl_core.config import Study, load_study
+from gcl_core.data.person_set import ARRAYS
+from gcl_core.run import Layout, hash_file, write_json
+from gcl_core.seeding import numpy_generator
+
+OVERRIDES = """
+people.train_identities=6 baseline.epochs=3 baseline.instance_epochs=1 baseline.threads=1 warm_up.epochs=2
+warm_up.threads=1 joint.epochs=2 identity_encoder.width=8 clustering.k1=6 clustering.rho=0.2 clustering.min_samples=2
+"""
+
+
+def write_boxes(store: Path, height: int, width: int) -> None:
+    """Prepare pictures of 6 training and 4 test 'people': two coloured boxes each, seen by two cameras."""
+    draw = numpy_generator(0, "boxes")
+    lines, pictures = [], []
+    for pid in range(1, 11):
+        colours = draw.integers(0, 255, (2, 3))
+        for camid in (1, 2):
+            for number in range(3):
+                split = "train" if pid <= 6 else "query" if number == 0 else "gallery"
+                lines.append((f"{split}/{pid:04d}_c{camid}s1_{number:06d}_00.jpg", pid, camid, split))
+                picture = draw.integers(90, 130, (height, width, 3))
+                picture[8 : height // 2, 8:-8] = colours[0]
+                picture[height // 2 : -8, 8:-8] = colours[1]
+                pictures.append(picture)
+    index = pd.DataFrame(lines, columns=["file", "pid", "camid", "split"])
+    order = index["split"].map({"train": 0, "query": 1, "gallery": 2}).argsort(kind="stable")
+    store.mkdir(parents=True)
+    index.iloc[order].to_csv(store / "index.csv", index=False)
+    np.save(store / "pictures.npy", np.stack(pictures)[order].astype(np.uint8))
+    projections = np.full((len(lines), 8, height, width), 255, dtype=np.uint8)
+    for view in range(8):
+        projections[:, view, 8:-8, 4 + view : 20 + view] = 160
+    np.save(store / "projections.npy", projections)
+    facts = {"size": [height, width], "pictures": len(lines), **{name: hash_file(store / name) for name in ARRAYS}}
+    write_json(store / "store.json", facts)
+
+
+@pytest.fixture(scope="session")
+def tiny_study() -> Callable[..., Study]:
+    """Make a study that trains in seconds, with overrides."""
+    return lambda *overrides: load_study("smoke", [*OVERRIDES.split(), *overrides])
+
+
+@pytest.fixture
+def boxes(tmp_path: Path, tiny_study: Callable[..., Study]) -> Callable[..., Layout]:
+    """Make a layout whose data are prepared: of the same folder at each call, or of a folder given as `root`."""
+
+    def make(*overrides: str, root: Path = tmp_path) -> Layout:
+        layout = Layout(tiny_study(*overrides), root=root)
+        if not layout.store.exists():
+            write_boxes(layout.store, layout.study.picture.height, layout.study.picture.width)
+        return layout
+
+    return make

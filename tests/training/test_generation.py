@@ -1,0 +1,90 @@
+"""One generative step: who is updated, what the losses are, and that batching passes changes nothing."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+
+from gcl_core.config import Study
+from gcl_core.losses.adversarial import generator_adversarial
+from gcl_core.models.weights import build_encoder
+from gcl_core.training.generation import Drawing, draw_cycle, generator_losses, update_discriminator
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def begun(tiny_study: Callable[..., Study]):
+    """Study, encoder, drawing and one batch: x, its mesh, the turned mesh."""
+    study = tiny_study()
+    encoder = build_encoder(study, 0)
+    drawing = Drawing.start(study, study.joint, encoder.code_dim, 0, CPU)
+    draw = torch.Generator().manual_seed(0)
+    x = torch.randn(4, 3, 64, 32, generator=draw)
+    mesh, turned = torch.rand(2, 4, 1, 64, 32, generator=draw).mul(2).sub(1)
+    return study, encoder, drawing, x, mesh, turned
+
+
+def _state(network: torch.nn.Module) -> dict[str, torch.Tensor]:
+    return {name: value.clone() for name, value in network.state_dict().items()}
+
+
+def _same(network: torch.nn.Module, state: dict[str, torch.Tensor]) -> bool:
+    return all(torch.equal(value, state[name]) for name, value in network.state_dict().items())
+
+
+def test_cycle_equals_its_definition_pass_by_pass(begun):
+    _, encoder, drawing, x, mesh, turned = begun
+    encoder.eval()
+    cycle = draw_cycle(encoder, drawing.generator, x, mesh, turned)
+    generator = drawing.generator
+    code = encoder(x).code
+    x_rec, x_nv = generator(generator.structure(mesh), code), generator(generator.structure(turned), code)
+    x_cyc = generator(generator.structure(mesh), encoder(x_nv).code)
+    for found, expected in ((cycle.x_rec, x_rec), (cycle.x_nv, x_nv), (cycle.x_cyc, x_cyc)):
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(cycle.cyc.code, encoder(x_cyc).code, rtol=1e-4, atol=1e-4)
+
+
+def test_each_half_of_the_step_updates_its_own_networks(begun):
+    study, encoder, drawing, x, mesh, turned = begun
+    cycle = draw_cycle(encoder, drawing.generator, x, mesh, turned)
+    critic, painter, observer = map(_state, (drawing.discriminator, drawing.generator, encoder))
+    update_discriminator(drawing, cycle, x, study.discriminator, step=0)
+    assert not _same(drawing.discriminator, critic)
+    assert _same(drawing.generator, painter)
+    assert _same(encoder, observer)
+    critic = _state(drawing.discriminator)
+    drawing.discriminator_optimizer.zero_grad()
+    loss, _ = generator_losses(cycle, x, drawing.discriminator, study.losses)
+    loss.backward()
+    drawing.generator_optimizer.step()
+    assert not _same(drawing.generator, painter)
+    assert _same(drawing.discriminator, critic)
+    assert all(parameter.grad is None for parameter in drawing.discriminator.parameters())
+    assert all(parameter.grad is not None for name, parameter in encoder.named_parameters() if "neck" not in name)
+
+
+def test_generator_loss_is_the_weighted_sum_of_its_terms(begun):
+    study, encoder, drawing, x, mesh, turned = begun
+    cycle = draw_cycle(encoder, drawing.generator, x, mesh, turned)
+    drawing.discriminator.requires_grad_(False)
+    loss, told = generator_losses(cycle, x, drawing.discriminator, study.losses)
+    pixels = (cycle.x_rec - x).abs().mean() + (cycle.x_cyc - x).abs().mean()
+    codes = (cycle.rec.code - cycle.real.code).abs().mean() + (cycle.cyc.code - cycle.real.code).abs().mean()
+    fooled = sum(generator_adversarial(drawing.discriminator(each)) for each in (cycle.x_rec, cycle.x_nv, cycle.x_cyc))
+    torch.testing.assert_close(loss, 5 * pixels + 5 * codes + fooled, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(told["adversarial"], fooled, rtol=1e-4, atol=1e-4)
+
+
+def test_lazy_penalty_comes_every_nth_step_and_weighs_as_much(begun):
+    study, encoder, drawing, x, mesh, turned = begun
+    settings = study.discriminator.model_copy(update={"penalty_every": 3})
+    cycle = draw_cycle(encoder, drawing.generator, x, mesh, turned)
+    drawing.discriminator_optimizer.param_groups[0]["lr"] = 0.0  # D stays, so that the steps can be compared
+    told = [update_discriminator(drawing, cycle, x, settings, step=step) for step in range(6)]
+    assert ["penalty" in each for each in told] == [True, False, False, True, False, False]
+    every_step = settings.model_copy(update={"penalty_every": 1})
+    plain = update_discriminator(drawing, cycle, x, every_step, step=1)
+    torch.testing.assert_close(told[0]["penalty"], 3 * plain["penalty"])
+    torch.testing.assert_close(told[1]["discriminator"], plain["discriminator"])

@@ -1,0 +1,36 @@
+"""Schedules and the hand-over of moments between stages."""
+
+import pytest
+import torch
+
+from gcl_core.config import OptimizerSettings
+from gcl_core.training.optimizers import carry_over, make_optimizer
+
+
+def _parameter() -> torch.nn.Parameter:
+    return torch.nn.Parameter(torch.ones(3))
+
+
+def test_published_encoder_schedule_drops_tenfold_after_epoch_ten():
+    optimizer, schedule = make_optimizer([_parameter()], OptimizerSettings(kind="sgd", lr=3.5e-4, milestones=(10,)))
+    rates = []
+    for _ in range(20):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        schedule.step()
+    assert rates == pytest.approx([3.5e-4] * 10 + [3.5e-5] * 10)
+    assert optimizer.param_groups[0]["nesterov"]
+
+
+def test_carry_over_takes_moments_and_keeps_this_stages_rate():
+    parameter = _parameter()
+    earlier, _ = make_optimizer([parameter], OptimizerSettings(lr=1e-2))
+    parameter.grad = torch.tensor([1.0, 2.0, 3.0])
+    earlier.step()
+    later, schedule = make_optimizer([parameter], OptimizerSettings(lr=1e-4, milestones=(1,)))
+    carry_over(later, earlier.state_dict())
+    assert later.param_groups[0]["lr"] == 1e-4
+    assert torch.equal(later.state[parameter]["exp_avg_sq"], earlier.state[parameter]["exp_avg_sq"])
+    later.step()
+    schedule.step()
+    assert later.param_groups[0]["lr"] == pytest.approx(1e-5)

@@ -1,0 +1,160 @@
+"""The three stages on coloured boxes: what they change, how they resume, what they say when something is wrong."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from gcl_core.run import Layout, RunError, read_json, read_metrics
+from gcl_core.training import baseline, contrast, joint, journal, warm_up
+from gcl_core.training.baseline import train_baseline
+from gcl_core.training.joint import train_jointly
+from gcl_core.training.journal import TrainingError
+from gcl_core.training.warm_up import warm_up_generator
+
+MakeLayout = Callable[..., Layout]
+STAGES: list[tuple[str, Callable[[Layout], Path]]] = [
+    ("baseline", lambda layout: train_baseline(layout, 0)),
+    ("warm_up", lambda layout: warm_up_generator(layout, 0)),
+    ("gcl", lambda layout: train_jointly(layout, "gcl", 0)),
+    ("tda", lambda layout: train_jointly(layout, "tda", 0)),
+]
+
+
+class Killed(BaseException):
+    """Stands for a signal that ends the process between two epochs."""
+
+
+def test_a_killed_run_goes_on_and_ends_bit_identical(
+    boxes: MakeLayout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Every stage is stopped after its first checkpoint, before that epoch is recorded: the worst moment."""
+    whole, broken = boxes(), boxes(root=tmp_path / "broken")
+    record = journal.Journal.record
+
+    def stop_at_epoch_one(self: journal.Journal, epoch: int, **values: object) -> None:
+        if epoch == 1:
+            raise Killed
+        record(self, epoch, **values)
+
+    for name, stage in STAGES:
+        folder = stage(whole)
+        monkeypatch.setattr(journal.Journal, "record", stop_at_epoch_one)
+        with pytest.raises(Killed):
+            stage(broken)
+        monkeypatch.setattr(journal.Journal, "record", record)
+        assert "finished" not in read_json(broken.stage(name, 0) / "manifest.json")
+        resumed = stage(broken)
+        lines = {line["epoch"]: line for line in read_metrics(folder)}
+        again = {line["epoch"]: line for line in read_metrics(resumed)}
+        again[1] = lines[1]  # the record lost with the process; its checkpoint is what counts
+        assert again == lines, name
+        for weights in folder.glob("*.safetensors"):
+            expected, found = load_file(weights), load_file(resumed / weights.name)
+            assert all(torch.equal(expected[key], found[key]) for key in expected), (name, weights.name)
+
+
+def test_a_finished_stage_is_left_alone(boxes: MakeLayout):
+    folder = train_baseline(boxes(), 0)
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
+    train_baseline(boxes(), 0)
+    assert {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()} == before
+
+
+def test_other_settings_set_the_old_run_aside(boxes: MakeLayout, capsys: pytest.CaptureFixture[str]):
+    folder = train_baseline(boxes(), 0)
+    train_baseline(boxes("baseline.epochs=2"), 0)
+    assert len(read_metrics(folder)) == 3  # random start and two epochs
+    assert len(read_metrics(folder.with_name("seed0.superseded"))) == 4
+    assert "set aside" in capsys.readouterr().out
+
+
+def test_warm_up_trains_the_generator_and_leaves_the_encoder(boxes: MakeLayout, monkeypatch: pytest.MonkeyPatch):
+    """METHOD.md §11.12: stage 2 leaves E_id bit-identical, BN buffers included; stage 3 changes both."""
+    encoders = []
+    load = warm_up.load_encoder
+    monkeypatch.setattr(warm_up, "load_encoder", lambda *args: encoders.append(load(*args)) or encoders[-1])
+    before = load_file(train_baseline(boxes(), 0) / "encoder.safetensors")
+    drawn = read_metrics(warm_up_generator(boxes(), 0))
+    after = encoders[0].state_dict()
+    assert all(torch.equal(before[name], after[name]) for name in before)
+    assert drawn[-1]["image"] < drawn[0]["image"]
+    joined = load_file(train_jointly(boxes(), "gcl", 0) / "encoder.safetensors")
+    changed = [name for name in before if not torch.equal(before[name], joined[name])]
+    assert "neck.running_mean" in changed
+    assert "trunk.conv1.weight" in changed
+
+
+def test_gcl_and_its_control_start_from_the_same_clusters(boxes: MakeLayout):
+    """METHOD.md §11.13."""
+    train_baseline(boxes(), 0)
+    warm_up_generator(boxes(), 0)
+    first = [read_metrics(train_jointly(boxes(), variant, 0))[:2] for variant in ("gcl", "tda")]
+    for key in ("clusters", "outliers", "eps", "ari"):
+        assert first[0][1][key] == first[1][1][key]
+    assert first[0][0]["map"] == first[1][0]["map"]
+    assert not (boxes().stage("tda", 0) / "generator.safetensors").exists()
+
+
+def test_no_cluster_is_recorded_and_training_goes_on(boxes: MakeLayout):
+    strict = boxes("clustering.min_samples=40")
+    lines = read_metrics(train_baseline(strict, 0))
+    assert [line.get("clusters") for line in lines] == [None, None, 0, 0]
+    assert "every picture its own class" in lines[-1]["note"]
+    assert lines[-1]["loss"] < lines[1]["loss"]
+    before = load_file(strict.stage("baseline", 0) / "encoder.safetensors")
+    lines = read_metrics(train_jointly(strict, "tda", 0))
+    assert [line["note"] for line in lines[1:]] == ["no cluster found: nothing to train on in this epoch"] * 2
+    after = load_file(strict.stage("tda", 0) / "encoder.safetensors")
+    assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+def test_one_cluster_is_recorded(boxes: MakeLayout, monkeypatch: pytest.MonkeyPatch):
+    train_baseline(boxes(), 0)
+
+    def everyone(features: torch.Tensor, identities: object, settings: object) -> tuple[torch.Tensor, dict]:
+        labels, facts = contrast.relabel(features, identities, settings)  # pyright: ignore[reportArgumentType]
+        return torch.zeros_like(labels), {**facts, "clusters": 1, "outliers": 0}
+
+    monkeypatch.setattr(joint, "relabel", everyone)
+    last = read_metrics(train_jointly(boxes(), "tda", 0))[-1]
+    assert last["note"].startswith("one cluster")
+    assert last["vi"] == 0  # no negatives: nothing to tell apart
+
+
+def test_a_loss_that_is_not_finite_stops_and_keeps_the_checkpoint(boxes: MakeLayout, monkeypatch: pytest.MonkeyPatch):
+    losses, steps = baseline.contrast_losses, []
+
+    def spoilt(*args: object, **keywords: object) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        loss, told = losses(*args, **keywords)  # pyright: ignore[reportArgumentType]
+        steps.append(loss)
+        return (loss * torch.nan if len(steps) > 4 else loss), told  # two batches an epoch: the third epoch
+
+    monkeypatch.setattr(baseline, "contrast_losses", spoilt)
+    with pytest.raises(TrainingError, match="loss 'loss' became nan in epoch 3, step 0; the checkpoint of epoch 2"):
+        train_baseline(boxes(), 0)
+    monkeypatch.setattr(baseline, "contrast_losses", losses)
+    assert read_metrics(train_baseline(boxes(), 0))[-1]["epoch"] == 3
+
+
+def test_missing_earlier_stages_and_unknown_variants_are_named(boxes: MakeLayout):
+    with pytest.raises(RunError, match=r"encoder\.safetensors is missing.*baseline"):
+        warm_up_generator(boxes(), 0)
+    train_baseline(boxes(), 0)
+    with pytest.raises(RunError, match=r"generator\.safetensors is missing.*warm_up"):
+        train_jointly(boxes(), "gcl", 0)
+    with pytest.raises(RunError, match=r"no variant 'glc'.*known: gcl, tda"):
+        train_jointly(boxes(), "glc", 0)
+
+
+def test_a_broken_checkpoint_is_named(boxes: MakeLayout, monkeypatch: pytest.MonkeyPatch):
+    folder = boxes().stage("baseline", 0)
+    monkeypatch.setattr(baseline, "save_weights", lambda *_: (_ for _ in ()).throw(Killed))
+    with pytest.raises(Killed):
+        train_baseline(boxes(), 0)
+    checkpoint = folder / "checkpoint.pt"
+    checkpoint.write_bytes(checkpoint.read_bytes()[:1000])
+    with pytest.raises(RunError, match=r"checkpoint\.pt cannot be read .*delete"):
+        train_baseline(boxes(), 0)
