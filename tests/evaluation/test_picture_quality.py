@@ -1,0 +1,46 @@
+"""PSNR and SSIM of pictures whose values are known."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from gcl_core.evaluation.picture_quality import psnr_ssim
+from gcl_core.seeding import generator
+
+
+def noise(n: int) -> torch.Tensor:
+    return torch.randint(0, 256, (n, 3, 32, 16), generator=generator(0, "test pictures"), dtype=torch.uint8)
+
+
+def test_equal_pictures() -> None:
+    psnr, ssim = psnr_ssim(noise(2), noise(2))
+    assert np.isposinf(psnr).all()
+    assert np.allclose(ssim, 1)
+
+
+def test_constant_pictures_by_formula() -> None:
+    level = torch.tensor([100, 0, 130], dtype=torch.uint8).reshape(3, 1, 1, 1)
+    other = torch.tensor([110, 255, 30], dtype=torch.uint8).reshape(3, 1, 1, 1)
+    psnr, ssim = psnr_ssim(level.expand(3, 3, 32, 16), other.expand(3, 3, 32, 16))
+    for index, (x, y) in enumerate([(100, 110), (0, 255), (130, 30)]):
+        assert psnr[index] == pytest.approx(10 * math.log10(255**2 / (x - y) ** 2), abs=1e-9)
+        luminance = (2 * x * y + (0.01 * 255) ** 2) / (x * x + y * y + (0.01 * 255) ** 2)  # no variance, no contrast
+        assert ssim[index] == pytest.approx(luminance, abs=1e-9)
+
+
+def test_pictures_are_judged_one_by_one_and_noise_is_worse() -> None:
+    truth = noise(2) // 2 + 60
+    drawn = truth.clone()
+    drawn[1] = (drawn[1].int() + torch.randint(-30, 31, (3, 32, 16), generator=generator(0, "test"))).to(torch.uint8)
+    psnr, ssim = psnr_ssim(drawn, truth)
+    assert np.isposinf(psnr[0])
+    error = (drawn[1].double() - truth[1].double()).square().mean().item()
+    assert psnr[1] == pytest.approx(10 * math.log10(255**2 / error))
+    assert ssim[1] < ssim[0] == pytest.approx(1)
+
+
+def test_pictures_too_small_for_the_window() -> None:
+    with pytest.raises(ValueError, match="at least 11 pixels"):
+        psnr_ssim(noise(1)[..., :10], noise(1)[..., :10])
