@@ -1,0 +1,80 @@
+"""Published numbers beside which ours stand: `paper_values.csv`, its status column respected."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+PAPER_VALUES = Path(__file__).with_name("paper_values.csv")
+COLUMNS = ["method", "dataset", "setting", "metric", "value", "source", "status"]
+STATUS = ("verified", "third-party")  # read in its source; a transcription on somebody else's page
+DATASETS = {"market1501": "Market-1501", "dukemtmc_reid": "DukeMTMC-reID", "msmt17": "MSMT17"}
+UNSUPERVISED = "fully unsupervised"
+FID_METRIC = "fid_yaw_"
+
+
+def published_values(path: Path = PAPER_VALUES) -> pd.DataFrame:
+    """Return the published numbers, tidy: method, dataset, setting, metric, value, source, status.
+
+    `status` is `verified` or `third-party`. Raises ValueError for any other status, a missing column, a value that is
+    no finite number or a number given twice: what is not verified must not get into a table. Source: METHOD.md §10.
+    """
+    values = pd.read_csv(path, dtype=str, keep_default_na=False)
+    if list(values.columns) != COLUMNS:
+        raise ValueError(f"{path} has the columns {list(values.columns)}; expected {COLUMNS}")
+    unknown = sorted(set(values["status"]) - set(STATUS))
+    if unknown:
+        raise ValueError(f"{path} has values of status {unknown}; only {list(STATUS)} may be printed")
+    seen: set[tuple[str, ...]] = set()
+    numbers = []
+    for line in values.to_dict("records"):
+        key = tuple(str(line[name]) for name in ("method", "dataset", "setting", "metric"))
+        if key in seen:
+            raise ValueError(f"{path} gives {', '.join(key)} twice")
+        seen.add(key)
+        try:
+            numbers.append(float(line["value"]))
+        except ValueError as error:
+            raise ValueError(f"{path}: {', '.join(key)} has no number but {line['value']!r}") from error
+        if not np.isfinite(numbers[-1]):
+            raise ValueError(f"{path}: {', '.join(key)} is {line['value']!r}; expected a finite number")
+    return values.assign(value=numbers)
+
+
+def published_value(method: str, dataset: str, metric: str) -> float:
+    """Return one published number; KeyError when it is not in `paper_values.csv` or not the only one."""
+    keys = zip(*(published_values()[name] for name in ("method", "dataset", "metric", "value")), strict=True)
+    found = [value for *key, value in keys if key == [method, dataset, metric]]
+    if len(found) != 1:
+        raise KeyError(f"{PAPER_VALUES.name} has {len(found)} values for {method}, {dataset}, {metric}; expected one")
+    return float(found[0])
+
+
+def published_fid() -> dict[str, dict[int, float]]:
+    """Return the supplement's Table 1: dataset → yaw in degrees (45 ... 315) → FID."""
+    values = published_values().to_dict("records")
+    return {
+        dataset: {
+            int(line["metric"].removeprefix(FID_METRIC)): float(line["value"])
+            for line in values
+            if line["dataset"] == dataset and line["metric"].startswith(FID_METRIC)
+        }
+        for dataset in DATASETS.values()
+    }
+
+
+def published_accuracy(dataset: str) -> pd.DataFrame:
+    """Return published unsupervised accuracies in %: method, dataset, source, status, mAP, rank1, rank5, rank10.
+
+    `dataset` is a study's: `market1501` and so on; for `synthetic`, which nobody has published on, all three datasets
+    are given. Verified rows come first, then third-party transcriptions. Numbers not known are NaN.
+    """
+    wanted = list(DATASETS.values()) if dataset == "synthetic" else [DATASETS[dataset]]
+    rows: dict[tuple[int, int, str], dict[str, object]] = {}
+    for line in published_values().to_dict("records"):
+        if line["setting"] == UNSUPERVISED and line["dataset"] in wanted:
+            key = (STATUS.index(line["status"]), wanted.index(line["dataset"]), str(line["method"]))
+            row = rows.setdefault(key, {name: line[name] for name in ("method", "dataset", "source", "status")})
+            row[line["metric"]] = line["value"]
+    columns = ["method", "dataset", "source", "status", "mAP", "rank1", "rank5", "rank10"]
+    return pd.DataFrame([rows[key] for key in sorted(rows)], columns=columns)

@@ -1,0 +1,110 @@
+"""Tables in three formats from one frame: CSV for machines, Markdown for reading, LaTeX (booktabs) for papers."""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from IPython.display import Markdown
+
+from gcl_core.reporting.provenance import record_files
+from gcl_core.run import Layout, write_text
+
+DIGITS = {  # decimals of a column; two where nothing is said
+    **dict.fromkeys(("pictures a person", "mAP", "± mAP", "rank-1", "± rank-1", "rank-5", "rank-10"), 1),
+    **dict.fromkeys(("best mAP on test", "clusters", "outliers"), 1),
+    **dict.fromkeys(("ARI", "ari", "nmi", "purity"), 3),
+    "eps": 4,
+    **dict.fromkeys(("L_vi", "L'_vi", "L''_vi"), 0),
+}
+LATEX = {
+    "\\": r"\textbackslash{}",
+    **{character: "\\" + character for character in "&%$#_{}"},
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "[": "{[}",  # at the start of a row it would be an argument of the line break before it
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "°": r"\textdegree{}",
+    "±": r"$\pm$",
+    "†": r"$\dagger$",
+    "\u2013": "--",
+    "ε": r"$\varepsilon$",
+    "≥": r"$\geq$",
+    "→": r"$\to$",
+}
+
+
+def save_table(frame: pd.DataFrame, layout: Layout, name: str, *, runs: Sequence[Path], caption: str) -> Markdown:
+    """Write `name`.csv, `name`.md and `name`.tex to the study's figures; return the table for display.
+
+    The CSV keeps full precision, the others round as DIGITS says; missing values are blank. Files are written whole or
+    not at all and entered into the manifest with the run folders that they come from.
+    """
+    texts = {
+        "csv": frame.to_csv(index=False, lineterminator="\n"),
+        "md": f"{caption}\n\n{markdown_table(frame)}",
+        "tex": latex_table(frame, caption=caption, label=f"tab:{name}"),
+    }
+    files = []
+    for ending, text in texts.items():
+        path = layout.figures / f"{name}.{ending}"
+        write_text(path, text)
+        files.append(path)
+    record_files(layout, files, runs=runs, caption=caption)
+    return Markdown(texts["md"])
+
+
+def markdown_table(frame: pd.DataFrame) -> str:
+    """Return a frame as a Markdown table, numbers to the right."""
+    head, *body = [
+        [text.replace("|", r"\|") for text in row] for row in [list(map(str, frame.columns)), *_cells(frame)]
+    ]
+    rule = ["--:" if numeric else ":--" for numeric in _numeric(frame)]
+    return "\n".join(f"| {' | '.join(row)} |" for row in [head, rule, *body]) + "\n"
+
+
+def latex_table(frame: pd.DataFrame, *, caption: str, label: str) -> str:
+    """Return a frame as a LaTeX table (needs the packages booktabs and textcomp), every special character escaped."""
+    alignment = "".join("r" if numeric else "l" for numeric in _numeric(frame))
+    head = [escape_latex(str(column)) for column in frame.columns]
+    body = [[escape_latex(text) for text in row] for row in _cells(frame)]
+    lines = [
+        r"\begin{table}",
+        r"\centering",
+        rf"\caption{{{escape_latex(caption)}}}",
+        rf"\label{{{label}}}",
+        rf"\begin{{tabular}}{{{alignment}}}",
+        r"\toprule",
+        " & ".join(head) + r" \\",
+        r"\midrule",
+        *(" & ".join(row) + r" \\" for row in body),
+        r"\bottomrule",
+        r"\end{tabular}",
+        r"\end{table}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def escape_latex(text: str) -> str:
+    """Return text that LaTeX prints as it stands here."""
+    return "".join(LATEX.get(character, character) for character in text)
+
+
+def _numeric(frame: pd.DataFrame) -> list[bool]:
+    kinds = [frame.iloc[:, place].dtype for place in range(frame.shape[1])]
+    return [pd.api.types.is_numeric_dtype(kind) and not pd.api.types.is_bool_dtype(kind) for kind in kinds]
+
+
+def _cells(frame: pd.DataFrame) -> list[list[str]]:
+    columns = [[_text(value, DIGITS.get(str(name), 2)) for value in frame[name]] for name in frame.columns]
+    return [list(row) for row in zip(*columns, strict=True)]
+
+
+def _text(value: Any, digits: int) -> str:
+    if value is None or value is pd.NA or (isinstance(value, float) and math.isnan(value)):
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:.{digits}f}" if isinstance(value, float) else str(value)

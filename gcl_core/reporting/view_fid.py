@@ -1,0 +1,144 @@
+"""FID and KID of drawn views against the real training pictures, one angle at a time, kept on disk (§7.1)."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int64, UInt8
+from torch import nn
+from tqdm import tqdm
+
+from gcl_core.config import Study
+from gcl_core.data.person_set import PersonSet
+from gcl_core.evaluation.frechet import Statistics, frechet_distance, gaussian_statistics, kernel_distance
+from gcl_core.evaluation.inception import inception_features, inception_source, load_inception
+from gcl_core.mesh.projection import YAWS
+from gcl_core.models.drawing import draw_views
+from gcl_core.models.weights import load_encoder, load_generator
+from gcl_core.reporting.artifacts import finished_run
+from gcl_core.run import Layout, atomic, fingerprint, hash_file, read_json, resolve_device, write_json
+from gcl_core.seeding import numpy_generator
+
+CHUNK = 512  # pictures drawn and held at once
+SUBSETS, SUBSET_SIZE = 50, 1000  # KID: the usual 1000 pictures a subset, at most half a set
+PROTOCOL = 1  # goes up when the way of measuring changes, so that kept numbers are measured again
+
+
+def chosen_rows(people: PersonSet, study: Study) -> Int64[np.ndarray, " n"]:
+    """Return the training rows whose views are drawn: `evaluation.fid_pictures` at random, ever the same, or all."""
+    rows = people.rows("train")
+    count = study.evaluation.fid_pictures
+    if count is None or count >= len(rows):
+        return rows
+    return np.sort(numpy_generator(0, "FID pictures").choice(rows, count, replace=False))
+
+
+def study_fid(layout: Layout, people: PersonSet) -> dict[str, list[dict[str, Any]]]:
+    """Return `view_fid` of every variant in `evaluation.fid_variants` and every seed: variant → one result a seed."""
+    study = layout.study
+    return {
+        variant: [view_fid(layout, people, variant, seed) for seed in range(study.seeds)]
+        for variant in study.evaluation.fid_variants
+    }
+
+
+def view_fid(layout: Layout, people: PersonSet, variant: str, seed: int) -> dict[str, Any]:
+    """Return FID and KID of a variant's drawn views, per yaw (0 is the reconstruction), against all training pictures.
+
+    The result holds `pictures` (drawn a view), `reference` (real), `network` and `views`: yaw as text → fid, kid,
+    kid_std. Both sides are 8-bit pictures of the study's size. Each angle is kept in `fid.json` of the run folder under
+    a hash of weights, data and choice, so a second call costs nothing and a broken one goes on. Source: METHOD.md §7.1.
+    """
+    study, run = layout.study, finished_run(layout, variant, seed)
+    rows = chosen_rows(people, study)
+    weights = [hash_file(run / f"{name}.safetensors") for name in ("encoder", "generator")]
+    facts = {"pictures": len(rows), "reference": len(people.rows("train")), "network": inception_source()}
+    identity = fingerprint([PROTOCOL, weights, people.fingerprint, rows.tolist(), facts])
+    kept = _kept(run / "fid.json", identity, {**facts, "views": {}})
+    missing = [yaw for yaw in YAWS if str(yaw) not in kept["views"]]
+    if not missing:
+        return kept
+    device = resolve_device(study.device)
+    network = load_inception(device=device)
+    real = real_features(layout, people, network, "train")
+    statistics = gaussian_statistics(real)
+    encoder, generator = load_encoder(study, run, device), load_generator(study, run, device)
+    with tqdm(total=len(missing) * len(rows), desc=f"FID {variant} seed {seed}", mininterval=2) as bar:
+        for yaw in missing:
+            features = []
+            for part in np.split(rows, range(CHUNK, len(rows), CHUNK)):
+                projections = people.projections[part, YAWS.index(yaw)][:, None]
+                drawn = draw_views(
+                    encoder, generator, people.pictures[part], projections, batch_size=study.evaluation.batch_size
+                )
+                features.append(_features(network, drawn[:, 0], study, bar))
+            kept["views"][str(yaw)] = _distances(np.concatenate(features), real, statistics)
+            write_json(run / "fid.json", kept)
+    return kept
+
+
+def real_floor(layout: Layout, people: PersonSet) -> dict[str, Any]:
+    """Return what the same measure gives for real pictures: `halves` of the training set, and the `gallery` against it.
+
+    As many real pictures as are drawn a view (at most half the set) are compared with the rest of the training set; at
+    halves when all are drawn. Each has fid, kid, kid_std, pictures, reference. Kept in the data store. Source: §7.1.6.
+    """
+    study, rows = layout.study, chosen_rows(people, layout.study)
+    identity = fingerprint([PROTOCOL, people.fingerprint, len(rows), inception_source()])
+    kept = _kept(layout.store / "fid.json", identity, {"views": {}})
+    if kept["views"]:
+        return kept["views"]
+    network = load_inception(device=resolve_device(study.device))
+    real = real_features(layout, people, network, "train")
+    order = numpy_generator(0, "FID halves").permutation(len(real))
+    count = min(len(rows), len(real) // 2)
+    one, rest = real[order[:count]], real[order[count:]]
+    gallery = real_features(layout, people, network, "gallery")
+    for name, left, right in (("halves", one, rest), ("gallery", gallery, real)):
+        distances = _distances(left, right, gaussian_statistics(right))
+        kept["views"][name] = {**distances, "pictures": len(left), "reference": len(right)}
+    write_json(layout.store / "fid.json", kept)
+    return kept["views"]
+
+
+def real_features(layout: Layout, people: PersonSet, network: nn.Module, split: str) -> Float[np.ndarray, "n d"]:
+    """Return Inception features of the real pictures of a split, computed once and kept in the data store.
+
+    Of the gallery, as many pictures as are drawn a view.
+    """
+    rows = people.rows(split)
+    if split != "train":
+        count = min(len(rows), len(chosen_rows(people, layout.study)))
+        rows = np.sort(numpy_generator(0, f"FID {split}").choice(rows, count, replace=False))
+    identity = fingerprint([people.fingerprint, rows.tolist(), inception_source()])
+    path = layout.store / f"inception_{split}_{identity}.npy"  # the name tells what it holds: no stale file is read
+    if not path.is_file():
+        with tqdm(total=len(rows), desc=f"FID real {split}", mininterval=2) as bar:
+            parts = np.split(rows, range(CHUNK, len(rows), CHUNK))
+            features = [_features(network, people.pictures[part], layout.study, bar) for part in parts]
+        with atomic(path) as temporary, temporary.open("wb") as stream:
+            np.save(stream, np.concatenate(features).astype(np.float32))  # the network computes in float32
+    return np.load(path)
+
+
+def _kept(path: Path, identity: str, empty: dict[str, Any]) -> dict[str, Any]:
+    if path.is_file():
+        kept = read_json(path)
+        if kept.get("identity") == identity:
+            return kept
+    return {"identity": identity, **empty}
+
+
+def _features(
+    network: nn.Module, pictures: UInt8[np.ndarray, "n h w 3"], study: Study, bar: Any
+) -> Float[np.ndarray, "n d"]:
+    tensor = torch.from_numpy(np.ascontiguousarray(pictures)).permute(0, 3, 1, 2)
+    return inception_features(network, tensor, batch_size=study.evaluation.batch_size, progress=bar.update)
+
+
+def _distances(features: np.ndarray, real: np.ndarray, statistics: Statistics) -> dict[str, float]:
+    size = max(2, min(SUBSET_SIZE, len(features) // 2, len(real) // 2))
+    mean, deviation = kernel_distance(features, real, subsets=SUBSETS, subset_size=size, seed=0)
+    fid = frechet_distance(gaussian_statistics(features), statistics)
+    return {"fid": fid, "kid": mean, "kid_std": deviation}

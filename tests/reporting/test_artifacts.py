@@ -1,0 +1,106 @@
+"""What earlier notebooks left: found and read, or an error that names who makes it."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gcl_core.config import load_study
+from gcl_core.reporting.artifacts import (
+    finished_run,
+    last_epochs,
+    named,
+    numbers,
+    promised,
+    records,
+    require_data,
+    required_runs,
+    spread,
+    where,
+)
+from gcl_core.run import Layout, RunError
+
+WriteRun = Callable[..., Path]
+
+
+@pytest.mark.parametrize(
+    ("stage", "notebook"),
+    [
+        ("baseline", r"01_baseline\.ipynb with seed=1"),
+        ("warm_up", r"03_generator_warm_up\.ipynb with seed=1"),
+        ("no_vi", r'04_joint_training\.ipynb with variant="no_vi" and seed=1'),
+    ],
+)
+def test_a_missing_run_names_its_notebook(layout: Layout, stage: str, notebook: str):
+    with pytest.raises(RunError, match=notebook):
+        finished_run(layout, stage, 1)
+
+
+def test_missing_data_name_their_notebook(layout: Layout):
+    with pytest.raises(RunError, match="00_data_preparation"):
+        require_data(layout)
+
+
+def test_an_unfinished_run_is_not_read(layout: Layout, write_run: WriteRun):
+    write_run(layout, "gcl", 0, [{"epoch": 0, "map": 0.1}], finished=False)
+    with pytest.raises(RunError, match="not run to its end"):
+        records(layout, ["gcl"])
+
+
+def test_a_run_made_with_other_settings_is_not_read(layout: Layout, write_run: WriteRun):
+    write_run(layout, "gcl", 0, [])
+    assert finished_run(layout, "gcl", 0) == layout.stage("gcl", 0)
+    other = Layout(load_study("smoke", "picture.height=128"), root=layout.root)
+    with pytest.raises(RunError, match="other settings of picture"):
+        finished_run(other, "gcl", 0)
+
+
+def test_records_hold_every_seed_and_know_what_was_not_recorded(layout: Layout, write_run: WriteRun):
+    for seed in (0, 1):
+        write_run(layout, "baseline", seed, [{"epoch": 0, "map": 0.1, "note": "start"}, {"epoch": 1, "loss": 2}])
+        write_run(layout, "gcl", seed, [{"epoch": 0, "map": None, "clusters": 3}])
+    frame = records(layout, ["baseline", "gcl"])
+    assert list(zip(frame["stage"], frame["seed"], frame["epoch"], strict=True)) == [
+        *[("baseline", seed, epoch) for seed in (0, 1) for epoch in (0, 1)],
+        ("gcl", 0, 0),
+        ("gcl", 1, 0),
+    ]
+    assert np.isnan(numbers(frame, "map")[1])
+    assert np.isnan(numbers(where(frame, stage="gcl"), "map")).all()
+    assert len(records(layout, ["gcl"], seeds=[1])) == 1
+
+
+def test_the_headline_is_the_last_epoch_whatever_the_order(layout: Layout, write_run: WriteRun):
+    for seed in (0, 1):
+        write_run(layout, "gcl", seed, [{"epoch": 2, "map": 0.2}, {"epoch": 10, "map": 0.5}, {"epoch": 9, "map": 0.9}])
+    last = last_epochs(records(layout, ["gcl"]))
+    assert numbers(last, "map").tolist() == [0.5, 0.5]
+
+
+def test_the_control_needs_no_warm_up_but_a_drawing_variant_does(layout: Layout, write_run: WriteRun):
+    write_run(layout, "baseline", 0, [])
+    assert required_runs(layout, "tda", 0) == [layout.stage("baseline", 0)]
+    with pytest.raises(RunError, match="03_generator_warm_up"):
+        required_runs(layout, "gcl", 0)
+    with pytest.raises(RunError, match="no variant 'nothing'"):
+        required_runs(layout, "nothing", 0)
+
+
+def test_half_the_range_and_none_for_one_seed():
+    assert spread(np.array([3.0, 7.0, 4.0])) == 2
+    assert np.isnan(spread(np.array([3.0])))
+
+
+def test_seeds_do_not_overwrite_each_others_files():
+    assert named("figure", 0) == "figure"
+    assert len({named("figure", seed) for seed in range(3)}) == 3
+
+
+def test_a_promise_is_kept_only_by_a_file_with_something_in_it(tmp_path: Path):
+    (tmp_path / "a.csv").write_text("x")
+    (tmp_path / "a.md").write_text("")
+    assert "a.csv" in promised(tmp_path, "a.csv")
+    for name in ("a.md", "a.*", "b.*"):
+        with pytest.raises(RunError, match="promised"):
+            promised(tmp_path, name)

@@ -1,0 +1,60 @@
+"""Tables in three formats: nothing lost, everything escaped, missing values blank."""
+
+import io
+import re
+
+import pandas as pd
+import pytest
+
+from gcl_core.reporting.tables import escape_latex, latex_table, markdown_table, save_table
+from gcl_core.run import Layout, read_json
+
+
+@pytest.fixture
+def frame() -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "method": ["50% & more_|", "[bracket]", "L'_vi ± 45°"],
+            "seeds": pd.array([3, None, 1], dtype="Int64"),
+            "mAP": [12.345678901234567, float("nan"), 1.0],
+            "ARI": [0.12345, 0.5, float("nan")],
+            "holds": [True, False, True],
+        }
+    )
+
+
+def test_all_formats_are_written_and_recorded(layout: Layout, frame: pd.DataFrame):
+    shown = save_table(frame, layout, "some_table", runs=[], caption="A caption")
+    files = {path.name for path in layout.figures.iterdir()}
+    assert files == {"some_table.csv", "some_table.md", "some_table.tex", "manifest.json"}
+    assert set(read_json(layout.figures / "manifest.json")) == files - {"manifest.json"}
+    assert "12.3 " in str(shown.data)
+
+
+def test_the_csv_keeps_every_digit(layout: Layout, frame: pd.DataFrame):
+    save_table(frame, layout, "some_table", runs=[], caption="A caption")
+    back = pd.read_csv(io.StringIO((layout.figures / "some_table.csv").read_text()))
+    assert back["mAP"].iloc[0] == frame["mAP"].iloc[0]
+    assert list(back["method"]) == list(frame["method"])
+
+
+def test_markdown_rounds_by_column_and_leaves_missing_values_blank(frame: pd.DataFrame):
+    lines = markdown_table(frame).splitlines()
+    assert lines[1] == "| :-- | --: | --: | --: | :-- |"
+    assert lines[2] == r"| 50% & more_\| | 3 | 12.3 | 0.123 | yes |"
+    assert lines[3] == "| [bracket] |  |  | 0.500 | no |"
+
+
+def test_latex_has_booktabs_rules_and_as_many_cells_a_row(frame: pd.DataFrame):
+    text = latex_table(frame, caption="100% sure", label="tab:x")
+    for word in (r"\toprule", r"\midrule", r"\bottomrule", r"\caption{100\% sure}", r"\begin{tabular}{lrrrl}"):
+        assert word in text
+    rows = [line for line in text.splitlines() if line.endswith(r"\\")]
+    assert len(rows) == 1 + len(frame)
+    assert all(len(re.split(r"(?<!\\)&", row)) == len(frame.columns) for row in rows)
+    assert not any(row.startswith("[") for row in rows)
+
+
+def test_latex_special_characters_are_escaped():
+    assert escape_latex(r"a_b{c}\d~^") == r"a\_b\{c\}\textbackslash{}d\textasciitilde{}\textasciicircum{}"
+    assert escape_latex("45° ± 2 †") == r"45\textdegree{} $\pm$ 2 $\dagger$"
