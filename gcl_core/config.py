@@ -241,6 +241,9 @@ class Study(Settings):
         if reserved:
             raise ValueError(f"variants: {sorted(reserved)} name stages of the study; choose another name")
         unknown = [name for name in self.evaluation.fid_variants if name not in self.variants]
+        drawn = [name for name in self.evaluation.fid_variants if name in self.variants]
+        if any(self.variants[name].view != "drawn" for name in drawn):
+            raise ValueError(f"evaluation.fid_variants: {drawn} must all draw views (view: drawn)")
         if unknown:
             raise ValueError(f"evaluation.fid_variants: {unknown} not among the variants {list(self.variants)}")
         return self

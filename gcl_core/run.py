@@ -78,7 +78,8 @@ def atomic(path: Path) -> Iterator[Path]:
             f"cannot write {path}: {error.strerror or error}; nothing there changed. Free space or check permissions"
         ) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # the error above is the one to tell
+            temporary.unlink()
 
 
 def write_text(path: Path, text: str) -> None:

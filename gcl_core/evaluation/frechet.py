@@ -12,15 +12,21 @@ from gcl_core.seeding import numpy_generator
 
 @dataclass(frozen=True)
 class Statistics:
-    """The Gaussian of `count` feature rows: mean, and covariance with count - 1 in the denominator."""
+    """The Gaussian of `count` feature rows: mean, and covariance with count - 1 in the denominator.
+
+    `few` is kept when there are no more rows than features: the centred, scaled rows, already a root of the covariance.
+    """
 
     mean: Float64[np.ndarray, "d"]
     covariance: Float64[np.ndarray, "d d"]
     count: int
+    few: Float64[np.ndarray, "d n"] | None = None
 
     @cached_property
     def root(self) -> Float64[np.ndarray, "d r"]:
-        """A matrix R of full column rank with R Rᵀ = covariance; r is the rank up to rounding."""
+        """A matrix R with R Rᵀ = covariance."""
+        if self.few is not None:
+            return self.few
         values, vectors = linalg.eigh(self.covariance, driver="evd")
         kept = values > max(values[-1], 0.0) * len(values) * np.finfo(np.float64).eps
         return vectors[:, kept] * np.sqrt(values[kept])
@@ -33,7 +39,9 @@ def gaussian_statistics(features: Float[np.ndarray, "n d"]) -> Statistics:
     Raises ValueError for fewer than two rows or a row that is not finite.
     """
     rows = _checked(features)
-    return Statistics(rows.mean(axis=0), np.atleast_2d(np.cov(rows, rowvar=False)), len(rows))
+    mean = rows.mean(axis=0)
+    few = (rows - mean).T / np.sqrt(len(rows) - 1) if len(rows) <= rows.shape[1] else None
+    return Statistics(mean, np.atleast_2d(np.cov(rows, rowvar=False)), len(rows), few)
 
 
 def frechet_distance(a: Statistics, b: Statistics) -> float:

@@ -1,0 +1,1 @@
+"""Synthetic people: a multi-camera person set made from free parametric bodies."""

@@ -1,0 +1,127 @@
+"""What stands around the people: one street for all cameras, of which each picture shows a piece drawn at random.
+
+A background that told the camera would let a network recognise cameras in place of people.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float32
+from scipy.ndimage import gaussian_filter
+
+from gcl_core.mesh.projection import OVERSAMPLING
+from gcl_core.seeding import numpy_generator
+
+ROWS, COLUMNS = 256, 1536  # of a texture; a person is about 120 rows high in it
+_MATERIALS = np.array(
+    [
+        [168, 160, 150],
+        [138, 132, 128],
+        [186, 178, 166],
+        [120, 124, 132],
+        [150, 128, 110],
+        [104, 112, 104],
+        [196, 194, 190],
+    ],
+    dtype=np.float32,
+)
+
+
+@dataclass(frozen=True)
+class Street:
+    """Two long textures, RGB in 0..255."""
+
+    wall: Float32[np.ndarray, "r c 3"]
+    ground: Float32[np.ndarray, "r c 3"]
+
+
+def make_street(seed: int) -> Street:
+    """Return the street of a set, the same for all its cameras."""
+    return Street(
+        _make_wall(numpy_generator(seed, "people/wall")), _make_ground(numpy_generator(seed, "people/ground"))
+    )
+
+
+def draw_backdrop(street: Street, rng: np.random.Generator, height: int, width: int) -> Float32[np.ndarray, "h w 3"]:
+    """Return a random piece of the street at OVERSAMPLING times the picture's size: wall above, ground below."""
+    step = 128 / height / OVERSAMPLING * rng.uniform(0.8, 1.25)
+    rows, columns = height * OVERSAMPLING, width * OVERSAMPLING
+    horizon = int(rows * rng.uniform(0.5, 0.82))
+    ground_step = step * np.linspace(1.6, 0.7, rows - horizon)  # nearer is larger
+    left = rng.uniform(0, COLUMNS)
+    across = (left + step * np.arange(columns)).astype(int) % COLUMNS
+    up = (rng.uniform(0, ROWS) + step * np.arange(horizon)).astype(int) % ROWS
+    down = (rng.uniform(0, ROWS) + np.cumsum(ground_step)).astype(int) % ROWS
+    picture = np.empty((rows, columns, 3), dtype=np.float32)
+    picture[:horizon] = street.wall[up[:, None], across]
+    picture[horizon:] = street.ground[down[:, None], (across + int(rng.uniform(0, COLUMNS))) % COLUMNS]
+    return picture * np.float32(rng.uniform(0.88, 1.08))
+
+
+def draw_occluder(
+    rng: np.random.Generator, height: int, width: int
+) -> tuple[tuple[slice, slice], Float32[np.ndarray, " 3"]]:
+    """Return the pixels and the colour of something in front of the person: a post, a box on the ground, or an edge."""
+    rows, columns = height * OVERSAMPLING, width * OVERSAMPLING
+    kind = rng.integers(3)
+    colour = _MATERIALS[rng.integers(len(_MATERIALS))] * np.float32(rng.uniform(0.4, 0.8))
+    if kind == 0:
+        left = int(columns * rng.uniform(0.1, 0.8))
+        return (slice(0, rows), slice(left, left + max(2, int(columns * rng.uniform(0.06, 0.11))))), colour
+    if kind == 1:
+        left, top = int(columns * rng.uniform(-0.2, 0.5)), int(rows * rng.uniform(0.72, 0.86))
+        return (slice(top, rows), slice(max(left, 0), left + int(columns * rng.uniform(0.5, 0.8)))), colour
+    edge = int(columns * rng.uniform(0.12, 0.25))
+    across = slice(0, edge) if rng.random() < 0.5 else slice(columns - edge, columns)
+    return (slice(int(rows * rng.uniform(0.0, 0.4)), rows), across), colour
+
+
+def _make_wall(rng: np.random.Generator) -> Float32[np.ndarray, "r c 3"]:
+    wall = _clouds(rng, 34, (150, 146, 140))
+    for _ in range(150):
+        top, left = int(rng.uniform(0, ROWS)), int(rng.uniform(0, COLUMNS))
+        tall, wide = int(rng.uniform(12, 110)), int(rng.uniform(8, 80))
+        colour = _MATERIALS[rng.integers(len(_MATERIALS))] * rng.uniform(0.6, 1.15) + rng.uniform(-14, 14, 3)
+        area = wall[top : top + tall, left : left + wide]
+        area += np.float32(rng.uniform(0.45, 0.9)) * (colour.astype(np.float32) - area)
+        if rng.random() < 0.3:  # a window or a door has a frame
+            area[:2] *= np.float32(0.7)
+            area[:, :2] *= np.float32(0.7)
+    for _ in range(50):  # shrubs
+        row, column, size = rng.uniform(0, ROWS), rng.uniform(0, COLUMNS), rng.uniform(8, 26)
+        r, c = np.ogrid[:ROWS, :COLUMNS]
+        near = np.exp(-(((r - row) / size) ** 2) - ((c - column) / size) ** 2)[:, :, None].astype(np.float32)
+        leaves = np.array([92, 116, 80], dtype=np.float32) * np.float32(rng.uniform(0.7, 1.2))
+        wall += np.clip(near * 1.4, 0, 0.85) * (leaves - wall)
+    return _grain(rng, gaussian_filter(wall, (0.7, 0.7, 0), mode="wrap"))
+
+
+def _make_ground(rng: np.random.Generator) -> Float32[np.ndarray, "r c 3"]:
+    ground = _clouds(rng, 22, (146, 144, 142))
+    for _ in range(40):
+        top, tall = int(rng.uniform(0, ROWS)), int(rng.uniform(6, 50))
+        left, wide = int(rng.uniform(0, COLUMNS)), int(rng.uniform(60, 360))
+        colour = np.array(
+            [(112, 128, 92), (160, 140, 124), (176, 174, 168), (118, 118, 122)][rng.integers(4)], dtype=np.float32
+        )
+        area = ground[top : top + tall, left : left + wide]
+        area += np.float32(rng.uniform(0.3, 0.7)) * (colour - area)
+    ground[::32] *= np.float32(0.9)  # paving
+    ground[:, ::48] *= np.float32(0.93)
+    return _grain(rng, gaussian_filter(ground, (0.7, 0.7, 0), mode="wrap"))
+
+
+def _clouds(
+    rng: np.random.Generator, strength: float | int, colour: tuple[int, int, int]
+) -> Float32[np.ndarray, "r c 3"]:
+    canvas = np.empty((ROWS, COLUMNS, 3), dtype=np.float32)
+    canvas[:] = np.array(colour, dtype=np.float32)
+    for size, share in ((40, 1.0), (14, 0.6), (5, 0.3)):
+        noise = gaussian_filter(rng.standard_normal((ROWS, COLUMNS, 3)), (size, size, 0), mode="wrap")
+        noise = 0.8 * noise.mean(axis=2, keepdims=True) / noise.mean(axis=2).std() + 0.2 * noise / noise.std()
+        canvas += (strength * share * noise).astype(np.float32)
+    return canvas
+
+
+def _grain(rng: np.random.Generator, canvas: Float32[np.ndarray, "r c 3"]) -> Float32[np.ndarray, "r c 3"]:
+    return np.clip(canvas + rng.normal(0, 3.0, canvas.shape), 20, 240).astype(np.float32)

@@ -1,0 +1,1 @@
+"""Human bodies: rest shape, pose, and grey projections at a yaw angle."""

@@ -1,0 +1,24 @@
+"""The free body model, loaded once for the tests of this folder."""
+
+import pytest
+
+from gcl_core.mesh.body import RestBody, Skeleton, load_bodies
+
+AVERAGE = {"gender": 0.5, "age": 0.75, "muscle": 0.5, "weight": 0.5, "height": 0.5, "proportions": 0.5}
+
+
+@pytest.fixture(scope="session")
+def bodies():
+    """The skeleton and the function from parameters to a rest body."""
+    return load_bodies()
+
+
+@pytest.fixture(scope="session")
+def skeleton(bodies) -> Skeleton:
+    return bodies[0]
+
+
+@pytest.fixture(scope="session")
+def rest(bodies) -> RestBody:
+    """An average adult with the arms held out."""
+    return bodies[1](AVERAGE)
