@@ -14,6 +14,7 @@ MSMT_LISTS = {
     "query": (("list_query.txt", "test"),),
     "gallery": (("list_gallery.txt", "test"),),
 }
+JUNK = -1  # identity of pictures that are neither right nor wrong
 PICTURE_SUFFIXES = {".jpg", ".jpeg", ".png"}
 
 Entry = tuple[str, int, int]
@@ -78,12 +79,10 @@ def _collect(root: Path, entries: Callable[[str], Iterator[Entry]], *, needed: I
         raise DataError(
             f"{root}: {', '.join(missing)} not found (found: {found}); data_root must be the folder that holds them"
         )
-    rows = [(*entry, split) for split in SPLITS for entry in entries(split)]
-    index = pd.DataFrame(rows, columns=["file", "pid", "camid", "split"])
-    index = index[index["pid"] != -1].reset_index(drop=True)
-    empty = [split for split in SPLITS if not (index["split"] == split).any()]
+    rows = [(*entry, split) for split in SPLITS for entry in entries(split) if entry[1] != JUNK]
+    empty = [split for split in SPLITS if all(row[3] != split for row in rows)]
     if empty:
         raise DataError(
             f"{root}: no picture in {', '.join(empty)}; expected .jpg or .png files named like 0002_c1s1_000451_03.jpg"
         )
-    return index
+    return pd.DataFrame(rows, columns=["file", "pid", "camid", "split"])

@@ -23,8 +23,9 @@ def prepare_data(layout: Layout, *, workers: int | None = None) -> PersonSet:
     if study.dataset == "synthetic" and study.data_root is None:
         make_people(root, study.people, height=height, width=width, workers=workers)
     index = READERS[study.dataset](root)
-    meshes = [_mesh_files(mesh_root, file, split) for file, split in zip(index["file"], index["split"], strict=True)]
-    sources = [[_stamp(root / file), *map(_stamp, paths)] for file, paths in zip(index["file"], meshes, strict=True)]
+    files, splits = index["file"].tolist(), index["split"].tolist()
+    meshes = [_mesh_files(mesh_root, file, split) for file, split in zip(files, splits, strict=True)]
+    sources = [[_stamp(root / file), *map(_stamp, paths)] for file, paths in zip(files, meshes, strict=True)]
     identity = fingerprint({"index": index.to_csv(index=False), "sources": sources, "size": [height, width]})
     described = layout.store / "store.json"
     if described.is_file() and read_json(described).get("fingerprint") == identity:
@@ -33,7 +34,7 @@ def prepare_data(layout: Layout, *, workers: int | None = None) -> PersonSet:
     described.unlink(missing_ok=True)  # until it is written again the arrays may not belong together
 
     def picture(row: int) -> np.ndarray:
-        return read_picture(root / index["file"][row], height, width)
+        return read_picture(root / files[row], height, width)
 
     def projections(row: int) -> np.ndarray:
         if not meshes[row]:

@@ -51,7 +51,7 @@ def test_msmt17_lists(tmp_path: Path):
     index = read_msmt17(tmp_path)
     assert list(index["split"]) == ["train", "train", "query", "gallery"]
     assert list(index["camid"]) == [1, 15, 2, 3]
-    assert index["file"][1] == "mask_train_v2/0001/0001_000_15_0303noon_0008_0.jpg"
+    assert index["file"].tolist()[1] == "mask_train_v2/0001/0001_000_15_0303noon_0008_0.jpg"
     (tmp_path / "list_query.txt").write_text("0000_c1.jpg\n")
     with pytest.raises(DataError, match=r"list_query\.txt, line 1"):
         read_msmt17(tmp_path)

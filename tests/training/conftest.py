@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from gcl_core.config import Study, load_study
+from gcl_core.data.index import SPLITS
 from gcl_core.data.person_set import ARRAYS
 from gcl_core.run import Layout, hash_file, write_json
 from gcl_core.seeding import numpy_generator
@@ -33,7 +34,7 @@ def write_boxes(store: Path, height: int, width: int) -> None:
                 picture[height // 2 : -8, 8:-8] = colours[1]
                 pictures.append(picture)
     index = pd.DataFrame(lines, columns=["file", "pid", "camid", "split"])
-    order = index["split"].map({"train": 0, "query": 1, "gallery": 2}).argsort(kind="stable")
+    order = np.argsort([SPLITS.index(line[3]) for line in lines], kind="stable")
     store.mkdir(parents=True)
     index.iloc[order].to_csv(store / "index.csv", index=False)
     np.save(store / "pictures.npy", np.stack(pictures)[order].astype(np.uint8))

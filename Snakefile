@@ -1,0 +1,163 @@
+# The study as a DAG: one rule per notebook, papermill runs it. `./run_all.sh` starts it; by hand, in the environment:
+#   snakemake --config profile=mini --cores 2 --rerun-triggers mtime input params
+#
+# A step is done when its file in runs/<profile>/steps/ is there. It runs again when a step before it ran, when a
+# setting, its notebook or a file of gcl_core that the notebook imports changed, or when one of its figures is missing.
+# Trainings resume by themselves, so no checkpoint is declared here: Snakemake would delete it before the step.
+import hashlib
+import shlex
+from pathlib import Path
+
+from gcl_core.config import load_study
+from gcl_core.sources import source_files
+
+PROFILE = config.get("profile", "mini")
+OVERRIDES = config.get("overrides") or []  # key=value words, as a list or as one text
+study = load_study(PROFILE, OVERRIDES)
+RUNS, FIGURES = f"runs/{study.profile}", f"figures/{study.profile}"
+SEEDS = range(study.seeds)
+SETTINGS = hashlib.sha256(study.model_dump_json(exclude={"seeds"}).encode()).hexdigest()  # more seeds only add steps
+WORDS = OVERRIDES if isinstance(OVERRIDES, str) else shlex.join(OVERRIDES)
+STUDY = f"-r profile {shlex.quote(PROFILE)} -r overrides {shlex.quote(WORDS)}".replace("{", "{{").replace("}", "}}")
+
+# A step's command: run the notebook with its parameters, show what it prints, then mark the step as done.
+RUN = (
+    "name=$(basename {log} .ipynb); SECONDS=0\n"
+    "tell() {{ while IFS= read -r line; do printf '%s | %s\\n' $name \"$line\"; done; }}\n"
+    "export OMP_NUM_THREADS={threads} MKL_NUM_THREADS={threads}\n"
+    "echo started | tell\n"
+    f"papermill {{input.notebook}} {{log}} {STUDY} {{params.given}} "
+    f"--cwd notebooks --no-progress-bar --stdout-file - 2> {RUNS}/notebooks/$name.log | tell\n"
+    "printf 'done in %d min %02d s\\n' $((SECONDS / 60)) $((SECONDS % 60)) | tell\n"
+    "echo $(date -u +%Y-%m-%dT%H:%M:%SZ) $SECONDS s > {output.step}"
+)
+
+
+def step(name):
+    return f"{RUNS}/steps/{name}.done"
+
+
+def executed(name):
+    return f"{RUNS}/notebooks/{name}.ipynb"
+
+
+def core(notebook):
+    return source_files(Path(workflow.basedir, "notebooks", f"{notebook}.ipynb"))
+
+
+def figures(*names):
+    return [f"{FIGURES}/{name}.{kind}" for name in names for kind in ("pdf", "png")]
+
+
+def tables(*names):
+    return [f"{FIGURES}/{name}.{kind}" for name in names for kind in ("csv", "md", "tex")]
+
+
+def trained(variants, seeds=SEEDS):
+    return [step(f"04_joint_training_{variant}_seed{seed}") for variant in variants for seed in seeds]
+
+
+def start_of_variant(wildcards):
+    """A variant that draws views needs the generator; the larger input also makes the scheduler start it earlier."""
+    baseline, warm_up = step(f"01_baseline_seed{wildcards.seed}"), step(f"03_generator_warm_up_seed{wildcards.seed}")
+    return [baseline, warm_up] if study.variants[wildcards.variant].view == "drawn" else [baseline]
+
+
+DATASET = tables("dataset") + figures("dataset_examples")
+CLUSTERS = tables("clustering_analysis") + figures("clustering_analysis")
+FID = tables("table1_fid_per_view", "table1_orderings") + figures("fid_per_view")
+CURVES = tables("figure2_cluster_count") + figures("figure2_cluster_count")
+ABLATIONS = tables("ablations", "reid_accuracy") + figures("ablations")
+VIEWS = tables("view_quality") + figures("figure1_view_invariance", "figure3_generated_views_train")
+if study.dataset == "synthetic":  # elsewhere test pictures may have no meshes to draw them with
+    VIEWS += figures("figure3_generated_views_test")
+
+
+wildcard_constraints:
+    seed=r"\d+",
+    variant="|".join(study.variants),
+
+
+rule all:
+    input: DATASET, CLUSTERS, FID, CURVES, ABLATIONS, VIEWS
+
+
+rule data_preparation:
+    input: core("00_data_preparation"), notebook="notebooks/00_data_preparation.ipynb"
+    output: DATASET, step=step("00_data_preparation")
+    log: executed("00_data_preparation")
+    params: settings=SETTINGS, given=""
+    threads: workflow.cores
+    shell: RUN
+
+
+rule baseline:
+    input: step("00_data_preparation"), core("01_baseline"), notebook="notebooks/01_baseline.ipynb"
+    output: step=step("01_baseline_seed{seed}")
+    log: executed("01_baseline_seed{seed}")
+    params: settings=SETTINGS, given="-p seed {seed}"
+    threads: study.baseline.threads or workflow.cores
+    priority: 2
+    shell: RUN
+
+
+rule clustering_analysis:
+    input: step("01_baseline_seed0"), core("02_clustering_analysis"), notebook="notebooks/02_clustering_analysis.ipynb"
+    output: CLUSTERS, step=step("02_clustering_analysis_seed0")
+    log: executed("02_clustering_analysis_seed0")
+    params: settings=SETTINGS, given="-p seed 0"
+    shell: RUN
+
+
+rule generator_warm_up:
+    input: step("01_baseline_seed{seed}"), core("03_generator_warm_up"), notebook="notebooks/03_generator_warm_up.ipynb"
+    output: step=step("03_generator_warm_up_seed{seed}")
+    log: executed("03_generator_warm_up_seed{seed}")
+    params: settings=SETTINGS, given="-p seed {seed}"
+    threads: study.warm_up.threads or workflow.cores
+    priority: 2
+    shell: RUN
+
+
+rule joint_training:
+    input: start_of_variant, core("04_joint_training"), notebook="notebooks/04_joint_training.ipynb"
+    output: step=step("04_joint_training_{variant}_seed{seed}")
+    log: executed("04_joint_training_{variant}_seed{seed}")
+    params: settings=SETTINGS, given="-r variant {variant} -p seed {seed}"
+    threads: study.joint.threads or workflow.cores
+    priority: 1
+    shell: RUN
+
+
+rule fid_per_view:
+    input: trained(study.evaluation.fid_variants), core("05_fid_per_view"), notebook="notebooks/05_fid_per_view.ipynb"
+    output: FID, step=step("05_fid_per_view")
+    log: executed("05_fid_per_view")
+    params: settings=SETTINGS, given=""
+    threads: workflow.cores
+    shell: RUN
+
+
+rule cluster_count_curves:
+    input: trained(study.variants), core("06_cluster_count_curves"), notebook="notebooks/06_cluster_count_curves.ipynb"
+    output: CURVES, step=step("06_cluster_count_curves")
+    log: executed("06_cluster_count_curves")
+    params: settings=SETTINGS, given=""
+    shell: RUN
+
+
+rule ablations:
+    input: trained(study.variants), core("07_ablations"), notebook="notebooks/07_ablations.ipynb"
+    output: ABLATIONS, step=step("07_ablations")
+    log: executed("07_ablations")
+    params: settings=SETTINGS, given=""
+    shell: RUN
+
+
+rule generated_views:
+    input: trained(study.variants, [0]), core("08_generated_views"), notebook="notebooks/08_generated_views.ipynb"
+    output: VIEWS, step=step("08_generated_views_seed0")
+    log: executed("08_generated_views_seed0")
+    params: settings=SETTINGS, given="-p seed 0"
+    threads: workflow.cores
+    shell: RUN

@@ -1,0 +1,192 @@
+"""The command `python -m gcl_core`: what people do outside notebooks."""
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from gcl_core.config import ConfigError, Study, known_profiles, load_study
+
+Command = Callable[[argparse.Namespace, Sequence[str]], None]
+PATHS = ("data_root", "mesh_root")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run one command. Exits with 2 for wrong words or settings, 1 for what failed, 130 when interrupted."""
+    parser = _parser()
+    chosen, more = parser.parse_known_args(arguments)
+    unknown = [word for word in more if word.startswith("-")]
+    if unknown:
+        parser.error(f"unknown option {unknown[0]}; see --help")
+    try:
+        chosen.command(chosen, [*chosen.words, *more])
+    except ConfigError as error:
+        sys.exit(_tell(error, 2))
+    except KeyboardInterrupt:
+        sys.exit(_tell("stopped; what was computed is kept, the same command goes on from there", 130))
+    except (RuntimeError, ValueError) as error:
+        if type(error).__module__.partition(".")[0] != "gcl_core":
+            raise  # a fault of ours keeps its traceback
+        sys.exit(_tell(error, 1))
+
+
+def _tell(message: object, status: int) -> int:
+    print(f"\n{message}" if status == 130 else message, file=sys.stderr)
+    return status
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m gcl_core",
+        description="A reproducible study of GCL (CVPR 2021). PROFILE is a name in configs/ or a YAML file, mini when "
+        "left out; key=value words override its settings, as in joint.epochs=3.",
+        epilog=f"profiles: {', '.join(known_profiles())}",
+        allow_abbrev=False,
+    )
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    def add(name: str, command: Command, words: str, summary: str) -> argparse.ArgumentParser:
+        each = commands.add_parser(name, help=summary, description=summary, allow_abbrev=False)
+        each.add_argument("words", nargs="*", metavar=words, help="profile and settings")
+        each.set_defaults(command=command)
+        return each
+
+    study = "[PROFILE] [key=value ...]"
+    run = add("run", _run, study, "run every step that is missing or out of date (this is what ./run_all.sh does)")
+    run.add_argument("--dry-run", action="store_true", help="only say what would run")
+    run.add_argument("--jobs", type=_count, metavar="N", help="use at most N CPU cores (default: all)")
+    plan = add("plan", _plan, study, "say what a study consists of and what would run")
+    for each in (run, plan):
+        each.add_argument("--seeds", type=_count, metavar="N", help="repeat the study with N seeds (setting `seeds`)")
+    add("summary", _summary, study, "show each training's last epoch")
+    evaluate = add("evaluate", _evaluate, "[PROFILE] RUN [key=value ...]", "measure mAP and CMC of a trained encoder")
+    evaluate.add_argument("--seed", type=int, default=0, metavar="K", help="whose run folder (default: 0)")
+    people = add("make-people", _make_people, study, "write a set of synthetic people in the layout of Market-1501")
+    people.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write")
+    return parser
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number from 1, got {text!r}")
+    return int(text)
+
+
+def _study(chosen: argparse.Namespace, words: Sequence[str]) -> tuple[Study, str, list[str]]:
+    """Return the validated settings, and the profile and overrides that give them in any folder."""
+    names = [word for word in words if "=" not in word]
+    if len(names) > 1:
+        raise ConfigError(f"expected one profile and key=value words, got {' '.join(names)!r}")
+    profile = names[0] if names else "mini"
+    if profile.endswith((".yaml", ".yml")):
+        profile = str(Path(profile).resolve())
+    overrides = [_absolute(word) for word in words if "=" in word]
+    if getattr(chosen, "seeds", None):
+        overrides.append(f"seeds={chosen.seeds}")
+    return load_study(profile, overrides), profile, overrides
+
+
+def _absolute(word: str) -> str:
+    key, _, value = word.partition("=")
+    return f"{key}={Path(value).expanduser().resolve()}" if key in PATHS and value not in ("", "null") else word
+
+
+def _run(chosen: argparse.Namespace, words: Sequence[str]) -> None:
+    if chosen.dry_run:
+        return _plan(chosen, words)
+    study, profile, overrides = _study(chosen, words)
+    from gcl_core.run import Layout
+    from gcl_core.workflow import run_study
+
+    layout = Layout(study)
+    print(
+        f"profile {study.profile}; executed notebooks and their messages: {_short(layout.runs)}/notebooks/", flush=True
+    )
+    if not run_study(layout, profile, overrides, jobs=chosen.jobs):
+        print("nothing to do: every step is up to date")
+    print()
+    _show_trainings(layout)
+    print(f"\nfigures and tables: {_short(layout.figures)}/")
+
+
+def _plan(chosen: argparse.Namespace, words: Sequence[str]) -> None:
+    study, profile, overrides = _study(chosen, words)
+    from gcl_core.workflow import step_states
+
+    people, size = study.people, study.picture
+    data = (
+        f"synthetic people, {people.train_identities} to train and {people.test_identities} to test on, "
+        f"{people.cameras} cameras, {people.pictures_per_identity} pictures each"
+        if study.dataset == "synthetic" and study.data_root is None
+        else f"{study.dataset} in {study.data_root}"
+    )
+    print(f"profile   {study.profile}")
+    print(f"data      {data}; {size.height}x{size.width} pixels")
+    print(f"epochs    baseline {study.baseline.epochs}, warm-up {study.warm_up.epochs}, joint {study.joint.epochs}")
+    print(f"variants  {', '.join(study.variants)}")
+    print(f"seeds     {', '.join(map(str, range(study.seeds)))}")
+    print(f"device    {study.device}\n")
+    states = step_states(profile, overrides)
+    width = max(map(len, states))
+    for name, done in states.items():
+        print(f"{name:{width}}  {'done' if done else 'to run'}")
+    waiting = list(states.values()).count(False)
+    print(f"\n{waiting} of {len(states)} steps to run" if waiting else "\nnothing to do: every step is up to date")
+
+
+def _summary(chosen: argparse.Namespace, words: Sequence[str]) -> None:
+    study, _, _ = _study(chosen, words)
+    from gcl_core.run import Layout
+
+    _show_trainings(Layout(study))
+
+
+def _show_trainings(layout) -> None:
+    """Print each training's last epoch: accuracy in percent, clusters found."""
+    from gcl_core.run import read_metrics
+
+    print(f"{'training':<16}{'seed':>5}{'epoch':>8}{'mAP':>7}{'rank-1':>8}{'clusters':>10}")
+    for stage in ("baseline", *layout.study.variants):
+        for seed in range(layout.study.seeds):
+            lines = read_metrics(layout.stage(stage, seed))
+            last = lines[-1] if lines else {}
+            print(
+                f"{stage:<16}{seed:>5}{last.get('epoch', '-'):>8}{_percent(last.get('map')):>7}"
+                f"{_percent(last.get('rank1')):>8}{last.get('clusters') or '-':>10}"
+            )
+
+
+def _percent(value: float | None) -> str:
+    return "-" if value is None else f"{100 * value:.1f}"
+
+
+def _evaluate(chosen: argparse.Namespace, words: Sequence[str]) -> None:
+    names = [word for word in words if "=" not in word]
+    if not names:
+        raise ConfigError(
+            "evaluate: say whose encoder, as in `evaluate mini gcl` or `evaluate mini runs/mini/gcl/seed0`"
+        )
+    study, _, _ = _study(chosen, [word for word in words if word != names[-1]])
+    from gcl_core.data.person_set import load_person_set
+    from gcl_core.evaluation.accuracy import evaluate_encoder
+    from gcl_core.models.weights import load_encoder
+    from gcl_core.run import Layout, resolve_device
+
+    layout = Layout(study)
+    folder = Path(names[-1]) if Path(names[-1]).is_dir() else layout.stage(names[-1], chosen.seed)
+    encoder = load_encoder(study, folder, resolve_device(study.device))
+    result = evaluate_encoder(encoder, load_person_set(layout), batch_size=study.evaluation.batch_size)
+    print(f"{_short(folder)}: mAP {_percent(result.map)}", *(f"rank-{k} {_percent(v)}" for k, v in result.cmc.items()))
+
+
+def _make_people(chosen: argparse.Namespace, words: Sequence[str]) -> None:
+    study, _, _ = _study(chosen, words)
+    from gcl_core.data.people.make import make_people
+
+    make_people(chosen.out, study.people, height=study.picture.height, width=study.picture.width)
+    print(f"synthetic people: {chosen.out}; use them with data_root={chosen.out.resolve()}")
+
+
+def _short(path: Path) -> str:
+    """Return a path as seen from the current folder when it lies below it."""
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)

@@ -1,0 +1,146 @@
+"""Runs the whole study: Snakemake under a lock, told in calm lines; a failure is told by notebook."""
+
+import contextlib
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from gcl_core.config import REPOSITORY
+from gcl_core.guard import VARIABLE, end_processes
+from gcl_core.run import Layout, RunError
+
+PROGRESS = re.compile(r"^(\d+) of (\d+) steps")
+
+
+def run_study(layout: Layout, profile: str, overrides: Sequence[str], *, jobs: int | None = None) -> bool:
+    """Run every step that is missing or out of date; return whether any was.
+
+    Raises RunError: another run is at work on the profile, its folders cannot be written, or a step failed (the text
+    says which, why and where to read on). KeyboardInterrupt (also on SIGTERM) ends all steps at once.
+    """
+    with _alone(layout):
+        log, started, ran = layout.runs / "snakemake.log", time.time(), False
+        command = _snakemake(profile, overrides, jobs)
+        with log.open("w", encoding="utf-8") as stream, _ended_with_us(command) as process:
+            assert process.stderr is not None
+            for line in process.stderr:
+                stream.write(line)
+                stream.flush()
+                if (progress := PROGRESS.match(line)) and progress[1] != progress[2]:
+                    ran = True
+                    print(f"{progress[1]} of {int(progress[2]) - 1} steps done", flush=True)
+            status = process.wait()
+        if status:
+            raise RunError("\n".join(_failures(layout, started) or [f"Snakemake failed:\n{_tail(log)}"]))
+    return ran
+
+
+def step_states(profile: str, overrides: Sequence[str]) -> dict[str, bool]:
+    """Return every step's name in running order and whether it is done. Changes nothing."""
+    command = [*_snakemake(profile, overrides, None), "--summary"]
+    answer = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True)
+    if answer.returncode:
+        raise RunError(f"Snakemake cannot plan the study:\n{answer.stderr.strip()}")
+    states = {}
+    for line in answer.stdout.splitlines()[1:]:
+        output, *_, plan = line.split("\t")
+        if output.endswith(".done"):
+            states[Path(output).stem] = plan == "no update"
+    return dict(sorted(states.items()))
+
+
+def _snakemake(profile: str, overrides: Sequence[str], jobs: int | None) -> list[str]:
+    """Snakemake's own lock is left out: ours covers it, and does not outlive a killed run."""
+    settings = ["--config", f"profile={profile}", f"overrides={json.dumps(list(overrides))}"]
+    rules = ["--rerun-triggers", "mtime", "input", "params", "--rerun-incomplete", "--nolock", "--scheduler", "greedy"]
+    return [sys.executable, "-m", "snakemake", *settings, "--cores", str(jobs or "all"), *rules]
+
+
+@contextlib.contextmanager
+def _alone(layout: Layout) -> Iterator[None]:
+    """Hold the profile's lock; it goes with the process, however that ends."""
+    lock = FileLock(layout.runs / ".study.lock")
+    try:
+        for folder in (layout.runs, layout.figures):
+            folder.mkdir(parents=True, exist_ok=True)
+            tempfile.TemporaryFile(dir=folder).close()
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise RunError(f"another run is at work on {layout.runs}; wait for it or stop it, then try again") from error
+    except OSError as error:
+        raise RunError(
+            f"cannot write in {error.filename or layout.runs}: {error.strerror}; check its permissions"
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextlib.contextmanager
+def _ended_with_us(command: Sequence[str]) -> Iterator[subprocess.Popen[str]]:
+    """Start Snakemake; it and all that it starts end with this block, or with this process if that is killed."""
+    mark = uuid.uuid4().hex
+    environment = {
+        **os.environ,
+        VARIABLE: mark,
+        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]),
+        "PYTHONPATH": os.pathsep.join(filter(None, [str(REPOSITORY), os.environ.get("PYTHONPATH")])),
+    }
+    earlier = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    guard = subprocess.Popen(
+        [sys.executable, "-m", "gcl_core.guard", mark],
+        cwd=REPOSITORY,
+        stdin=subprocess.PIPE,
+        start_new_session=True,
+    )
+    process = subprocess.Popen(
+        command, cwd=REPOSITORY, env=environment, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    try:
+        yield process
+    finally:
+        end_processes(mark)
+        process.wait()
+        guard.kill()
+        guard.wait()
+        signal.signal(signal.SIGTERM, earlier)
+
+
+def _failures(layout: Layout, since: float) -> list[str]:
+    """Tell of each notebook that ran since and has no mark of being done: its error and where to read on."""
+    told = []
+    for notebook in sorted((layout.runs / "notebooks").glob("*.ipynb")):
+        mark = layout.runs / "steps" / f"{notebook.stem}.done"
+        if notebook.stat().st_mtime < since or mark.is_file():
+            continue
+        told.append(f"{notebook.stem} failed: {_error(notebook)}\n  executed copy: {notebook}")
+        messages = notebook.with_suffix(".log")
+        if messages.is_file():
+            told.append(f"  messages:      {messages}")
+    return told
+
+
+def _error(notebook: Path) -> str:
+    """Return the error an executed notebook ended with."""
+    try:
+        cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
+    except (json.JSONDecodeError, KeyError):
+        return "it was ended while its copy was being written"
+    outputs = [output for cell in cells for output in cell.get("outputs", [])]
+    errors = [output for output in outputs if output["output_type"] == "error"]
+    return f"{errors[-1]['ename']}: {errors[-1]['evalue']}" if errors else "it was ended from outside"
+
+
+def _tail(path: Path, lines: int = 25) -> str:
+    return "\n".join(path.read_text(encoding="utf-8").splitlines()[-lines:])

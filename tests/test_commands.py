@@ -1,0 +1,132 @@
+"""The two commands and `python -m gcl_core`: help, wrong words, plans; no traceback, nothing touched."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+
+from gcl_core.cli import _study, main
+from gcl_core.config import known_profiles
+
+
+def command(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-m", "gcl_core", *words], cwd=cwd, capture_output=True, text=True)
+
+
+def told(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int | str | None, str]:
+    """Run a command in this process; return its exit status and all it printed."""
+    with pytest.raises(SystemExit) as ended:
+        main(words)
+    captured = capsys.readouterr()
+    return ended.value.code, captured.out + captured.err
+
+
+def test_run_all_help_needs_no_environment(repository: Path, tmp_path: Path) -> None:
+    shutil.copy(repository / "run_all.sh", tmp_path)
+    for words in (["--help"], ["mini", "-h"]):
+        answer = subprocess.run([tmp_path / "run_all.sh", *words], capture_output=True, text=True)
+        assert answer.returncode == 0
+        assert all(name in answer.stdout for name in ("--dry-run", "--seeds", "--jobs", *known_profiles()))
+    assert [path.name for path in tmp_path.iterdir()] == ["run_all.sh"]
+
+
+def test_help_names_every_command_and_imports_nothing_slow(repository: Path) -> None:
+    code = (
+        "import sys\nfrom gcl_core.cli import main\n"
+        "try:\n    main(['--help'])\nexcept SystemExit as ended:\n    assert ended.code == 0\n"
+        "assert not {'torch', 'pandas', 'snakemake', 'anny'} & set(sys.modules), sys.modules.keys()"
+    )
+    answer = subprocess.run([sys.executable, "-c", code], cwd=repository, capture_output=True, text=True)
+    assert answer.returncode == 0, answer.stderr
+    assert all(name in answer.stdout for name in ("run", "plan", "summary", "evaluate", "make-people"))
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["plan", "minni"], "no profile 'minni'"),
+        (["plan", "mini", "joint.epoch=3"], "joint.epoch: unknown key"),
+        (["plan", "mini", "joint.epochs=0"], "greater than or equal to 1"),
+        (["plan", "mini", "smoke"], "one profile"),
+        (["plan", "market1501"], "data_root"),
+        (["run", "mini", "--seeds", "0"], "whole number"),
+        (["run", "mini", "--jobs", "two"], "whole number"),
+        (["run", "mini", "--seed", "3"], "--seed"),
+        (["run", "mini", "--fast", "seeds=2"], "--fast"),
+        (["evaluate"], "whose encoder"),
+        (["make-people", "mini"], "--out"),
+        (["walk"], "walk"),
+        ([], "COMMAND"),
+    ],
+)
+def test_wrong_words_are_told_and_end_with_2(
+    words: list[str], expected: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status, text = told(capsys, *words)
+    assert status == 2
+    assert expected in text
+    assert "Traceback" not in text
+
+
+def test_study_that_was_not_run_is_told_and_ends_with_1(capsys: pytest.CaptureFixture[str]) -> None:
+    status, text = told(capsys, "evaluate", "smoke", "gcl", "profile=never_run")
+    assert status == 1
+    assert "never_run/gcl/seed0/encoder.safetensors is missing" in text
+
+
+def test_words_may_stand_in_any_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+    monkeypatch.setattr("gcl_core.cli._plan", lambda chosen, words: seen.append(_study(chosen, words)))
+    main(["plan", "smoke", "joint.epochs=5", "--seeds", "3"])
+    main(["plan", "--seeds", "3", "smoke", "joint.epochs=5"])
+    main(["plan", "joint.epochs=5", "--seeds", "3", "smoke"])
+    studies = [study for study, _, _ in seen]
+    assert studies[0] == studies[1] == studies[2]
+    assert (studies[0].profile, studies[0].seeds, studies[0].joint.epochs) == ("smoke", 3, 5)
+
+
+def test_folders_and_profile_files_are_those_of_the_callers_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "own.yaml").write_text("joint: {epochs: 7}\n")
+    monkeypatch.setattr("gcl_core.cli._plan", lambda chosen, words: seen.append(_study(chosen, words)))
+    main(["plan", "own.yaml", "data_root=my data", "mesh_root=null"])
+    study, profile, overrides = seen[0]
+    assert (study.data_root, study.mesh_root, study.joint.epochs) == (tmp_path / "my data", None, 7)
+    assert profile == str(tmp_path / "own.yaml")
+    assert overrides == [f"data_root={tmp_path}/my data", "mesh_root=null"]
+
+
+def test_dry_run_from_anywhere_says_what_would_run_and_touches_nothing(repository: Path, tmp_path: Path) -> None:
+    words = ["smoke", "profile=never_run", "--seeds", "2", "--dry-run"]
+    environment = {**os.environ, "VIRTUAL_ENV": sys.prefix}
+    answer = subprocess.run(
+        [repository / "run_all.sh", *words], cwd=tmp_path, env=environment, capture_output=True, text=True
+    )
+    assert answer.returncode == 0, answer.stderr
+    steps = re.findall(r"^(\d\d_\w+) +to run$", answer.stdout, re.MULTILINE)
+    assert len(steps) == 1 + 2 + 1 + 2 + 2 * 6 + 4
+    assert steps == sorted(steps)
+    assert "22 of 22 steps to run" in answer.stdout
+    assert list(tmp_path.iterdir()) == []
+    assert not (repository / "runs" / "never_run").exists()
+    assert not (repository / "figures" / "never_run").exists()
+
+
+def test_second_run_of_a_profile_is_refused(repository: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "study"
+    shutil.copytree(repository / "gcl_core", copy / "gcl_core")
+    shutil.copytree(repository / "configs", copy / "configs")
+    (copy / "runs" / "smoke").mkdir(parents=True)
+    with FileLock(copy / "runs" / "smoke" / ".study.lock"):
+        answer = command("run", "smoke", cwd=copy)
+    assert answer.returncode == 1
+    assert "another run is at work" in answer.stderr
+    assert "Traceback" not in answer.stderr

@@ -1,0 +1,203 @@
+"""Settings: the defaults are the published constants, every profile loads, and wrong input is named precisely."""
+
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from gcl_core.config import ConfigError, Study, known_profiles, load_study
+
+ELSEWHERE = {"market1501", "dukemtmc_reid", "msmt17"}
+
+# METHOD.md §1.3, §2-§5: what is published, under the key that holds it here
+PUBLISHED = {
+    "angles": (45, 90, 135, 180, 225, 270, 315),
+    "picture.height": 256,
+    "picture.width": 128,
+    "identity_encoder.block": "bottleneck",
+    "identity_encoder.layers": (3, 4, 6, 3),
+    "identity_encoder.width": 64,
+    "identity_encoder.embedding": 512,
+    "identity_encoder.parts": 4,
+    "generator.dim": 16,
+    "generator.mlp_dim": 512,
+    "generator.dilations": (3, 6, 9),
+    "discriminator.dim": 32,
+    "discriminator.downsamples": 2,
+    "discriminator.residual_blocks": 4,
+    "discriminator.scales": 3,
+    "discriminator.penalty_weight": 0.01,
+    "discriminator.penalty_every": 1,
+    "losses.image": 5,
+    "losses.feature": 5,
+    "losses.adversarial": 1,
+    "contrast.temperature": 0.04,
+    "contrast.negatives": 8192,
+    "contrast.keep_old": 0.2,
+    "clustering.k1": 30,
+    "clustering.k2": 6,
+    "clustering.rho": 0.002,
+    "clustering.min_samples": 4,
+    "warm_up.epochs": 40,
+    "warm_up.batch_size": 16,
+    "warm_up.generator_optimizer.kind": "adam",
+    "warm_up.generator_optimizer.lr": 1e-4,
+    "warm_up.generator_optimizer.betas": (0, 0.999),
+    "warm_up.generator_optimizer.weight_decay": 5e-4,
+    "warm_up.generator_optimizer.milestones": (),
+    "warm_up.discriminator_optimizer.lr": 1e-4,
+    "warm_up.discriminator_optimizer.milestones": (),
+    "joint.epochs": 20,
+    "joint.batch_size": 16,
+    "joint.encoder_optimizer.kind": "sgd",
+    "joint.encoder_optimizer.lr": 3.5e-4,
+    "joint.encoder_optimizer.weight_decay": 5e-4,
+    "joint.encoder_optimizer.milestones": (10,),
+    "joint.encoder_optimizer.gamma": 0.1,
+    "joint.generator_optimizer.lr": 1e-4,
+    "joint.generator_optimizer.milestones": (10,),
+    "joint.discriminator_optimizer.milestones": (10,),
+}
+
+
+def value_at(study: Study, key: str) -> Any:
+    value: Any = study
+    for part in key.split("."):
+        value = getattr(value, part)
+    return value
+
+
+def message(profile: str, *overrides: str) -> str:
+    with pytest.raises(ConfigError) as caught:
+        load_study(profile, overrides)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("key", PUBLISHED)
+def test_default_is_the_published_constant(key: str) -> None:
+    assert value_at(Study(), key) == PUBLISHED[key]
+
+
+@pytest.mark.parametrize("profile", sorted(ELSEWHERE))
+def test_full_size_profiles_keep_the_published_constants(profile: str, tmp_path: Path) -> None:
+    study = load_study(profile, [f"data_root={tmp_path}"])
+    changed = {key for key in PUBLISHED if value_at(study, key) != PUBLISHED[key]}
+    assert changed == ({"clustering.rho"} if profile == "msmt17" else set())
+    assert study.clustering.rho == (0.0012 if profile == "msmt17" else 0.002)
+    assert study.dataset == profile
+
+
+def test_every_profile_loads_under_its_own_name(tmp_path: Path) -> None:
+    assert set(known_profiles()) == {"smoke", "mini", *ELSEWHERE}
+    for profile in known_profiles():
+        study = load_study(profile, [f"data_root={tmp_path}"] if profile in ELSEWHERE else [])
+        assert study.profile == profile
+
+
+def test_real_data_needs_their_folder() -> None:
+    assert "data_root=/path/to/it" in message("market1501")
+
+
+def test_overrides_reach_nested_keys_and_keep_the_rest() -> None:
+    plain = load_study("mini")
+    study = load_study("mini", ["joint.epochs=3", "joint.encoder_optimizer.milestones=[1, 2]", "baseline.threads=null"])
+    assert study.joint.epochs == 3
+    assert study.joint.encoder_optimizer.milestones == (1, 2)
+    assert study.joint.encoder_optimizer.lr == plain.joint.encoder_optimizer.lr
+    assert study.baseline.threads is None
+    assert study.warm_up == plain.warm_up
+
+
+def test_overrides_as_one_text_equal_a_list() -> None:
+    assert load_study("smoke", "seeds=3  joint.epochs=5") == load_study("smoke", ["seeds=3", "joint.epochs=5"])
+
+
+def test_overrides_with_blanks_survive_as_one_text() -> None:
+    """As the DAG passes them to a notebook: quoted as in a shell."""
+    words = ["data_root=/my data/people", "joint.encoder_optimizer.milestones=[1, 2]", "seeds=2"]
+    assert load_study("smoke", shlex.join(words)) == load_study("smoke", words)
+
+
+def test_later_override_wins() -> None:
+    assert load_study("smoke", "seeds=3 seeds=2").seeds == 2
+
+
+def test_settings_are_frozen() -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        load_study("smoke").joint.epochs = 3  # pyright: ignore[reportAttributeAccessIssue]
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("joint.epoch=3", ["joint.epoch", "unknown key", "epochs"]),
+        ("seed=3", ["seed", "unknown key", "seeds"]),
+        ("variants.gcl.vii=3", ["variants.gcl.vii", "unknown key", "vi_prime"]),
+        ("joint.epochs=many", ["joint.epochs", "integer", "'many'"]),
+        ("joint.epochs=2.5", ["joint.epochs", "integer", "2.5"]),
+        ("joint.epochs=0", ["joint.epochs", "greater than or equal to 1", "got 0"]),
+        ("contrast.keep_old=1.5", ["contrast.keep_old", "less than or equal to 1", "1.5"]),
+        ("contrast.temperature=0", ["contrast.temperature", "greater than 0"]),
+        ("losses.image=.nan", ["losses.image", "finite"]),
+        ("picture.height=100", ["picture.height", "multiple of 16", "100"]),
+        ("clustering.rho=0", ["clustering.rho", "greater than 0"]),
+        ("angles=[45, 50]", ["angles.1", "45, 90, 135, 180, 225, 270 or 315", "50"]),
+        ("angles=[]", ["angles", "at least 1"]),
+        ("device=tpu", ["device", "'auto', 'cpu' or 'cuda'", "'tpu'"]),
+        ("people.cameras=1", ["people.cameras", "greater than or equal to 2"]),
+        ("seeds=0", ["seeds", "greater than or equal to 1"]),
+        ("joint=3", ["joint", "JointSettings", "3"]),
+        ("evaluation.fid_variants=[gcl, nix]", ["fid_variants", "nix", "no_vi"]),
+        ("variants={gcl: {}}", ["variants", "tda", "must be among them"]),
+        ("joint.epochs", ["joint.epochs", "key=value"]),
+        ("=3", ["=3", "key=value"]),
+        ("seeds.more=3.x=1", ["seeds.more"]),
+        ("joint.epochs={", ["joint.epochs={", "YAML"]),
+    ],
+)
+def test_wrong_setting_is_named_with_file_and_range(override: str, words: list[str]) -> None:
+    told = message("smoke", override)
+    assert [word for word in words if word not in told] == []
+    assert "smoke.yaml" in told or override in told
+
+
+def test_every_wrong_setting_is_told_at_once() -> None:
+    told = message("smoke", "joint.epochs=0", "seed=3")
+    assert "joint.epochs" in told
+    assert "seed: unknown key" in told
+
+
+def test_variant_named_like_a_stage_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "own.yaml"
+    path.write_text("variants: {gcl: {}, tda: {view: augmented}, no_vi: {}, baseline: {}}\n")
+    assert "baseline" in message(str(path))
+
+
+def test_unknown_profile_lists_the_known_ones() -> None:
+    told = message("minni")
+    assert "'minni'" in told
+    assert all(profile in told for profile in known_profiles())
+
+
+def test_own_profile_file(tmp_path: Path) -> None:
+    path = tmp_path / "own.yaml"
+    path.write_text("joint: {epochs: 7}\n")
+    study = load_study(str(path))
+    assert (study.profile, study.joint.epochs) == ("own", 7)
+    path.write_text("profile: other\n")
+    assert load_study(str(path)).profile == "other"
+
+
+@pytest.mark.parametrize("text", ["a: [1", "- 1\n- 2\n", "just words"])
+def test_unreadable_profile_file_is_named(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "broken.yaml"
+    path.write_text(text)
+    assert str(path) in message(str(path))
+
+
+def test_empty_profile_file_is_all_defaults(tmp_path: Path) -> None:
+    path = tmp_path / "paper.yaml"
+    path.write_text("# nothing differs\n")
+    assert load_study(str(path)) == Study()

@@ -1,0 +1,236 @@
+"""Artifacts are whole or absent, a folder belongs to one run at a time, and records never mix runs."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from gcl_core.config import load_study
+from gcl_core.run import (
+    Layout,
+    RunError,
+    RunFolder,
+    atomic,
+    fingerprint,
+    hash_code,
+    hash_file,
+    provenance,
+    read_json,
+    read_metrics,
+    resolve_device,
+    write_json,
+    write_text,
+)
+
+CPU = torch.device("cpu")
+HOLDER = """
+import sys, time, torch
+from pathlib import Path
+from gcl_core.run import RunFolder
+folder = RunFolder(Path(sys.argv[1]), settings={}, inputs={}, code="c", seed=0, device=torch.device("cpu"))
+with folder:
+    print("held", flush=True)
+    time.sleep(120)
+"""
+
+
+def run_folder(path: Path, **changes: Any) -> RunFolder:
+    facts: dict[str, Any] = {"settings": {}, "inputs": {}, "code": "c", "seed": 0, "device": CPU}
+    return RunFolder(path, **{**facts, **changes})
+
+
+def test_layout_keeps_profiles_seeds_and_stages_apart(tmp_path: Path) -> None:
+    one, other = (Layout(load_study("smoke", f"profile={name}"), root=tmp_path) for name in ("one", "other"))
+    folders = [
+        layout.stage(stage, seed)
+        for layout in (one, other)
+        for stage in ("baseline", "warm_up", "gcl")
+        for seed in (0, 1)
+    ]
+    assert len({*folders, one.figures, other.figures, one.store, other.store}) == 16
+    assert all(folder.is_relative_to(tmp_path / "runs") for folder in folders)
+    assert one.figures == tmp_path / "figures" / "one"
+
+
+def test_layout_takes_the_users_folders() -> None:
+    layout = Layout(load_study("smoke", ["data_root=/elsewhere/people"]))
+    assert layout.data_root == Path("/elsewhere/people")
+    assert layout.mesh_root == Path("/elsewhere/people/meshes")
+    layout = Layout(load_study("smoke", ["data_root=/elsewhere/people", "mesh_root=/meshes"]))
+    assert layout.mesh_root == Path("/meshes")
+
+
+def test_failed_write_leaves_the_earlier_file_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "facts.json"
+    write_json(path, {"a": 1})
+    with pytest.raises(ZeroDivisionError), atomic(path) as temporary:
+        assert temporary.write_text("half") / 0
+    assert read_json(path) == {"a": 1}
+    assert [each.name for each in path.parent.iterdir()] == ["facts.json"]
+
+
+def test_nothing_is_seen_before_a_write_is_whole(tmp_path: Path) -> None:
+    path = tmp_path / "facts.txt"
+    with atomic(path) as temporary:
+        temporary.write_text("half")
+        assert not path.exists()
+        temporary.write_text("whole")
+    assert path.read_text() == "whole"
+
+
+def test_killed_write_leaves_the_earlier_file(tmp_path: Path) -> None:
+    path = tmp_path / "facts.txt"
+    write_text(path, "earlier")
+    child = os.fork()
+    if child == 0:
+        with atomic(path) as temporary:
+            temporary.write_text("half")
+            os.kill(os.getpid(), signal.SIGKILL)
+    assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL
+    assert path.read_text() == "earlier"
+
+
+def test_full_disk_and_unwritable_folder_name_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "facts.txt"
+    write_text(path, "earlier")
+    with pytest.raises(RunError, match=r"facts\.txt.*No space left"), atomic(path):
+        raise OSError(28, "No space left on device")
+    assert path.read_text() == "earlier"
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RunError, match=r"inside\.txt"):
+        write_text(tmp_path / "file" / "inside.txt", "a folder that is a file cannot be written into")
+
+
+def test_json_refuses_nan_and_keeps_the_earlier_file(tmp_path: Path) -> None:
+    path = tmp_path / "facts.json"
+    write_json(path, {"a": 1})
+    with pytest.raises(ValueError, match="JSON"):
+        write_json(path, {"a": float("nan")})
+    assert read_json(path) == {"a": 1}
+
+
+@pytest.mark.parametrize("text", [None, "", "{", '{"a": 1'])
+def test_missing_or_cut_json_is_named(text: str | None, tmp_path: Path) -> None:
+    path = tmp_path / "facts.json"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(RunError, match=r"facts\.json.*run the step that writes it again"):
+        read_json(path)
+
+
+def test_hashes(tmp_path: Path) -> None:
+    path = tmp_path / "abc"
+    path.write_bytes(b"abc")
+    assert hash_file(path) == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"  # FIPS 180-2
+    assert fingerprint({"a": 1, "b": [2]}) == fingerprint({"b": [2], "a": 1})
+    assert fingerprint({"a": 1}) != fingerprint({"a": 2})
+    assert hash_code(["losses"]) == hash_code(["losses"])
+    assert len({hash_code(["losses"]), hash_code(["models"]), hash_code(["losses", "models"])}) == 3
+
+
+def test_manifest_tells_what_a_run_was(tmp_path: Path) -> None:
+    with run_folder(tmp_path / "seed3", settings={"lr": 0.1}, inputs={"data": "d"}, seed=3) as run:
+        manifest = read_json(run.path / "manifest.json")
+        assert not run.finished
+        run.finish(note="fine")
+        assert run.finished
+    assert (manifest["seed"], manifest["settings"], manifest["inputs"]) == (3, {"lr": 0.1}, {"data": "d"})
+    assert manifest["packages"]["torch"] == torch.__version__.split("+")[0]
+    assert manifest["device"].startswith("cpu")
+    assert set(provenance(CPU)) < set(manifest)
+    finished = read_json(run.path / "manifest.json")
+    assert {**finished, "finished": None, "note": None} == {**manifest, "finished": None, "note": None}
+
+
+def test_same_run_goes_on_in_its_folder(tmp_path: Path) -> None:
+    path = tmp_path / "seed0"
+    with run_folder(path) as run:
+        run.record({"epoch": 1, "loss": 2.0})
+        (path / "checkpoint.pt").write_text("c")
+    with run_folder(path) as run:
+        assert read_metrics(path) == [{"epoch": 1, "loss": 2.0}]
+        assert (path / "checkpoint.pt").exists()
+    assert [each.name for each in tmp_path.iterdir() if each.is_dir()] == ["seed0"]
+
+
+@pytest.mark.parametrize("change", [{"settings": {"lr": 1}}, {"inputs": {"data": "d"}}, {"code": "x"}, {"seed": 1}])
+def test_other_run_sets_the_folder_aside(
+    change: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, aside = tmp_path / "seed0", tmp_path / "seed0.superseded"
+    with run_folder(path):
+        (path / "checkpoint.pt").write_text("first")
+    with run_folder(path, **change):
+        assert not (path / "checkpoint.pt").exists()
+        (path / "checkpoint.pt").write_text("second")
+    assert (aside / "checkpoint.pt").read_text() == "first"
+    assert "set aside" in capsys.readouterr().out
+    with run_folder(path):
+        pass
+    assert (aside / "checkpoint.pt").read_text() == "second"
+
+
+def test_folder_without_its_manifest_is_not_trusted(tmp_path: Path) -> None:
+    path = tmp_path / "seed0"
+    path.mkdir()
+    (path / "checkpoint.pt").write_text("whose?")
+    with run_folder(path):
+        assert not (path / "checkpoint.pt").exists()
+    assert (tmp_path / "seed0.superseded" / "checkpoint.pt").exists()
+
+
+def test_second_process_is_refused_until_the_first_is_gone(tmp_path: Path, repository: Path) -> None:
+    path = tmp_path / "seed0"
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(path)], cwd=repository, stdout=subprocess.PIPE, text=True
+    )
+    assert holder.stdout is not None
+    assert holder.stdout.readline() == "held\n"
+    try:
+        with pytest.raises(RunError, match=r"another run is at work in .*seed0"), run_folder(path):
+            pass
+    finally:
+        holder.kill()  # SIGKILL: a crashed run must leave no lock behind
+        holder.communicate()
+    with run_folder(path) as run:
+        assert not run.finished
+
+
+def test_record_replaces_the_same_and_later_epochs(tmp_path: Path) -> None:
+    with run_folder(tmp_path / "seed0") as run:
+        for epoch in (0, 1, 2, 3):
+            run.record({"epoch": epoch, "loss": epoch / 10})
+        run.record({"epoch": 2, "loss": 7.0})
+        assert [(line["epoch"], line["loss"]) for line in read_metrics(run.path)] == [(0, 0.0), (1, 0.1), (2, 7.0)]
+        with pytest.raises(ValueError, match="JSON"):
+            run.record({"epoch": 3, "loss": float("inf")})
+        assert len(read_metrics(run.path)) == 3
+    times = [json.loads(line) for line in (run.path / "times.jsonl").read_text().splitlines()]
+    assert [line["epoch"] for line in times] == [0, 1, 2, 3, 2]
+
+
+def test_metrics_of_equal_runs_are_equal_bytes(tmp_path: Path) -> None:
+    """No clock time may get in, and going on from a checkpoint must leave no trace."""
+    for name, epochs in (("through", (0, 1, 2)), ("resumed", (0, 1, 2, 1, 2))):
+        with run_folder(tmp_path / name) as run:
+            for epoch in epochs:
+                run.record({"epoch": epoch, "loss": 1 / 3})
+    assert (tmp_path / "through/metrics.jsonl").read_bytes() == (tmp_path / "resumed/metrics.jsonl").read_bytes()
+
+
+def test_no_metrics_before_the_first_epoch(tmp_path: Path) -> None:
+    assert read_metrics(tmp_path) == []
+
+
+def test_devices() -> None:
+    assert resolve_device("cpu") == CPU
+    assert resolve_device("auto").type == ("cuda" if torch.cuda.is_available() else "cpu")
+    if not torch.cuda.is_available():
+        with pytest.raises(RunError, match="device=cpu"):
+            resolve_device("cuda")

@@ -1,0 +1,127 @@
+"""The whole study in small, by the command that people type: every notebook, every figure, every table."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from gcl_core.run import hash_file
+
+PROFILE = "smoke_test"  # beside `smoke`, so that the test leaves a user's own runs alone
+FIGURES = (
+    "dataset_examples",
+    "clustering_analysis",
+    "fid_per_view",
+    "figure1_view_invariance",
+    "figure2_cluster_count",
+    "figure3_generated_views_train",
+    "figure3_generated_views_test",
+    "ablations",
+)
+TABLES = ("dataset", "table1_fid_per_view", "figure2_cluster_count", "reid_accuracy", "ablations", "view_quality")
+
+
+def run_all(repository: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "VIRTUAL_ENV": sys.prefix}
+    command = [repository / "run_all.sh", "smoke", f"profile={PROFILE}", *words]
+    return subprocess.run(command, env=environment, capture_output=True, text=True)
+
+
+@pytest.fixture(scope="module")
+def study(repository: Path) -> Iterator[subprocess.CompletedProcess[str]]:
+    folders = [repository / "runs" / PROFILE, repository / "figures" / PROFILE]
+    for folder in folders:
+        shutil.rmtree(folder, ignore_errors=True)
+    answer = run_all(repository)
+    assert answer.returncode == 0, answer.stdout + answer.stderr
+    yield answer
+    for folder in folders:
+        shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="module")
+def figures(repository: Path, study: object) -> Path:
+    return repository / "figures" / PROFILE
+
+
+@pytest.fixture(scope="module")
+def runs(repository: Path, study: object) -> Path:
+    return repository / "runs" / PROFILE
+
+
+def test_progress_and_summary_are_shown(study: subprocess.CompletedProcess[str]) -> None:
+    assert re.search(r"^01_baseline_seed0 \| .*epoch 4/4", study.stdout, re.MULTILINE)
+    assert re.search(r"^04_joint_training_gcl_seed0 \| done in", study.stdout, re.MULTILINE)
+    assert "14 of 14 steps done" in study.stdout
+    for name in ("baseline", "gcl", "tda", "no_vi"):
+        assert re.search(rf"^{name} +0 +\d+ +\d+\.\d +\d+\.\d", study.stdout, re.MULTILINE)
+    assert f"figures/{PROFILE}/" in study.stdout.splitlines()[-1]
+
+
+def test_every_notebook_was_executed_without_error(runs: Path, repository: Path) -> None:
+    executed = sorted((runs / "notebooks").glob("*.ipynb"))
+    assert {path.name[:2] for path in executed} == {
+        path.name[:2] for path in (repository / "notebooks").glob("*.ipynb")
+    }
+    assert len(executed) == 14
+    for path in executed:
+        notebook = nbformat.read(path, as_version=4)
+        code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+        assert all(cell.execution_count for cell in code), path
+        assert not [output for cell in code for output in cell.outputs if output.output_type == "error"]
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_figure_is_there_in_both_formats(name: str, figures: Path) -> None:
+    assert (figures / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+    pdf = (figures / f"{name}.pdf").read_bytes()
+    assert pdf.startswith(b"%PDF")
+    assert b"/FontFile" in pdf  # fonts are embedded
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_table_is_there_in_all_formats(name: str, figures: Path) -> None:
+    assert len((figures / f"{name}.csv").read_text().splitlines()) > 1
+    assert "|" in (figures / f"{name}.md").read_text()
+    assert r"\toprule" in (figures / f"{name}.tex").read_text()
+
+
+def test_manifest_knows_every_file_and_its_runs(figures: Path, repository: Path) -> None:
+    manifest = json.loads((figures / "manifest.json").read_text())
+    assert set(manifest) == {path.name for path in figures.iterdir()} - {"manifest.json"}
+    for name, entry in manifest.items():
+        assert entry["sha256"] == hash_file(figures / name)
+        assert entry["profile"] == PROFILE
+        assert all(entry[key] for key in ("caption", "settings", "git_revision", "runs"))
+        assert all((repository / run["folder"]).is_dir() for run in entry["runs"])
+
+
+def test_second_run_does_nothing_in_seconds(runs: Path, figures: Path, repository: Path) -> None:
+    def stamps() -> dict[Path, int]:
+        files = [*runs.rglob("*"), *figures.rglob("*")]
+        return {path: path.stat().st_mtime_ns for path in files if path.is_file() and path.suffix != ".log"}
+
+    before, start = stamps(), time.monotonic()
+    answer = run_all(repository)
+    assert answer.returncode == 0, answer.stderr
+    assert "nothing to do" in answer.stdout
+    assert stamps() == before
+    assert time.monotonic() - start < 60  # a few seconds on a quiet machine
+
+
+def test_missing_figure_and_changed_setting_are_noticed(figures: Path, repository: Path) -> None:
+    (figures / "ablations.png").unlink()
+    answer = run_all(repository, "--dry-run")
+    assert re.findall(r"^(\S+) +to run$", answer.stdout, re.MULTILINE) == ["07_ablations"]
+    answer = run_all(repository, "--dry-run", "contrast.temperature=0.05")
+    assert "14 of 14 steps to run" in answer.stdout
+    answer = run_all(repository, "--dry-run", "--seeds", "2")
+    assert not re.search(r"seed0 +to run", answer.stdout)

@@ -1,0 +1,102 @@
+"""A failing, killed or stopped run, on a copy of the study whose first notebook is a stand-in."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import nbformat
+import psutil
+import pytest
+from filelock import FileLock, Timeout
+
+FAILING = "print('about to fail', flush=True)\nraise ValueError('picture 7 is broken')"
+SLEEPING = "import time\nprint('at work', flush=True)\ntime.sleep(120)"
+
+
+@pytest.fixture
+def study(repository: Path, tmp_path: Path) -> Path:
+    """A checkout of its own."""
+    for name in ("gcl_core", "configs", "notebooks"):
+        shutil.copytree(repository / name, tmp_path / name)
+    shutil.copy(repository / "Snakefile", tmp_path)
+    return tmp_path
+
+
+def put_first_notebook(study: Path, code: str) -> None:
+    path = study / "notebooks" / "00_data_preparation.ipynb"
+    notebook = nbformat.read(path, as_version=4)
+    notebook.cells = [cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", [])]
+    notebook.cells.append(nbformat.v4.new_code_cell(code))
+    nbformat.write(notebook, path)
+
+
+def start(study: Path) -> subprocess.Popen[str]:
+    environment = {**os.environ, "PYTHONPATH": str(study)}
+    command = [sys.executable, "-m", "gcl_core", "run", "smoke"]
+    return subprocess.Popen(
+        command, cwd=study, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+def family_at_work(run: subprocess.Popen[str]) -> list[psutil.Process]:
+    """Wait until the notebook is at work; return all processes of the run but the first."""
+    assert run.stdout is not None
+    for line in run.stdout:
+        if "at work" in line:
+            break
+    family = psutil.Process(run.pid).children(recursive=True)
+    assert any("ipykernel" in " ".join(each.cmdline()) for each in family)
+    return family
+
+
+def alive(family: list[psutil.Process], seconds: float) -> list[psutil.Process]:
+    """Return the processes that have not ended after some time."""
+    end = time.monotonic() + seconds
+    left = family
+    while left and time.monotonic() < end:
+        time.sleep(0.1)
+        left = [each for each in left if each.is_running() and each.status() != psutil.STATUS_ZOMBIE]
+    return left
+
+
+def test_failed_notebook_is_named_with_its_error_and_its_executed_copy(study: Path) -> None:
+    put_first_notebook(study, FAILING)
+    out, err = start(study).communicate()
+    assert "00_data_preparation | about to fail" in out
+    assert "00_data_preparation failed: ValueError: picture 7 is broken" in err
+    executed = study / "runs/smoke/notebooks/00_data_preparation.ipynb"
+    assert str(executed) in err
+    assert "Traceback" not in err
+    cells = nbformat.read(executed, as_version=4).cells
+    assert any(output.output_type == "error" for cell in cells for output in cell.get("outputs", []))
+    assert not (study / "runs/smoke/steps/00_data_preparation.done").exists()
+
+
+def test_killed_run_leaves_nobody_behind_and_no_lock(study: Path) -> None:
+    put_first_notebook(study, SLEEPING)
+    run = start(study)
+    family = family_at_work(run)
+    lock = FileLock(study / "runs" / "smoke" / ".study.lock")
+    with pytest.raises(Timeout):
+        lock.acquire(timeout=0)
+    run.kill()
+    run.communicate()
+    assert alive(family, 10) == []
+    lock.acquire(timeout=0)
+    lock.release()
+
+
+def test_stopped_run_says_so_and_ends_everybody(study: Path) -> None:
+    put_first_notebook(study, SLEEPING)
+    run = start(study)
+    family = family_at_work(run)
+    run.send_signal(signal.SIGTERM)
+    _, err = run.communicate()
+    assert run.returncode == 130
+    assert "the same command goes on from there" in err
+    assert "Traceback" not in err
+    assert alive(family, 10) == []
