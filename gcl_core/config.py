@@ -4,6 +4,7 @@ Every default is the published constant; the comment beside it names its source:
 none is published.
 """
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -199,7 +200,7 @@ class EvaluationSettings(Settings):
 class Study(Settings):
     """Everything that decides a study's numbers."""
 
-    profile: str = "paper"
+    profile: Annotated[str, Field(pattern=r"^[A-Za-z0-9][\w.-]*$")] = "paper"  # names runs/<profile>, figures/<profile>
     dataset: Literal["synthetic", "market1501", "dukemtmc_reid", "msmt17"] = "synthetic"
     data_root: Path | None = None  # null: made under the run folder (synthetic only)
     mesh_root: Path | None = None  # null: <data_root>/meshes
@@ -237,7 +238,7 @@ class Study(Settings):
             raise ValueError(
                 f"variants: {missing} must be among them, the study compares them; got {list(self.variants)}"
             )
-        reserved = {"baseline", "warm_up", "data", "people"} & set(self.variants)
+        reserved = {"baseline", "warm_up", "data", "people", "notebooks", "steps"} & set(self.variants)
         if reserved:
             raise ValueError(f"variants: {sorted(reserved)} name stages of the study; choose another name")
         unknown = [name for name in self.evaluation.fid_variants if name not in self.variants]
@@ -258,7 +259,8 @@ def load_study(profile: str, overrides: str | Sequence[str] = ()) -> Study:
     """Read a profile and return its validated settings.
 
     `profile` is a name in `configs/` or a path of a YAML file; `overrides` are `key=value` words, keys dotted
-    (`joint.epochs=3`), values YAML; a string is split at blanks.
+    (`joint.epochs=3`), values YAML; a string is split as a
+    shell does.
 
     Raises ConfigError: unknown profile, unreadable YAML, unknown key, wrong type, out of range.
     """
@@ -274,7 +276,7 @@ def load_study(profile: str, overrides: str | Sequence[str] = ()) -> Study:
     if not isinstance(tree, dict):
         raise ConfigError(f"{path} holds a {type(tree).__name__}; expected `key: value` lines")
     tree = {"profile": path.stem, **tree}
-    words = overrides.split() if isinstance(overrides, str) else list(overrides)
+    words = shlex.split(overrides) if isinstance(overrides, str) else list(overrides)
     for word in words:
         _override(tree, word)
     try:

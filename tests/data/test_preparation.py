@@ -34,7 +34,8 @@ def market(tmp_path: Path) -> Layout:
                 mesh = projection_folder(root / "meshes", "train", yaw) / name
                 mesh.parent.mkdir(parents=True, exist_ok=True)
                 _grey(1 + yaw // 2, "L").save(mesh, quality=100)
-    return Layout(load_study("market1501", f"data_root={root} picture.height=64 picture.width=32"), root=tmp_path)
+    small = f"data_root={root} picture.height=64 picture.width=32 generator.dilations=[1,2,3]"
+    return Layout(load_study("market1501", small), root=tmp_path)
 
 
 def test_rows_of_index_pictures_and_meshes_belong_together(market: Layout):
