@@ -72,7 +72,7 @@ def view_fid(layout: Layout, people: PersonSet, variant: str, seed: int) -> dict
                 drawn = draw_views(
                     encoder, generator, people.pictures[part], projections, batch_size=study.evaluation.batch_size
                 )
-                features.append(_features(network, drawn[:, 0], study, bar))
+                features.append(_features(network, drawn[:, 0], bar))
             kept["views"][str(yaw)] = _distances(np.concatenate(features), real, statistics)
             write_json(run / "fid.json", kept)
     return kept
@@ -116,7 +116,7 @@ def real_features(layout: Layout, people: PersonSet, network: nn.Module, split: 
     if not path.is_file():
         with tqdm(total=len(rows), desc=f"FID real {split}", mininterval=2) as bar:
             parts = np.split(rows, range(CHUNK, len(rows), CHUNK))
-            features = [_features(network, people.pictures[part], layout.study, bar) for part in parts]
+            features = [_features(network, people.pictures[part], bar) for part in parts]
         with atomic(path) as temporary, temporary.open("wb") as stream:
             np.save(stream, np.concatenate(features).astype(np.float32))  # the network computes in float32
     return np.load(path)
@@ -130,11 +130,9 @@ def _kept(path: Path, identity: str, empty: dict[str, Any]) -> dict[str, Any]:
     return {"identity": identity, **empty}
 
 
-def _features(
-    network: nn.Module, pictures: UInt8[np.ndarray, "n h w 3"], study: Study, bar: Any
-) -> Float[np.ndarray, "n d"]:
+def _features(network: nn.Module, pictures: UInt8[np.ndarray, "n h w 3"], bar: Any) -> Float[np.ndarray, "n d"]:
     tensor = torch.from_numpy(np.ascontiguousarray(pictures)).permute(0, 3, 1, 2)
-    return inception_features(network, tensor, batch_size=study.evaluation.batch_size, progress=bar.update)
+    return inception_features(network, tensor, progress=bar.update)
 
 
 def _distances(features: np.ndarray, real: np.ndarray, statistics: Statistics) -> dict[str, float]:

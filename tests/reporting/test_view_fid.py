@@ -42,7 +42,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Drawn:
         drawn.append(tuple(projections[:, 0, 0, 0].tolist()))
         return np.repeat(projections[..., None], 3, axis=-1)
 
-    def features(_network: Any, pictures: torch.Tensor, *, batch_size: int, progress: Any) -> np.ndarray:
+    def features(_network: Any, pictures: torch.Tensor, *, progress: Any) -> np.ndarray:
         progress(len(pictures))
         return pictures.double().mean(dim=(2, 3)).numpy() / 255 + np.arange(len(pictures))[:, None] % 2 / 100
 
