@@ -1,5 +1,6 @@
 """Setting up: what counts as a usable environment, and that a ready one costs nothing."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -100,8 +101,9 @@ def test_fresh_set_up_finds_the_core_from_any_folder(checkout: Path, tmp_path_fa
     answer = source(checkout)
     assert answer.returncode == 0, answer.stderr
     elsewhere = tmp_path_factory.mktemp("elsewhere")
-    code = "import gcl_core; print(gcl_core.__file__)"
-    found = subprocess.run([checkout / ".venv/bin/python", "-c", code], cwd=elsewhere, capture_output=True, text=True)
+    command = [checkout / ".venv/bin/python", "-c", "import gcl_core; print(gcl_core.__file__)"]
+    plain = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}  # run_tests.sh sets it
+    found = subprocess.run(command, cwd=elsewhere, env=plain, capture_output=True, text=True)
     assert found.stdout.strip() == str(checkout / "gcl_core" / "__init__.py")
 
 
