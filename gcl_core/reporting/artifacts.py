@@ -11,7 +11,7 @@ from jaxtyping import Float, Float64
 from gcl_core.data.person_set import PersonSet
 from gcl_core.run import Layout, RunError, read_json, read_metrics
 
-MAKERS = {"data": "00_data_preparation", "baseline": "01_baseline", "warm_up": "03_generator_warm_up"}
+MAKERS = {"baseline": "01_baseline", "warm_up": "03_generator_warm_up"}
 ACCURACIES = {"map": "mAP", "rank1": "rank-1", "rank5": "rank-5", "rank10": "rank-10"}
 TEXTS = ("stage", "note")  # the columns of a record that are no numbers
 
@@ -26,14 +26,8 @@ def require(path: Path, *, made_by: str) -> Path:
 def maker(stage: str, seed: int) -> str:
     """Return which notebook, with which parameters, makes the run folder of a stage or variant."""
     if stage in MAKERS:
-        return f"notebooks/{MAKERS[stage]}.ipynb" + ("" if stage == "data" else f" with seed={seed}")
+        return f"notebooks/{MAKERS[stage]}.ipynb with seed={seed}"
     return f'notebooks/04_joint_training.ipynb with variant="{stage}" and seed={seed}'
-
-
-def require_data(layout: Layout) -> Path:
-    """Return the folder of the data stores; RunError that names the notebook when it is not prepared."""
-    require(layout.store / "index.csv", made_by=maker("data", 0))
-    return layout.store
 
 
 def finished_run(layout: Layout, stage: str, seed: int) -> Path:

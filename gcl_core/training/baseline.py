@@ -81,6 +81,7 @@ def _train(layout: Layout, people: PersonSet, seed: int, run: RunFolder, device:
         encoder.train()
         meter = LossMeter()
         clustered = (labels >= 0).nonzero().flatten().numpy()
+        labels = labels.to(device)
         batches = epoch_batches(clustered, settings.batch_size, seed=seed, purpose="baseline order", epoch=epoch)
         for step, batch in enumerate(batches):
             picture = unit_pictures(people.pictures[rows[batch]], device)
@@ -90,7 +91,7 @@ def _train(layout: Layout, people: PersonSet, seed: int, run: RunFolder, device:
                 original,
                 new,
                 bank,
-                labels.to(device),
+                labels,
                 torch.from_numpy(batch).to(device),
                 contrast,
                 ALL_LOSSES,

@@ -101,6 +101,7 @@ def _train(
         elif facts["clusters"] == 1:
             facts["note"] = "one cluster found: only outliers are negatives in this epoch"
         angles = draw_angles(study.angles, len(rows), seed=seed, purpose="joint angle", epoch=epoch)
+        labels = labels.to(device)
         encoder.train()
         meter = LossMeter()
         for step, batch in enumerate(batches):
@@ -122,7 +123,7 @@ def _train(
                 original,
                 new,
                 bank,
-                labels.to(device),
+                labels,
                 indices,
                 study.contrast,
                 variant,

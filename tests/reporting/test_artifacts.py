@@ -14,7 +14,6 @@ from gcl_core.reporting.artifacts import (
     numbers,
     promised,
     records,
-    require_data,
     required_runs,
     spread,
     where,
@@ -35,11 +34,6 @@ WriteRun = Callable[..., Path]
 def test_a_missing_run_names_its_notebook(layout: Layout, stage: str, notebook: str):
     with pytest.raises(RunError, match=notebook):
         finished_run(layout, stage, 1)
-
-
-def test_missing_data_name_their_notebook(layout: Layout):
-    with pytest.raises(RunError, match="00_data_preparation"):
-        require_data(layout)
 
 
 def test_an_unfinished_run_is_not_read(layout: Layout, write_run: WriteRun):
