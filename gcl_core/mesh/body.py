@@ -16,13 +16,17 @@ from scipy import sparse
 BODY_PARAMETERS = ("gender", "age", "muscle", "weight", "height", "proportions")
 """What decides a rest shape, each in [0, 1]; age 0.62-0.92 are adults, gender 0 is male."""
 
+AVERAGE = {"gender": 0.5, "age": 0.75, "muscle": 0.5, "weight": 0.5, "height": 0.5, "proportions": 0.5}
+"""The average adult."""
+
 
 @dataclass(frozen=True)
 class Body:
-    """A posed surface in metres, z up, facing -y: all that a projection needs, wherever the body comes from."""
+    """A posed surface in metres, z up, -y towards the camera: all that a projection needs, wherever it comes from."""
 
     vertices: Float32[np.ndarray, "v 3"]
     faces: Int32[np.ndarray, "f 3"]
+    elevation: float = 0.0  # how far the camera looks down, degrees
 
 
 @dataclass(frozen=True)

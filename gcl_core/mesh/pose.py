@@ -39,8 +39,8 @@ def walking_rotations(skeleton: Skeleton, rest: RestBody, gait: Gait) -> Float[n
     for side, sign, offset, elbow in (("L", 1, 0.0, gait.elbow[0]), ("R", -1, 0.5, gait.elbow[1])):
         _swing_leg(turned, heads, side, sign, (gait.phase + offset) % 1, gait.stride)
         _swing_arm(turned, heads, side, sign, (gait.phase + offset) % 1, gait, elbow, chest)
-        _relax_hand(turned, heads, side)
-    return _inherit(skeleton, turned)
+        relax_hand(turned, heads, side)
+    return inherit(skeleton, turned)
 
 
 def bone_transforms(
@@ -82,10 +82,10 @@ def _swing_leg(turned: dict, heads: dict, side: str, sign: int, phase: float, st
     bend = 4 + share * (10 * _bump(phase, 0.12, 0.1) + 52 * _bump(phase, 0.74, 0.12))
     heel = share * (32 * _bump(phase, 0.58, 0.12) - 16 * _bump(phase, 0.0, 0.07))
     outwards = 0.035 * sign
-    upper = _towards(knee - hip, [outwards, -np.sin(np.deg2rad(thigh)), -np.cos(np.deg2rad(thigh))])
+    upper = towards(knee - hip, [outwards, -np.sin(np.deg2rad(thigh)), -np.cos(np.deg2rad(thigh))])
     lower = np.deg2rad(thigh - bend)
     turned[f"upperleg01.{side}"] = upper
-    shin = _towards(upper @ (ankle - knee), [outwards, -np.sin(lower), -np.cos(lower)]) @ upper
+    shin = towards(upper @ (ankle - knee), [outwards, -np.sin(lower), -np.cos(lower)]) @ upper
     turned[f"lowerleg01.{side}"] = shin
     turned[f"foot.{side}"] = about("z", -4.0 * sign) @ about("x", heel)
 
@@ -99,14 +99,14 @@ def _swing_arm(
     spread = np.sin(np.deg2rad(gait.arm_spread)) * sign
     lift, fore = np.deg2rad(swing), np.deg2rad(swing + bend)
     turned[f"clavicle.{side}"] = about("y", 4.0 * sign) @ chest
-    upper = _towards(joint - shoulder, chest @ np.array([spread, -np.sin(lift), -np.cos(lift)]))
-    turned[f"shoulder01.{side}"] = _part_way(upper, 0.35)
+    upper = towards(joint - shoulder, chest @ np.array([spread, -np.sin(lift), -np.cos(lift)]))
+    turned[f"shoulder01.{side}"] = part_way(upper, 0.35)
     turned[f"upperarm01.{side}"] = upper
     direction = chest @ np.array([0.3 * spread, -np.sin(fore), -np.cos(fore)])
-    turned[f"lowerarm01.{side}"] = _towards(upper @ (wrist - joint), direction) @ upper
+    turned[f"lowerarm01.{side}"] = towards(upper @ (wrist - joint), direction) @ upper
 
 
-def _relax_hand(turned: dict, heads: dict, side: str) -> None:
+def relax_hand(turned: dict, heads: dict, side: str) -> None:
     """Straighten the wrist, gather the fingers and close them half-way: at rest the hand is spread flat.
 
     "+bone" is relative: it comes on top of what the bone inherits.
@@ -114,16 +114,16 @@ def _relax_hand(turned: dict, heads: dict, side: str) -> None:
     fingers = {finger: heads[f"finger{finger}-3.{side}"] - heads[f"finger{finger}-1.{side}"] for finger in range(2, 6)}
     middle = np.sum([direction / np.linalg.norm(direction) for direction in fingers.values()], axis=0)
     wrist = heads[f"wrist.{side}"]
-    straight = _towards(heads[f"finger3-1.{side}"] - wrist, wrist - heads[f"lowerarm01.{side}"])
-    turned[f"+wrist.{side}"] = _part_way(straight, 0.7)
+    straight = towards(heads[f"finger3-1.{side}"] - wrist, wrist - heads[f"lowerarm01.{side}"])
+    turned[f"+wrist.{side}"] = part_way(straight, 0.7)
     across = heads[f"finger5-1.{side}"] - heads[f"finger2-1.{side}"]
-    curl = _about_vector(across / np.linalg.norm(across), np.pi / 6 if side == "L" else -np.pi / 6)
+    curl = about_vector(across / np.linalg.norm(across), np.pi / 6 if side == "L" else -np.pi / 6)
     for finger, direction in fingers.items():
-        turned[f"+finger{finger}-1.{side}"] = curl @ _part_way(_towards(direction, middle), 0.8)
+        turned[f"+finger{finger}-1.{side}"] = curl @ part_way(towards(direction, middle), 0.8)
         turned[f"+finger{finger}-2.{side}"] = turned[f"+finger{finger}-3.{side}"] = curl
 
 
-def _inherit(skeleton: Skeleton, turned: dict[str, np.ndarray]) -> Float[np.ndarray, "b 3 3"]:
+def inherit(skeleton: Skeleton, turned: dict[str, np.ndarray]) -> Float[np.ndarray, "b 3 3"]:
     rotations = np.empty((len(skeleton.bones), 3, 3))
     for bone, (name, parent) in enumerate(zip(skeleton.bones, skeleton.parents, strict=True)):
         inherited = rotations[parent] if parent >= 0 else np.eye(3)
@@ -131,24 +131,24 @@ def _inherit(skeleton: Skeleton, turned: dict[str, np.ndarray]) -> Float[np.ndar
     return rotations
 
 
-def _towards(start: np.ndarray, end: list[float] | np.ndarray) -> np.ndarray:
+def towards(start: np.ndarray, end: list[float] | np.ndarray) -> np.ndarray:
     """Return the smallest rotation that turns direction `start` into direction `end`."""
     a, b = start / np.linalg.norm(start), np.asarray(end) / np.linalg.norm(end)
     axis = np.cross(a, b)
     length = np.linalg.norm(axis)
-    return np.eye(3) if length < 1e-9 else _about_vector(axis / length, float(np.arctan2(length, a @ b)))
+    return np.eye(3) if length < 1e-9 else about_vector(axis / length, float(np.arctan2(length, a @ b)))
 
 
-def _part_way(rotation: np.ndarray, share: float) -> np.ndarray:
+def part_way(rotation: np.ndarray, share: float) -> np.ndarray:
     angle = float(np.arccos(np.clip((np.trace(rotation) - 1) / 2, -1, 1)))
     vector = np.array(
         [rotation[2, 1] - rotation[1, 2], rotation[0, 2] - rotation[2, 0], rotation[1, 0] - rotation[0, 1]]
     )
     length = np.linalg.norm(vector)
-    return np.eye(3) if length < 1e-9 else _about_vector(vector / length, share * angle)
+    return np.eye(3) if length < 1e-9 else about_vector(vector / length, share * angle)
 
 
-def _about_vector(axis: np.ndarray, radians: float) -> np.ndarray:
+def about_vector(axis: np.ndarray, radians: float) -> np.ndarray:
     x, y, z = axis
     cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
     return np.eye(3) + np.sin(radians) * cross + (1 - np.cos(radians)) * cross @ cross

@@ -27,16 +27,16 @@ class Frame:
 
 
 def project_body(
-    body: Body, yaw_degrees: float | int, *, height: int, width: int, elevation: float = 0.0
+    body: Body, yaw_degrees: float | int, *, height: int, width: int
 ) -> UInt8[np.ndarray, "{height} {width}"]:
     """Draw a body as a smooth-shaded light-grey figure on white (255): whole body in frame, centred (METHOD.md §1.3).
 
     `yaw_degrees` turns the body about the vertical, counter-clockwise seen from above: facing image-left becomes
-    frontal at +90, seen from behind becomes facing image-left. `elevation`: how far the camera looks down, in degrees.
+    frontal at +90, seen from behind becomes facing image-left.
     """
     from gcl_core.mesh.rasterizer import rasterize, vertex_normals  # numba: only where something is drawn
 
-    turn = view_matrix(yaw_degrees, elevation)
+    turn = view_matrix(yaw_degrees, body.elevation)
     seen = body.vertices @ turn.T
     frame = fit_frame(seen, height, width)
     size = (height * OVERSAMPLING, width * OVERSAMPLING)

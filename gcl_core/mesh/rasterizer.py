@@ -23,7 +23,7 @@ def vertex_normals(vertices: Float32[np.ndarray, "v 3"], faces: Int32[np.ndarray
     return _vertex_normals(np.ascontiguousarray(vertices), np.ascontiguousarray(faces))
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 @no_type_check
 def _rasterize(points, faces, height, width):
     depth = np.full((height, width), np.float32(np.inf), dtype=np.float32)
@@ -65,7 +65,7 @@ def _rasterize(points, faces, height, width):
     return shown, inside
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 @no_type_check
 def _vertex_normals(vertices, faces):
     normals = np.zeros_like(vertices)

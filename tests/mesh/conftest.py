@@ -2,9 +2,7 @@
 
 import pytest
 
-from gcl_core.mesh.body import RestBody, Skeleton, load_bodies
-
-AVERAGE = {"gender": 0.5, "age": 0.75, "muscle": 0.5, "weight": 0.5, "height": 0.5, "proportions": 0.5}
+from gcl_core.mesh.body import AVERAGE, RestBody, Skeleton, load_bodies
 
 
 @pytest.fixture(scope="session")

@@ -62,8 +62,8 @@ def test_a_body_facing_image_left_is_frontal_at_90_and_one_seen_from_behind_face
 @pytest.mark.parametrize("yaw", YAWS)
 def test_the_whole_body_is_in_frame_and_centred(walker, rest, skeleton, yaw, size):
     height, width = size
-    for body in (walker, Body(rest.vertices, skeleton.faces)):
-        picture = project_body(body, yaw, height=height, width=width, elevation=8.0)
+    for vertices in (walker.vertices, rest.vertices):
+        picture = project_body(Body(vertices, skeleton.faces, elevation=8.0), yaw, height=height, width=width)
         assert picture.shape == size
         rows, columns = (np.flatnonzero((picture < WHITE).any(axis=axis)) for axis in (1, 0))
         above, below, left, right = rows[0], height - 1 - rows[-1], columns[0], width - 1 - columns[-1]

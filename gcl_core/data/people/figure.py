@@ -9,14 +9,13 @@ from scipy import sparse
 
 from gcl_core.data.people.pieces import ARM, HEAD, HIPS, LEG, TRUNK, WAIST, Piece, pieces_of
 from gcl_core.data.people.wardrobe import Looks
-from gcl_core.mesh.body import RestBody, Skeleton
+from gcl_core.mesh.body import AVERAGE, RestBody, Skeleton
 from gcl_core.mesh.rasterizer import vertex_normals
 
 SLEEVE_END = {"sleeveless": 0.04, "short": 0.36, "long": 0.97, "hoodie": 0.99, "jacket": 1.0}
 """Where a sleeve ends on the arm: 0 the shoulder, 0.5 the elbow, 1 the wrist."""
 HEM = {"sleeveless": 1.02, "short": 0.97, "long": 0.98, "hoodie": 0.95, "jacket": 0.92}
 THICKNESS = {"sleeveless": 0.008, "short": 0.014, "long": 0.012, "hoodie": 0.024, "jacket": 0.024}
-_MANNEQUIN = {"gender": 0.5, "age": 0.75, "muscle": 0.5, "weight": 0.5, "height": 0.5, "proportions": 0.5}
 _PREFIXES = {
     HEAD: ("neck", "head", "eye"),
     ARM: ("upperarm", "lowerarm", "wrist", "finger", "metacarpal"),
@@ -48,7 +47,7 @@ class Figure:
 
 def make_mannequin(skeleton: Skeleton, rest_body: Callable[[dict[str, float]], RestBody]) -> Mannequin:
     """Return the mannequin of a skeleton."""
-    rest = rest_body(_MANNEQUIN)
+    rest = rest_body(AVERAGE)
     floor = rest.vertices[:, 2].min()
     strongest = np.array(skeleton.bones)[skeleton.weights.toarray().argmax(axis=1)]
     part = np.full(len(rest.vertices), TRUNK, dtype=np.int32)

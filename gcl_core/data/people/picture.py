@@ -64,7 +64,8 @@ def pose_moment(
 ) -> Moment:
     """Pose a person and set up the surroundings: a function of (seed, person, index of the picture) alone."""
     transforms = bone_transforms(skeleton, rest, walking_rotations(skeleton, rest, shot.gait))
-    body = Body(skin(rest.vertices, skeleton.weights, transforms), skeleton.faces)
+    elevation = CAMERAS[shot.camid - 1].elevation
+    body = Body(skin(rest.vertices, skeleton.weights, transforms), skeleton.faces, elevation)
     surface = skin(figure.vertices, figure.weights, transforms)
     rng = numpy_generator(seed, f"people/{shot.person.kind}/surroundings", shot.person.number, shot.index)
     backdrop = draw_backdrop(street, rng, height, width)
@@ -79,7 +80,7 @@ def take_picture(moment: Moment, turn: float | int = 0) -> Picture:
     shot, camera = moment.shot, CAMERAS[moment.shot.camid - 1]
     height, width = moment.size
     view = view_matrix(shot.yaw + turn, camera.elevation)
-    frame = _jitter(fit_frame(moment.body.vertices @ view.T, height, width), shot, height, width)
+    frame = picture_frame(moment.body.vertices @ view.T, shot, height, width)
     points = to_pixels(moment.surface @ view.T, frame)
     shown, inside = rasterize(points, moment.figure.faces, height * OVERSAMPLING, width * OVERSAMPLING)
     canvas = moment.backdrop.copy()
@@ -97,12 +98,12 @@ def take_picture(moment: Moment, turn: float | int = 0) -> Picture:
 def take_projection(moment: Moment, turn: float | int) -> UInt8[np.ndarray, "h w"]:
     """Return the grey mesh projection of the picture's body, turned by `turn` degrees."""
     height, width = moment.size
-    elevation = CAMERAS[moment.shot.camid - 1].elevation
-    return project_body(moment.body, moment.shot.yaw + turn, height=height, width=width, elevation=elevation)
+    return project_body(moment.body, moment.shot.yaw + turn, height=height, width=width)
 
 
-def _jitter(frame: Frame, shot: Shot, height: int, width: int) -> Frame:
-    """A detector's box is never quite right; the projection keeps the exact frame."""
+def picture_frame(seen: Float32[np.ndarray, "v 3"], shot: Shot, height: int, width: int) -> Frame:
+    """Return the frame of a picture of a body (view axes): a detector's box is never quite right."""
+    frame = fit_frame(seen, height, width)
     column = width * (0.5 + shot.shift[0]) + shot.zoom * (frame.column - width / 2)
     row = height * (0.5 + shot.shift[1]) + shot.zoom * (frame.row - height / 2)
     return replace(frame, scale=frame.scale * shot.zoom, column=column, row=row)

@@ -1,0 +1,156 @@
+"""Arrays, numbers, text and containers out of .npz and .pkl files, without running anything that the files hold.
+
+A pickle is a program: it may name any function and call it. Here it may name only what `_KNOWN` lists, which are
+stand-ins that rebuild numpy arrays, numpy numbers and ordered dicts; numpy's own constructors never see what a file
+says before it was checked. Object arrays inside .npz files are pickles and are read in the same way.
+"""
+
+import pickle
+import zipfile
+from collections import OrderedDict
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from gcl_core.mesh.errors import MeshError
+
+SUFFIXES = (".npz", ".pkl")
+
+_ADVICE = (
+    "save plain numpy arrays instead, also of what joblib or torch saved: np.savez(path, **arrays), "
+    "each torch tensor as tensor.cpu().numpy()"
+)
+
+
+def read_plain(path: Path) -> Any:
+    """Return what a file holds: of .npz a dict name -> array; of .pkl whatever was pickled, by Python 2 or 3.
+
+    Raises MeshError: no such file, another suffix, truncated, or holding more than arrays, numbers, text, containers.
+    """
+    if path.suffix not in SUFFIXES:
+        raise MeshError(f"{path}: expected a file that ends in {' or '.join(SUFFIXES)}")
+    try:
+        with path.open("rb") as stream:
+            return _read_zip(stream) if path.suffix == ".npz" else _unpickle(stream)
+    except MeshError as error:
+        raise MeshError(f"{path}: {error}") from error
+    except OSError as error:
+        raise MeshError(f"cannot read {path}: {error.strerror or error}") from error
+    except Exception as error:  # a broken or hostile file can raise anything
+        kind = "a zip of numpy arrays" if path.suffix == ".npz" else "a pickle"
+        raise MeshError(
+            f"{path} is truncated or not {kind} ({type(error).__name__}: {error}); save it again"
+        ) from error
+
+
+def _read_zip(stream: BinaryIO) -> dict[str, Any]:
+    with zipfile.ZipFile(stream) as archive:
+        return {name.removesuffix(".npy"): _read_array(archive, name) for name in archive.namelist()}
+
+
+def _read_array(archive: zipfile.ZipFile, name: str) -> Any:
+    with archive.open(name) as member:
+        version = np.lib.format.read_magic(member)
+        read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, _, dtype = read_header(member)
+        if dtype.hasobject:
+            found = _unpickle(member)
+            return found.item() if shape == () else found
+    with archive.open(name) as member:
+        return np.lib.format.read_array(member, allow_pickle=False)
+
+
+def _unpickle(stream: Any) -> Any:
+    return _finish(_Unpickler(stream, encoding="latin1").load())
+
+
+class _Unpickler(pickle.Unpickler):
+    def find_class(self, module: str, name: str) -> Any:
+        known = _KNOWN.get((module.replace("numpy.core.", "numpy._core."), name))
+        if known is None:
+            raise MeshError(f"it holds {module}.{name}, which is not read since pickles can run code; {_ADVICE}")
+        return known
+
+
+class _Dtype:
+    """A dtype of plain numbers or text, or of objects; anything else that a pickle says of it is ignored or refused."""
+
+    def __init__(self, code: str, *_: Any):
+        self.code, self.order = _text(code), "="
+
+    def __setstate__(self, state: tuple) -> None:
+        self.order = _text(state[1])
+
+    def real(self) -> np.dtype:
+        if self.code[:1] not in tuple("biufOSU") or not (self.code[1:].isdigit() or not self.code[1:]):
+            raise MeshError(f"it holds an array of type {self.code!r}, which is not read; {_ADVICE}")
+        return np.dtype((self.order if self.order in "<>" else "=") + self.code)
+
+
+class _Array:
+    """An array in the making: what numpy pickles is a call without content, and then the content as "state"."""
+
+    def __init__(self, *_: Any):
+        self.shape, self.dtype, self.fortran, self.content = (0,), _Dtype("u1"), False, b""
+
+    def __setstate__(self, state: tuple) -> None:
+        _, self.shape, self.dtype, self.fortran, self.content = state
+
+    def real(self) -> np.ndarray:
+        dtype, order = self.dtype.real(), "F" if self.fortran else "C"
+        if not dtype.hasobject:
+            return np.frombuffer(_bytes(self.content), dtype).reshape(self.shape, order=order).copy()
+        flat = np.empty(len(self.content), dtype=object)
+        for place, item in enumerate(self.content):
+            flat[place] = _finish(item)
+        return flat.reshape(self.shape, order=order)
+
+
+def _array_from_buffer(content: Any, dtype: _Dtype, shape: tuple, order: str) -> _Array:
+    array = _Array()
+    array.__setstate__((1, shape, dtype, order == "F", content))
+    return array
+
+
+def _scalar(dtype: _Dtype, content: Any = b"") -> _Array:
+    return _array_from_buffer(content, dtype, (), "C")
+
+
+def _encode(text: str, encoding: str) -> bytes:
+    if encoding != "latin1":
+        raise MeshError(f"it holds text in the encoding {encoding!r}; {_ADVICE}")
+    return text.encode("latin1")
+
+
+_KNOWN: dict[tuple[str, str], Callable] = {
+    ("collections", "OrderedDict"): OrderedDict,
+    ("_codecs", "encode"): _encode,  # bytes in protocols 0-2
+    ("__builtin__", "bytes"): lambda: b"",  # empty ones
+    ("numpy", "dtype"): _Dtype,
+    ("numpy", "ndarray"): _Array,
+    ("numpy._core.multiarray", "_reconstruct"): _Array,
+    ("numpy._core.multiarray", "scalar"): _scalar,
+    ("numpy._core.numeric", "_frombuffer"): _array_from_buffer,
+}
+
+
+def _finish(found: Any) -> Any:
+    """Return a pickle's content with real arrays and numbers in place of the stand-ins."""
+    if isinstance(found, _Array):
+        array = found.real()
+        return array[()] if array.shape == () and not array.dtype.hasobject else array
+    if isinstance(found, dict):
+        return {key: _finish(value) for key, value in found.items()}
+    if isinstance(found, list | tuple):
+        return [_finish(item) for item in found]
+    return found
+
+
+def _bytes(content: Any) -> Any:
+    return content.encode("latin1") if isinstance(content, str) else content  # str: from Python 2
+
+
+def _text(value: Any) -> str:
+    return value.decode("latin1") if isinstance(value, bytes) else str(value)

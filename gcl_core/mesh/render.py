@@ -1,0 +1,104 @@
+"""From bodies to the eight projections of each picture, in the layout of the released meshes (METHOD.md §1.3)."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal, NamedTuple, Protocol, runtime_checkable
+
+import numpy as np
+from filelock import FileLock, Timeout
+from jaxtyping import UInt8
+from PIL import Image
+from tqdm import tqdm
+
+from gcl_core.mesh.body import Body
+from gcl_core.mesh.errors import MeshError
+from gcl_core.mesh.projection import YAWS, project_body, projection_folder
+from gcl_core.run import atomic, read_json, write_json
+
+QUALITY = 98  # JPEG; white must stay white
+MARK = "bodies.json"
+
+
+@runtime_checkable
+class Bodies(Protocol):
+    """Bodies of pictures, wherever they come from."""
+
+    def body(self, place: int) -> Body | None:
+        """Return the body at a place as its picture's camera sees it at yaw 0; None where there is none to trust."""
+        ...
+
+
+class Picture(NamedTuple):
+    """A picture whose body is to be rendered: its name, whose folder its projections belong into, and its place."""
+
+    file: str
+    side: Literal["train", "test"]
+    place: int
+
+
+def render_bodies(bodies: Bodies, pictures: Sequence[Picture], mesh_root: Path, *, height: int) -> int:
+    """Write each picture's eight projections, height x height / 2 pixels; return how many pictures have them.
+
+    Projections that are there are left as they are, so a killed run goes on.
+    """
+    for side in sorted({each.side for each in pictures}):
+        for yaw in YAWS:
+            folder = projection_folder(mesh_root, side, yaw)
+            folder.mkdir(parents=True, exist_ok=True)
+            for scrap in folder.glob(".*.tmp"):  # of a killed run
+                scrap.unlink()
+
+    def render(picture: Picture) -> bool:
+        paths = {yaw: projection_folder(mesh_root, picture.side, yaw) / Path(picture.file).name for yaw in YAWS}
+        missing = [yaw for yaw, path in paths.items() if not path.is_file()]
+        if not missing:
+            return True
+        body = bodies.body(picture.place)
+        if body is None:
+            return False
+        for yaw in missing:
+            save_projection(paths[yaw], project_body(body, yaw, height=height, width=height // 2))
+        return True
+
+    with ThreadPoolExecutor() as pool:  # the rasteriser lets go of the interpreter's lock
+        return sum(tqdm(pool.map(render, pictures), total=len(pictures), desc="projections", mininterval=2))
+
+
+def save_projection(path: Path, pixels: UInt8[np.ndarray, "h w"]) -> None:
+    """Write one projection as PNG or, by any other name, as JPEG; whole or not at all."""
+    with atomic(path) as temporary:
+        if path.suffix.lower() == ".png":
+            Image.fromarray(pixels).save(temporary, format="PNG")
+        else:
+            Image.fromarray(pixels).save(temporary, format="JPEG", quality=QUALITY)
+
+
+@contextmanager
+def claimed(mesh_root: Path, facts: Mapping[str, object]) -> Iterator[None]:
+    """Begin or continue, alone, meshes made from what `facts` (JSON) describe.
+
+    Raises MeshError: the folder holds meshes not made here, or made from something else, or is being filled.
+    """
+    mark, lock = mesh_root / MARK, FileLock(mesh_root / ".bodies.lock")
+    try:
+        mesh_root.mkdir(parents=True, exist_ok=True)
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise MeshError(f"another process is making meshes in {mesh_root}; wait for it, or choose another") from error
+    except OSError as error:
+        raise MeshError(f"cannot write in {mesh_root}: {error.strerror or error}; check its permissions") from error
+    try:
+        made = read_json(mark) if mark.is_file() else None
+        if made is None and any((mesh_root / side).exists() for side in ("train", "test")):
+            raise MeshError(f"{mesh_root} holds meshes not made here (it has no {MARK}); choose another folder")
+        if made is not None and made != facts:
+            other = ", ".join(name for name in {**made, **facts} if made.get(name) != facts.get(name))
+            raise MeshError(
+                f"{mesh_root} holds meshes made from something else ({other} differ); choose another, or delete it"
+            )
+        write_json(mark, facts)
+        yield
+    finally:
+        lock.release()

@@ -1,0 +1,81 @@
+"""Fitted bodies: what counts as good, the table on disk, and the direction in which a posed body looks."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gcl_core.mesh.errors import MeshError
+from gcl_core.mesh.fit import Fit
+from gcl_core.mesh.fitted import COLUMNS, GOOD, FittedBodies, judge, load_table, pose_body, save_table
+from gcl_core.mesh.keypoints import Keypoints
+from gcl_core.mesh.projection import project_body
+from gcl_core.mesh.stick_figure import FREE, BodyFamily, make_family
+
+
+@pytest.fixture(scope="module")
+def family(bodies) -> BodyFamily:
+    return make_family(*bodies)
+
+
+def _estimates(count: int, height: float) -> tuple[Keypoints, Fit]:
+    """Keypoints that the figures meet exactly, all trusted, all sure of their facing."""
+    random = np.random.default_rng(0)
+    points = random.uniform(0, height, (count, 17, 2)).astype(np.float32)
+    files = tuple(f"query/{number:04d}_c1.jpg" for number in range(count))
+    full = np.ones((count, 17), dtype=np.float32)
+    keypoints = Keypoints(files, np.full(count, height, dtype=np.float32), points, full, full * np.nan)
+    values = np.tile(np.array([angle.mean for angle in FREE.values()], dtype=np.float32), (count, 1))
+    yaw = random.uniform(0, 360, count).astype(np.float32)
+    return keypoints, Fit(values, yaw, points.copy(), np.full(count, np.inf, dtype=np.float32))
+
+
+def test_each_fault_of_a_fit_is_called_by_its_name():
+    keypoints, fit = _estimates(6, height=256.0)
+    keypoints.weights[1, 7:] = 0.3  # 7 trusted points are left
+    fit.points[2] += [0, 20]  # 7.8 % of the height
+    fit.points[3, :8] += [0, 200]  # fewer than half of the points: the median does not see it
+    fit.rival[4] = 2.0
+    keypoints.weights[5] = 0
+    table = judge(keypoints, fit)
+    assert table["quality"].tolist() == [GOOD, "few points", "poor fit", GOOD, "facing unsure", "few points"]
+    assert table["error"].tolist()[:3] == pytest.approx([0, 0, 20], abs=1e-4)
+    assert table["trusted"].tolist() == [17, 7, 17, 17, 17, 0]
+
+
+def test_the_table_reads_back_bit_for_bit_and_nothing_else_passes_for_one(tmp_path: Path):
+    keypoints, fit = _estimates(4, height=128.0)
+    fit.values[:] += np.random.default_rng(1).normal(size=fit.values.shape).astype(np.float32)
+    table = judge(keypoints, fit)
+    save_table(table, tmp_path / "bodies.csv")
+    again = load_table(tmp_path / "bodies.csv")
+    assert tuple(again.columns) == COLUMNS
+    np.testing.assert_array_equal(again[list(FREE)].to_numpy(dtype=np.float32), fit.values)
+    assert again["rival"].tolist() == [np.inf] * 4
+    (tmp_path / "other.csv").write_text("file,yaw\na,1\n")
+    with pytest.raises(MeshError, match=r"other\.csv is no table of fitted bodies"):
+        load_table(tmp_path / "other.csv")
+    (tmp_path / "bodies.csv").write_bytes(b"")
+    with pytest.raises(MeshError, match="cannot be read"):
+        load_table(tmp_path / "bodies.csv")
+
+
+def test_only_good_fits_have_a_body(family):
+    keypoints, fit = _estimates(2, height=128.0)
+    fit.rival[1] = 0.0
+    bodies = FittedBodies(family, judge(keypoints, fit))
+    assert bodies.body(0) is not None
+    assert bodies.body(1) is None
+
+
+def test_a_fitted_body_that_faces_image_left_is_frontal_at_90(family):
+    """METHOD.md §1.3; the raised left arm tells front from back."""
+    values = {name: float(angle.mean) for name, angle in FREE.items()} | {"left_arm_spread": 80.0, "elevation": 0.0}
+    frontal, left, behind = (pose_body(family, values, yaw) for yaw in (0.0, 270.0, 180.0))
+    expected = project_body(frontal, 0, height=128, width=64)
+    for body, yaw in ((left, 90), (behind, 180)):
+        assert np.mean(project_body(body, yaw, height=128, width=64) != expected) < 0.01
+    columns = np.flatnonzero((expected < 255).any(axis=0))
+    trunk = np.flatnonzero((expected[-30:] < 255).any(axis=0)).mean()
+    assert columns.max() - trunk > trunk - columns.min() + 5  # the left arm is on image-right of a frontal body
+    assert pose_body(family, values | {"elevation": 12.0}, 0.0).elevation == 12.0
