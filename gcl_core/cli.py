@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from gcl_core.cli_data import add_data_commands
 from gcl_core.config import ConfigError, Study, known_profiles, load_study
 
 Command = Callable[[argparse.Namespace, Sequence[str]], None]
@@ -18,8 +19,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     unknown = [word for word in more if word.startswith("-")]
     if unknown:
         parser.error(f"unknown option {unknown[0]}; see --help")
+    words = getattr(chosen, "words", None)
+    if words is None and more:
+        parser.error(f"unexpected word {more[0]!r}; see --help")
     try:
-        chosen.command(chosen, [*chosen.words, *more])
+        chosen.command(chosen, *([] if words is None else [[*words, *more]]))
     except ConfigError as error:
         sys.exit(_tell(error, 2))
     except KeyboardInterrupt:
@@ -45,24 +49,35 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
-    def add(name: str, command: Command, words: str, summary: str) -> argparse.ArgumentParser:
+    def add(name: str, command: Callable[..., None], summary: str) -> argparse.ArgumentParser:
         each = commands.add_parser(name, help=summary, description=summary, allow_abbrev=False)
-        each.add_argument("words", nargs="*", metavar=words, help="profile and settings")
         each.set_defaults(command=command)
         return each
 
+    def add_study(name: str, command: Command, words: str, summary: str) -> argparse.ArgumentParser:
+        each = add(name, command, summary)
+        each.add_argument("words", nargs="*", metavar=words, help="profile and settings")
+        return each
+
     study = "[PROFILE] [key=value ...]"
-    run = add("run", _run, study, "run every step that is missing or out of date (this is what ./run_all.sh does)")
+    run = add_study(
+        "run", _run, study, "run every step that is missing or out of date (this is what ./run_all.sh does)"
+    )
     run.add_argument("--dry-run", action="store_true", help="only say what would run")
     run.add_argument("--jobs", type=_count, metavar="N", help="use at most N CPU cores (default: all)")
-    plan = add("plan", _plan, study, "say what a study consists of and what would run")
+    plan = add_study("plan", _plan, study, "say what a study consists of and what would run")
     for each in (run, plan):
         each.add_argument("--seeds", type=_count, metavar="N", help="repeat the study with N seeds (setting `seeds`)")
-    add("summary", _summary, study, "show each training's last epoch")
-    evaluate = add("evaluate", _evaluate, "[PROFILE] RUN [key=value ...]", "measure mAP and CMC of a trained encoder")
+    add_study("summary", _summary, study, "show each training's last epoch")
+    evaluate = add_study(
+        "evaluate", _evaluate, "[PROFILE] RUN [key=value ...]", "measure mAP and CMC of a trained encoder"
+    )
     evaluate.add_argument("--seed", type=int, default=0, metavar="K", help="whose run folder (default: 0)")
-    people = add("make-people", _make_people, study, "write a set of synthetic people in the layout of Market-1501")
+    people = add_study(
+        "make-people", _make_people, study, "write a set of synthetic people in the layout of Market-1501"
+    )
     people.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write")
+    add_data_commands(add)
     return parser
 
 

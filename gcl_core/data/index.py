@@ -1,21 +1,29 @@
 """Which pictures a dataset holds: file, identity, camera, split, read from the names its authors gave them (§5.4)."""
 
+import os
 import re
-from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
 
 import pandas as pd
 
 SPLITS = ("train", "query", "gallery")
 MARKET_FOLDERS = {"train": "bounding_box_train", "query": "query", "gallery": "bounding_box_test"}
-MARKET_NAME = re.compile(r"(?P<pid>-?\d+)_c(?P<camid>\d+)")
+MARKET_NAME = re.compile(r"(?P<pid>-1|[0-9]{1,9})_c(?P<camid>[0-9]{1,9})(?![0-9])")
 MSMT_LISTS = {
-    "train": (("list_train.txt", "train"), ("list_val.txt", "train")),
-    "query": (("list_query.txt", "test"),),
-    "gallery": (("list_gallery.txt", "test"),),
+    "train": ("list_train.txt", "list_val.txt"),
+    "query": ("list_query.txt",),
+    "gallery": ("list_gallery.txt",),
 }
+MSMT_FOLDERS = {"train": ("train", "mask_train_v2"), "test": ("test", "mask_test_v2")}  # V1 and V2 (faces masked)
+MSMT_LINE = re.compile(r"(?P<file>\S.*?)\s+(?P<pid>[0-9]{1,9})\s*")
+MSMT_NAME = re.compile(r"[^_]*_[^_]*_(?P<camid>[0-9]{1,9})_")
 JUNK = -1  # identity of pictures that are neither right nor wrong
+DISTRACTOR = 0  # identity, in the gallery, of pictures of nobody searched for
 PICTURE_SUFFIXES = {".jpg", ".jpeg", ".png"}
+ARCHIVE_SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
+SEARCHED_FOLDERS = 500  # at most, when the right data_root is looked for
 
 Entry = tuple[str, int, int]
 
@@ -24,65 +32,209 @@ class DataError(ValueError):
     """Pictures, meshes or their folders are not as they must be; the text says what, where and what to do."""
 
 
-def read_market_layout(root: Path) -> pd.DataFrame:
-    """List a folder in the layout and naming of Market-1501 or DukeMTMC-reID (§5.4).
+@dataclass(frozen=True)
+class Arrangement:
+    """How a dataset lies in its folder."""
 
-    Returns columns file (relative to `root`), pid, camid, split; sorted by split and name whatever the file system's
-    order. Junk pictures (identity -1) are left out, distractors (identity 0) stay.
+    needed: tuple[tuple[str, ...], ...]  # in its root: one name out of each group
+    entries: Callable[[Path, str], Iterator[Entry]]  # (root, split) → file, pid, camid
+    one_numbering: bool  # whether a number names the same person in training and test
 
-    Raises DataError: a split's folder missing or empty, a picture whose name does not parse.
+
+def list_pictures(dataset: str, root: Path) -> pd.DataFrame:
+    """List all pictures of a dataset, junk (identity -1) and distractors (identity 0) included.
+
+    Returns columns file (relative to `root`, with `/`), pid, camid, split; sorted by split (train, query, gallery) and
+    file whatever the file system's order. MSMT17 numbers its people from 0, which means distractor elsewhere: its
+    identities are read as number + 1.
+
+    Raises DataError: no such folder, an archive, a folder above or below the right one, a split missing or empty, a
+    name or list line that does not parse, two pictures of one name on one side (their meshes would share a file), a
+    person in both training and test, a folder that may not be read.
     """
-
-    def entries(split: str) -> Iterator[Entry]:
-        folder = root / MARKET_FOLDERS[split]
-        pictures = (path for path in folder.iterdir() if path.suffix.lower() in PICTURE_SUFFIXES)
-        for path in sorted(pictures, key=lambda path: path.name):
-            match = MARKET_NAME.match(path.name)
-            if match is None:
-                raise DataError(f"{path}: the name does not begin like 0002_c1; rename it or take it out of the folder")
-            yield f"{folder.name}/{path.name}", int(match["pid"]), int(match["camid"])
-
-    return _collect(root, entries, needed=MARKET_FOLDERS.values())
-
-
-def read_msmt17(root: Path) -> pd.DataFrame:
-    """List MSMT17 from its list files: training is list_train with list_val (§5.4); columns as `read_market_layout`.
-
-    Raises DataError: a list file missing, a line that does not parse.
-    """
-
-    def entries(split: str) -> Iterator[Entry]:
-        for name, side in MSMT_LISTS[split]:
-            folder = next((f for f in (side, f"mask_{side}_v2", f"{side}_v2") if (root / f).is_dir()), side)
-            for number, line in enumerate((root / name).read_text(encoding="utf-8").splitlines(), start=1):
-                words = line.split()
-                fields = Path(words[0]).name.split("_") if len(words) == 2 else []
-                if len(fields) < 3 or not words[1].isdigit() or not fields[2].isdigit():
-                    raise DataError(f"{root / name}, line {number}: expected `path identity`, got {line!r}")
-                yield f"{folder}/{words[0]}", int(words[1]), int(fields[2])
-
-    return _collect(root, entries, needed=[name for lists in MSMT_LISTS.values() for name, _ in lists])
-
-
-READERS: dict[str, Callable[[Path], pd.DataFrame]] = {
-    "synthetic": read_market_layout,
-    "market1501": read_market_layout,
-    "dukemtmc_reid": read_market_layout,
-    "msmt17": read_msmt17,
-}
-
-
-def _collect(root: Path, entries: Callable[[str], Iterator[Entry]], *, needed: Iterable[str]) -> pd.DataFrame:
-    missing = [name for name in needed if not (root / name).exists()]
-    if missing:
-        found = ", ".join(sorted(path.name for path in root.iterdir())[:8]) if root.is_dir() else "no such folder"
+    arrangement = _arrangement(dataset)
+    try:
+        _check_root(dataset, root)
+        rows = [(*entry, split) for split in SPLITS for entry in sorted(arrangement.entries(root, split))]
+    except OSError as error:
+        where, why = error.filename or root, error.strerror or error
         raise DataError(
-            f"{root}: {', '.join(missing)} not found (found: {found}); data_root must be the folder that holds them"
-        )
-    rows = [(*entry, split) for split in SPLITS for entry in entries(split) if entry[1] != JUNK]
-    empty = [split for split in SPLITS if all(row[3] != split for row in rows)]
+            f"{where} cannot be read ({why}); give yourself the right to read it, or copy it anew"
+        ) from error
+    index = pd.DataFrame(rows, columns=["file", "pid", "camid", "split"])
+    _check_splits(root, index)
+    _check_names(index)
+    if arrangement.one_numbering:
+        _check_people(root, index)
+    return index
+
+
+def read_index(dataset: str, root: Path) -> pd.DataFrame:
+    """List the pictures a study uses: `list_pictures` without junk (§5.4); distractors stay in the gallery."""
+    index = list_pictures(dataset, root)
+    return index.loc[index["pid"] != JUNK].reset_index(drop=True)
+
+
+def list_ignored(root: Path, index: pd.DataFrame) -> list[str]:
+    """List the files below a dataset's picture folders that `index` does not name, such as Thumbs.db; sorted."""
+    listed = set(index["file"])
+    folders = sorted({file.partition("/")[0] for file in listed})
+    below = [Path(where) / name for top in folders for where, _, names in os.walk(root / top) for name in names]
+    return sorted({path.relative_to(root).as_posix() for path in below} - listed)
+
+
+def some_of(items: Iterable[object], count: int = 3) -> str:
+    """Return a list as text, cut after `count` items: `a, b, c … and 9 more`."""
+    texts = [str(item) for item in items]
+    more = f" … and {len(texts) - count} more" if len(texts) > count else ""
+    return ", ".join(texts[:count]) + more
+
+
+def _market_entries(root: Path, split: str) -> Iterator[Entry]:
+    folder = root / MARKET_FOLDERS[split]
+    for name in sorted(os.listdir(folder)):
+        if name.startswith(".") or Path(name).suffix.lower() not in PICTURE_SUFFIXES:
+            continue  # Thumbs.db, ._0002_c1.jpg of a Mac
+        match = MARKET_NAME.match(name)
+        if match is None or not name.isprintable():
+            raise DataError(
+                f"{folder / name}: the name does not begin like 0002_c1 (identity, camera); rename it or take it out "
+                "of the folder"
+            )
+        yield f"{folder.name}/{name}", int(match["pid"]), int(match["camid"])
+
+
+def _msmt_entries(root: Path, split: str) -> Iterator[Entry]:
+    folders = MSMT_FOLDERS["train" if split == "train" else "test"]
+    folder, *others = [name for name in folders if (root / name).is_dir()]
+    if others:
+        raise DataError(f"{root} holds both {folder} and {others[0]}, which are V1 and V2; keep one of the two there")
+    seen: dict[str, str] = {}
+    for name in MSMT_LISTS[split]:
+        for number, line in enumerate(_lines(root / name), start=1):
+            where = f"{root / name}, line {number}"
+            words = MSMT_LINE.fullmatch(line)
+            file = PurePosixPath(words["file"]) if words else PurePosixPath("/")
+            match = MSMT_NAME.match(file.name)
+            if words is None or match is None or file.is_absolute() or ".." in file.parts or not line.isprintable():
+                raise DataError(
+                    f"{where}: expected a line like `0000/0000_000_01_0303morning_0008_0.jpg 0` (path, identity; the "
+                    f"camera is the name's third field), got {line!r}"
+                )
+            earlier = seen.setdefault(str(file), where)
+            if earlier is not where:
+                raise DataError(f"{where}: {file} is listed already in {earlier}; remove one of the two lines")
+            if not (root / folder / file).exists():
+                raise DataError(f"{where}: {root / folder / file} is not there; restore it or take the line out")
+            yield f"{folder}/{file}", int(words["pid"]) + 1, int(match["camid"])
+
+
+def _lines(path: Path) -> Sequence[str]:
+    try:
+        return path.read_text(encoding="utf-8").rstrip().splitlines()
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path} is no text file ({error}); copy it anew from the dataset's archive") from error
+
+
+MARKET = Arrangement(tuple((name,) for name in MARKET_FOLDERS.values()), _market_entries, one_numbering=True)
+MSMT = Arrangement(
+    (*((name,) for names in MSMT_LISTS.values() for name in names), *MSMT_FOLDERS.values()),
+    _msmt_entries,
+    one_numbering=False,
+)
+DATASETS = {"synthetic": MARKET, "market1501": MARKET, "dukemtmc_reid": MARKET, "msmt17": MSMT, "folder": MARKET}
+
+
+def _arrangement(dataset: str) -> Arrangement:
+    if dataset not in DATASETS:
+        raise DataError(f"{dataset!r} is no dataset known here; choose one of {', '.join(DATASETS)}")
+    return DATASETS[dataset]
+
+
+def _check_root(dataset: str, root: Path) -> None:
+    """Raise DataError when `root` is not the dataset's folder, and say which one looks right."""
+    try:
+        names = set(os.listdir(root))
+    except FileNotFoundError as error:
+        raise DataError(f"{root}: no such folder; data_root must be the folder that holds the dataset") from error
+    except NotADirectoryError as error:
+        unpack = f"unpack it first: python -m gcl_core unpack {root} --out DIR, then give DIR as data_root"
+        advice = unpack if root.name.lower().endswith(ARCHIVE_SUFFIXES) else "data_root must be a folder"
+        raise DataError(f"{root} is a file; {advice}") from error
+    missing = _missing(DATASETS[dataset], root)
+    if not missing:
+        return
+    other = [name for name in ("market1501", "msmt17") if not _missing(DATASETS[name], root)]
+    hints = [f"dataset={name} looks right for what is there" for name in other]
+    hints += [f"data_root={path} looks right" for path in _search(DATASETS[dataset], root)]
+    raise DataError(
+        f"{root}: {', '.join(missing)} not found (found: {some_of(sorted(names), 8) or 'nothing'}); "
+        f"{' or '.join(hints[:3]) or 'data_root must be the folder that holds them'}"
+    )
+
+
+def _missing(arrangement: Arrangement, folder: Path) -> list[str]:
+    """Return what of an arrangement is not in `folder`; lists must be files, what holds pictures folders."""
+    there = {entry.name for entry in os.scandir(folder) if entry.is_dir() != entry.name.endswith(".txt")}
+    return [" or ".join(group) for group in arrangement.needed if there.isdisjoint(group)]
+
+
+def _search(arrangement: Arrangement, root: Path) -> list[Path]:
+    """Return the folders up to three levels below `root` and two above that hold a dataset so arranged."""
+    level, below = [root], []
+    for _ in range(3):
+        level = [folder for parent in level for folder in _subfolders(parent)][:SEARCHED_FOLDERS]
+        below += level
+    return [folder for folder in [*below, *list(root.absolute().parents)[:2]] if _holds(folder, arrangement)]
+
+
+def _holds(folder: Path, arrangement: Arrangement) -> bool:
+    try:
+        return not _missing(arrangement, folder)
+    except OSError:
+        return False  # only a hint is looked for
+
+
+def _subfolders(folder: Path) -> list[Path]:
+    try:
+        return sorted(Path(entry.path) for entry in os.scandir(folder) if entry.is_dir())
+    except OSError:
+        return []
+
+
+def _check_splits(root: Path, index: pd.DataFrame) -> None:
+    used = set(index.loc[index["pid"] != JUNK, "split"])
+    empty = [split for split in SPLITS if split not in used]
     if empty:
         raise DataError(
-            f"{root}: no picture in {', '.join(empty)}; expected .jpg or .png files named like 0002_c1s1_000451_03.jpg"
+            f"{root}: no picture in {', '.join(empty)}; expected .jpg, .jpeg or .png files named like "
+            "0002_c1s1_000451_03.jpg, or in MSMT17's lists a line each"
         )
-    return pd.DataFrame(rows, columns=["file", "pid", "camid", "split"])
+
+
+def _check_names(index: pd.DataFrame) -> None:
+    seen: dict[tuple[bool, str], str] = {}
+    for file, split in zip(index["file"], index["split"], strict=True):
+        here = f"{file} ({split})"
+        earlier = seen.setdefault((split == "train", file.rpartition("/")[2]), here)
+        if earlier is not here:
+            raise DataError(
+                f"{earlier} and {here} have the same name, so their meshes would share a file; rename one, or remove "
+                "it if it is a copy"
+            )
+
+
+def _check_people(root: Path, index: pd.DataFrame) -> None:
+    nobody = index.loc[(index["split"] == "query") & (index["pid"] == DISTRACTOR), "file"]
+    if len(nobody):
+        raise DataError(
+            f"{root / nobody.iloc[0]}: a query of identity 0, which means distractor (nobody searched for); number "
+            "people from 1"
+        )
+    real = index[index["pid"] > DISTRACTOR]
+    both = sorted(set(real.loc[real["split"] == "train", "pid"]) & set(real.loc[real["split"] != "train", "pid"]))
+    if both:
+        raise DataError(
+            f"{root}: identity {some_of(both, 5)} in training and also in query or gallery: the test would ask for "
+            "people seen in training; give different people different numbers, or move their pictures to one side"
+        )
