@@ -201,9 +201,11 @@ class Study(Settings):
     """Everything that decides a study's numbers."""
 
     profile: Annotated[str, Field(pattern=r"^[A-Za-z0-9][\w.-]*$")] = "paper"  # names runs/<profile>, figures/<profile>
-    dataset: Literal["synthetic", "market1501", "dukemtmc_reid", "msmt17"] = "synthetic"
+    dataset: Literal["synthetic", "market1501", "dukemtmc_reid", "msmt17", "folder"] = "synthetic"  # folder: your own
     data_root: Path | None = None  # null: made under the run folder (synthetic only)
     mesh_root: Path | None = None  # null: <data_root>/meshes
+    on_bad_picture: Literal["stop", "skip"] = "stop"  # skip: leave it out and list it in quarantine.csv
+    on_missing_mesh: Literal["leave_out", "stop"] = "leave_out"  # leave_out: cluster it, draw no views of it
     seeds: Annotated[int, Field(ge=1, le=100)] = 1
     device: Literal["auto", "cpu", "cuda"] = "auto"
     angles: Annotated[tuple[Yaw, ...], Field(min_length=1)] = (45, 90, 135, 180, 225, 270, 315)  # D1

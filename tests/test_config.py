@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from gcl_core.config import ConfigError, Study, known_profiles, load_study
 
-ELSEWHERE = {"market1501", "dukemtmc_reid", "msmt17"}
+ELSEWHERE = {"market1501", "dukemtmc_reid", "msmt17", "folder"}
 
 # METHOD.md §1.3, §2-§5: what is published, under the key that holds it here
 PUBLISHED = {
@@ -90,14 +90,25 @@ def test_full_size_profiles_keep_the_published_constants(profile: str, tmp_path:
 
 
 def test_every_profile_loads_under_its_own_name(tmp_path: Path) -> None:
-    assert set(known_profiles()) == {"smoke", "mini", *ELSEWHERE}
+    assert set(known_profiles()) == {"smoke", "mini", "folder_small", *ELSEWHERE}
     for profile in known_profiles():
-        study = load_study(profile, [f"data_root={tmp_path}"] if profile in ELSEWHERE else [])
+        study = load_study(profile, [] if profile in ("smoke", "mini") else [f"data_root={tmp_path}"])
         assert study.profile == profile
 
 
-def test_real_data_needs_their_folder() -> None:
-    assert "data_root=/path/to/it" in message("market1501")
+@pytest.mark.parametrize("profile", [*sorted(ELSEWHERE), "folder_small"])
+def test_real_data_need_their_folder(profile: str) -> None:
+    assert "data_root=/path/to/it" in message(profile)
+
+
+def test_small_profile_of_ones_own_pictures_shrinks_as_mini_does(tmp_path: Path) -> None:
+    """The method stays; rho keeps about eight close pairs a picture of 7,300 (METHOD.md §4, porting note)."""
+    small, mini = load_study("folder_small", [f"data_root={tmp_path}"]), load_study("mini")
+    for part in ("picture", "identity_encoder", "generator", "discriminator", "contrast", "losses", "augmentation"):
+        assert getattr(small, part) == getattr(mini, part), part
+    assert small.clustering.rho * (7300 - 1) / 2 == pytest.approx(8, rel=0.05)
+    assert set(small.variants) == {"gcl", "tda", "no_vi"}
+    assert small.variants == {name: mini.variants[name] for name in small.variants}
 
 
 def test_overrides_reach_nested_keys_and_keep_the_rest() -> None:
@@ -145,6 +156,9 @@ def test_settings_are_frozen() -> None:
         ("clustering.rho=0", ["clustering.rho", "greater than 0"]),
         ("angles=[45, 50]", ["angles.1", "45, 90, 135, 180, 225, 270 or 315", "50"]),
         ("angles=[]", ["angles", "at least 1"]),
+        ("dataset=market", ["dataset", "'market1501'", "'folder'", "'market'"]),
+        ("on_bad_picture=ignore", ["on_bad_picture", "'stop' or 'skip'", "'ignore'"]),
+        ("on_missing_mesh=skip", ["on_missing_mesh", "'leave_out' or 'stop'", "'skip'"]),
         ("device=tpu", ["device", "'auto', 'cpu' or 'cuda'", "'tpu'"]),
         ("people.cameras=1", ["people.cameras", "greater than or equal to 2"]),
         ("seeds=0", ["seeds", "greater than or equal to 1"]),

@@ -1,74 +1,224 @@
 """From a folder of pictures and meshes to a prepared set: list, check, decode, store."""
 
+from functools import cache
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
+from filelock import FileLock, Timeout
 
-from gcl_core.data.index import READERS, DataError
+from gcl_core.data.index import SPLITS, DataError, read_index, some_of
 from gcl_core.data.people.make import make_people
-from gcl_core.data.person_set import ARRAYS, PersonSet, load_person_set
-from gcl_core.data.store import build_array, read_picture
+from gcl_core.data.person_set import (
+    ARRAYS,
+    PersonSet,
+    Sources,
+    describe_source,
+    describe_store,
+    list_source,
+    load_person_set,
+    used_settings,
+)
+from gcl_core.data.pictures import BadPictureError, read_picture
+from gcl_core.data.store import fill_array, partial_path, place_array, require_space
 from gcl_core.mesh.projection import YAWS, projection_folder
-from gcl_core.run import Layout, fingerprint, hash_file, read_json, write_json, write_text
+from gcl_core.mesh.released import BadProjectionError, read_projection
+from gcl_core.run import Layout, RunError, fingerprint, hash_file, read_json, write_text
+
+QUARANTINE, WITHOUT_MESH = "quarantine.csv", "without_mesh.csv"
+PICTURES, PROJECTIONS = "pictures.npy", "projections.npy"
+ABSENT = "no projection of it"  # usual for test pictures: only training meshes were released (§1.3)
+
+Meshes = dict[str, dict[str, list[int]] | None]  # folder below the mesh root → its files; None where there is none
 
 
 def prepare_data(layout: Layout, *, workers: int | None = None) -> PersonSet:
-    """Make what is missing (synthetic people, index, decoded arrays) and return the prepared set.
+    """Make what is missing (synthetic people, index, decoded arrays) and return the prepared set; resumes.
 
-    Training pictures must all have projections at eight yaw angles; test pictures may have none (§1.3).
-    Raises DataError for wrong folders, names, pictures or missing training meshes.
+    A finished store is verified by its checksums and left as it is. Pictures that cannot be read stop the preparation
+    or, with `on_bad_picture: skip`, are left out and listed in quarantine.csv. Pictures without eight usable
+    projections are listed in without_mesh.csv; with `on_missing_mesh: stop` no training picture may be among them, and
+    no test picture of which some are there (§1.3).
+    Raises DataError for wrong folders, names, pictures or meshes, RunError for a full disk or a store in use.
     """
-    study, root, mesh_root = layout.study, layout.data_root, layout.mesh_root
-    height, width = study.picture.height, study.picture.width
+    study, store = layout.study, layout.store
     if study.dataset == "synthetic" and study.data_root is None:
-        make_people(root, study.people, height=height, width=width, workers=workers)
-    index = READERS[study.dataset](root)
-    files, splits = index["file"].tolist(), index["split"].tolist()
-    meshes = [_mesh_files(mesh_root, file, split) for file, split in zip(files, splits, strict=True)]
-    sources = [[_stamp(root / file), *map(_stamp, paths)] for file, paths in zip(files, meshes, strict=True)]
-    identity = fingerprint({"index": index.to_csv(index=False), "sources": sources, "size": [height, width]})
-    described = layout.store / "store.json"
-    if described.is_file() and read_json(described).get("fingerprint") == identity:
-        return load_person_set(layout)
-
-    described.unlink(missing_ok=True)  # until it is written again the arrays may not belong together
-
-    def picture(row: int) -> np.ndarray:
-        return read_picture(root / files[row], height, width)
-
-    def projections(row: int) -> np.ndarray:
-        if not meshes[row]:
-            return np.zeros((len(YAWS), height, width), dtype=np.uint8)
-        return np.stack([read_picture(path, height, width, mode="L") for path in meshes[row]])
-
-    pictures_shape, projections_shape = (len(index), height, width, 3), (len(index), len(YAWS), height, width)
-    build_array(layout.store / "pictures.npy", pictures_shape, picture, what="pictures", workers=workers)
-    build_array(layout.store / "projections.npy", projections_shape, projections, what="meshes", workers=workers)
-    write_text(layout.store / "index.csv", index.to_csv(index=False))
-    contents = {name: hash_file(layout.store / name) for name in ARRAYS}
-    write_json(described, {"fingerprint": identity, "pictures": len(index), "size": [height, width], **contents})
+        size = study.picture
+        make_people(layout.data_root, study.people, height=size.height, width=size.width, workers=workers)
+    index = read_index(study.dataset, layout.data_root)
+    meshes = _list_meshes(layout.mesh_root)
+    lacks = [_missing(file, split, meshes) for file, split in zip(index["file"], index["split"], strict=True)]
+    sources = _describe(layout, index, meshes)
+    identity = fingerprint([index.to_csv(index=False), sources, used_settings(study)])
+    try:
+        store.mkdir(parents=True, exist_ok=True)
+        with FileLock(store / ".lock", timeout=0):
+            if not _is_intact(store, identity):
+                for name in ("store.json", *ARRAYS, QUARANTINE, WITHOUT_MESH):
+                    (store / name).unlink(missing_ok=True)
+                _build(layout, index, lacks, sources, identity, workers)
+    except Timeout as error:
+        raise RunError(f"another process is preparing {store}; wait for it or stop it, then try again") from error
+    except OSError as error:
+        raise RunError(f"cannot write in {store}: {error.strerror or error}") from error
+    _tell(store)
     return load_person_set(layout)
 
 
-def _mesh_files(mesh_root: Path, file: str, split: str) -> list[Path]:
-    """Return the eight projection files of a picture, or none for a test picture without."""
-    side = "train" if split == "train" else "test"
-    paths = [projection_folder(mesh_root, side, yaw) / Path(file).name for yaw in YAWS]
-    absent = [path for path in paths if not path.is_file()]
-    if side == "test" and len(absent) == len(paths):
-        return []
-    if absent:
-        raise DataError(
-            f"{absent[0]} is missing: every training picture needs its projections in <mesh_root>/train/render and "
-            f"render_45 … render_315, each under the picture's own name; mesh_root is {mesh_root}"
+def _build(
+    layout: Layout, index: pd.DataFrame, lacks: list[str], sources: Sources, identity: str, workers: int | None
+) -> None:
+    """Decode and store what `index` lists; `lacks` says of each picture which projections are not there."""
+    store, height, width = layout.store, layout.study.picture.height, layout.study.picture.width
+    _check_meshes(layout, index, lacks)
+    require_space(store, height * width * (3 * len(index) + len(YAWS) * lacks.count("")))
+    bad = _decode_pictures(layout, index, sources, workers)
+    _write_list(store / QUARANTINE, index, bad)
+    kept = [row for row in range(len(index)) if row not in bad]
+    index = index.iloc[kept].reset_index(drop=True)
+    lacks = _decode_projections(layout, index, [lacks[row] for row in kept], sources, workers)
+    _write_list(store / WITHOUT_MESH, index, {row: reason for row, reason in enumerate(lacks) if reason})
+    write_text(store / "index.csv", index.assign(mesh=[not reason for reason in lacks]).to_csv(index=False))
+    filled = {"index.csv": store / "index.csv"} | {n: partial_path(store / n) for n in (PICTURES, PROJECTIONS)}
+    hashes = {name: hash_file(path) for name, path in filled.items()}
+    for name in (PICTURES, PROJECTIONS):
+        place_array(store / name)
+    describe_store(layout, sources, hashes, identity)
+
+
+def _decode_pictures(layout: Layout, index: pd.DataFrame, sources: Sources, workers: int | None) -> dict[int, str]:
+    """Decode all pictures and return those that cannot be used: row → reason."""
+    study, root, files = layout.study, layout.data_root, index["file"].tolist()
+    height, width = study.picture.height, study.picture.width
+    bad = fill_array(
+        layout.store / PICTURES,
+        (len(index), height, width, 3),
+        lambda row: read_picture(root / files[row], height, width),
+        identity=fingerprint([files, sources["pictures"]]),
+        bad=BadPictureError,
+        leave_out=True,
+        what="pictures",
+        workers=workers,
+    )
+    if bad and study.on_bad_picture == "stop":
+        raise BadPictureError(
+            f"{next(iter(bad.values()))}; {len(bad)} of {len(index)} pictures cannot be used. Replace them, or leave "
+            f"them out by on_bad_picture=skip, which lists them in {layout.store / QUARANTINE}"
         )
-    return paths
+    for split in SPLITS:
+        rows = np.flatnonzero(index["split"] == split).tolist()
+        if all(row in bad for row in rows):
+            raise DataError(f"{root}: no picture of {split} can be used ({some_of(bad[row] for row in rows)})")
+    return bad
 
 
-def _stamp(path: Path) -> list[int]:
-    """Size and time of a file: enough to notice that it was changed."""
+def _decode_projections(
+    layout: Layout, index: pd.DataFrame, lacks: list[str], sources: Sources, workers: int | None
+) -> list[str]:
+    """Decode the projections of pictures that lack none and return what each lacks, invalid projections included.
+
+    Raises DataError as `_check_meshes` does.
+    """
+    height, width = layout.study.picture.height, layout.study.picture.width
+    splits, files = index["split"].tolist(), index["file"].tolist()
+
+    def projections(row: int) -> np.ndarray | None:
+        if lacks[row]:
+            return None
+        paths = [layout.mesh_root / folder / Path(files[row]).name for folder in _mesh_folders(splits[row])]
+        return np.stack([read_projection(path, height, width) for path in paths])
+
+    invalid = fill_array(
+        layout.store / PROJECTIONS,
+        (len(index), len(YAWS), height, width),
+        projections,
+        identity=fingerprint([files, lacks, sources["meshes"]]),
+        bad=BadProjectionError,
+        leave_out=False,
+        what="projections",
+        workers=workers,
+    )
+    lacks = [invalid.get(row, reason) for row, reason in enumerate(lacks)]
+    _check_meshes(layout, index, lacks)
+    return lacks
+
+
+@cache
+def _mesh_folders(split: str) -> tuple[str, ...]:
+    """Return the eight folders, below a mesh root, that hold the projections of a split's pictures."""
+    side = "train" if split == "train" else "test"
+    return tuple(projection_folder(Path(), side, yaw).as_posix() for yaw in YAWS)
+
+
+def _list_meshes(mesh_root: Path) -> Meshes:
+    """Return what each folder of projections holds; None where there is no such folder."""
+    folders = [*_mesh_folders("train"), *_mesh_folders("test")]
+    return {name: list_source(mesh_root / name) if (mesh_root / name).is_dir() else None for name in folders}
+
+
+def _missing(file: str, split: str, meshes: Meshes) -> str:
+    """Return which projections of a picture are not there; nothing when all are."""
+    name, folders = Path(file).name, _mesh_folders(split)
+    missing = [folder for folder in folders if name not in (meshes[folder] or {})]
+    return ABSENT if len(missing) == len(folders) else f"missing in {some_of(missing)}" if missing else ""
+
+
+def _describe(layout: Layout, index: pd.DataFrame, meshes: Meshes) -> Sources:
+    """Return what is recorded of all that a store is made from: folders of pictures, lists, projections."""
+    root = layout.data_root
+    names = {file.partition("/")[0] for file in index["file"]} | {path.name for path in root.glob("list_*.txt")}
+    return {
+        "pictures": {name: describe_source(list_source(root / name)) for name in sorted(names)},
+        "meshes": {name: None if listed is None else describe_source(listed) for name, listed in meshes.items()},
+    }
+
+
+def _check_meshes(layout: Layout, index: pd.DataFrame, lacks: list[str]) -> None:
+    """Raise DataError when no training picture has usable projections, or under `stop` one lacks what it must have."""
+    lines = list(zip(index["file"], index["split"] == "train", lacks, strict=True))
+    where = (
+        f"they are expected in {layout.mesh_root}/train (test), in render and render_45 … render_315, each under its "
+        "picture's own name: make them by `python -m gcl_core fit-bodies`, or put the released ones there"
+    )
+    if all(reason for _, training, reason in lines if training):
+        reasons = some_of(f"{file}: {reason}" for file, training, reason in lines if training)
+        raise DataError(f"no training picture has its eight projections ({reasons}); {where}")
+    wrong = [f"{file}: {reason}" for file, training, reason in lines if reason and (training or reason != ABSENT)]
+    if wrong and layout.study.on_missing_mesh == "stop":
+        raise DataError(
+            f"{len(wrong)} pictures have no usable projections ({some_of(wrong)}); {where}. "
+            "on_missing_mesh=leave_out draws no views of them"
+        )
+
+
+def _write_list(path: Path, index: pd.DataFrame, reasons: dict[int, str]) -> None:
+    """Write which pictures are left out, and why; no file when there are none."""
+    if reasons:
+        lines = index.iloc[list(reasons)].assign(reason=list(reasons.values()))
+        write_text(path, lines.to_csv(index=False, columns=["file", "split", "reason"]))
+
+
+def _is_intact(store: Path, identity: str) -> bool:
+    """Whether a store holds what it should, down to the bytes."""
     try:
-        facts = path.stat()
-    except OSError as error:
-        raise DataError(f"{path} is listed but cannot be read ({error.strerror}); restore it") from error
-    return [facts.st_size, facts.st_mtime_ns]
+        facts = read_json(store / "store.json")
+    except RunError:  # not there, or broken
+        return False
+    if facts.get("fingerprint") != identity:
+        return False
+    there = {name: (store / name).is_file() and hash_file(store / name) for name in ARRAYS}
+    broken = [name for name, found in there.items() if found != facts["files"][name]["sha256"]]
+    if broken:
+        print(f"{store}: {', '.join(broken)} missing or damaged (other checksum than recorded); decoding anew")
+    return not broken
+
+
+def _tell(store: Path) -> None:
+    """Print how many pictures are left out, and of how many no view can be drawn."""
+    for name, text in (
+        (QUARANTINE, "cannot be used and are left out"),
+        (WITHOUT_MESH, "have no usable projections: they are clustered and evaluated, but no view of them is drawn"),
+    ):
+        if (store / name).is_file():
+            training = pd.read_csv(store / name)["split"] == "train"
+            print(f"{training.sum()} training and {(~training).sum()} test pictures {text}; see {store / name}")

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import UInt8
 
-from gcl_core.data.store import read_picture
+from gcl_core.data.pictures import read_picture
 from gcl_core.run import Layout
 
 

@@ -6,7 +6,7 @@ import pandas as pd
 
 from gcl_core.config import Study
 from gcl_core.reporting.artifacts import ACCURACIES, last_epochs, numbers, spread, where
-from gcl_core.reporting.published import published_accuracy
+from gcl_core.reporting.published import DATASETS, published_accuracy
 
 THIRD_PARTY_MARK = "†"
 
@@ -55,10 +55,10 @@ def accuracy_reading(study: Study, records: pd.DataFrame) -> str:
         f"({ends['baseline'] / start:.1f} times as much); joint training ends at {ends['gcl']:.1f} and its control at "
         f"{ends['tda']:.1f}."
     ]
-    if study.dataset == "synthetic":
+    if study.dataset not in DATASETS:
+        ours = "synthetic people" if study.dataset == "synthetic" else "a set of one's own"
         sentences.append(
-            "Ours are on synthetic people: the published rows stand beside them for orientation, the numbers are not "
-            "comparable."
+            f"Ours are on {ours}: the published rows stand beside them for orientation, the numbers are not comparable."
         )
     sentences.append(
         f"Rows marked {THIRD_PARTY_MARK} are transcriptions on somebody else's page, not read in their source."

@@ -74,13 +74,18 @@ def _one_per_camera(people: PersonSet, row: int) -> Sequence[int]:
 
 
 def dataset_reading(people: PersonSet, truth: Truth | None) -> str:
-    """Return a paragraph that reads the table: how large, how many a person, how one-sided each camera's view is."""
+    """Return a paragraph that reads the table: how large, how many a person or without a mesh, how one-sided a view."""
     train = dataset_table(people).to_dict("records")[0]
     sentences = [
         f"{train['pictures']} training pictures show {train['people']} people, {train['pictures a person']:.1f} each, "
         f"in {train['cameras']} cameras (Market-1501, for scale: "
         f"{published_value('-', 'Market-1501', 'identities'):.0f} people)."
     ]
+    if train["with a mesh"] < train["pictures"]:
+        sentences.append(
+            f"{train['pictures'] - train['with a mesh']} of them have no usable mesh (listed in without_mesh.csv): "
+            "they are clustered, but joint training draws no view of them and takes no step on them."
+        )
     if truth is not None:
         yaw = truth.people.set_index("file")["yaw"].reindex(people.index["file"]).to_numpy()
         turns, cameras = np.exp(1j * np.deg2rad(yaw)), people.index["camid"].to_numpy()

@@ -66,10 +66,10 @@ def published_fid() -> dict[str, dict[int, float]]:
 def published_accuracy(dataset: str) -> pd.DataFrame:
     """Return published unsupervised accuracies in %: method, dataset, source, status, mAP, rank1, rank5, rank10.
 
-    `dataset` is a study's: `market1501` and so on; for `synthetic`, which nobody has published on, all three datasets
-    are given. Verified rows come first, then third-party transcriptions. Numbers not known are NaN.
+    `dataset` is a study's: `market1501` and so on; for a set on which nobody has published all three datasets are
+    given. Verified rows come first, then third-party transcriptions. Numbers not known are NaN.
     """
-    wanted = list(DATASETS.values()) if dataset == "synthetic" else [DATASETS[dataset]]
+    wanted = [DATASETS[dataset]] if dataset in DATASETS else list(DATASETS.values())
     rows: dict[tuple[int, int, str], dict[str, object]] = {}
     for line in published_values().to_dict("records"):
         if line["setting"] == UNSUPERVISED and line["dataset"] in wanted:

@@ -26,8 +26,11 @@ PROTOCOL = 1  # goes up when the way of measuring changes, so that kept numbers 
 
 
 def chosen_rows(people: PersonSet, study: Study) -> Int64[np.ndarray, " n"]:
-    """Return the training rows whose views are drawn: `evaluation.fid_pictures` at random, ever the same, or all."""
-    rows = people.rows("train")
+    """Return the training rows whose views are drawn: those with a mesh, or `evaluation.fid_pictures` of them at random.
+
+    The choice is ever the same.
+    """
+    rows = people.with_mesh(people.rows("train"))
     count = study.evaluation.fid_pictures
     if count is None or count >= len(rows):
         return rows

@@ -1,6 +1,7 @@
 """Stage 3: cluster, then train everything together, epoch by epoch (§1.2, §3, §4); the TDA control of §6.1 likewise.
 
-A variant is data: where x_nv comes from, and which contrastive losses weigh how much.
+A variant is data: where x_nv comes from, and which contrastive losses weigh how much. All training pictures are
+clustered and stand in the memory; those without a mesh (ours, §1.3) are never in a batch, of the control neither.
 """
 
 from pathlib import Path
@@ -77,6 +78,8 @@ def _train(
     settings, variant = study.joint, study.variants[name]
     rows = people.rows("train")
     identities = people.index["pid"].to_numpy()[rows]
+    drawable = np.isin(rows, people.with_mesh(rows))
+    untrained = np.flatnonzero(~drawable)
     optimizer, schedule = make_optimizer(encoder.parameters(), settings.encoder_optimizer)
     bank = MemoryBank(extract_features(encoder, people.pictures, rows), keep_old=study.contrast.keep_old).to(device)
     parts: dict[str, Stateful] = {"encoder": encoder, "optimizer": optimizer, "schedule": schedule, "bank": bank}
@@ -91,13 +94,18 @@ def _train(
         journal.record(0, **accuracy_record(encoder, people), note="start: the baseline's encoder")
 
     for epoch in range(start + 1, settings.epochs + 1):
+        if epoch > 1 and len(untrained):  # no step updates their memory, which would fall behind the encoder
+            bank.rows[untrained] = extract_features(encoder, people.pictures, rows[untrained]).to(device)
         labels, facts = relabel(bank.rows, identities, study.clustering)
         with atomic(run.path / "labels" / f"epoch_{epoch:03d}.npy") as temporary, temporary.open("wb") as stream:
             np.save(stream, labels.numpy())
-        clustered = (labels >= 0).nonzero().flatten().numpy()
-        batches = epoch_batches(clustered, settings.batch_size, seed=seed, purpose="joint order", epoch=epoch)
-        if not batches:
+        chosen = np.flatnonzero((labels.numpy() >= 0) & drawable)
+        batches = epoch_batches(chosen, settings.batch_size, seed=seed, purpose="joint order", epoch=epoch)
+        facts["trained_on"] = sum(map(len, batches))
+        if facts["clusters"] == 0:
             facts["note"] = "no cluster found: nothing to train on in this epoch"
+        elif not batches:
+            facts["note"] = "no clustered picture has a mesh: nothing to train on in this epoch"
         elif facts["clusters"] == 1:
             facts["note"] = "one cluster found: only outliers are negatives in this epoch"
         angles = draw_angles(study.angles, len(rows), seed=seed, purpose="joint angle", epoch=epoch)

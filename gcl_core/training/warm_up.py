@@ -19,7 +19,7 @@ SETTINGS = {"picture", "identity_encoder", "generator", "discriminator", "angles
 
 
 def warm_up_generator(layout: Layout, seed: int) -> Path:
-    """Train E_str, G and D on all training pictures and return the run folder; resumes, does nothing when done.
+    """Train E_str, G and D on all training pictures with a mesh and return the run folder; resumes.
 
     Needs the baseline of the same seed. Raises as `train_baseline`.
     """
@@ -46,7 +46,7 @@ def _train(
     layout: Layout, people: PersonSet, encoder: IdentityEncoder, seed: int, run: RunFolder, device: torch.device
 ) -> None:
     study, settings = layout.study, layout.study.warm_up
-    rows = people.rows("train")
+    rows = people.with_mesh(people.rows("train"))
     drawing = Drawing.start(study, settings, encoder.code_dim, seed, device)
     start = resume(run.path / "checkpoint.pt", drawing.parts())
     journal = Journal(run, f"warm-up seed {seed}", settings.epochs, start=start)
@@ -70,7 +70,7 @@ def _train(
         drawing.generator_schedule.step()
         drawing.discriminator_schedule.step()
         save_checkpoint(run.path / "checkpoint.pt", epoch, drawing.parts())
-        journal.record(epoch, **meter.means())
+        journal.record(epoch, trained_on=sum(map(len, batches)), **meter.means())
 
     drawing.save(run.path)
     journal.close()

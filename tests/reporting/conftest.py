@@ -62,5 +62,5 @@ def people() -> PersonSet:
     random = numpy_generator(0, "reporting test")
     pictures = random.integers(0, 256, (len(lines), 64, 32, 3), dtype=np.uint8)
     projections = random.integers(1, 256, (len(lines), 8, 64, 32), dtype=np.uint8)
-    index = pd.DataFrame(lines, columns=["file", "pid", "camid", "split"])
+    index = pd.DataFrame(lines, columns=["file", "pid", "camid", "split"]).assign(mesh=True)
     return PersonSet(index, pictures, projections, fingerprint="made up")

@@ -1,5 +1,6 @@
 """What a study sees: counts, distractors apart, pictures of one person by several cameras."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from gcl_core.data.person_set import PersonSet
 from gcl_core.data.truth import Truth
 from gcl_core.reporting.dataset import dataset_figure, dataset_reading, dataset_table
+from gcl_core.reporting.galleries import choose_people
 
 
 def test_distractors_are_pictures_but_no_people(people: PersonSet):
@@ -27,6 +29,15 @@ def test_each_row_shows_one_person_by_different_cameras_and_the_first_ones_meshe
     assert (image[:64, 68:100] == 255).all()  # only two cameras saw this person
     mesh = np.repeat(people.projections[rows[0], 7][..., None], 3, axis=-1)
     assert (image[:64, -32:] == mesh).all()
+
+
+def test_pictures_without_a_mesh_are_counted_and_never_shown(people: PersonSet):
+    lacking = np.flatnonzero((people.index["pid"] == 3) | (people.index["file"] == "train/4_1_0"))
+    some = replace(people, index=people.index.assign(mesh=~people.index.index.isin(lacking)))
+    assert dataset_table(some).set_index("split")["with a mesh"].tolist() == [11, 3, 4]
+    assert "5 of them have no usable mesh (listed in without_mesh.csv" in dataset_reading(some, None)
+    assert "no usable mesh" not in dataset_reading(people, None)
+    assert set(lacking) & set(choose_people(some, "train", 9).tolist()) == set()
 
 
 @pytest.mark.parametrize(("yaws", "told"), [([0, 180], "agree to 1.00"), ([0, 0], "agree to 1.00")])

@@ -53,15 +53,14 @@ def test_identity_zero_is_a_person_in_training(people: PersonSet):
 
 
 def test_pictures_without_mesh_are_not_shown(people: PersonSet):
-    projections = people.projections.copy()
-    projections[people.index["split"] == "query"] = 0
-    some = replace(people, projections=projections)
-    assert set(people.index["split"].to_numpy()[choose_people(some, "test", 8)]) == {"gallery"}
-    projections[people.index["split"] == "gallery"] = 0
-    assert gallery_splits(some) == ["train"]
+    split = people.index["split"]
+    some = replace(people, index=people.index.assign(mesh=split != "query"))
+    assert set(split.to_numpy()[choose_people(some, "test", 8)]) == {"gallery"}
+    none = replace(people, index=people.index.assign(mesh=split == "train"))
+    assert gallery_splits(none) == ["train"]
     assert gallery_splits(people) == ["train", "test"]
     with pytest.raises(ValueError, match="no test picture has mesh"):
-        choose_people(some, "test", 8)
+        choose_people(none, "test", 8)
 
 
 def test_every_picture_stands_once_at_the_place_of_its_angle(layout: Layout, people: PersonSet):

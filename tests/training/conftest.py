@@ -1,6 +1,6 @@
 """A tiny prepared set of coloured boxes, and a study small enough to train in seconds."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +9,8 @@ import pytest
 
 from gcl_core.config import Study, load_study
 from gcl_core.data.index import SPLITS
-from gcl_core.data.person_set import ARRAYS
-from gcl_core.run import Layout, hash_file, write_json
+from gcl_core.data.person_set import ARRAYS, describe_store
+from gcl_core.run import Layout, hash_file
 from gcl_core.seeding import numpy_generator
 
 OVERRIDES = """
@@ -19,8 +19,12 @@ warm_up.threads=1 joint.epochs=2 identity_encoder.width=8 clustering.k1=6 cluste
 """
 
 
-def write_boxes(store: Path, height: int, width: int) -> None:
-    """Prepare pictures of 6 training and 4 test 'people': two coloured boxes each, seen by two cameras."""
+def write_boxes(layout: Layout, lacking: Sequence[int]) -> None:
+    """Prepare pictures of 6 training and 4 test 'people': two coloured boxes each, seen by two cameras.
+
+    Rows `lacking` have no mesh.
+    """
+    store, height, width = layout.store, layout.study.picture.height, layout.study.picture.width
     draw = numpy_generator(0, "boxes")
     lines, pictures = [], []
     for pid in range(1, 11):
@@ -36,14 +40,14 @@ def write_boxes(store: Path, height: int, width: int) -> None:
     index = pd.DataFrame(lines, columns=["file", "pid", "camid", "split"])
     order = np.argsort([SPLITS.index(line[3]) for line in lines], kind="stable")
     store.mkdir(parents=True)
-    index.iloc[order].to_csv(store / "index.csv", index=False)
+    index.iloc[order].assign(mesh=~np.isin(np.arange(len(lines)), lacking)).to_csv(store / "index.csv", index=False)
     np.save(store / "pictures.npy", np.stack(pictures)[order].astype(np.uint8))
     projections = np.full((len(lines), 8, height, width), 255, dtype=np.uint8)
     for view in range(8):
         projections[:, view, 8:-8, 4 + view : 20 + view] = 160
+    projections[list(lacking)] = 0
     np.save(store / "projections.npy", projections)
-    facts = {"size": [height, width], "pictures": len(lines), **{name: hash_file(store / name) for name in ARRAYS}}
-    write_json(store / "store.json", facts)
+    describe_store(layout, {}, {name: hash_file(store / name) for name in ARRAYS}, identity="boxes")
 
 
 @pytest.fixture(scope="session")
@@ -54,12 +58,15 @@ def tiny_study() -> Callable[..., Study]:
 
 @pytest.fixture
 def boxes(tmp_path: Path, tiny_study: Callable[..., Study]) -> Callable[..., Layout]:
-    """Make a layout whose data are prepared: of the same folder at each call, or of a folder given as `root`."""
+    """Make a layout whose data are prepared: of the same folder at each call, or of a folder given as `root`.
 
-    def make(*overrides: str, root: Path = tmp_path) -> Layout:
+    Pictures in rows `lacking` have no mesh; at the first call of a folder.
+    """
+
+    def make(*overrides: str, root: Path = tmp_path, lacking: Sequence[int] = ()) -> Layout:
         layout = Layout(tiny_study(*overrides), root=root)
         if not layout.store.exists():
-            write_boxes(layout.store, layout.study.picture.height, layout.study.picture.width)
+            write_boxes(layout, lacking)
         return layout
 
     return make
