@@ -69,7 +69,8 @@ FID = tables("table1_fid_per_view", "table1_orderings") + figures("fid_per_view"
 CURVES = tables("figure2_cluster_count") + figures("figure2_cluster_count")
 ABLATIONS = tables("ablations", "reid_accuracy") + figures("ablations")
 VIEWS = tables("view_quality") + figures("figure1_view_invariance", "figure3_generated_views_train")
-if study.dataset == "synthetic":  # elsewhere test pictures may have no meshes to draw them with
+if study.dataset == "synthetic":  # elsewhere bodies are not known, and test pictures may have no meshes
+    DATASET += tables("mesh_ways") + figures("mesh_ways")
     VIEWS += figures("figure3_generated_views_test")
 
 

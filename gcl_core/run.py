@@ -128,6 +128,18 @@ def resolve_device(name: str) -> torch.device:
     return torch.device("cuda" if name == "cuda" or (name == "auto" and torch.cuda.is_available()) else "cpu")
 
 
+@contextlib.contextmanager
+def cpu_threads(count: int | None) -> Iterator[None]:
+    """Run with `count` CPU threads (None: torch's own choice) and put the number back."""
+    before = torch.get_num_threads()
+    if count is not None:
+        torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 def git_revision() -> str:
     """Return the checkout's commit, with `+changes` when files differ from it; `unknown` outside git."""
     command = ["git", "-C", str(REPOSITORY)]

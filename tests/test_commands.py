@@ -11,7 +11,12 @@ import pytest
 from filelock import FileLock
 
 from gcl_core.cli import _study, main
-from gcl_core.config import known_profiles
+from gcl_core.config import PeopleSettings, known_profiles
+from gcl_core.data.index import read_index
+from gcl_core.data.people.estimates import known_bodies
+from gcl_core.data.people.make import make_people
+from gcl_core.mesh.body import load_bodies
+from gcl_core.mesh.keypoints import Person, write_coco
 
 
 def command(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
@@ -43,7 +48,8 @@ def test_help_names_every_command_and_imports_nothing_slow(repository: Path) -> 
     )
     answer = subprocess.run([sys.executable, "-c", code], cwd=repository, capture_output=True, text=True)
     assert answer.returncode == 0, answer.stderr
-    assert all(name in answer.stdout for name in ("run", "plan", "summary", "evaluate", "make-people"))
+    names = ("run", "plan", "summary", "evaluate", "make-people", "data-report", "unpack", "keypoints", "fit-bodies")
+    assert all(name in answer.stdout for name in (*names, "pose-bodies"))
 
 
 @pytest.mark.parametrize(
@@ -60,6 +66,13 @@ def test_help_names_every_command_and_imports_nothing_slow(repository: Path) -> 
         (["run", "mini", "--fast", "seeds=2"], "--fast"),
         (["evaluate"], "whose encoder"),
         (["make-people", "mini"], "--out"),
+        (["data-report"], "--root"),
+        (["data-report", "--root", "x", "--dataset", "market"], "invalid choice: 'market'"),
+        (["data-report", "--root", "x", "mini"], "unexpected word 'mini'"),
+        (["fit-bodies", "--root", "x"], "--keypoints"),
+        (["fit-bodies", "--root", "x", "--keypoints", "k", "--height", "31"], "even number"),
+        (["pose-bodies", "--root", "x"], "--smpl"),
+        (["unpack", "x.zip"], "--out"),
         (["walk"], "walk"),
         ([], "COMMAND"),
     ],
@@ -77,6 +90,47 @@ def test_study_that_was_not_run_is_told_and_ends_with_1(capsys: pytest.CaptureFi
     status, text = told(capsys, "evaluate", "smoke", "gcl", "profile=never_run")
     assert status == 1
     assert "never_run/gcl/seed0/encoder.safetensors is missing" in text
+
+
+def test_data_commands_bring_a_dataset_in(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Pack, unpack, report, fit, report again: what somebody with an archive and keypoints types."""
+    settings = PeopleSettings(
+        train_identities=2, test_identities=2, cameras=2, pictures_per_identity=4, true_views=False
+    )
+    people = make_people(tmp_path / "people", settings, height=128, width=64, workers=1, progress=False)
+    root = tmp_path / "set"
+    archive = shutil.make_archive(str(tmp_path / "set"), "zip", people)
+    main(["unpack", archive, "--out", str(root)])
+    shutil.rmtree(root / "meshes")
+    main(["data-report", "--root", str(root)])
+    assert re.search(r"^train +8 ", capsys.readouterr().out, re.MULTILINE)
+    names = [Path(file).name for file in read_index("folder", root)["file"]]
+    known = known_bodies(root, names, *load_bodies())
+    points = {name: body.keypoints(128, 64).tolist() for name, body in known.items()}
+    persons = {n: Person(64, 128, [x for c, r in each for x in (c, r, 2)], 1.0) for n, each in points.items()}
+    write_coco(tmp_path / "keypoints.json", persons)
+    words = ["--root", str(root), "--keypoints", str(tmp_path / "keypoints.json"), "--height", "64"]
+    main(["fit-bodies", *words])
+    assert f"bodies       {len(names)} (100.0% of all pictures)" in capsys.readouterr().out
+    main(["data-report", "--root", str(root)])
+    report = capsys.readouterr().out
+    for side in ("train", "test"):
+        assert re.search(rf"^{side} meshes +8 pictures with all 8, 0 with none", report, re.MULTILINE)
+
+
+def test_report_of_a_bad_set_ends_with_1_and_of_no_set_tells_where_to_look(tmp_path: Path, capsys) -> None:
+    settings = PeopleSettings(
+        train_identities=2, test_identities=2, cameras=2, pictures_per_identity=4, true_views=False
+    )
+    root = make_people(tmp_path / "people", settings, height=64, width=32, workers=1, progress=False)
+    next((root / "query").glob("*.jpg")).write_bytes(b"")
+    status, text = told(capsys, "data-report", "--root", str(root))
+    assert status == 1
+    assert "0 bytes" in text
+    status, text = told(capsys, "data-report", "--root", str(tmp_path))
+    assert status == 1
+    assert str(root) in text
+    assert "Traceback" not in text
 
 
 def test_words_may_stand_in_any_order(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,6 +18,7 @@ from gcl_core.run import hash_file
 PROFILE = "smoke_test"  # beside `smoke`, so that the test leaves a user's own runs alone
 FIGURES = (
     "dataset_examples",
+    "mesh_ways",
     "clustering_analysis",
     "fid_per_view",
     "figure1_view_invariance",
@@ -26,7 +27,15 @@ FIGURES = (
     "figure3_generated_views_test",
     "ablations",
 )
-TABLES = ("dataset", "table1_fid_per_view", "figure2_cluster_count", "reid_accuracy", "ablations", "view_quality")
+TABLES = (
+    "dataset",
+    "mesh_ways",
+    "table1_fid_per_view",
+    "figure2_cluster_count",
+    "reid_accuracy",
+    "ablations",
+    "view_quality",
+)
 
 
 def run_all(repository: Path, *words: str) -> subprocess.CompletedProcess[str]:

@@ -77,7 +77,9 @@ def _detect(
         except BadPictureError as error:
             tqdm.write(str(error))
             yield file, None
-    tensors = [torch.from_numpy(pixels.copy()).permute(2, 0, 1).float().div(255).to(device) for pixels in pictures.values()]
+    tensors = [
+        torch.from_numpy(pixels.copy()).permute(2, 0, 1).float().div(255).to(device) for pixels in pictures.values()
+    ]
     for (file, pixels), found in zip(pictures.items(), model(tensors) if tensors else [], strict=True):
         yield file, _best(found, *pixels.shape[:2])
 

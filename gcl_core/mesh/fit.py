@@ -15,6 +15,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from gcl_core.mesh.stick_figure import FREE, StickFigure, turn
+from gcl_core.run import cpu_threads
 
 STARTS = 8  # yaws from which every figure is fitted, evenly around
 FIRST_STEPS, LAST_STEPS = 40, 60  # of each start, then of the best one
@@ -59,7 +60,8 @@ def fit_figures(
     """
     scaled = np.nan_to_num(points / heights[:, None, None])
     parts = []
-    with tqdm(total=len(points), desc="fit", mininterval=2, disable=not progress) as bar:
+    # one thread: the steps are so small that a second one helps little, and on a busy machine harms much
+    with cpu_threads(1), tqdm(total=len(points), desc="fit", mininterval=2, disable=not progress) as bar:
         for start in range(0, len(points), CHUNK):
             arrays = (array[start : start + CHUNK] for array in (scaled, weights, depths))
             parts.append(_fit(figure, _Seen(*map(torch.from_numpy, arrays))))

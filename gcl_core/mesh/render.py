@@ -43,12 +43,10 @@ def render_bodies(bodies: Bodies, pictures: Sequence[Picture], mesh_root: Path, 
 
     Projections that are there are left as they are, so a killed run goes on.
     """
-    for side in sorted({each.side for each in pictures}):
-        for yaw in YAWS:
-            folder = projection_folder(mesh_root, side, yaw)
-            folder.mkdir(parents=True, exist_ok=True)
-            for scrap in folder.glob(".*.tmp"):  # of a killed run
-                scrap.unlink()
+    for folder in {projection_folder(mesh_root, each.side, yaw) for each in pictures for yaw in YAWS}:
+        folder.mkdir(parents=True, exist_ok=True)
+        for scrap in folder.glob(".*.tmp"):  # of a killed run
+            scrap.unlink()
 
     def render(picture: Picture) -> bool:
         paths = {yaw: projection_folder(mesh_root, picture.side, yaw) / Path(picture.file).name for yaw in YAWS}

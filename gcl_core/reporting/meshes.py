@@ -1,6 +1,7 @@
 """Meshes of one person got in four ways, side by side, and how well they agree with the known body."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -9,17 +10,18 @@ from jaxtyping import Int64, UInt8
 from matplotlib.figure import Figure
 
 from gcl_core.data.bodies import TABLE
+from gcl_core.data.index import SPLITS
 from gcl_core.data.people.estimates import KnownBody, known_bodies
 from gcl_core.data.person_set import PersonSet
 from gcl_core.mesh.body import Body, load_bodies
 from gcl_core.mesh.fit import fit_figures
-from gcl_core.mesh.fitted import FittedBodies, judge, load_table
+from gcl_core.mesh.fitted import GOOD, FittedBodies, judge, load_table
 from gcl_core.mesh.keypoints import Keypoints
 from gcl_core.mesh.projection import YAWS, project_body
 from gcl_core.mesh.smpl import SmplBodies
 from gcl_core.mesh.stick_figure import StickFigure, make_family
 from gcl_core.mesh.transfer import TransferredBodies
-from gcl_core.reporting.galleries import canvas_figure, mark_columns
+from gcl_core.reporting.galleries import canvas_figure, choose_people, mark_columns
 from gcl_core.reporting.style import styled
 from gcl_core.run import Layout
 from gcl_core.seeding import numpy_generator
@@ -27,25 +29,35 @@ from gcl_core.seeding import numpy_generator
 NOISE, DROPPED = 1.5 / 128, 0.1  # of keypoints: pixels in a picture 128 high, share
 INK = 250  # a pixel darker than that shows the body
 
-Ways = Mapping[str, UInt8[np.ndarray, "n 8 h w"]]
+PEOPLE = 12  # compared
+KNOWN = "known body"
 
 
-def mesh_ways(layout: Layout, people: PersonSet, rows: Int64[np.ndarray, " n"]) -> Ways:
-    """Return the eight projections of synthetic people by each way in which meshes come to a study: way → (n, 8, H, W).
+@dataclass(frozen=True)
+class MeshWays:
+    """Pictures, and their eight projections by each way: way → (n, 8, H, W), the known body first."""
+
+    rows: Int64[np.ndarray, " n"]
+    views: Mapping[str, UInt8[np.ndarray, "n 8 h w"]]
+
+
+def mesh_ways(layout: Layout, people: PersonSet) -> MeshWays:
+    """Return projections of some synthetic training people by each way in which meshes come to a study.
 
     First the known body; then as read from files in the released layout; from noisy keypoints (1.5 pixels at 64x128,
     one in ten dropped); and from SMPL parameters, carried to the free body of an average adult.
     """
+    rows = choose_people(people, "train", PEOPLE)
     height, width = people.pictures.shape[1:3]
     skeleton, rest_body = load_bodies()
     names = [Path(file).name for file in people.index["file"].to_numpy()[rows]]
-    found = known_bodies(layout.study.people, names, skeleton, rest_body)
+    found = known_bodies(layout.data_root, names, skeleton, rest_body)
     known = [found[name] for name in names]
     family = make_family(skeleton, rest_body)
     keypoints = _noisy_keypoints(known, names, height, width)
     fit = fit_figures(StickFigure(family), keypoints.points, keypoints.weights, keypoints.depths, keypoints.heights)
     smpl = np.array([each.smpl for each in known])
-    fitted = FittedBodies(family, judge(keypoints, fit).assign(quality="good"))
+    fitted = FittedBodies(family, judge(keypoints, fit).assign(quality=GOOD))
     posed = TransferredBodies(SmplBodies(tuple(names), np.zeros((len(names), 10), dtype=np.float32), smpl))
 
     def projections(bodies: list[Body | None]) -> UInt8[np.ndarray, "n 8 h w"]:
@@ -58,12 +70,13 @@ def mesh_ways(layout: Layout, people: PersonSet, rows: Int64[np.ndarray, " n"]) 
         )
 
     places = range(len(names))
-    return {
-        "known body": projections([each.body for each in known]),
+    views = {
+        KNOWN: projections([each.body for each in known]),
         "files as released": people.projections[rows],
         "keypoints, fitted": projections([fitted.body(place) for place in places]),
         "SMPL pose, carried over": projections([posed.body(place) for place in places]),
     }
+    return MeshWays(rows, views)
 
 
 def _noisy_keypoints(known: list[KnownBody], names: list[str], height: int, width: int) -> Keypoints:
@@ -75,14 +88,14 @@ def _noisy_keypoints(known: list[KnownBody], names: list[str], height: int, widt
     return Keypoints(tuple(names), heights, points, weights, np.full_like(weights, np.nan))
 
 
-def ways_table(ways: Ways) -> pd.DataFrame:
+def ways_table(ways: MeshWays) -> pd.DataFrame:
     """Return how well each way's silhouettes agree with the known body's: intersection over union, mean over people."""
-    known, *others = ways
     rows = []
-    for way in others:
-        overlap = [_overlap(ways[known][:, view], ways[way][:, view]) for view in range(len(YAWS))]
-        cells = {f"{yaw}°": value for yaw, value in zip(YAWS, overlap, strict=True)}
-        rows.append({"way": way, "people": len(ways[known]), **cells, "mean": float(np.mean(overlap))})
+    for way, views in ways.views.items():
+        if way != KNOWN:
+            overlap = [_overlap(ways.views[KNOWN][:, view], views[:, view]) for view in range(len(YAWS))]
+            cells = {f"{yaw}°": value for yaw, value in zip(YAWS, overlap, strict=True)}
+            rows.append({"way": way, "people": len(ways.rows), **cells, "mean": float(np.mean(overlap))})
     return pd.DataFrame(rows)
 
 
@@ -92,11 +105,11 @@ def _overlap(one: UInt8[np.ndarray, "n h w"], other: UInt8[np.ndarray, "n h w"])
 
 
 @styled()
-def ways_figure(people: PersonSet, rows: Int64[np.ndarray, " n"], ways: Ways, count: int) -> Figure:
-    """Return some of the people: the picture at the left, a row of eight projections for each way at the right."""
+def ways_figure(people: PersonSet, ways: MeshWays) -> Figure:
+    """Return two of the people: the picture at the left, a row of eight projections for each way at the right."""
     height, width = people.pictures.shape[1:3]
     gap, between = max(1, width // 12), max(3, height // 8)
-    count, tall = min(count, len(rows)), len(ways) * (height + gap) - gap
+    count, tall = min(2, len(ways.rows)), len(ways.views) * (height + gap) - gap
     first = width + int(0.22 * (width + len(YAWS) * (width + gap)))  # picture, then room for a label
     lefts = [first + place * (width + gap) for place in range(len(YAWS))]
     canvas = np.full((count * (tall + between) - between, lefts[-1] + width, 3), 255, dtype=np.uint8)
@@ -104,8 +117,8 @@ def ways_figure(people: PersonSet, rows: Int64[np.ndarray, " n"], ways: Ways, co
     for person in range(count):
         top = person * (tall + between)
         middle = top + (tall - height) // 2
-        canvas[middle : middle + height, :width] = people.pictures[rows[person]]
-        for place, (way, views) in enumerate(ways.items()):
+        canvas[middle : middle + height, :width] = people.pictures[ways.rows[person]]
+        for place, (way, views) in enumerate(ways.views.items()):
             row = top + place * (height + gap)
             for left, view in zip(lefts, views[person], strict=True):
                 canvas[row : row + height, left : left + width] = view[..., None]
@@ -126,7 +139,7 @@ def ways_reading(table: pd.DataFrame) -> str:
         worst = min(cells, key=lambda yaw: cells[yaw])
         told.append(f"{row['way']} {row['mean']:.2f} (least at {worst}°: {cells[worst]:.2f})")
     return (
-        f"Intersection over union with the known body's silhouettes, {table['people'].iloc[0]} people: "
+        f"Intersection over union with the known body's silhouettes, {PEOPLE} people or all there are: "
         f"{'; '.join(told)}. Files differ from the known body by JPEG alone. A fit knows limbs but not girth, and its "
         "depth is a guess, which shows from the sides; a pose carried over is worn by the average adult."
     )
@@ -134,19 +147,16 @@ def ways_reading(table: pd.DataFrame) -> str:
 
 def meshes_reading(layout: Layout, people: PersonSet) -> str:
     """Return a sentence on how many pictures have meshes, and of meshes fitted here how good the fits are."""
-    index = people.index
-    parts = [
-        f"{int(lines['mesh'].sum())} of {len(lines)} {split} pictures"
-        for split, lines in index.groupby("split", sort=False)
-    ]
+    rows = {split: people.rows(split) for split in SPLITS}
+    parts = [f"{len(people.with_mesh(of))} of {len(of)} {split} pictures" for split, of in rows.items()]
     told = f"Usable meshes: {', '.join(parts)}."
     path = layout.mesh_root / TABLE
     if path.is_file():
         table = load_table(path)
         shares = table["quality"].value_counts(normalize=True)
+        error = np.median(table["error"].to_numpy()[table["quality"] == GOOD])
         told += (
-            f" They were fitted to keypoints: {', '.join(f'{share:.1%} {name}' for name, share in shares.items())}; "
-            f"{table.loc[table['quality'] == 'good', 'error'].median():.2f} pixels lie between a trusted point and its "
-            "figure's in the median."
+            f" They were fitted to keypoints: {', '.join(f'{share:.1%} {name}' for name, share in shares.items())}; of "
+            f"the good ones {error:.2f} pixels lie between a trusted point and the figure's in the median."
         )
     return told

@@ -26,9 +26,9 @@ PROTOCOL = 1  # goes up when the way of measuring changes, so that kept numbers 
 
 
 def chosen_rows(people: PersonSet, study: Study) -> Int64[np.ndarray, " n"]:
-    """Return the training rows whose views are drawn: those with a mesh, or `evaluation.fid_pictures` of them at random.
+    """Return the training rows whose views are drawn: of those with a mesh `evaluation.fid_pictures`, or all.
 
-    The choice is ever the same.
+    The choice is random and ever the same.
     """
     rows = people.with_mesh(people.rows("train"))
     count = study.evaluation.fid_pictures

@@ -17,11 +17,11 @@ from gcl_core.evaluation.accuracy import accuracy_record
 from gcl_core.evaluation.features import extract_features
 from gcl_core.models.memory_bank import MemoryBank
 from gcl_core.models.weights import build_encoder, save_weights
-from gcl_core.run import Layout, RunFolder, hash_code, resolve_device
+from gcl_core.run import Layout, RunFolder, cpu_threads, hash_code, resolve_device
 from gcl_core.seeding import generator
 from gcl_core.training.checkpoint import Stateful, resume, save_checkpoint
 from gcl_core.training.contrast import contrast_losses, relabel
-from gcl_core.training.journal import Journal, LossMeter, cpu_threads
+from gcl_core.training.journal import Journal, LossMeter
 from gcl_core.training.optimizers import make_optimizer
 
 CODE = ("data", "models", "losses", "clustering", "training")  # whose change makes a run anew

@@ -18,13 +18,13 @@ from gcl_core.evaluation.features import extract_features
 from gcl_core.models.identity_encoder import IdentityEncoder
 from gcl_core.models.memory_bank import MemoryBank
 from gcl_core.models.weights import load_encoder, save_weights
-from gcl_core.run import Layout, RunError, RunFolder, atomic, hash_code, hash_file, resolve_device
+from gcl_core.run import Layout, RunError, RunFolder, atomic, cpu_threads, hash_code, hash_file, resolve_device
 from gcl_core.seeding import generator
 from gcl_core.training.baseline import CODE
 from gcl_core.training.checkpoint import Stateful, resume, save_checkpoint
 from gcl_core.training.contrast import contrast_losses, relabel
 from gcl_core.training.generation import Drawing, draw_cycle, generator_losses, update_discriminator
-from gcl_core.training.journal import Journal, LossMeter, cpu_threads
+from gcl_core.training.journal import Journal, LossMeter
 from gcl_core.training.optimizers import make_optimizer
 
 SETTINGS = {"picture", "identity_encoder", "clustering", "contrast", "joint"}

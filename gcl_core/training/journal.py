@@ -1,8 +1,7 @@
 """What a stage tells while it trains: one line an epoch on screen, in metrics.jsonl and for TensorBoard."""
 
 import math
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -64,18 +63,6 @@ class LossMeter:
     def means(self) -> dict[str, float]:
         """Return the mean of each loss over the steps in which it was computed."""
         return {name: total / self._steps[name] for name, total in self._sums.items()}
-
-
-@contextmanager
-def cpu_threads(count: int | None) -> Iterator[None]:
-    """Run with `count` CPU threads (None: torch's own choice) and put the number back."""
-    before = torch.get_num_threads()
-    if count is not None:
-        torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _short(value: float | int | str) -> str:

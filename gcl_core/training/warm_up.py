@@ -9,11 +9,11 @@ from gcl_core.data.batches import draw_angles, epoch_batches, normalize, unit_pi
 from gcl_core.data.person_set import PersonSet, load_person_set
 from gcl_core.models.identity_encoder import IdentityEncoder
 from gcl_core.models.weights import load_encoder
-from gcl_core.run import Layout, RunFolder, hash_code, hash_file, resolve_device
+from gcl_core.run import Layout, RunFolder, cpu_threads, hash_code, hash_file, resolve_device
 from gcl_core.training.baseline import CODE
 from gcl_core.training.checkpoint import resume, save_checkpoint
 from gcl_core.training.generation import Drawing, draw_cycle, generator_losses, update_discriminator
-from gcl_core.training.journal import Journal, LossMeter, cpu_threads
+from gcl_core.training.journal import Journal, LossMeter
 
 SETTINGS = {"picture", "identity_encoder", "generator", "discriminator", "angles", "losses", "warm_up"}
 

@@ -31,7 +31,7 @@ def root(tmp_path_factory) -> Path:
 def known(root: Path) -> dict[str, KnownBody]:
     """The body behind each picture of the set."""
     names = [Path(file).name for file in read_index("folder", root)["file"]]
-    found = known_bodies(SETTINGS, names, *load_bodies())
+    found = known_bodies(root, names, *load_bodies())
     assert set(found) == set(names)
     return found
 

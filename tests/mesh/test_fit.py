@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-import torch
 
 from gcl_core.config import PeopleSettings
 from gcl_core.data.people.estimates import known_body
@@ -13,15 +12,6 @@ from gcl_core.mesh.stick_figure import FREE, POINTS, StickFigure, make_family
 
 HEIGHT, WIDTH, COUNT = 128, 64, 200
 NOISE, DROPPED = 1.5, 0.1
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """Small operations: a second thread helps little and, on a busy machine, harms."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

@@ -44,9 +44,9 @@ def test_projections_lie_as_released_and_pass_for_such(bodies_here, tmp_path: Pa
     assert len(_files(tmp_path)) == 2 * len(YAWS)
     for yaw in YAWS:
         drawn = project_body(bodies_here.given, yaw, height=128, width=64)
-        for side, name in (("train", "a.jpg"), ("test", "b.png")):
-            read = read_projection(projection_folder(tmp_path, side, yaw) / name, 128, 64)
-            assert np.abs(read.astype(int) - drawn).max() <= (0 if name.endswith("png") else 12)
+        for picture, error in ((PICTURES[0], 12), (PICTURES[1], 0)):
+            path = projection_folder(tmp_path, picture.side, yaw) / Path(picture.file).name
+            assert np.abs(read_projection(path, 128, 64).astype(int) - drawn).max() <= error
     assert not (projection_folder(tmp_path, "test", 0) / "c.jpg").exists()
 
 

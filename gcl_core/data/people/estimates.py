@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float32
@@ -16,6 +17,7 @@ from gcl_core.mesh.pose import bone_transforms, skin, walking_rotations
 from gcl_core.mesh.projection import view_matrix
 from gcl_core.mesh.stick_figure import JOINTS, POINTS, SIDES
 from gcl_core.mesh.transfer import smpl_rotations
+from gcl_core.run import read_json
 
 
 @dataclass(frozen=True)
@@ -37,9 +39,14 @@ class KnownBody:
 
 
 def known_bodies(
-    settings: PeopleSettings, files: list[str], skeleton: Skeleton, rest_body: Callable[[dict[str, float]], RestBody]
+    root: Path, files: list[str], skeleton: Skeleton, rest_body: Callable[[dict[str, float]], RestBody]
 ) -> dict[str, KnownBody]:
-    """Return the bodies behind pictures (base names) of a set of synthetic people made with these settings."""
+    """Return the bodies behind pictures (base names) of a folder of synthetic people.
+
+    Raises RunError: the folder has no people.json, which says how they were made.
+    """
+    made = read_json(root / "people.json")["settings"]
+    settings = PeopleSettings.model_validate({name: made[name] for name in PeopleSettings.model_fields})
     found = {}
     for shots in plan_people(settings):
         for shot in shots:
