@@ -3,14 +3,14 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import pandas as pd
 
-from gcl_core.data.index import DataError, read_index, some_of
+from gcl_core.data.index import PICTURE_SUFFIXES, DataError, read_index, some_of
 from gcl_core.mesh.fit import fit_figures
 from gcl_core.mesh.fitted import GOOD, FittedBodies, judge, load_table, save_table
-from gcl_core.mesh.keypoints import Keypoints, add_depths, match_files, read_coco
+from gcl_core.mesh.keypoints import Keypoints, add_depths, read_coco
 from gcl_core.mesh.render import Bodies, Picture, claimed, render_bodies
 from gcl_core.mesh.smpl import SmplModelBodies
 from gcl_core.mesh.smpl_files import read_smpl
@@ -103,12 +103,44 @@ def pose_bodies(
     index, mesh_root = read_index(dataset, root), out or root / "meshes"
     found = read_smpl(parameters)
     places = _match(found.files, index, parameters)
+    bodies: Bodies = TransferredBodies(found) if model is None else SmplModelBodies(found, model)
     contents = hashlib.sha256(found.rotations.tobytes() + found.betas.tobytes()).hexdigest()
     source = {"smpl": fingerprint([found.files, contents]), "model": hash_file(model) if model is not None else None}
     with claimed(mesh_root, {"format": FORMAT, "height": height, **source}):
-        bodies: Bodies = TransferredBodies(found) if model is None else SmplModelBodies(found, model)
         count = render_bodies(bodies, _pictures(index, places), mesh_root, height=height)
     return Made(mesh_root, len(index), len(places), count)
+
+
+def match_files(named: Sequence[str], wanted: Sequence[str]) -> dict[str, int]:
+    """Return for each wanted picture (path below a dataset's root) the place of the name that means it, if one does.
+
+    A name means a picture by its path below the root, whatever stands before that, or by its base name alone; endings
+    such as .jpg may be missing. Raises DataError for a base name that could mean several pictures.
+    """
+    keys = {file: _parts(file) for file in wanted}
+    depths = {len(parts) for parts in keys.values()}
+    ends: dict[tuple[str, ...], int] = {}
+    for place, parts in enumerate(map(_parts, named)):
+        for depth in {*depths, 1} if len(parts) == 1 else depths:
+            if depth <= len(parts):
+                ends.setdefault(parts[-depth:], place)
+    found, alone = {}, {}
+    for file, parts in keys.items():
+        if parts in ends:
+            found[file] = ends[parts]
+        elif (place := ends.get(parts[-1:])) is not None:
+            if place in alone:
+                raise DataError(
+                    f"{named[place]} could mean {alone[place]} or {file}; name pictures by their whole path"
+                )
+            alone[place] = file
+            found[file] = place
+    return found
+
+
+def _parts(name: str) -> tuple[str, ...]:
+    path = PurePosixPath(name.replace("\\", "/"))
+    return (path.with_suffix("") if path.suffix.lower() in PICTURE_SUFFIXES else path).parts
 
 
 def _fit(figure: StickFigure, keypoints: Keypoints) -> pd.DataFrame:

@@ -10,13 +10,12 @@ import json
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float32
 
-from gcl_core.data.index import PICTURE_SUFFIXES
 from gcl_core.mesh.errors import MeshError
 from gcl_core.mesh.stick_figure import POINTS
 from gcl_core.run import write_json
@@ -118,38 +117,6 @@ def add_depths(keypoints: Keypoints, path: Path) -> Keypoints:
         if name in rows:
             depths[place] = world[rows[name]][list(BLAZEPOSE), 2]
     return replace(keypoints, depths=depths)
-
-
-def match_files(named: Sequence[str], wanted: Sequence[str]) -> dict[str, int]:
-    """Return for each wanted picture (path below a dataset's root) the place of the name that means it, if one does.
-
-    A name means a picture by its path below the root, whatever stands before that, or by its base name alone; endings
-    such as .jpg may be missing. Raises MeshError for a base name that could mean several pictures.
-    """
-    keys = {file: _parts(file) for file in wanted}
-    depths = {len(parts) for parts in keys.values()}
-    ends: dict[tuple[str, ...], int] = {}
-    for place, parts in enumerate(map(_parts, named)):
-        for depth in {*depths, 1} if len(parts) == 1 else depths:
-            if depth <= len(parts):
-                ends.setdefault(parts[-depth:], place)
-    found, alone = {}, {}
-    for file, parts in keys.items():
-        if parts in ends:
-            found[file] = ends[parts]
-        elif (place := ends.get(parts[-1:])) is not None:
-            if place in alone:
-                raise MeshError(
-                    f"{named[place]} could mean {alone[place]} or {file}; name pictures by their whole path"
-                )
-            alone[place] = file
-            found[file] = place
-    return found
-
-
-def _parts(name: str) -> tuple[str, ...]:
-    path = PurePosixPath(name.replace("\\", "/"))
-    return (path.with_suffix("") if path.suffix.lower() in PICTURE_SUFFIXES else path).parts
 
 
 def write_coco(path: Path, people: Mapping[str, Person]) -> None:

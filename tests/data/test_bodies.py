@@ -8,15 +8,15 @@ import pandas as pd
 import pytest
 
 from gcl_core.config import PeopleSettings
-from gcl_core.data.bodies import TABLE, fit_bodies, pose_bodies
+from gcl_core.data.bodies import TABLE, fit_bodies, match_files, pose_bodies
 from gcl_core.data.index import DataError, read_index
 from gcl_core.data.people.estimates import KnownBody, known_bodies
 from gcl_core.data.people.make import make_people
+from gcl_core.data.released import read_projection
 from gcl_core.mesh.body import load_bodies
 from gcl_core.mesh.errors import MeshError
 from gcl_core.mesh.keypoints import Person, write_coco
 from gcl_core.mesh.projection import YAWS, project_body, projection_folder
-from gcl_core.mesh.released import read_projection
 
 SETTINGS = PeopleSettings(train_identities=3, test_identities=2, cameras=3, pictures_per_identity=4, true_views=False)
 SIZE = {"height": 128, "width": 64}
@@ -105,6 +105,14 @@ def test_smpl_parameters_of_the_known_bodies_give_the_known_projections(root: Pa
     assert min(np.mean(each) for each in overlaps.values()) > 0.75
 
 
+def test_an_smpl_model_that_is_not_there_is_told_before_anything_is_written(root: Path, known, tmp_path: Path):
+    file = read_index("folder", root)["file"][0]
+    np.savez(tmp_path / "smpl.npz", files=[file], pose=known[Path(file).name].smpl[None])
+    with pytest.raises(MeshError, match=r"pip install smplx|no SMPL model at"):
+        pose_bodies(root, tmp_path / "smpl.npz", model=tmp_path / "SMPL_NEUTRAL.npz", out=tmp_path / "meshes")
+    assert not (tmp_path / "meshes").exists()
+
+
 def test_estimates_of_other_pictures_are_told(root: Path, tmp_path: Path):
     write_coco(tmp_path / "k.json", {"holiday.jpg": Person(64, 128, [1.0, 1.0, 2] * 17, 1.0)})
     with pytest.raises(DataError, match=r"names none of the dataset's pictures: it has holiday\.jpg"):
@@ -112,6 +120,20 @@ def test_estimates_of_other_pictures_are_told(root: Path, tmp_path: Path):
     assert not (tmp_path / "meshes").exists()
     with pytest.raises(DataError):
         fit_bodies(tmp_path / "nowhere", tmp_path / "k.json")
+
+
+def test_names_mean_pictures_by_path_or_by_base_name():
+    wanted = ["query/0001_c1.jpg", "bounding_box_test/0001_c2.jpg", "bounding_box_test/0002_c2.jpg"]
+    assert match_files(wanted, wanted) == dict(zip(wanted, range(3), strict=True))
+    assert match_files(["0002_c2.jpg", "0001_c1.jpg"], wanted) == {wanted[0]: 1, wanted[2]: 0}
+    assert match_files(["0001_c2", "query/0001_c1"], wanted) == {wanted[0]: 1, wanted[1]: 0}
+    assert match_files(["/data/set/query/0001_c1.jpg", r"D:\set\bounding_box_test\0001_c2.png"], wanted) == {
+        wanted[0]: 0,
+        wanted[1]: 1,
+    }
+    assert match_files(["query/0001_c2.jpg", "0003_c1.jpg"], wanted) == {}  # another folder, another name
+    with pytest.raises(DataError, match=r"7\.jpg could mean train/7\.jpg or test/7\.jpg"):
+        match_files(["7.jpg"], ["train/7.jpg", "test/7.jpg"])
 
 
 def test_a_fit_that_was_killed_before_its_table_leaves_no_table(root, keypoints, tmp_path: Path, monkeypatch):

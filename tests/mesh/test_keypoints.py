@@ -1,4 +1,4 @@
-"""Reading keypoints: what counts, what is refused, and which name means which picture."""
+"""Reading keypoints: what counts, and what is refused."""
 
 import copy
 import gzip
@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from gcl_core.mesh.errors import MeshError
-from gcl_core.mesh.keypoints import BLAZEPOSE, Person, add_depths, match_files, read_coco, write_coco
+from gcl_core.mesh.keypoints import BLAZEPOSE, Person, add_depths, read_coco, write_coco
 from gcl_core.mesh.stick_figure import POINTS
 
 
@@ -119,20 +119,6 @@ def test_depths_are_added_by_name_and_stay_unknown_where_none_are(tmp_path: Path
     (tmp_path / "e.npz").write_bytes(b"PK")
     with pytest.raises(MeshError, match=r"e\.npz is no file of 3D keypoints"):
         add_depths(found, tmp_path / "e.npz")
-
-
-def test_names_mean_pictures_by_path_or_by_base_name():
-    wanted = ["query/0001_c1.jpg", "bounding_box_test/0001_c2.jpg", "bounding_box_test/0002_c2.jpg"]
-    assert match_files(wanted, wanted) == dict(zip(wanted, range(3), strict=True))
-    assert match_files(["0002_c2.jpg", "0001_c1.jpg"], wanted) == {wanted[0]: 1, wanted[2]: 0}
-    assert match_files(["0001_c2", "query/0001_c1"], wanted) == {wanted[0]: 1, wanted[1]: 0}
-    assert match_files(["/data/set/query/0001_c1.jpg", r"D:\set\bounding_box_test\0001_c2.png"], wanted) == {
-        wanted[0]: 0,
-        wanted[1]: 1,
-    }
-    assert match_files(["query/0001_c2.jpg", "0003_c1.jpg"], wanted) == {}  # another folder, another name
-    with pytest.raises(MeshError, match=r"7\.jpg could mean train/7\.jpg or test/7\.jpg"):
-        match_files(["7.jpg"], ["train/7.jpg", "test/7.jpg"])
 
 
 def test_what_is_written_reads_back(tmp_path: Path):

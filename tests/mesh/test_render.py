@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from gcl_core.data.released import read_projection
 from gcl_core.mesh.body import Body
 from gcl_core.mesh.errors import MeshError
 from gcl_core.mesh.projection import YAWS, project_body, projection_folder
-from gcl_core.mesh.released import read_projection
 from gcl_core.mesh.render import Picture, claimed, render_bodies
 
 

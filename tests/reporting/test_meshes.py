@@ -41,17 +41,18 @@ def ways(layout: Layout, known: PersonSet) -> MeshWays:
 def test_each_way_comes_near_the_known_body_at_every_yaw(ways: MeshWays):
     table = ways_table(ways).set_index("way")
     assert list(table["people"]) == [3, 3, 3]
-    assert (table.loc["files as released"].drop("people").astype(float) > 0.98).all()
-    assert (table.loc["keypoints, fitted"].drop("people").astype(float) > 0.65).all()
-    assert (table.loc["SMPL pose, carried over"].drop("people").astype(float) > 0.75).all()
-    assert table["mean"].idxmax() == "files as released"
+    least = table.drop(columns="people").min(axis=1).to_dict()
+    assert least["files as released"] > 0.98
+    assert least["keypoints, fitted"] > 0.65
+    assert least["SMPL pose, carried over"] > 0.75
 
 
 def test_a_way_that_turns_the_wrong_way_round_would_show(ways: MeshWays):
     views = ways.views["files as released"]
     backwards = {**ways.views, "files as released": views[:, [0, 7, 6, 5, 4, 3, 2, 1]]}
     right, wrong = (ways_table(each).set_index("way") for each in (ways, replace(ways, views=backwards)))
-    assert wrong["90°"]["files as released"] < right["90°"]["files as released"] - 0.1
+    at_90 = [float(table["90°"].to_dict()["files as released"]) for table in (right, wrong)]
+    assert at_90[1] < at_90[0] - 0.1
 
 
 def test_the_figure_shows_picture_and_projections_of_the_same_person(known: PersonSet, ways: MeshWays):

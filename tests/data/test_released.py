@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from gcl_core.mesh.released import BadProjectionError, read_projection
+from gcl_core.data.released import BadProjectionError, read_projection
 from gcl_core.seeding import numpy_generator
 
 GREY, BLUE = (150, 150, 150), (140, 165, 190)
