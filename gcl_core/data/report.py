@@ -180,9 +180,10 @@ def report_data(dataset: str, root: Path, mesh_root: Path | None = None, *, work
     pictures = [Picture(file, int(pid), int(camid), split, *found) for file, pid, camid, split, found in lines]
     junk = Counter(index.loc[index["pid"] == JUNK, "split"])
     mesh_root = mesh_root or root / "meshes"
+    training = index["split"] == "train"
     meshes = {
-        "train": _count_meshes(mesh_root, "train", used.loc[used["split"] == "train", "file"]),
-        "test": _count_meshes(mesh_root, "test", used.loc[used["split"] != "train", "file"]),
+        "train": _count_meshes(mesh_root, "train", index.loc[training]),
+        "test": _count_meshes(mesh_root, "test", index.loc[~training]),
     }
     return DataReport(dataset, root, mesh_root, pictures, dict(junk), ignored, meshes)
 
@@ -202,13 +203,15 @@ def _identities(group: list[Picture]) -> int:
     return len({(picture.split == "train", picture.pid) for picture in group})  # nobody is in training and test
 
 
-def _count_meshes(mesh_root: Path, side: Literal["train", "test"], files: Iterable[str]) -> MeshCount:
+def _count_meshes(mesh_root: Path, side: Literal["train", "test"], index: pd.DataFrame) -> MeshCount:
+    """Count the projections of the pictures of one side; `index` holds its junk too, whose meshes are no strangers."""
     folders = [projection_folder(mesh_root, side, yaw) for yaw in YAWS]
     there = Counter(name for folder in folders if folder.is_dir() for name in os.listdir(folder))
-    names = [file.rpartition("/")[2] for file in files]
+    every = index["file"].str.rpartition("/")[2]
+    names = every[index["pid"] != JUNK].tolist()
     counts = [there[name] for name in names]
     incomplete = [name for name, count in zip(names, counts, strict=True) if 0 < count < len(YAWS)]
-    strangers = sorted(set(there) - set(names))
+    strangers = sorted(set(there) - set(every))
     return MeshCount(counts.count(len(YAWS)), incomplete, counts.count(0), strangers)
 
 

@@ -177,6 +177,7 @@ def test_meshes_are_counted_by_side(root: Path, place: str):
     projections("test", "0005_c1_a.jpg", YAWS)
     projections("test", "0005_c2_a.jpg", YAWS)
     projections("test", "0001_c2_a.jpg", (0,))  # of a training picture
+    projections("test", "-1_c1_a.jpg", YAWS)  # of junk: counted neither here nor there
     report = report_data("folder", root, None if place == "meshes" else mesh_root)
     text = report.text()
     assert _line(text, "train meshes") == ("train meshes 1 pictures with all 8, 1 with none, 1 partly: 0001_c2_a.jpg")

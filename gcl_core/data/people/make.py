@@ -77,7 +77,7 @@ class _Studio:
 
 def _make_missing(folder: PeopleFolder, workers: int | None, progress: bool) -> None:
     count = sum(count_files(folder.settings).values())
-    with tqdm(total=count, desc="synthetic people", unit="picture", disable=not progress) as bar:
+    with tqdm(total=count, desc="synthetic people", unit="picture", mininterval=5, disable=not progress) as bar:
         wanted = []
         for shots in plan_people(folder.settings):
             left = [shot for shot in shots if folder.missing(shot)]
