@@ -1,10 +1,8 @@
 """Listing datasets: protocol, and every folder that is not as it must be."""
 
-import contextlib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -43,23 +41,6 @@ def _msmt(root: Path, folders: tuple[str, str] = V1, lists: dict[str, str] | Non
             path.write_bytes(b"")
         (root / name).write_text({**MSMT, **(lists or {})}[name])
     return root
-
-
-@contextlib.contextmanager
-def _unprivileged() -> Iterator[None]:
-    """Root may read everything; be somebody else for a moment."""
-    if not hasattr(os, "seteuid"):
-        pytest.skip("no users here whose rights could be dropped")
-    before = os.geteuid()
-    try:
-        if before == 0:
-            os.seteuid(65534)
-    except OSError:
-        pytest.skip("rights cannot be dropped here")
-    try:
-        yield
-    finally:
-        os.seteuid(before)
 
 
 @pytest.mark.parametrize("dataset", ["market1501", "folder", "synthetic"])
@@ -291,25 +272,25 @@ def test_the_wrong_dataset_is_corrected(tmp_path: Path):
 
 
 @pytest.mark.parametrize("closed", ["", "query"])
-def test_a_folder_without_the_right_to_read_it(closed: str):
+def test_a_folder_without_the_right_to_read_it(closed: str, unprivileged):
     folder = Path(tempfile.mkdtemp())
     try:
         folder.chmod(0o755)
         root = _market(folder / "set")
         (root / closed).chmod(0)
-        with _unprivileged(), pytest.raises(DataError, match=rf"{root / closed} cannot be read \(Permission denied\)"):
+        with unprivileged(), pytest.raises(DataError, match=rf"{root / closed} cannot be read \(Permission denied\)"):
             list_pictures("folder", root)
     finally:
         shutil.rmtree(folder)
 
 
-def test_a_neighbour_that_may_not_be_read_does_not_hide_the_advice():
+def test_a_neighbour_that_may_not_be_read_does_not_hide_the_advice(unprivileged):
     folder = Path(tempfile.mkdtemp())
     try:
         folder.chmod(0o755)
         root = _market(folder / "right")
         (folder / "closed").mkdir(mode=0)
-        with _unprivileged(), pytest.raises(DataError, match=rf"data_root={root} looks right$"):
+        with unprivileged(), pytest.raises(DataError, match=rf"data_root={root} looks right$"):
             list_pictures("folder", folder)
     finally:
         shutil.rmtree(folder)

@@ -1,12 +1,10 @@
 """Single pictures: correct conversions, by hand-made pixels, and every kind of unusable file."""
 
-import contextlib
 import os
 import shutil
 import struct
 import tempfile
 import zlib
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -39,23 +37,6 @@ def _png(width: int, height: int) -> bytes:
         + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
         + chunk(b"IDAT", b"")
     )
-
-
-@contextlib.contextmanager
-def _unprivileged() -> Iterator[None]:
-    """Root may read everything; be somebody else for a moment."""
-    if not hasattr(os, "seteuid"):
-        pytest.skip("no users here whose rights could be dropped")
-    before = os.geteuid()
-    try:
-        if before == 0:
-            os.seteuid(65534)
-    except OSError:
-        pytest.skip("rights cannot be dropped here")
-    try:
-        yield
-    finally:
-        os.seteuid(before)
 
 
 @pytest.mark.parametrize("suffix", ["jpg", "JPEG", "png"])
@@ -219,13 +200,13 @@ def test_truncation_is_found_where_another_library_made_pillow_lenient(tmp_path:
         inspect_picture(tmp_path / "a.jpg")
 
 
-def test_a_picture_without_the_right_to_read_it():
+def test_a_picture_without_the_right_to_read_it(unprivileged):
     folder = Path(tempfile.mkdtemp())
     try:
         Image.new("RGB", (9, 9)).save(folder / "a.png")
         folder.chmod(0o755)
         (folder / "a.png").chmod(0)
-        with _unprivileged(), pytest.raises(BadPictureError, match=r"a\.png may not be read \(permission denied\)"):
+        with unprivileged(), pytest.raises(BadPictureError, match=r"a\.png may not be read \(permission denied\)"):
             inspect_picture(folder / "a.png")
     finally:
         shutil.rmtree(folder)
