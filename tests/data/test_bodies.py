@@ -106,7 +106,7 @@ def test_smpl_parameters_of_the_known_bodies_give_the_known_projections(root: Pa
 
 
 def test_an_smpl_model_that_is_not_there_is_told_before_anything_is_written(root: Path, known, tmp_path: Path):
-    file = read_index("folder", root)["file"][0]
+    file = read_index("folder", root)["file"].tolist()[0]
     np.savez(tmp_path / "smpl.npz", files=[file], pose=known[Path(file).name].smpl[None])
     with pytest.raises(MeshError, match=r"pip install smplx|no SMPL model at"):
         pose_bodies(root, tmp_path / "smpl.npz", model=tmp_path / "SMPL_NEUTRAL.npz", out=tmp_path / "meshes")

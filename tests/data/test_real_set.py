@@ -53,6 +53,6 @@ def test_bodies_lie_on_the_keypoints(root: Path, data: Path, with_depths: bool):
     fit = fit_figures(StickFigure(load_family()), some.points, some.weights, some.depths, some.heights)
     distance = np.linalg.norm(fit.points - some.points, axis=2)
     assert np.median(distance[some.weights == 1]) <= 3  # pixels at 64x128
-    assert (judge(some, fit)["quality"] == GOOD).mean() > 0.9
+    assert judge(some, fit)["quality"].tolist().count(GOOD) > 0.9 * SOME
     if with_depths:
         assert np.isfinite(some.depths).all()
