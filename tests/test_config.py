@@ -102,11 +102,13 @@ def test_real_data_need_their_folder(profile: str) -> None:
 
 
 def test_small_profile_of_ones_own_pictures_shrinks_as_mini_does(tmp_path: Path) -> None:
-    """The method stays; rho keeps about eight close pairs a picture of 7,300 (METHOD.md §4, porting note)."""
+    """The method stays; what its comments say of rho and of the adversarial weight is what they are."""
     small, mini = load_study("folder_small", [f"data_root={tmp_path}"]), load_study("mini")
-    for part in ("picture", "identity_encoder", "generator", "discriminator", "contrast", "losses", "augmentation"):
+    for part in ("picture", "identity_encoder", "generator", "discriminator", "contrast", "augmentation"):
         assert getattr(small, part) == getattr(mini, part), part
-    assert small.clustering.rho * (7300 - 1) / 2 == pytest.approx(8, rel=0.05)
+    assert small.clustering.rho * (7300 - 1) / 2 == pytest.approx(1.5, rel=0.05)
+    assert small.losses.model_copy(update={"adversarial": 1.0}) == mini.losses
+    assert small.losses.adversarial == 0.1
     assert set(small.variants) == {"gcl", "tda", "no_vi"}
     assert small.variants == {name: mini.variants[name] for name in small.variants}
 
