@@ -37,7 +37,7 @@ class PictureFacts:
 
 def read_whole(path: Path) -> UInt8[np.ndarray, "h w 3"]:
     """Decode one picture to RGB at its own size; else as `read_picture`."""
-    return np.asarray(_decode(path)[0].convert("RGB"))
+    return np.asarray(decode(path)[0].convert("RGB"))
 
 
 def read_picture(path: Path, height: int, width: int, mode: str = "RGB") -> UInt8[np.ndarray, "h w *c"]:
@@ -46,7 +46,7 @@ def read_picture(path: Path, height: int, width: int, mode: str = "RGB") -> UInt
     It is turned upright by its EXIF orientation; 16-bit grey is scaled to 8 bits, what is transparent becomes white.
     Raises BadPictureError: missing, empty, unreadable, truncated, not a picture, too large or too small.
     """
-    picture, _ = _decode(path)
+    picture, _ = decode(path)
     return np.asarray(picture.convert(mode).resize((width, height), Image.Resampling.BICUBIC))
 
 
@@ -55,12 +55,15 @@ def inspect_picture(path: Path) -> PictureFacts:
 
     Raises BadPictureError as `read_picture` does.
     """
-    picture, conversion = _decode(path)
+    picture, conversion = decode(path)
     return PictureFacts(picture.width, picture.height, conversion)
 
 
-def _decode(path: Path) -> tuple[Image.Image, str | None]:
-    """Return a picture upright, in mode RGB or L and free of transparency, and what was converted."""
+def decode(path: Path) -> tuple[Image.Image, str | None]:
+    """Return a picture upright, in mode RGB or L and free of transparency, and what was converted.
+
+    Raises BadPictureError as `read_picture` does.
+    """
     try:
         _check_file(path)
         ImageFile.LOAD_TRUNCATED_IMAGES = False  # some libraries set it: half a picture would pass as a grey one

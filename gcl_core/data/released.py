@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Bool, UInt8
 from PIL import Image
 
-from gcl_core.data.pictures import BOMB, BROKEN, FORMATS
+from gcl_core.data.pictures import BadPictureError, decode
 from gcl_core.mesh.errors import MeshError
 
 RATIO = 2.0  # height to width (§1.3)
@@ -27,7 +27,10 @@ def read_projection(path: Path, height: int, width: int) -> UInt8[np.ndarray, "{
 
     Raises BadProjectionError: unreadable, neither 2:1 nor of the ratio asked for, coloured, no white ground, no figure.
     """
-    picture = _open(path)
+    try:
+        picture, _ = decode(path)
+    except BadPictureError as error:
+        raise BadProjectionError(str(error)) from error
     tall = picture.height / picture.width
     if all(abs(tall / ratio - 1) > RATIO_TOLERANCE for ratio in (RATIO, height / width)):
         raise BadProjectionError(
@@ -48,23 +51,6 @@ def read_projection(path: Path, height: int, width: int) -> UInt8[np.ndarray, "{
             "renderer draws in light blue unless told otherwise"
         )
     return np.asarray(grey.resize((width, height), Image.Resampling.BICUBIC))
-
-
-def _open(path: Path) -> Image.Image:
-    """Return a projection in mode L or RGB, what is transparent in white."""
-    try:
-        with Image.open(path, formats=FORMATS) as picture:
-            picture.load()
-            if picture.mode.startswith(("I", "F")):
-                raise BadProjectionError(f"{path} has more than 8 bits a channel; {WANTED}, in 8 bits")
-            if picture.has_transparency_data:
-                colours = picture.convert("RGBA")
-                return Image.alpha_composite(Image.new("RGBA", colours.size, "white"), colours).convert("RGB")
-            return picture.convert("L" if picture.mode in ("1", "L") else "RGB")
-    except BadProjectionError:
-        raise
-    except (*BROKEN, *BOMB) as error:
-        raise BadProjectionError(f"{path} cannot be read as a picture ({error}); make it again") from error
 
 
 def _colour(picture: Image.Image, figure: Bool[np.ndarray, "h w"]) -> float:

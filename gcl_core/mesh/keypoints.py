@@ -63,7 +63,7 @@ def read_coco(path: Path) -> Keypoints:
         pictures = {line["id"]: (str(line["file_name"]), float(line["height"])) for line in table["images"]}
         people = sorted(table["annotations"], key=_rank)
         best = {line["image_id"]: np.asarray(line["keypoints"], dtype=np.float32) for line in people}  # last one stays
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise MeshError(
             f"{path}: an image or annotation lacks or garbles {error}; see COCO's keypoint format"
         ) from error

@@ -7,6 +7,7 @@ person who faces the camera is turned by 180 degrees about x. Ours (body.py): x 
 
 from collections import defaultdict
 from dataclasses import dataclass, replace
+from functools import cached_property
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -40,7 +41,7 @@ class SmplBodies:
     rotations: Float32[np.ndarray, "n 24 3 3"]  # in the order of JOINTS, each relative to its parent
     y_up: bool = False  # whether the files had them upright in axes with y up
 
-    @property
+    @cached_property
     def elevation(self) -> float:
         """Return how far the cameras look down, in degrees: people stand upright in the median, so what leans is they.
 

@@ -92,19 +92,30 @@ def test_another_kind_of_picture_is_refused_with_the_reason(tmp_path: Path, pict
         read_projection(tmp_path / "mesh.png", 128, 64)
 
 
-@pytest.mark.parametrize("content", [None, b"", b"no picture", "truncated"])
-def test_an_unreadable_file_is_named(tmp_path: Path, content: bytes | str | None):
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (None, "is missing"),
+        (b"", "is empty"),
+        (b"no picture", "cannot be read as a picture"),
+        ("truncated", "cannot be read as a picture .*truncated"),
+    ],
+)
+def test_an_unreadable_file_is_named(tmp_path: Path, content: bytes | str | None, told: str):
     path = tmp_path / "mesh.png"
     if content == "truncated":
         render().save(path)
         path.write_bytes(path.read_bytes()[:200])
     elif isinstance(content, bytes):
         path.write_bytes(content)
-    with pytest.raises(BadProjectionError, match=r"mesh\.png cannot be read as a picture .*; make it again"):
+    with pytest.raises(BadProjectionError, match=rf"mesh\.png {told}"):
         read_projection(path, 128, 64)
 
 
-def test_sixteen_bits_are_refused(tmp_path: Path):
-    Image.fromarray(np.full((128, 64), 40000, np.uint16)).save(tmp_path / "mesh.png")
-    with pytest.raises(BadProjectionError, match="more than 8 bits"):
+def test_sixteen_bits_are_scaled_and_eight_in_their_place_are_no_projection(tmp_path: Path):
+    grey = np.asarray(render().convert("L"))
+    Image.fromarray(grey.astype(np.uint16) * 257).save(tmp_path / "scaled.png")
+    np.testing.assert_array_equal(read_projection(tmp_path / "scaled.png", 128, 64), grey)
+    Image.fromarray(grey.astype(np.uint16)).save(tmp_path / "mesh.png")  # 255 of 65,535 is black
+    with pytest.raises(BadProjectionError, match=r"mesh\.png: only 0% .* is white"):
         read_projection(tmp_path / "mesh.png", 128, 64)

@@ -63,6 +63,8 @@ def _spoilt(place: str) -> Any:
             table["annotations"][2]["keypoints"][4] = float("nan")
         case "confidence":
             table["annotations"][2]["keypoints"][5] = 0.73
+        case "no object":
+            table["annotations"][1] = [7, 1, 2]
         case "stranger":
             table["annotations"][0]["image_id"] = 8
         case "twice":
@@ -83,6 +85,7 @@ def _spoilt(place: str) -> Any:
         ("text", "garbles"),
         ("nan", "no finite number"),
         ("confidence", "v must be 0, 1 or 2"),
+        ("no object", "garbles"),
         ("stranger", "image 8"),
         ("twice", "twice"),
         ("no height", "height"),
