@@ -10,191 +10,56 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
+
+from gcl_core.fidelity import SwitchName, apply_switches
+from gcl_core.settings.common import (
+    OptimizerSettings as OptimizerSettings,
+)
+from gcl_core.settings.common import (
+    Settings,
+    Yaw,
+)
+from gcl_core.settings.data import (
+    AugmentationSettings,
+    PeopleSettings,
+    PictureSettings,
+    SourceSettings,
+)
+from gcl_core.settings.networks import (
+    DiscriminatorSettings,
+    GeneratorSettings,
+    IdentityEncoderSettings,
+)
+from gcl_core.settings.stage_one import (
+    BaselineSettings,
+)
+from gcl_core.settings.stage_one import (
+    ClusterContrastSettings as ClusterContrastSettings,
+)
+from gcl_core.settings.stage_one import (
+    JvtcSettings as JvtcSettings,
+)
+from gcl_core.settings.stage_one import (
+    TdaSettings as TdaSettings,
+)
+from gcl_core.settings.training import (
+    VARIANTS,
+    ClusteringSettings,
+    ContrastSettings,
+    EvaluationSettings,
+    JointSettings,
+    LossWeights,
+    VariantSettings,
+    WarmUpSettings,
+)
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 PROFILES = REPOSITORY / "configs"
 
-Positive = Annotated[int, Field(ge=1)]
-Share = Annotated[float, Field(ge=0, le=1)]
-Weight = Annotated[float, Field(ge=0)]
-Rate = Annotated[float, Field(gt=0, le=10)]
-Yaw = Literal[45, 90, 135, 180, 225, 270, 315]
-
 
 class ConfigError(ValueError):
     """A setting is unknown, of the wrong type or out of range; the text says which, where and what is allowed."""
-
-
-class Settings(BaseModel):
-    """Base of all settings: frozen, unknown keys forbidden."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class PictureSettings(Settings):
-    """Working size of every picture and mesh projection, in pixels (§5.3); at least 4 rows and columns per stride."""
-
-    height: Annotated[int, Field(ge=32, multiple_of=16)] = 256  # §1.1
-    width: Annotated[int, Field(ge=32, multiple_of=16)] = 128  # §1.1
-
-
-class PeopleSettings(Settings):
-    """The synthetic people (ours): who is in the set and how often each is seen."""
-
-    train_identities: Annotated[int, Field(ge=2, le=9999)] = 48
-    test_identities: Annotated[int, Field(ge=2, le=9999)] = 48
-    cameras: Annotated[int, Field(ge=2, le=8)] = 5
-    pictures_per_identity: Annotated[int, Field(ge=4, le=99)] = 16
-    distractors: Annotated[int, Field(ge=0)] = 0  # gallery pictures of nobody in the query, identity 0000
-    junk: Annotated[int, Field(ge=0)] = 0  # badly framed gallery pictures, identity -1
-    seed: Annotated[int, Field(ge=0)] = 0
-    true_views: bool = True  # the seven true pictures beside each one, for evaluation only
-
-
-class IdentityEncoderSettings(Settings):
-    """E_id (§2.1): torchvision's ResNet family, last stride 1, stripes for the appearance code, BN feature."""
-
-    block: Literal["basic", "bottleneck"] = "bottleneck"
-    layers: tuple[Positive, Positive, Positive, Positive] = (3, 4, 6, 3)  # ResNet-50
-    width: Annotated[int, Field(ge=4, le=256)] = 64
-    embedding: Positive | None = 512  # JVTC variant; null: BN on the pooled features (MLC/MMCL, ACT, UDA_TP)
-    parts: Positive = 4
-    code_layout: Literal["part", "released"] = "part"  # D3
-    weights: Literal["imagenet"] | None = "imagenet"  # where the baseline starts from (§5.1)
-
-
-class GeneratorSettings(Settings):
-    """E_str, the MLPs and the AdaIN decoder (§2.2-2.3)."""
-
-    dim: Annotated[int, Field(ge=1)] = 16
-    mlp_dim: Positive = 512
-    dilations: tuple[Positive, Positive, Positive] = (3, 6, 9)  # D27
-
-
-class DiscriminatorSettings(Settings):
-    """D (§2.4) and its gradient penalty (§3.2)."""
-
-    dim: Positive = 32
-    downsamples: Positive = 2
-    residual_blocks: Positive = 4
-    scales: Positive = 3
-    penalty_weight: Weight = 0.01
-    penalty_every: Positive = 1  # every n-th step, n times as heavy (ours; 1 is as published)
-
-
-class ClusteringSettings(Settings):
-    """k-reciprocal Jaccard distance, the ρ rule for ε, DBSCAN (§4)."""
-
-    k1: Annotated[int, Field(ge=2)] = 30
-    k2: Annotated[int, Field(ge=1)] = 6
-    rho: Annotated[float, Field(gt=0, le=1)] = 0.002  # MSMT17: 0.0012
-    min_samples: Positive = 4
-
-
-class ContrastSettings(Settings):
-    """View-invariant contrastive losses and the memory bank (§3.3, §3.5)."""
-
-    temperature: Annotated[float, Field(gt=0, le=10)] = 0.04
-    negatives: Positive = 8192
-    keep_old: Share = 0.2  # weight of the old row (D8)
-
-
-class AugmentationSettings(Settings):
-    """Traditional data augmentation (§6.1: no values are published; these follow the nearest documents)."""
-
-    flip: Share = 0.5
-    pad: Annotated[int, Field(ge=0)] = 10  # pixels at 256 rows; scaled with the picture's height
-    jitter: Annotated[float, Field(ge=0, lt=1)] = 0.4  # brightness, contrast, saturation
-    hue: Annotated[float, Field(ge=0, le=0.5)] = 0.1
-    erase: Share = 0.5
-    erase_area: tuple[Share, Share] = (0.02, 0.4)
-    erase_aspect: tuple[Rate, Rate] = (0.3, 3.33)
-
-
-class OptimizerSettings(Settings):
-    """One optimiser and its multi-step schedule, stepped once an epoch (§5.2)."""
-
-    kind: Literal["adam", "sgd"] = "adam"
-    lr: Annotated[float, Field(gt=0, le=1)] = 1e-4
-    betas: tuple[Share, Share] = (0.0, 0.999)  # Adam only
-    weight_decay: Weight = 5e-4
-    milestones: tuple[Positive, ...] = ()
-    gamma: Share = 0.1
-
-
-GAN_OPTIMIZER = OptimizerSettings()  # §5.2: constant in stage 2
-ENCODER_OPTIMIZER = OptimizerSettings(kind="sgd", lr=3.5e-4, milestones=(10,))  # §5.2: momentum 0.9, Nesterov
-
-
-class BaselineSettings(Settings):
-    """Stage 1 (§6.1 turned into a start from scratch; ours): instance discrimination, then clustering each epoch."""
-
-    epochs: Positive = 40
-    instance_epochs: Annotated[int, Field(ge=0)] = 5  # every picture its own class
-    batch_size: Annotated[int, Field(ge=2)] = 16
-    optimizer: OptimizerSettings = OptimizerSettings(lr=3.5e-4, betas=(0.9, 0.999), milestones=(20,))
-    temperature: Annotated[float, Field(gt=0, le=10)] | None = None  # null: that of `contrast`
-    threads: Positive | None = None  # CPU threads; null: all
-
-
-class WarmUpSettings(Settings):
-    """Stage 2 (§5.1): E_id frozen; E_str, G, D learn."""
-
-    epochs: Positive = 40
-    batch_size: Annotated[int, Field(ge=2)] = 16
-    generator_optimizer: OptimizerSettings = GAN_OPTIMIZER
-    discriminator_optimizer: OptimizerSettings = GAN_OPTIMIZER
-    threads: Positive | None = None
-
-
-class JointSettings(Settings):
-    """Stage 3 (§5.1): everything learns, on clustered pictures only."""
-
-    epochs: Positive = 20  # D29
-    batch_size: Annotated[int, Field(ge=2)] = 16
-    encoder_optimizer: OptimizerSettings = ENCODER_OPTIMIZER
-    generator_optimizer: OptimizerSettings = OptimizerSettings(milestones=(10,))
-    discriminator_optimizer: OptimizerSettings = OptimizerSettings(milestones=(10,))
-    evaluate_every: Positive = 1
-    threads: Positive | None = None
-
-
-class LossWeights(Settings):
-    """Weights of the generator side (§3.1)."""
-
-    image: Weight = 5.0  # L_img and L_cyc
-    feature: Weight = 5.0  # L_feat and L_feat'
-    adversarial: Weight = 1.0
-
-
-class VariantSettings(Settings):
-    """One row of the ablation: where x_nv comes from and which contrastive losses are on (§3.3, §6.1)."""
-
-    title: str = "GCL"
-    view: Literal["drawn", "augmented"] = "drawn"
-    vi: Weight = 1.0
-    vi_prime: Weight = 1.0
-    vi_second: Weight = 1.0
-
-
-VARIANTS = {
-    "gcl": VariantSettings(title="GCL"),
-    "tda": VariantSettings(title="TDA control", view="augmented"),
-    "no_vi": VariantSettings(title="without the three losses", vi=0, vi_prime=0, vi_second=0),
-    "no_l_vi": VariantSettings(title="without L_vi", vi=0),
-    "no_l_vi_prime": VariantSettings(title="without L'_vi", vi_prime=0),
-    "no_l_vi_second": VariantSettings(title="without L''_vi", vi_second=0),
-}
-
-
-class EvaluationSettings(Settings):
-    """What is measured and on how much (§5.4, §7.1)."""
-
-    batch_size: Positive = 64
-    fid_pictures: Annotated[int, Field(ge=2)] | None = None  # a view's pictures; null: every training picture
-    fid_variants: tuple[str, ...] = ("gcl", "no_vi")
-    gallery_people: Annotated[int, Field(ge=1, le=8)] = 4  # rows of a gallery
 
 
 class Study(Settings):
@@ -206,6 +71,8 @@ class Study(Settings):
     mesh_root: Path | None = None  # null: <data_root>/meshes
     on_bad_picture: Literal["stop", "skip"] = "stop"  # skip: leave it out and list it in quarantine.csv
     on_missing_mesh: Literal["leave_out", "stop"] = "leave_out"  # leave_out: cluster it, draw no views of it
+    fidelity: Literal["default", "released"] | tuple[SwitchName, ...] = "default"  # switches of gcl_core/fidelity.py
+    source: SourceSettings | None = None  # a labelled set to learn from first (domain adaptation); null: no labels
     seeds: Annotated[int, Field(ge=1, le=100)] = 1
     device: Literal["auto", "cpu", "cuda"] = "auto"
     angles: Annotated[tuple[Yaw, ...], Field(min_length=1)] = (45, 90, 135, 180, 225, 270, 315)  # D1
@@ -224,10 +91,24 @@ class Study(Settings):
     variants: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")], VariantSettings] = VARIANTS
     evaluation: EvaluationSettings = EvaluationSettings()
 
+    @model_validator(mode="before")
+    @classmethod
+    def _switch(cls, tree: Any) -> Any:
+        """Fill in what `fidelity` sets; settings given by name win."""
+        return apply_switches(tree) if isinstance(tree, dict) else tree
+
     @model_validator(mode="after")
     def _fits_together(self) -> "Study":
         if self.dataset != "synthetic" and self.data_root is None:
             raise ValueError(f"data_root: dataset {self.dataset} needs its folder; give data_root=/path/to/it")
+        if self.source and self.source.dataset != "synthetic" and self.source.data_root is None:
+            raise ValueError(
+                f"source.data_root: dataset {self.source.dataset} needs its folder; give source.data_root=/path/to/it"
+            )
+        if (self.baseline.method == "checkpoint") != (self.baseline.checkpoint is not None):
+            raise ValueError(
+                "baseline: method checkpoint and a path in baseline.checkpoint belong together; give both or neither"
+            )
         smallest = 4 * (max(self.generator.dilations) + 1)
         if min(self.picture.height, self.picture.width) < smallest:
             raise ValueError(
@@ -240,7 +121,7 @@ class Study(Settings):
             raise ValueError(
                 f"variants: {missing} must be among them, the study compares them; got {list(self.variants)}"
             )
-        reserved = {"baseline", "warm_up", "data", "people", "notebooks", "steps"} & set(self.variants)
+        reserved = {"baseline", "warm_up", "source", "data", "people", "notebooks", "steps"} & set(self.variants)
         if reserved:
             raise ValueError(f"variants: {sorted(reserved)} name stages of the study; choose another name")
         unknown = [name for name in self.evaluation.fid_variants if name not in self.variants]

@@ -40,10 +40,17 @@ def finished_run(layout: Layout, stage: str, seed: int) -> Path:
     if "finished" not in facts:
         raise RunError(f"{folder} has not run to its end; run {maker(stage, seed)} again, it goes on where it stopped")
     ours, theirs = layout.study.model_dump(mode="json"), facts["settings"]
-    other = sorted(key for key in theirs if key in ours and theirs[key] != ours[key])
+    other = sorted(key for key in theirs if key in ours and _differ(theirs[key], ours[key]))
     if other:
         raise RunError(f"{folder} was made with other settings of {', '.join(other)}; run {maker(stage, seed)} again")
     return folder
+
+
+def _differ(recorded: Any, now: Any) -> bool:
+    """Whether what a run recorded differs from the settings now; of a section it records what it used."""
+    if isinstance(recorded, dict) and isinstance(now, dict):
+        return any(key not in now or _differ(value, now[key]) for key, value in recorded.items())
+    return recorded != now
 
 
 def finished_runs(layout: Layout, stages: Sequence[str]) -> list[Path]:

@@ -67,7 +67,7 @@ def test_a_finished_stage_is_left_alone(boxes: MakeLayout):
 
 def test_other_settings_set_the_old_run_aside(boxes: MakeLayout, capsys: pytest.CaptureFixture[str]):
     folder = train_baseline(boxes(), 0)
-    train_baseline(boxes("baseline.epochs=2"), 0)
+    train_baseline(boxes("baseline.tda.epochs=2"), 0)
     assert len(read_metrics(folder)) == 3  # random start and two epochs
     assert len(read_metrics(folder.with_name("seed0.superseded"))) == 4
     assert "set aside" in capsys.readouterr().out

@@ -1,0 +1,28 @@
+"""What all settings share: ranges, frozen models without unknown keys, one optimiser."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Positive = Annotated[int, Field(ge=1)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Weight = Annotated[float, Field(ge=0)]
+Rate = Annotated[float, Field(gt=0, le=10)]
+Yaw = Literal[45, 90, 135, 180, 225, 270, 315]
+
+
+class Settings(BaseModel):
+    """Base of all settings: frozen, unknown keys forbidden."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class OptimizerSettings(Settings):
+    """One optimiser and its multi-step schedule, stepped once an epoch (§5.2)."""
+
+    kind: Literal["adam", "sgd"] = "adam"
+    lr: Annotated[float, Field(gt=0, le=1)] = 1e-4
+    betas: tuple[Share, Share] = (0.0, 0.999)  # Adam only
+    weight_decay: Weight = 5e-4
+    milestones: tuple[Positive, ...] = ()
+    gamma: Share = 0.1

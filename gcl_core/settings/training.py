@@ -1,0 +1,99 @@
+"""Settings of clustering, losses, stages 2 and 3, variants and evaluation (METHOD.md §3-5, §7)."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from gcl_core.settings.common import OptimizerSettings, Positive, Settings, Share, Weight
+
+
+class ClusteringSettings(Settings):
+    """k-reciprocal Jaccard distance, the ρ rule for ε, DBSCAN (§4)."""
+
+    k1: Annotated[int, Field(ge=2)] = 30
+    k2: Annotated[int, Field(ge=1)] = 6
+    k1_counts_self: bool = True  # D26; false: k1 others, as in the original re-ranking
+    rho: Annotated[float, Field(gt=0, le=1)] = 0.002  # MSMT17: 0.0012
+    duplicates: Literal["within_rounding", "exact_zero"] = "within_rounding"  # D13: which pairs the ρ rule leaves out
+    min_samples: Positive = 4
+
+
+class ContrastSettings(Settings):
+    """View-invariant contrastive losses and the memory bank (§3.3, §3.5)."""
+
+    temperature: Annotated[float, Field(gt=0, le=10)] = 0.04
+    negatives: Positive = 8192
+    keep_old: Share = 0.2  # weight of the old row (D8)
+    vi_positive: Literal["memory", "live"] = "memory"  # D4: L_vi's positive is M_own, or f itself (detached)
+    exclude_self: bool = False  # D5: whether f_pos may not be the anchor's own row, where its cluster has another
+    shared_positive: bool = False  # D5: whether L'_vi and L''_vi share one f_pos
+    vi_second_negatives: Literal["new", "original"] = "new"  # D6: whose negatives L''_vi has, g's or f's
+
+
+class LossWeights(Settings):
+    """Weights of the generator side (§3.1)."""
+
+    image: Weight = 5.0  # L_img and L_cyc
+    feature: Weight = 5.0  # L_feat and L_feat'
+    adversarial: Weight = 1.0
+
+
+GAN_OPTIMIZER = OptimizerSettings()  # §5.2: constant in stage 2
+ENCODER_OPTIMIZER = OptimizerSettings(kind="sgd", lr=3.5e-4, milestones=(10,))  # §5.2: momentum 0.9, Nesterov
+
+
+class WarmUpSettings(Settings):
+    """Stage 2 (§5.1): E_id frozen; E_str, G, D learn."""
+
+    epochs: Positive = 40
+    batch_size: Annotated[int, Field(ge=2)] = 16
+    generator_optimizer: OptimizerSettings = GAN_OPTIMIZER
+    discriminator_optimizer: OptimizerSettings = GAN_OPTIMIZER
+    threads: Positive | None = None
+
+
+class JointSettings(Settings):
+    """Stage 3 (§5.1): everything learns, on clustered pictures only."""
+
+    epochs: Positive = 20  # D29
+    batch_size: Annotated[int, Field(ge=2)] = 16
+    encoder_optimizer: OptimizerSettings = ENCODER_OPTIMIZER
+    generator_optimizer: OptimizerSettings = OptimizerSettings(milestones=(10,))
+    discriminator_optimizer: OptimizerSettings = OptimizerSettings(milestones=(10,))
+    drawing_schedule: Literal["stated", "released_torch_1_2", "released_torch_1_4"] = "stated"  # D11: of G and D
+    refresh_outliers: bool = False  # D9: extract the memory rows of outliers anew before each clustering
+    bn_real_only: bool = False  # D16: drawn pictures leave E_id's running statistics alone
+    keep: Literal["last", "best_on_test"] = "last"  # D15: whose weights and accuracy are the run's result
+    evaluate_every: Positive = 1
+    threads: Positive | None = None
+
+
+class VariantSettings(Settings):
+    """One row of the ablation: where x_nv comes from and which contrastive losses are on (§3.3, §6.1)."""
+
+    title: str = "GCL"
+    view: Literal["drawn", "augmented"] = "drawn"
+    vi: Weight = 1.0
+    vi_prime: Weight = 1.0
+    vi_second: Weight = 1.0
+
+
+VARIANTS = {
+    "gcl": VariantSettings(title="GCL"),
+    "tda": VariantSettings(title="TDA control", view="augmented"),
+    "no_vi": VariantSettings(title="without the three losses", vi=0, vi_prime=0, vi_second=0),
+    "no_l_vi": VariantSettings(title="without L_vi", vi=0),
+    "no_l_vi_prime": VariantSettings(title="without L'_vi", vi_prime=0),
+    "no_l_vi_second": VariantSettings(title="without L''_vi", vi_second=0),
+}
+
+
+class EvaluationSettings(Settings):
+    """What is measured and on how much (§5.4, §7.1)."""
+
+    batch_size: Positive = 64
+    average_precision: Literal["step", "trapezoid"] = "step"  # D28; trapezoid: Market-1501's own
+    encoding: Literal["png", "jpeg75"] = "png"  # D19: of drawn views, exported and in the headline rows of Table 1
+    fid_pictures: Annotated[int, Field(ge=2)] | None = None  # a view's pictures; null: every training picture
+    fid_variants: tuple[str, ...] = ("gcl", "no_vi")
+    gallery_people: Annotated[int, Field(ge=1, le=8)] = 4  # rows of a gallery

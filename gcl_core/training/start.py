@@ -1,0 +1,29 @@
+"""Where stage 1 starts from: random or ImageNet weights, or an encoder that learned from a labelled source set."""
+
+import torch
+
+from gcl_core.models.identity_encoder import IdentityEncoder
+from gcl_core.models.weights import build_encoder, load_encoder
+from gcl_core.run import Layout, hash_file
+
+Started = tuple[IdentityEncoder, str]
+
+
+def start_encoder(layout: Layout, seed: int, device: torch.device) -> Started:
+    """Return E_id as stage 1 takes it over, on `device`, and a word on where it comes from.
+
+    Raises RunError when a source set is asked for and its pre-training has not run; else as `build_encoder`.
+    """
+    study = layout.study
+    if study.source is not None:
+        encoder = load_encoder(study, layout.stage("source", seed), device).train()
+        return encoder, f"start: trained on the source set {study.source.dataset}"
+    encoder = build_encoder(study, seed).to(device)
+    return encoder, "random start" if study.identity_encoder.weights is None else "start: ImageNet weights"
+
+
+def start_inputs(layout: Layout, seed: int) -> dict[str, str]:
+    """Return the hashes of what `start_encoder` reads, as a run's manifest keeps them."""
+    if layout.study.source is None:
+        return {}
+    return {"source": hash_file(layout.stage("source", seed) / "encoder.safetensors")}

@@ -1,0 +1,92 @@
+"""Stage 1 of our own: contrast with traditional augmentation (§6.1).
+
+A start from scratch, ours: some epochs tell every picture from every other, later ones cluster freshly extracted
+features and contrast clusters.
+"""
+
+from typing import Any
+
+import torch
+from torch.nn import functional
+
+from gcl_core.config import VariantSettings
+from gcl_core.data.augment import augment
+from gcl_core.data.batches import epoch_batches, normalize, unit_pictures
+from gcl_core.data.person_set import PersonSet
+from gcl_core.evaluation.accuracy import accuracy_record
+from gcl_core.evaluation.features import extract_features
+from gcl_core.models.memory_bank import MemoryBank
+from gcl_core.models.weights import save_weights
+from gcl_core.run import Layout, RunFolder
+from gcl_core.seeding import generator
+from gcl_core.training.checkpoint import Stateful, resume, save_checkpoint
+from gcl_core.training.contrast import contrast_losses, relabel
+from gcl_core.training.journal import Journal, LossMeter
+from gcl_core.training.optimizers import make_optimizer
+from gcl_core.training.start import start_encoder
+
+ALL_LOSSES = VariantSettings(view="augmented")
+
+
+def train_tda(layout: Layout, people: PersonSet, seed: int, run: RunFolder, device: torch.device) -> dict[str, Any]:
+    """Train E_id from its start in an open run folder; goes on where a killed run was. Nothing to add to the manifest.
+
+    Raises RunError for a broken checkpoint, TrainingError for a loss that is not finite.
+    """
+    study, settings = layout.study, layout.study.baseline.tda
+    rows = people.rows("train")
+    identities = people.index["pid"].to_numpy()[rows]
+    contrast = study.contrast.model_copy(
+        update={"temperature": settings.temperature} if settings.temperature is not None else {}
+    )
+    encoder, origin = start_encoder(layout, seed, device)
+    optimizer, schedule = make_optimizer(encoder.parameters(), settings.optimizer)
+    bank = MemoryBank(extract_features(encoder, people.pictures, rows), keep_old=contrast.keep_old).to(device)
+    parts: dict[str, Stateful] = {"encoder": encoder, "optimizer": optimizer, "schedule": schedule, "bank": bank}
+    start = resume(run.path / "checkpoint.pt", parts)
+    journal = Journal(run, f"baseline seed {seed}", settings.epochs, start=start)
+    if start == 0:
+        journal.record(0, **accuracy_record(encoder, people), note=origin)
+
+    for epoch in range(start + 1, settings.epochs + 1):
+        every_picture = torch.arange(len(rows))
+        if epoch <= settings.instance_epochs:
+            labels, facts = every_picture, {}
+        else:
+            features = extract_features(encoder, people.pictures, rows)
+            bank.rows.copy_(functional.normalize(features))
+            labels, facts = relabel(features, identities, study.clustering)
+            if facts["clusters"] == 0:
+                labels, facts["note"] = every_picture, "no cluster found: every picture its own class in this epoch"
+        encoder.train()
+        meter = LossMeter()
+        clustered = (labels >= 0).nonzero().flatten().numpy()
+        labels = labels.to(device)
+        batches = epoch_batches(clustered, settings.batch_size, seed=seed, purpose="baseline order", epoch=epoch)
+        for step, batch in enumerate(batches):
+            picture = unit_pictures(people.pictures[rows[batch]], device)
+            copy = augment(picture, study.augmentation, generator(seed, "baseline augment", epoch, step))
+            original, new = encoder(normalize(picture)).feature, encoder(normalize(copy)).feature
+            loss, _ = contrast_losses(
+                original,
+                new,
+                bank,
+                labels,
+                torch.from_numpy(batch).to(device),
+                contrast,
+                ALL_LOSSES,
+                generator(seed, "baseline partners", epoch, step),
+            )
+            meter.add({"loss": loss}, epoch=epoch, step=step)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            bank.update(torch.from_numpy(batch).to(device), original)
+        schedule.step()
+        accuracy = accuracy_record(encoder, people)
+        save_checkpoint(run.path / "checkpoint.pt", epoch, parts)
+        journal.record(epoch, **meter.means(), **facts, **accuracy)
+
+    save_weights(encoder, run.path / "encoder.safetensors")
+    journal.close()
+    return {}
