@@ -63,7 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     run = add_study(
         "run", _run, study, "run every step that is missing or out of date (this is what ./run_all.sh does)"
     )
-    run.add_argument("--dry-run", action="store_true", help="only say what would run")
+    run.add_argument("--dry-run", action="store_true", help="only say what would run, how long and in how much memory")
     run.add_argument("--jobs", type=_count, metavar="N", help="use at most N CPU cores (default: all)")
     plan = add_study("plan", _plan, study, "say what a study consists of and what would run")
     for each in (run, plan):
@@ -77,6 +77,8 @@ def _parser() -> argparse.ArgumentParser:
         "make-people", _make_people, study, "write a set of synthetic people in the layout of Market-1501"
     )
     people.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write")
+    switches = add("switches", _switches, "show where paper and release differ, and the setting for each")
+    switches.add_argument("--out", type=Path, metavar="FILE", help="write it there instead (docs/FIDELITY.md is that)")
     add_data_commands(add)
     return parser
 
@@ -125,29 +127,9 @@ def _run(chosen: argparse.Namespace, words: Sequence[str]) -> None:
 
 
 def _plan(chosen: argparse.Namespace, words: Sequence[str]) -> None:
-    study, profile, overrides = _study(chosen, words)
-    from gcl_core.workflow import step_states
+    from gcl_core.cli_plan import show_plan
 
-    people, size = study.people, study.picture
-    data = (
-        f"synthetic people, {people.train_identities} to train and {people.test_identities} to test on, "
-        f"{people.cameras} cameras, {people.pictures_per_identity} pictures each"
-        if study.dataset == "synthetic" and study.data_root is None
-        else f"{study.dataset} in {study.data_root}"
-    )
-    print(f"profile   {study.profile}")
-    print(f"data      {data}; {size.height}x{size.width} pixels")
-    print(f"stage 1   {study.baseline.method}")
-    print(f"epochs    warm-up {study.warm_up.epochs}, joint {study.joint.epochs}")
-    print(f"variants  {', '.join(study.variants)}")
-    print(f"seeds     {', '.join(map(str, range(study.seeds)))}")
-    print(f"device    {study.device}\n")
-    states = step_states(profile, overrides)
-    width = max(map(len, states))
-    for name, done in states.items():
-        print(f"{name:{width}}  {'done' if done else 'to run'}")
-    waiting = list(states.values()).count(False)
-    print(f"\n{waiting} of {len(states)} steps to run" if waiting else "\nnothing to do: every step is up to date")
+    show_plan(*_study(chosen, words), costs=getattr(chosen, "dry_run", False))
 
 
 def _summary(chosen: argparse.Namespace, words: Sequence[str]) -> None:
@@ -191,7 +173,7 @@ def _evaluate(chosen: argparse.Namespace, words: Sequence[str]) -> None:
     layout = Layout(study)
     folder = Path(names[-1]) if Path(names[-1]).is_dir() else layout.stage(names[-1], chosen.seed)
     encoder = load_encoder(study, folder, resolve_device(study.device))
-    result = evaluate_encoder(encoder, load_person_set(layout), batch_size=study.evaluation.batch_size)
+    result = evaluate_encoder(encoder, load_person_set(layout), study.evaluation)
     print(f"{_short(folder)}: mAP {_percent(result.map)}", *(f"rank-{k} {_percent(v)}" for k, v in result.cmc.items()))
 
 
@@ -201,6 +183,17 @@ def _make_people(chosen: argparse.Namespace, words: Sequence[str]) -> None:
 
     make_people(chosen.out, study.people, height=study.picture.height, width=study.picture.width)
     print(f"synthetic people: {chosen.out}; use them with data_root={chosen.out.resolve()}")
+
+
+def _switches(chosen: argparse.Namespace) -> None:
+    from gcl_core.fidelity import switches_page
+    from gcl_core.run import write_text
+
+    page = switches_page(Study())
+    if chosen.out is None:
+        print(page, end="")
+    else:
+        write_text(chosen.out, page)
 
 
 def _short(path: Path) -> str:

@@ -1,11 +1,10 @@
 """Where the authors' release and the paper's text differ: one named setting each, the release's choice, and its effect.
 
 `fidelity: released` in a profile sets all of them as the release has them, `fidelity: [D1, D11]` only those; a setting
-given by name wins over both. Numbers are those of METHOD.md §8. `python -m gcl_core switches` writes this table as
-docs/FIDELITY.md.
+given by name wins over both. Numbers are those of METHOD.md §8. docs/FIDELITY.md is written from this file.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple, get_args
 
 SwitchName = Literal["D1", "D3", "D4", "D5", "D6", "D8", "D9", "D11", "D13", "D15", "D16", "D19", "D26", "D28"]
@@ -31,7 +30,7 @@ SWITCHES = (
         "seven novel views, 45° to 315°",
         "the draw's upper bound is exclusive: 315° is never trained",
         "the view at 315° is drawn without ever having been trained",
-        "tests/data/test_batches.py::test_released_angles_leave_out_315",
+        "data/test_batches.py::test_released_angles_leave_out_315",
     ),
     Switch(
         "D3",
@@ -40,7 +39,7 @@ SWITCHES = (
         "four part codes, each read by its own MLP",
         "codes are flattened channel by channel and sliced as if part by part",
         "each MLP sees a quarter of the channels of all stripes instead of one stripe; the authors' weights need it",
-        "tests/models/test_identity_encoder.py::test_code_layouts_hold_the_same_numbers_in_other_order",
+        "models/test_identity_encoder.py::test_layouts_hold_the_same_numbers",
     ),
     Switch(
         "D4",
@@ -49,7 +48,7 @@ SWITCHES = (
         "positive pair (f, f'_new), by a third party's reading; not verified",
         "the drawn view is pulled to its picture's memory row",
         "the positive of L_vi lags behind the encoder by the memory's momentum",
-        "tests/losses/test_contrast_switches.py::test_live_positive_is_the_picture_itself",
+        "losses/test_contrast_switches.py::test_live_positive_is_the_picture_itself",
     ),
     Switch(
         "D5",
@@ -58,7 +57,7 @@ SWITCHES = (
         "a positive f_pos of the same pseudo identity; not verified further",
         "f_pos is drawn twice, independently, and may be the anchor's own row",
         "in a cluster of n pictures one positive in n is the anchor itself",
-        "tests/losses/test_contrast_switches.py::test_positives_leave_out_the_anchor_and_may_be_shared",
+        "losses/test_contrast_switches.py::test_positives_leave_out_the_anchor_and_may_be_shared",
     ),
     Switch(
         "D6",
@@ -67,7 +66,7 @@ SWITCHES = (
         "not verified",
         "L''_vi takes the drawn view's negatives; those of the picture are there but disabled",
         "the picture's feature is attracted, never repelled, and L''_vi trains the generator",
-        "tests/losses/test_contrast_switches.py::test_whose_negatives_decides_who_is_trained",
+        "losses/test_contrast_switches.py::test_whose_negatives_decides_who_is_trained",
     ),
     Switch(
         "D8",
@@ -76,7 +75,7 @@ SWITCHES = (
         "momentum 0.2, its side not verified",
         "0.2 is the weight of the old row",
         "a memory row is four fifths the newest feature",
-        "tests/models/test_memory_bank.py::test_keep_old_is_the_weight_of_the_old_row",
+        "models/test_memory_bank.py::test_a_fifth_of_the_old_row_and_four_fifths_of_the_new_feature",
     ),
     Switch(
         "D9",
@@ -85,7 +84,7 @@ SWITCHES = (
         "not stated",
         "outliers are not trained, so their memory rows keep the value they had when last clustered",
         "stale rows serve as neighbours and negatives",
-        "tests/training/test_switches.py::test_outliers_are_extracted_anew_on_request",
+        "training/test_switches.py::test_outliers_are_extracted_anew_on_request",
     ),
     Switch(
         "D11",
@@ -95,7 +94,7 @@ SWITCHES = (
         "schedules of G and D start at iteration 30000: with the pinned PyTorch 1.2 the rate is 1e-5 from the start, "
         "from 1.4 on 1e-4 to the end",
         "G and D hardly move in stage 3, or never slow down",
-        "tests/training/test_switches.py::test_released_schedules_are_those_of_a_resume_at_iteration_30000",
+        "training/test_switches.py::test_released_schedules_are_those_of_a_resume_at_iteration_30000",
     ),
     Switch(
         "D13",
@@ -104,7 +103,7 @@ SWITCHES = (
         "ε is the mean of the closest pairs, the fraction rho of all",
         "pairs at a distance of exactly 0 are left out, where 0 is decided by the rounding of float32 sums",
         "which of two duplicates counts depends on the last bit; here a distance below 1e-6 counts as 0",
-        "tests/clustering/test_released_arithmetic.py::test_released_zero_is_decided_by_rounding",
+        "clustering/test_released_arithmetic.py::test_released_zero_is_decided_by_rounding",
     ),
     Switch(
         "D15",
@@ -113,7 +112,7 @@ SWITCHES = (
         "not stated",
         "the epoch with the best mAP on the test set is kept",
         "the result is chosen by test labels, and is never below the last epoch's",
-        "tests/training/test_switches.py::test_best_epoch_is_kept_on_request",
+        "training/test_switches.py::test_best_epoch_is_kept_on_request",
     ),
     Switch(
         "D16",
@@ -122,7 +121,7 @@ SWITCHES = (
         "not stated",
         "E_id's running statistics are updated by x, x_rec, x_nv and x_cyc in turn",
         "real pictures carry about a fifth of the averages used at test",
-        "tests/training/test_switches.py::test_running_statistics_come_from_real_pictures_alone_on_request",
+        "training/test_switches.py::test_running_statistics_come_from_real_pictures_alone_on_request",
     ),
     Switch(
         "D19",
@@ -131,7 +130,7 @@ SWITCHES = (
         "not stated",
         "drawn views are written under the source's .jpg name, so with JPEG quality 75",
         "FID of drawn views shifts",
-        "tests/evaluation/test_encoding.py::test_jpeg_changes_pixels_and_png_does_not",
+        "evaluation/test_encoding.py::test_jpeg_changes_pixels_and_png_does_not",
     ),
     Switch(
         "D26",
@@ -140,7 +139,7 @@ SWITCHES = (
         "k-reciprocal neighbours with k1 = 30",
         "the ranking of 30 entries includes the picture itself",
         "29 others instead of 30",
-        "tests/clustering/test_released_arithmetic.py::test_k1_counts_the_picture_itself_or_not",
+        "clustering/test_released_arithmetic.py::test_k1_counts_the_picture_itself_or_not",
     ),
     Switch(
         "D28",
@@ -149,10 +148,26 @@ SWITCHES = (
         "mAP",
         "average precision by step interpolation (scikit-learn), where Market-1501's own tool takes trapezoids",
         "mAP differs by some tenths of a percent",
-        "tests/evaluation/test_ranking.py::test_trapezoid_average_precision_is_market_1501s",
+        "evaluation/test_ranking.py::test_trapezoid_average_precision_is_market_1501s",
     ),
 )
 assert tuple(switch.name for switch in SWITCHES) == get_args(SwitchName)
+
+
+INTRODUCTION = """# Paper and release, switch by switch
+
+The released code and the paper's text differ in places (docs/METHOD.md, section 8), and the text of the main paper could
+not be read in full. Each difference that changes a number is one named setting. The default follows the paper where its
+text is verified, and the release where it is not.
+
+```bash
+./run_all.sh mini profile=mini_released fidelity=released          # every switch as released
+./run_all.sh mini profile=mini_some 'fidelity=[D1, D11]'           # only these
+./run_all.sh mini profile=mini_live contrast.vi_positive=live      # one setting by name; it wins over `fidelity`
+```
+
+This page is written by `python -m gcl_core switches --out docs/FIDELITY.md` from `gcl_core/fidelity.py`; a test holds
+the two together, and checks that every test named here exists."""
 
 
 def apply_switches(tree: dict[str, Any]) -> dict[str, Any]:
@@ -180,22 +195,24 @@ def _filled(tree: dict[str, Any], path: list[str], value: Any) -> dict[str, Any]
     return {**tree, key: _filled(below, rest, value)} if isinstance(below, dict) else tree
 
 
-def switch_lines(defaults: Any) -> Iterator[dict[str, str]]:
-    """Yield the table's lines; `defaults` is a study with the default settings, from which that column is read."""
+def switches_page(defaults: Any) -> str:
+    """Return docs/FIDELITY.md; `defaults` is a study with the default settings, whose values the page tells."""
+    lines = [INTRODUCTION]
     for switch in SWITCHES:
-        settings = ", ".join(f"`{key}`" for key in switch.released)
+        lines.append(f"\n## {switch.name}: {', '.join(f'`{key}`' for key in switch.released)}\n")
+        released = ", ".join(_shown(value) for value in switch.released.values())
         default = ", ".join(_shown(_read(defaults, key)) for key in switch.released)
-        yield {
-            "switch": switch.name,
-            "setting": settings,
+        rows = {
             "paper": switch.paper,
             "release": switch.release,
-            "released value": ", ".join(_shown(value) for value in switch.released.values()),
-            "default": default,
-            "others": switch.alternative,
+            "released value": f"`{released}`",
+            "default": f"`{default}`" + (" (as released)" if default == released else ""),
+            "other values": f"`{switch.alternative}`",
             "effect": switch.effect,
-            "shown by": f"`{switch.test}`",
+            "shown by": f"`tests/{switch.test}`",
         }
+        lines += ["| | |", "|---|---|", *(f"| {name} | {text} |" for name, text in rows.items())]
+    return "\n".join(lines) + "\n"
 
 
 def _read(study: Any, key: str) -> Any:

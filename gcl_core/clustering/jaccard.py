@@ -2,12 +2,15 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from scipy.sparse import csr_array, triu
 from torch import Tensor
+
+from gcl_core.clustering.released_arithmetic import mean_in_ranking_order, softmax_row_by_row, sum_one_by_one
 
 ZERO = 1e-6  # a Jaccard distance below this is zero up to rounding of float32 features; it is stored as exactly 0
 BLOCK = 1 << 22  # numbers held at once while working through rows block by block
@@ -32,28 +35,40 @@ class JaccardDistances:
         return distances
 
 
-def jaccard_distance(features: Float[Tensor, "n d"], *, k1: int = 30, k2: int = 6) -> JaccardDistances:
+def jaccard_distance(
+    features: Float[Tensor, "n d"],
+    *,
+    k1: int = 30,
+    k2: int = 6,
+    k1_counts_self: bool = True,
+    duplicates: Literal["within_rounding", "exact_zero"] = "within_rounding",
+) -> JaccardDistances:
     """Return the k-reciprocal Jaccard distances of unit features (rows of length 1).
 
-    A ranking has `k1` entries including the picture itself, which always comes first; ties go to the lower index. With
-    fewer than `k1` (or `k2`) pictures the number of pictures is used instead. Products with features run on the device
-    of the features, all else on the CPU; memory grows with n times the neighbours, not with n².
+    A ranking has `k1` entries including the picture itself, which always comes first, or besides it (`k1_counts_self`
+    false); ties go to the lower index. With fewer than `k1` (or `k2`) pictures the number of pictures is used instead.
+    `duplicates`: sums are exact and a distance below 1e-6 counts as 0, or sums are rounded as the release rounds them
+    (float32, in its order) and only what comes out as 0 is 0, which depends on the machine.
+    Products with features run on the device of the features, all else on the CPU; memory grows with n times the
+    neighbours, not with n².
 
     Raises ValueError for no pictures, for k1 or k2 below 1, and for a row that is not finite or not of length 1.
-    Source: METHOD.md §4 steps 1-5, D26.
+    Source: METHOD.md §4 steps 1-5, D13, D26.
     """
     features = features.detach()
     features = features if features.dtype == torch.float64 else features.float()
     _check(features, k1, k2)
-    n = len(features)
-    k1, k2 = min(k1, n), min(k2, n)
-
-    ranking = _ranking(features, k1)
-    expanded = _expanded_neighbours(ranking, half=round(k1 / 2) + 1)
+    n, half = len(features), round(k1 / 2) + 1
+    ranking = _ranking(features, min(k1 if k1_counts_self else k1 + 1, n))
+    expanded = _expanded_neighbours(ranking, half=half)
+    close = ranking[:, :k2]
+    if duplicates == "exact_zero":
+        encoding = mean_in_ranking_order(softmax_row_by_row(features, expanded), close)
+        return JaccardDistances(n, _similarity(encoding, rounded=True))
     encoding = _softmax_weights(features, expanded)
     if k2 > 1:  # query expansion: the mean over the first k2 of the ranking
-        encoding = csr_array(_membership(ranking[:, :k2]) @ encoding) / k2
-    return JaccardDistances(n, _similarity(csr_array(encoding)))
+        encoding = csr_array(_membership(close) @ encoding) / close.shape[1]
+    return JaccardDistances(n, _similarity(csr_array(encoding), rounded=False))
 
 
 def _check(features: Tensor, k1: int, k2: int) -> None:
@@ -129,8 +144,11 @@ def _softmax_weights(features: Tensor, pattern: csr_array) -> csr_array:
     return csr_array((weights, pattern.indices, pattern.indptr), shape=pattern.shape)
 
 
-def _similarity(encoding: csr_array) -> csr_array:
-    """Return 1 - Jaccard distance = S / (2 - S), S_ij = Σ_l min(V_il, V_jl), for i < j (§4 step 5)."""
+def _similarity(encoding: csr_array, *, rounded: bool) -> csr_array:
+    """Return 1 - Jaccard distance = S / (2 - S), S_ij = Σ_l min(V_il, V_jl), for i < j (§4 step 5).
+
+    `rounded`: S in float32, summed over ascending l; otherwise in float64, and distances below ZERO become 0.
+    """
     n = len(encoding.indptr) - 1
     columns = encoding.tocsc()
     columns.sort_indices()
@@ -145,10 +163,11 @@ def _similarity(encoding: csr_array) -> csr_array:
         row = np.repeat(np.arange(stop - start), np.diff(block.indptr))
         cell = np.repeat(row * (n - start), lengths) + columns.indices[meets] - start
         least = np.minimum(np.repeat(block.data, lengths), columns.data[meets])
-        overlap = np.bincount(cell, least, minlength=(stop - start) * (n - start)).reshape(stop - start, n - start)
+        add = sum_one_by_one if rounded else np.bincount
+        overlap = add(cell, least, minlength=(stop - start) * (n - start)).reshape(stop - start, n - start)
         pairs = csr_array(triu(csr_array(overlap), k=1))
         similarity = pairs.data / (2 - pairs.data)
-        similarity[similarity > 1 - ZERO] = 1.0
+        similarity[similarity > (1 if rounded else 1 - ZERO)] = 1.0
         indices.append((pairs.indices + start).astype(np.int32))
         data.append(similarity.astype(np.float32))
         indptr.append(pairs.indptr[1:] + indptr[-1][-1])

@@ -1,6 +1,7 @@
 """Pseudo labels: DBSCAN on Jaccard distances, its radius taken from the data."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Float, Int64
@@ -30,14 +31,21 @@ class Clusters:
 
 
 def cluster(
-    features: Float[Tensor, "n d"], *, k1: int = 30, k2: int = 6, rho: float = 0.002, min_samples: int = 4
+    features: Float[Tensor, "n d"],
+    *,
+    k1: int = 30,
+    k2: int = 6,
+    k1_counts_self: bool = True,
+    rho: float | int = 0.002,
+    duplicates: Literal["within_rounding", "exact_zero"] = "within_rounding",
+    min_samples: int = 4,
 ) -> Clusters:
     """Return the pseudo labels of unit features: Jaccard distances, radius by `rho`, DBSCAN.
 
     Finding no cluster or a single one is a plain result. Raises ValueError as `jaccard_distance` and `choose_eps` do.
     Source: METHOD.md §4.
     """
-    distances = jaccard_distance(features, k1=k1, k2=k2)
+    distances = jaccard_distance(features, k1=k1, k2=k2, k1_counts_self=k1_counts_self, duplicates=duplicates)
     eps = choose_eps(distances, rho=rho)
     return Clusters(density_labels(distances, eps=eps, min_samples=min_samples), eps)
 

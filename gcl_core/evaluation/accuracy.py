@@ -1,26 +1,34 @@
 """Retrieval accuracy of an encoder on a prepared set."""
 
+from gcl_core.config import EvaluationSettings
 from gcl_core.data.person_set import PersonSet
 from gcl_core.evaluation.features import extract_features
 from gcl_core.evaluation.ranking import RankingResult, evaluate_ranking
 from gcl_core.models.identity_encoder import IdentityEncoder
 
+DEFAULT = EvaluationSettings()
 
-def evaluate_encoder(encoder: IdentityEncoder, people: PersonSet, *, batch_size: int = 64) -> RankingResult:
+
+def evaluate_encoder(
+    encoder: IdentityEncoder, people: PersonSet, settings: EvaluationSettings = DEFAULT
+) -> RankingResult:
     """Rank the gallery for every query by visual features alone; mAP and CMC as in §5.4."""
     query, gallery = people.rows("query"), people.rows("gallery")
     pids, camids = people.index["pid"].to_numpy(), people.index["camid"].to_numpy()
     return evaluate_ranking(
-        extract_features(encoder, people.pictures, query, batch_size=batch_size),
-        extract_features(encoder, people.pictures, gallery, batch_size=batch_size),
+        extract_features(encoder, people.pictures, query, batch_size=settings.batch_size),
+        extract_features(encoder, people.pictures, gallery, batch_size=settings.batch_size),
         pids[query],
         pids[gallery],
         camids[query],
         camids[gallery],
+        average_precision=settings.average_precision,
     )
 
 
-def accuracy_record(encoder: IdentityEncoder, people: PersonSet, *, batch_size: int = 64) -> dict[str, float]:
+def accuracy_record(
+    encoder: IdentityEncoder, people: PersonSet, settings: EvaluationSettings = DEFAULT
+) -> dict[str, float]:
     """Return mAP and rank-1, 5, 10 in [0, 1] as an epoch's record keeps them."""
-    result = evaluate_encoder(encoder, people, batch_size=batch_size)
+    result = evaluate_encoder(encoder, people, settings)
     return {"map": result.map, **{f"rank{k}": value for k, value in result.cmc.items()}}

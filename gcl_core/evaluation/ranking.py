@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Float, Int, Int64
@@ -9,6 +10,8 @@ from torch import Tensor
 
 JUNK = -1  # pid of pictures that are neither right nor wrong
 BLOCK = 1 << 24  # distances held at once
+
+Precision = Literal["step", "trapezoid"]
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,7 @@ def evaluate_ranking(
     gallery_camids: Int[np.ndarray, "g"] | Int[Tensor, "g"],
     *,
     topk: Sequence[int] = (1, 5, 10),
+    average_precision: Precision = "step",
 ) -> RankingResult:
     """Return mAP and CMC by squared Euclidean distance between (normalised) features.
 
@@ -52,7 +56,7 @@ def evaluate_ranking(
             distances = block.square().sum(dim=1, keepdim=True) + gallery_squares - 2 * block @ gallery.T
             yield distances.cpu().numpy()
 
-    return _rank(blocks(), query_pids, gallery_pids, query_camids, gallery_camids, topk)
+    return _rank(blocks(), query_pids, gallery_pids, query_camids, gallery_camids, topk, average_precision)
 
 
 def rank_distances(
@@ -63,16 +67,17 @@ def rank_distances(
     gallery_camids: Int[np.ndarray, "g"] | Int[Tensor, "g"],
     *,
     topk: Sequence[int] = (1, 5, 10),
+    average_precision: Precision = "step",
 ) -> RankingResult:
     """Return mAP and CMC for a matrix of distances (smaller = more alike).
 
     Gallery pictures of pid -1 (junk) are removed; those with the query's pid and camera are removed for that query;
     all other pids, distractors (0) included, stay as wrong answers. Average precision is by step interpolation, with
-    equal distances as one step, as in scikit-learn; first matches use the order of the gallery among equals.
-    Queries without a match are skipped.
+    equal distances as one step, as in scikit-learn, or by trapezoids, as Market-1501's own tool has it; that and first
+    matches use the order of the gallery among equals. Queries without a match are skipped.
     Raises ValueError if no query has a match or a distance is NaN. Source: METHOD.md §5.4, D28.
     """
-    return _rank(iter([distances]), query_pids, gallery_pids, query_camids, gallery_camids, topk)
+    return _rank(iter([distances]), query_pids, gallery_pids, query_camids, gallery_camids, topk, average_precision)
 
 
 def _rank(
@@ -82,6 +87,7 @@ def _rank(
     query_camids: np.ndarray | Tensor,
     gallery_camids: np.ndarray | Tensor,
     topk: Sequence[int],
+    average_precision: Precision,
 ) -> RankingResult:
     gallery_pid, gallery_camid = _array(gallery_pids), _array(gallery_camids)
     usable = gallery_pid != JUNK
@@ -98,7 +104,7 @@ def _rank(
             same = gallery_pid == query_pid[query]
             keep = ~(same & (gallery_camid == query_camid[query]))
             if same[keep].any():
-                precision[query], first[query] = _rank_one(distances[keep], same[keep])
+                precision[query], first[query] = _rank_one(distances[keep], same[keep], average_precision)
             query += 1
 
     found = first > 0
@@ -111,8 +117,13 @@ def _rank(
     return RankingResult(float(precision[found].mean()), cmc, precision, first, int((~found).sum()))
 
 
-def _rank_one(distances: np.ndarray, match: np.ndarray) -> tuple[float, int]:
+def _rank_one(distances: np.ndarray, match: np.ndarray, average_precision: Precision) -> tuple[float, int]:
     """Return average precision and the rank of the first match (from 1) of one query."""
+    if average_precision == "trapezoid":
+        places = np.flatnonzero(match[np.argsort(distances, kind="stable")])  # from 0
+        matches = np.arange(len(places))
+        before = np.where(places > 0, matches / np.maximum(places, 1), 1)  # precision one place earlier
+        return float((before + (matches + 1) / (places + 1)).mean() / 2), int(places[0]) + 1
     hits = np.sort(distances[match])
     within = np.searchsorted(np.sort(distances), hits, side="right")
     matches_within = np.searchsorted(hits, hits, side="right")

@@ -1,6 +1,6 @@
 """View-invariant contrastive losses between pictures, drawn views and the memory bank (METHOD.md §3.3)."""
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -26,14 +26,21 @@ class ViewInvariantLosses(NamedTuple):
 
 
 def draw_partners(
-    labels: Int[Tensor, " n"], indices: Int[Tensor, " b"], *, negatives: int, generator: torch.Generator
+    labels: Int[Tensor, " n"],
+    indices: Int[Tensor, " b"],
+    *,
+    negatives: int,
+    generator: torch.Generator,
+    exclude_self: bool = False,
+    shared_positive: bool = False,
 ) -> Partners:
     """Draw two positives and up to `negatives` negatives for each anchor, uniformly, on the labels' device.
 
     `labels` are the pseudo labels of all pictures, -1 for outliers; `indices` the anchors' places in them. Positives
-    come from the anchor's cluster (itself included, independently); negatives, without replacement and anew for each
-    anchor, from everything outside its cluster, outliers included. `generator` lives on the CPU. The positives do not
-    depend on `negatives`. Raises ValueError for an outlier as anchor or `negatives` below 1 (METHOD.md §3.3, D5, D7).
+    come from the anchor's cluster, independently and itself included; with `exclude_self` only where it is alone, with
+    `shared_positive` both are the same (D5). Negatives, without replacement and anew for each anchor, come from
+    everything outside its cluster, outliers included. `generator` lives on the CPU. The positives do not depend on
+    `negatives`. Raises ValueError for an outlier as anchor or `negatives` below 1 (METHOD.md §3.3, D7).
     """
     if negatives < 1:
         raise ValueError(f"negatives is {negatives}, expected at least 1")
@@ -45,16 +52,23 @@ def draw_partners(
             "positives: train on clustered pictures only"
         )
     same = labels == own[:, None]
-    size = same.sum(dim=1)
+    positive = same
+    if exclude_self:
+        rows = torch.arange(len(indices), device=device)
+        positive = same.clone()
+        positive[rows, indices.to(device)] = same.sum(dim=1) == 1
+    size = positive.sum(dim=1)
     # in double precision a uniform number below 1 times the size always rounds to below the size
     uniform = torch.rand(2, len(indices), dtype=torch.float64, generator=generator).to(device)
     ranks = (uniform * size).floor()
-    counted = same.cumsum(dim=1)
+    counted = positive.cumsum(dim=1)
     positive_new, positive_original = ((counted <= rank[:, None]).sum(dim=1) for rank in ranks)
+    if shared_positive:
+        positive_original = positive_new
 
     # the largest of independent uniform keys are a uniform subset; keys of the own cluster lie below all others
     keys = torch.rand(len(indices), len(labels), generator=generator).to(device).masked_fill(same, -1)
-    width = min(negatives, len(labels) - int(size.min()))
+    width = min(negatives, len(labels) - int(same.sum(dim=1).min()))
     top = keys.topk(width, dim=1, sorted=False)
     return Partners(positive_new, positive_original, top.indices, top.values >= 0)
 
@@ -72,22 +86,32 @@ def view_invariant_losses(
     indices: Int[Tensor, " b"],
     partners: Partners,
     *,
-    temperature: float = 0.04,
+    temperature: float | int = 0.04,
+    vi_positive: Literal["memory", "live"] = "memory",
+    vi_second_negatives: Literal["new", "original"] = "new",
 ) -> ViewInvariantLosses:
     """Return the three losses of METHOD.md §3.3 for pictures (features f) and their drawn views (features g).
 
     f = `original`, g = `new` and the rows of `bank` are L2-normalised; `bank` is a constant, read before its update.
-    Positive logits are g·M_own, g·M_a and f·M_b; the negatives are g's in all three, as released (D6).
-    An anchor without negatives contributes 0.
+    Positive logits are g·M_own, g·M_a and f·M_b; the negatives are g's in all three, as released. `vi_positive` "live"
+    puts g·f in place of g·M_own, f taken as a constant (D4); `vi_second_negatives` "original" gives L''_vi those of f
+    (D6). An anchor without negatives contributes 0.
     """
     bank = bank.detach()
     indices = indices.to(bank.device)
     # one product with the whole bank: gathering k rows an anchor first would need b·k·d numbers
     similarity = new @ bank.T / temperature
     negatives = similarity.gather(1, partners.negatives).masked_fill(~partners.valid, -torch.inf)
-    own = similarity.gather(1, indices[:, None]).squeeze(1)
+    if vi_positive == "live":
+        own = (new * original.detach()).sum(dim=1) / temperature
+    else:
+        own = similarity.gather(1, indices[:, None]).squeeze(1)
     positive_new = similarity.gather(1, partners.positive_new[:, None]).squeeze(1)
     positive_original = (original * bank[partners.positive_original]).sum(dim=1) / temperature
+    second = negatives
+    if vi_second_negatives == "original":
+        theirs = original @ bank.T / temperature
+        second = theirs.gather(1, partners.negatives).masked_fill(~partners.valid, -torch.inf)
     return ViewInvariantLosses(
-        contrast(own, negatives), contrast(positive_new, negatives), contrast(positive_original, negatives)
+        contrast(own, negatives), contrast(positive_new, negatives), contrast(positive_original, second)
     )

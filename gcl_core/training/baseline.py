@@ -29,6 +29,7 @@ def train_baseline(layout: Layout, seed: int) -> Path:
     study, people, device = layout.study, load_person_set(layout), resolve_device(layout.study.device)
     method = study.baseline.method
     used = study.model_dump(mode="json", include=SETTINGS | SETTINGS_OF_METHOD[method])
+    used["evaluation"] = study.evaluation.model_dump(include={"average_precision"})
     used["baseline"] = study.baseline.model_dump(mode="json", include={"method", method})
     with (
         cpu_threads(study.baseline.threads),

@@ -40,9 +40,23 @@ def contrast_losses(
     generator: torch.Generator,
 ) -> tuple[Float[Tensor, ""], dict[str, Tensor]]:
     """Return the weighted sum of L_vi, L'_vi, L''_vi and each alone, from un-normalised z of x and x_nv (§3.3)."""
-    partners = draw_partners(labels, indices, negatives=settings.negatives, generator=generator)
+    partners = draw_partners(
+        labels,
+        indices,
+        negatives=settings.negatives,
+        generator=generator,
+        exclude_self=settings.exclude_self,
+        shared_positive=settings.shared_positive,
+    )
     losses = view_invariant_losses(
-        normalize(original), normalize(new), bank.rows, indices, partners, temperature=settings.temperature
+        normalize(original),
+        normalize(new),
+        bank.rows,
+        indices,
+        partners,
+        temperature=settings.temperature,
+        vi_positive=settings.vi_positive,
+        vi_second_negatives=settings.vi_second_negatives,
     )
     total = variant.vi * losses.vi + variant.vi_prime * losses.vi_prime + variant.vi_second * losses.vi_second
     return total, losses._asdict()

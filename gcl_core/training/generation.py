@@ -1,12 +1,14 @@
 """The generative half of a step, shared by warm-up and joint training: draw, cycle back, score (§1.2, §3.1-3.2)."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import MultiStepLR
 
@@ -18,7 +20,7 @@ from gcl_core.models.generator import Generator
 from gcl_core.models.identity_encoder import EncoderOutput, IdentityEncoder
 from gcl_core.models.weights import build_discriminator, build_generator, load_weights, save_weights
 from gcl_core.training.checkpoint import Stateful, load_state, save_checkpoint
-from gcl_core.training.optimizers import carry_over, make_optimizer
+from gcl_core.training.optimizers import carry_over, make_optimizer, with_schedule
 
 
 @dataclass(frozen=True)
@@ -39,8 +41,11 @@ class Drawing:
         """Return freshly initialised networks with a stage's optimisers (§2.5, §5.2)."""
         generator = build_generator(study, code_dim, seed).to(device)
         discriminator = build_discriminator(study, seed).to(device)
-        optimizer, schedule = make_optimizer(generator.parameters(), settings.generator_optimizer)
-        critic_optimizer, critic_schedule = make_optimizer(discriminator.parameters(), settings.discriminator_optimizer)
+        rates = settings.drawing_schedule if isinstance(settings, JointSettings) else "stated"
+        optimizer, schedule = make_optimizer(generator.parameters(), with_schedule(settings.generator_optimizer, rates))
+        critic_optimizer, critic_schedule = make_optimizer(
+            discriminator.parameters(), with_schedule(settings.discriminator_optimizer, rates)
+        )
         return cls(generator, discriminator, optimizer, critic_optimizer, schedule, critic_schedule)
 
     def parts(self) -> dict[str, Stateful]:
@@ -52,13 +57,13 @@ class Drawing:
         save_weights(self.generator, folder / "generator.safetensors")
         save_weights(self.discriminator, folder / "discriminator.safetensors")
         optimizers = {name: part for name, part in self.parts().items() if name.endswith("_optimizer")}
-        save_checkpoint(folder / "optimizers.pt", 0, optimizers)
+        save_checkpoint(folder / "optimizers.safetensors", 0, optimizers)
 
     def take_over(self, folder: Path, device: torch.device) -> None:
         """Load networks and moments that an earlier stage saved; learning rates stay this stage's (D11)."""
         load_weights(self.generator, folder / "generator.safetensors", device).train()
         load_weights(self.discriminator, folder / "discriminator.safetensors", device).train()
-        state = load_state(folder / "optimizers.pt")
+        state = load_state(folder / "optimizers.safetensors")
         carry_over(self.generator_optimizer, state["generator_optimizer"])
         carry_over(self.discriminator_optimizer, state["discriminator_optimizer"])
 
@@ -81,14 +86,34 @@ def draw_cycle(
     x: Float[Tensor, "b 3 h w"],
     mesh: Float[Tensor, "b 1 h w"],
     turned_mesh: Float[Tensor, "b 1 h w"],
+    *,
+    real_only: bool = False,
 ) -> Cycle:
-    """Reconstruct x, draw its novel view, cycle that back (§1.2, steps 2-5); E_id sees x, rec, nv, cyc (D16)."""
+    """Reconstruct x, draw its novel view, cycle that back (§1.2, steps 2-5); E_id sees x, rec, nv, cyc.
+
+    In train mode all four update its running statistics, with `real_only` x alone (D16).
+    """
     real = encoder(x)
     structure = generator.structure(torch.cat([mesh, turned_mesh]))  # instance statistics: batching changes nothing
     x_rec, x_nv = generator(structure, torch.cat([real.code, real.code])).chunk(2)
-    rec, nv = encoder(x_rec), encoder(x_nv)
-    x_cyc = generator(structure[: len(x)], nv.code)
-    return Cycle(x_rec, x_nv, x_cyc, real, rec, nv, encoder(x_cyc))
+    with kept_statistics(encoder) if real_only and encoder.training else nullcontext():
+        rec, nv = encoder(x_rec), encoder(x_nv)
+        x_cyc = generator(structure[: len(x)], nv.code)
+        cyc = encoder(x_cyc)
+    return Cycle(x_rec, x_nv, x_cyc, real, rec, nv, cyc)
+
+
+@contextmanager
+def kept_statistics(network: nn.Module) -> Iterator[None]:
+    """Leave the running statistics of a network in train mode alone; it still normalises by those of its batch."""
+    layers = [layer for layer in network.modules() if isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d)]
+    for layer in layers:
+        layer.track_running_stats = False
+    try:
+        yield
+    finally:
+        for layer in layers:
+            layer.track_running_stats = True
 
 
 def update_discriminator(

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from jaxtyping import Bool, Int64
 
 from gcl_core.config import Study
 from gcl_core.data.augment import augment
@@ -21,9 +22,11 @@ from gcl_core.models.weights import load_encoder, save_weights
 from gcl_core.run import Layout, RunError, RunFolder, atomic, cpu_threads, hash_code, hash_file, resolve_device
 from gcl_core.seeding import generator
 from gcl_core.training.baseline import CODE
-from gcl_core.training.checkpoint import Stateful, resume, save_checkpoint
-from gcl_core.training.contrast import contrast_losses, relabel
-from gcl_core.training.generation import Drawing, draw_cycle, generator_losses, update_discriminator
+from gcl_core.training.best import BestEpoch
+from gcl_core.training.checkpoint import resume, save_checkpoint
+from gcl_core.training.contrast import relabel
+from gcl_core.training.generation import Drawing
+from gcl_core.training.joint_step import Batch, Learners, joint_step
 from gcl_core.training.journal import Journal, LossMeter
 from gcl_core.training.optimizers import make_optimizer
 
@@ -49,11 +52,12 @@ def train_jointly(layout: Layout, variant: str, seed: int) -> Path:
         drawing.take_over(warm_up, device)
         inputs["warm_up"] = hash_file(warm_up / "generator.safetensors")
     used = study.model_dump(mode="json", include=SETTINGS | SETTINGS_OF_VIEW[chosen.view])
+    measured = study.evaluation.model_dump(include={"average_precision"})
     with (
         cpu_threads(study.joint.threads),
         RunFolder(
             layout.stage(variant, seed),
-            settings={**used, "variant": chosen.model_dump(exclude={"title"})},
+            settings={**used, "variant": chosen.model_dump(exclude={"title"}), "evaluation": measured},
             inputs=inputs,
             code=hash_code(CODE),
             seed=seed,
@@ -79,25 +83,26 @@ def _train(
     rows = people.rows("train")
     identities = people.index["pid"].to_numpy()[rows]
     drawable = np.isin(rows, people.with_mesh(rows))
-    untrained = np.flatnonzero(~drawable)
-    optimizer, schedule = make_optimizer(encoder.parameters(), settings.encoder_optimizer)
     bank = MemoryBank(extract_features(encoder, people.pictures, rows), keep_old=study.contrast.keep_old).to(device)
-    parts: dict[str, Stateful] = {"encoder": encoder, "optimizer": optimizer, "schedule": schedule, "bank": bank}
-    optimizers, schedules = [optimizer], [schedule]
-    if drawing is not None:
-        parts |= drawing.parts()
-        optimizers.append(drawing.generator_optimizer)
-        schedules += [drawing.generator_schedule, drawing.discriminator_schedule]
-    start = resume(run.path / "checkpoint.pt", parts)
+    learners = Learners(encoder, *make_optimizer(encoder.parameters(), settings.encoder_optimizer), bank, drawing)
+    best = BestEpoch(run.path / "best") if settings.keep == "best_on_test" else None
+    parts = learners.parts() if best is None else {**learners.parts(), "best": best}
+    start = resume(run.path / "checkpoint.safetensors", parts)
     journal = Journal(run, f"{name} seed {seed}", settings.epochs, start=start)
     if start == 0:
-        journal.record(0, **accuracy_record(encoder, people), note="start: the baseline's encoder")
+        journal.record(0, **accuracy_record(encoder, people, study.evaluation), note="start: the baseline's encoder")
+
+    def save(folder: Path) -> None:
+        save_weights(encoder, folder / "encoder.safetensors")
+        if drawing is not None:
+            drawing.save(folder)
 
     for epoch in range(start + 1, settings.epochs + 1):
-        if epoch > 1 and len(untrained):  # no step updates their memory, which would fall behind the encoder
-            bank.rows[untrained] = extract_features(encoder, people.pictures, rows[untrained]).to(device)
+        stale = _stale_rows(run, epoch, drawable, refresh_outliers=settings.refresh_outliers)
+        if len(stale):
+            bank.rows[stale] = extract_features(encoder, people.pictures, rows[stale]).to(device)
         labels, facts = relabel(bank.rows, identities, study.clustering)
-        with atomic(run.path / "labels" / f"epoch_{epoch:03d}.npy") as temporary, temporary.open("wb") as stream:
+        with atomic(_labels_file(run, epoch)) as temporary, temporary.open("wb") as stream:
             np.save(stream, labels.numpy())
         chosen = np.flatnonzero((labels.numpy() >= 0) & drawable)
         batches = epoch_batches(chosen, settings.batch_size, seed=seed, purpose="joint order", epoch=epoch)
@@ -112,47 +117,50 @@ def _train(
         labels = labels.to(device)
         encoder.train()
         meter = LossMeter()
-        for step, batch in enumerate(batches):
-            picture = unit_pictures(people.pictures[rows[batch]], device)
-            x, indices = normalize(picture), torch.from_numpy(batch).to(device)
+        for step, picked in enumerate(batches):
+            picture = unit_pictures(people.pictures[rows[picked]], device)
+            batch = Batch(torch.from_numpy(picked).to(device), normalize(picture))
             if drawing is None:
                 copy = augment(picture, study.augmentation, generator(seed, "joint augment", epoch, step))
-                original, new = encoder(x).feature, encoder(normalize(copy)).feature
-                loss, told = torch.zeros((), device=device), {}
+                batch = batch._replace(copy=normalize(copy))
             else:
-                mesh = unit_projections(people.projections[rows[batch], 0], device)
-                turned = unit_projections(people.projections[rows[batch], angles[batch] // 45], device)
-                cycle = draw_cycle(encoder, drawing.generator, x, mesh, turned)
-                scored = update_discriminator(drawing, cycle, x, study.discriminator, step=step)
-                loss, told = generator_losses(cycle, x, drawing.discriminator, study.losses)
-                told |= scored
-                original, new = cycle.real.feature, cycle.nv.feature
-            memory_loss, memory_told = contrast_losses(
-                original,
-                new,
-                bank,
-                labels,
-                indices,
-                study.contrast,
-                variant,
-                generator(seed, "joint partners", epoch, step),
-            )
-            meter.add({**told, **memory_told}, epoch=epoch, step=step)
-            for each in optimizers:
-                each.zero_grad()
-            (loss + memory_loss).backward()
-            for each in optimizers:
-                each.step()
-            bank.update(indices, original)
-        for each in schedules:
-            each.step()
+                turned = people.projections[rows[picked], angles[picked] // 45]
+                batch = batch._replace(
+                    mesh=unit_projections(people.projections[rows[picked], 0], device),
+                    turned=unit_projections(turned, device),
+                )
+            draw = generator(seed, "joint partners", epoch, step)
+            told = joint_step(learners, batch, labels, study, variant, draw, step=step)
+            meter.add(told, epoch=epoch, step=step)
+        learners.end_epoch()
         evaluated = epoch % settings.evaluate_every == 0 or epoch == settings.epochs
-        accuracy = accuracy_record(encoder, people) if evaluated else {}
-        save_checkpoint(run.path / "checkpoint.pt", epoch, parts)
+        accuracy = accuracy_record(encoder, people, study.evaluation) if evaluated else {}
+        if best is not None and accuracy:
+            best.offer(epoch, accuracy, save)
+        save_checkpoint(run.path / "checkpoint.safetensors", epoch, parts)
         journal.record(epoch, **facts, **meter.means(), **accuracy)
 
-    save_weights(encoder, run.path / "encoder.safetensors")
-    if drawing is not None:
-        drawing.save(run.path)
     journal.close()
-    run.finish()
+    if best is None:
+        save(run.path)
+        run.finish(kept_epoch=settings.epochs)
+    else:
+        best.place(run.path)
+        run.finish(kept_epoch=best.epoch)
+
+
+def _labels_file(run: RunFolder, epoch: int) -> Path:
+    return run.path / "labels" / f"epoch_{epoch:03d}.npy"
+
+
+def _stale_rows(
+    run: RunFolder, epoch: int, drawable: Bool[np.ndarray, " n"], *, refresh_outliers: bool
+) -> Int64[np.ndarray, " m"]:
+    """Return the memory rows to extract anew: no step of the last epoch updated them, they lag behind the encoder.
+
+    Those without a mesh (ours), and with `refresh_outliers` those without a cluster (D9).
+    """
+    if epoch == 1:
+        return np.flatnonzero(np.zeros_like(drawable))
+    outlier = np.load(_labels_file(run, epoch - 1)) < 0
+    return np.flatnonzero(~drawable | outlier if refresh_outliers else ~drawable)

@@ -1,7 +1,7 @@
 """Optimisers and their schedules (§5.2)."""
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Literal
 
 from torch import nn
 from torch.optim import SGD, Adam, Optimizer
@@ -19,6 +19,20 @@ def make_optimizer(parameters: Iterable[nn.Parameter], settings: OptimizerSettin
     else:
         optimizer = SGD(parameters, lr=settings.lr, momentum=0.9, nesterov=True, weight_decay=settings.weight_decay)
     return optimizer, MultiStepLR(optimizer, list(settings.milestones), settings.gamma)
+
+
+def with_schedule(
+    settings: OptimizerSettings, schedule: Literal["stated", "released_torch_1_2", "released_torch_1_4"]
+) -> OptimizerSettings:
+    """Return the settings as the release's stage 3 has them in effect for G and D under a version of PyTorch (D11).
+
+    Its schedules are rebuilt as if 30,000 epochs had passed: the closed form of 1.2 is then past every milestone, the
+    chainable form from 1.4 on never meets one again.
+    """
+    if schedule == "stated":
+        return settings
+    passed = settings.gamma ** len(settings.milestones) if schedule == "released_torch_1_2" else 1
+    return settings.model_copy(update={"lr": settings.lr * passed, "milestones": ()})
 
 
 def carry_over(optimizer: Optimizer, state: dict[str, Any]) -> None:

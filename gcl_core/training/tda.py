@@ -43,10 +43,10 @@ def train_tda(layout: Layout, people: PersonSet, seed: int, run: RunFolder, devi
     optimizer, schedule = make_optimizer(encoder.parameters(), settings.optimizer)
     bank = MemoryBank(extract_features(encoder, people.pictures, rows), keep_old=contrast.keep_old).to(device)
     parts: dict[str, Stateful] = {"encoder": encoder, "optimizer": optimizer, "schedule": schedule, "bank": bank}
-    start = resume(run.path / "checkpoint.pt", parts)
+    start = resume(run.path / "checkpoint.safetensors", parts)
     journal = Journal(run, f"baseline seed {seed}", settings.epochs, start=start)
     if start == 0:
-        journal.record(0, **accuracy_record(encoder, people), note=origin)
+        journal.record(0, **accuracy_record(encoder, people, study.evaluation), note=origin)
 
     for epoch in range(start + 1, settings.epochs + 1):
         every_picture = torch.arange(len(rows))
@@ -83,8 +83,8 @@ def train_tda(layout: Layout, people: PersonSet, seed: int, run: RunFolder, devi
             optimizer.step()
             bank.update(torch.from_numpy(batch).to(device), original)
         schedule.step()
-        accuracy = accuracy_record(encoder, people)
-        save_checkpoint(run.path / "checkpoint.pt", epoch, parts)
+        accuracy = accuracy_record(encoder, people, study.evaluation)
+        save_checkpoint(run.path / "checkpoint.safetensors", epoch, parts)
         journal.record(epoch, **meter.means(), **facts, **accuracy)
 
     save_weights(encoder, run.path / "encoder.safetensors")

@@ -48,7 +48,7 @@ def _train(
     study, settings = layout.study, layout.study.warm_up
     rows = people.with_mesh(people.rows("train"))
     drawing = Drawing.start(study, settings, encoder.code_dim, seed, device)
-    start = resume(run.path / "checkpoint.pt", drawing.parts())
+    start = resume(run.path / "checkpoint.safetensors", drawing.parts())
     journal = Journal(run, f"warm-up seed {seed}", settings.epochs, start=start)
 
     for epoch in range(start + 1, settings.epochs + 1):
@@ -69,7 +69,7 @@ def _train(
             drawing.generator_optimizer.step()
         drawing.generator_schedule.step()
         drawing.discriminator_schedule.step()
-        save_checkpoint(run.path / "checkpoint.pt", epoch, drawing.parts())
+        save_checkpoint(run.path / "checkpoint.safetensors", epoch, drawing.parts())
         journal.record(epoch, trained_on=sum(map(len, batches)), **meter.means())
 
     drawing.save(run.path)

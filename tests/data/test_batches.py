@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from gcl_core.config import load_study
 from gcl_core.data.batches import draw_angles, epoch_batches, normalize, to_pixels, unit_pictures, unit_projections
 
 CPU = torch.device("cpu")
@@ -39,6 +40,16 @@ def test_angles_are_uniform_over_seven_bins_and_new_each_epoch():
     assert 0.1 < (draws[0] == draws[1]).mean() < 0.19
     fewer = draw_angles(YAWS[:-1], 7000, seed=3, purpose="angle", epoch=1)
     assert set(fewer) == set(YAWS[:-1])  # D1, as released
+
+
+def test_released_angles_leave_out_315():
+    """METHOD.md §11.9: six bins with the release's exclusive upper bound (D1), drawn anew each epoch."""
+    angles = load_study("smoke", "fidelity=[D1]").angles
+    first, second = (draw_angles(angles, 6000, seed=0, purpose="test", epoch=epoch) for epoch in (1, 2))
+    found, counts = np.unique(first, return_counts=True)
+    assert found.tolist() == [45, 90, 135, 180, 225, 270]
+    assert (abs(counts - 1000) < 5 * (6000 * 5 / 36) ** 0.5).all()
+    assert not np.array_equal(first, second)
 
 
 def test_pixels_survive_normalising_and_back():

@@ -91,6 +91,32 @@ def test_average_precision_equals_scikit_learn() -> None:
     assert result.skipped == 25 - len(evaluated) > 0
 
 
+def test_trapezoid_average_precision_is_market_1501s() -> None:
+    """Against Market-1501's own loop over the ranks: each match adds the mean of the precision before it and at it."""
+    distances, query_pids, gallery_pids, query_camids, gallery_camids = random_case(30, 80)
+    result = rank_distances(
+        distances, query_pids, gallery_pids, query_camids, gallery_camids, average_precision="trapezoid"
+    )
+    step = rank_distances(distances, query_pids, gallery_pids, query_camids, gallery_camids)
+    for query in range(30):
+        keep = (gallery_pids != ranking.JUNK) & ~(
+            (gallery_pids == query_pids[query]) & (gallery_camids == query_camids[query])
+        )
+        good = gallery_pids[keep][np.argsort(distances[query, keep], kind="stable")] == query_pids[query]
+        if not good.any():
+            assert np.isnan(result.average_precision[query])
+            continue
+        area, old_recall, old_precision, found = 0.0, 0.0, 1.0, 0
+        for rank, hit in enumerate(good):
+            found += hit
+            recall, precision = found / good.sum(), found / (rank + 1)
+            area += (recall - old_recall) * (old_precision + precision) / 2
+            old_recall, old_precision = recall, precision
+        assert result.average_precision[query] == pytest.approx(area, rel=1e-12)
+    assert result.map != step.map
+    assert result.cmc == step.cmc
+
+
 def test_features_equal_squared_euclidean_distances_in_any_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     _, *ids = random_case(25, 80)
     random = generator(0, "test ranking features")

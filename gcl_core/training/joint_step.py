@@ -1,0 +1,97 @@
+"""One step of the joint training, and all that it changes (§1.2, §3; without drawing the TDA control of §6.1)."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import MultiStepLR
+
+from gcl_core.config import Study, VariantSettings
+from gcl_core.models.identity_encoder import IdentityEncoder
+from gcl_core.models.memory_bank import MemoryBank
+from gcl_core.training.checkpoint import Stateful
+from gcl_core.training.contrast import contrast_losses
+from gcl_core.training.generation import Drawing, draw_cycle, generator_losses, update_discriminator
+
+
+@dataclass(frozen=True)
+class Learners:
+    """What stage 3 trains; `drawing` is None where the new view is an augmented copy."""
+
+    encoder: IdentityEncoder
+    optimizer: Optimizer
+    schedule: MultiStepLR
+    bank: MemoryBank
+    drawing: Drawing | None
+
+    def parts(self) -> dict[str, Stateful]:
+        """Return what a checkpoint holds of them."""
+        own: dict[str, Stateful] = {name: part for name, part in vars(self).items() if name != "drawing"}
+        return own if self.drawing is None else own | self.drawing.parts()
+
+    def end_epoch(self) -> None:
+        """Step the learning rates' schedules."""
+        self.schedule.step()
+        if self.drawing is not None:
+            self.drawing.generator_schedule.step()
+            self.drawing.discriminator_schedule.step()
+
+
+class Batch(NamedTuple):
+    """Pictures of a step, ImageNet-normalised, and their rows in the memory bank.
+
+    `turned`: the mesh at the angle to be drawn. `copy`: the augmented pictures, where nothing is drawn.
+    """
+
+    indices: Int[Tensor, " b"]
+    x: Float[Tensor, "b 3 h w"]
+    mesh: Float[Tensor, "b 1 h w"] | None = None
+    turned: Float[Tensor, "b 1 h w"] | None = None
+    copy: Float[Tensor, "b 3 h w"] | None = None
+
+
+def joint_step(
+    learners: Learners,
+    batch: Batch,
+    labels: Int[Tensor, " n"],
+    study: Study,
+    variant: VariantSettings,
+    partners: torch.Generator,
+    *,
+    step: int,
+) -> dict[str, Tensor]:
+    """Update D, then G and E_id on their common loss, then the memory rows of the batch; return every loss unweighted.
+
+    `labels` are the pseudo labels of all training pictures; `partners` draws positives and negatives. Raises ValueError
+    for an outlier in the batch.
+    """
+    encoder, drawing = learners.encoder, learners.drawing
+    optimizers = [learners.optimizer]
+    if drawing is None:
+        assert batch.copy is not None
+        original, new = encoder(batch.x).feature, encoder(batch.copy).feature
+        loss, told = batch.x.new_zeros(()), {}
+    else:
+        assert batch.mesh is not None
+        assert batch.turned is not None
+        cycle = draw_cycle(
+            encoder, drawing.generator, batch.x, batch.mesh, batch.turned, real_only=study.joint.bn_real_only
+        )
+        scored = update_discriminator(drawing, cycle, batch.x, study.discriminator, step=step)
+        loss, told = generator_losses(cycle, batch.x, drawing.discriminator, study.losses)
+        told |= scored
+        original, new = cycle.real.feature, cycle.nv.feature
+        optimizers.append(drawing.generator_optimizer)
+    memory_loss, memory_told = contrast_losses(
+        original, new, learners.bank, labels, batch.indices, study.contrast, variant, partners
+    )
+    for each in optimizers:
+        each.zero_grad()
+    (loss + memory_loss).backward()
+    for each in optimizers:
+        each.step()
+    learners.bank.update(batch.indices, original)
+    return {**told, **memory_told}

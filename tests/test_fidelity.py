@@ -1,0 +1,65 @@
+"""The switches between paper and release: all are settings, all do something, and the page tells what is true."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gcl_core.config import ConfigError, Study, load_study
+from gcl_core.fidelity import SWITCHES, switches_page
+
+ASKED = "D1 D3 D4 D5 D6 D8 D9 D11 D13 D15 D16 D19 D26 D28".split()
+
+
+def value(study: Study, key: str) -> Any:
+    found: Any = study
+    for part in key.split("."):
+        found = getattr(found, part)
+    return found
+
+
+def test_every_difference_that_changes_a_number_has_its_switch():
+    assert [switch.name for switch in SWITCHES] == ASKED
+
+
+def test_released_sets_every_switch_and_the_default_none_of_those_the_paper_states():
+    released, default = load_study("mini", "fidelity=released"), load_study("mini")
+    for switch in SWITCHES:
+        for key, expected in switch.released.items():
+            assert value(released, key) == expected, key
+    differ = [s.name for s in SWITCHES if any(value(default, key) != told for key, told in s.released.items())]
+    assert differ == ["D1", "D3", "D11", "D13", "D15", "D19"]
+
+
+@pytest.mark.parametrize("name", ASKED)
+def test_one_switch_alone_changes_its_settings_and_nothing_else(name: str):
+    own = next(switch for switch in SWITCHES if switch.name == name).released
+    before, after = load_study("mini"), load_study("mini", f"fidelity=[{name}]")
+    for key, expected in own.items():
+        assert value(after, key) == expected
+    for switch in SWITCHES:
+        for key in set(switch.released) - set(own):
+            assert value(after, key) == value(before, key)
+    assert after.identity_encoder.width == before.identity_encoder.width  # a section's other settings stay
+
+
+def test_a_setting_given_by_name_wins():
+    study = load_study("mini", ["fidelity=released", "angles=[45]", "contrast.vi_positive=live", "joint.keep=last"])
+    assert (study.angles, study.contrast.vi_positive, study.joint.keep) == ((45,), "live", "last")
+    assert study.joint.drawing_schedule == "released_torch_1_2"
+
+
+@pytest.mark.parametrize("wrong", ["[D2]", "paper", "[released]", "3"])
+def test_an_unknown_fidelity_is_refused_with_what_is_known(wrong: str):
+    with pytest.raises(ConfigError, match=r"fidelity.*released"):
+        load_study("mini", f"fidelity={wrong}")
+
+
+def test_the_page_is_the_one_that_the_code_writes(repository: Path):
+    assert (repository / "docs" / "FIDELITY.md").read_text(encoding="utf-8") == switches_page(Study())
+
+
+@pytest.mark.parametrize("switch", SWITCHES, ids=lambda switch: switch.name)
+def test_the_test_that_a_switch_names_exists(switch: Any, repository: Path):
+    file, _, function = switch.test.partition("::")
+    assert f"def {function}(" in (repository / "tests" / file).read_text(encoding="utf-8")
