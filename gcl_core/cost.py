@@ -5,6 +5,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -24,6 +25,7 @@ from gcl_core.training.generation import Drawing, draw_cycle, generator_losses, 
 from gcl_core.training.joint_step import Batch, Learners, joint_step
 from gcl_core.training.optimizers import make_optimizer
 
+PROCESS = Path("/proc/self")  # of Linux
 BUDGET = 4.0  # seconds a measurement may take once it has been done once
 REPEATS = 20  # at most
 CLUSTERED = 4000  # features that are clustered to measure; time grows with the square, memory with the number
@@ -96,8 +98,7 @@ def measure_costs(layout: Layout, counts: dict[str, int]) -> Iterator[Cost]:
 def _cost(what: str, times: int, run: Callable[[], object]) -> Cost:
     """Measure: the first time apart, unless it alone used up the budget."""
     print(f"measuring {what} …", file=sys.stderr, flush=True)
-    if torch.cuda.is_available():
-        torch.cuda.reset_peak_memory_stats()
+    _forget_peak()
     start = time.perf_counter()
     run()
     first, rest = time.perf_counter() - start, []
@@ -108,11 +109,21 @@ def _cost(what: str, times: int, run: Callable[[], object]) -> Cost:
     return Cost(what, times, float(np.mean(rest)) if rest else first, _peak())
 
 
+def _forget_peak() -> None:
+    if torch.cuda.is_available():
+        torch.cuda.reset_peak_memory_stats()
+    elif PROCESS.is_dir():
+        (PROCESS / "clear_refs").write_text("5")
+
+
 def _peak() -> int:
-    """Return peak memory: the GPU's since the last reset, else this process's so far."""
+    """Return peak memory since it was forgotten: the GPU's, else this process's (outside Linux: since its start)."""
     if torch.cuda.is_available():
         return torch.cuda.max_memory_allocated()
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    if PROCESS.is_dir():
+        line = next(line for line in (PROCESS / "status").read_text().splitlines() if line.startswith("VmHWM:"))
+        return int(line.split()[1]) * 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 def _sync(device: torch.device, run: Callable[[], object]) -> Callable[[], None]:
@@ -188,7 +199,7 @@ def _clusterings(study: Study) -> int:
 
 def _clustering(study: Study, train: int, dim: int, device: torch.device) -> Cost:
     count = min(train, CLUSTERED)
-    centres = torch.randn(max(2, count // 16), dim).repeat(17, 1)[:count]
+    centres = torch.randn(-(-count // 16), dim).repeat_interleave(16, dim=0)[:count]
     features = normalize(centres + 0.5 * torch.randn(count, dim)).to(device)
     cost = _cost(f"clustering of {train} pictures", 1, lambda: cluster(features, **study.clustering.model_dump()))
     return Cost(cost.what, _clusterings(study), cost.seconds * (train / count) ** 2, cost.memory)

@@ -156,9 +156,9 @@ assert tuple(switch.name for switch in SWITCHES) == get_args(SwitchName)
 
 INTRODUCTION = """# Paper and release, switch by switch
 
-The released code and the paper's text differ in places (docs/METHOD.md, section 8), and the text of the main paper could
-not be read in full. Each difference that changes a number is one named setting. The default follows the paper where its
-text is verified, and the release where it is not.
+The released code and the paper's text differ in places (docs/METHOD.md, section 8), and the text of the main paper
+could not be read in full. Each difference that changes a number is one named setting. The default follows the paper
+where its text is verified, and the release where it is not.
 
 ```bash
 ./run_all.sh mini profile=mini_released fidelity=released          # every switch as released
@@ -197,7 +197,11 @@ def _filled(tree: dict[str, Any], path: list[str], value: Any) -> dict[str, Any]
 
 def switches_page(defaults: Any) -> str:
     """Return docs/FIDELITY.md; `defaults` is a study with the default settings, whose values the page tells."""
-    lines = [INTRODUCTION]
+    lines = [INTRODUCTION, "\n| switch | setting | released | default |", "|---|---|---|---|"]
+    for switch in SWITCHES:
+        for key, value in switch.released.items():
+            default = _shown(_read(defaults, key))
+            lines.append(f"| {switch.name} | `{key}` | `{_shown(value)}` | `{default}` |")
     for switch in SWITCHES:
         lines.append(f"\n## {switch.name}: {', '.join(f'`{key}`' for key in switch.released)}\n")
         released = ", ".join(_shown(value) for value in switch.released.values())

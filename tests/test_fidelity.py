@@ -8,7 +8,7 @@ import pytest
 from gcl_core.config import ConfigError, Study, load_study
 from gcl_core.fidelity import SWITCHES, switches_page
 
-ASKED = "D1 D3 D4 D5 D6 D8 D9 D11 D13 D15 D16 D19 D26 D28".split()
+ASKED = ["D1", "D3", "D4", "D5", "D6", "D8", "D9", "D11", "D13", "D15", "D16", "D19", "D26", "D28"]
 
 
 def value(study: Study, key: str) -> Any:

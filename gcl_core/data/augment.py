@@ -12,16 +12,20 @@ GREY = (0.299, 0.587, 0.114)
 
 
 def augment(
-    picture: Float[Tensor, "b 3 h w"], settings: AugmentationSettings, generator: Generator
+    picture: Float[Tensor, "b 3 h w"],
+    settings: AugmentationSettings,
+    generator: Generator,
+    *,
+    fill: tuple[float, float, float] = IMAGENET_MEAN,
 ) -> Float[Tensor, "b 3 h w"]:
     """Return an augmented copy of pictures in [0, 1]; every picture gets draws of its own from the CPU `generator`.
 
-    Order: flip, pad and crop, colour jitter, erasing (filled with the ImageNet mean). Values stay in [0, 1].
+    Order: flip, pad and crop, colour jitter, erasing (filled with `fill`). Values stay in [0, 1].
     """
     picture = _flip(picture, settings.flip, generator)
     picture = _crop(picture, round(settings.pad * picture.shape[2] / PAD_HEIGHT), generator)
     picture = _jitter(picture, settings.jitter, settings.hue, generator)
-    return _erase(picture, settings, generator)
+    return _erase(picture, settings, generator, fill)
 
 
 def _flip(picture: Tensor, share: float, generator: Generator) -> Tensor:
@@ -62,7 +66,9 @@ def _turn_hue(picture: Tensor, turn: Tensor) -> Tensor:
     return torch.einsum("bij,bjhw->bihw", turned, picture).clamp(0, 1)
 
 
-def _erase(picture: Tensor, settings: AugmentationSettings, generator: Generator) -> Tensor:
+def _erase(
+    picture: Tensor, settings: AugmentationSettings, generator: Generator, fill: tuple[float, float, float]
+) -> Tensor:
     batch, _, height, width = picture.shape
 
     def between(low: float, high: float) -> Tensor:
@@ -80,7 +86,7 @@ def _erase(picture: Tensor, settings: AugmentationSettings, generator: Generator
     in_rows = (rows >= top[:, None]) & (rows < (top + tall)[:, None])
     in_columns = (columns >= left[:, None]) & (columns < (left + wide)[:, None])
     hole = in_rows[:, None, :, None] & in_columns[:, None, None, :] & erased.view(-1, 1, 1, 1)
-    return torch.where(hole, picture.new_tensor(IMAGENET_MEAN).view(1, 3, 1, 1), picture)
+    return torch.where(hole, picture.new_tensor(fill).view(1, 3, 1, 1), picture)
 
 
 def _grey(picture: Tensor) -> Tensor:

@@ -17,6 +17,8 @@ from gcl_core.data.index import PICTURE_SUFFIXES, DataError, some_of
 from gcl_core.data.person_set import PersonSet, describe_source, list_source
 from gcl_core.data.pictures import read_picture
 
+# §6.2: erased pixels get the values of the ImageNet mean after normalisation; before it they are these
+ERASED = (0.485 * (1 + 0.229), 0.456 * (1 + 0.224), 0.406 * (1 + 0.225))
 EXAMPLE = "0002_c1s1_000451_03_fake_1to2.jpg"
 
 
@@ -106,7 +108,7 @@ class Copies:
         else:
             cameras = draw_cameras(self._styles.cameras, len(rows), self._count, generator)
             pixels = self._styles.read(rows, cameras).reshape(-1, *self._people.pictures.shape[1:])
-        copies = augment(unit_pictures(pixels, device), self._augmentation, generator)
+        copies = augment(unit_pictures(pixels, device), self._augmentation, generator, fill=ERASED)
         return copies.unflatten(0, (len(rows), self._count))
 
     def every(self, rows: Int64[np.ndarray, " b"], device: torch.device) -> Float[Tensor, "b s 3 h w"]:

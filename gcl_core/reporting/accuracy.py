@@ -1,33 +1,61 @@
 """Retrieval accuracy: ours at each stage beside published numbers, transcriptions marked and kept apart."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from gcl_core.config import Study
-from gcl_core.reporting.artifacts import ACCURACIES, last_epochs, numbers, spread, where
+from gcl_core.reporting.artifacts import (
+    ACCURACIES,
+    finished_run,
+    headline_epochs,
+    headline_words,
+    numbers,
+    spread,
+    where,
+)
 from gcl_core.reporting.published import DATASETS, published_accuracy
+from gcl_core.run import Layout, read_json
 
 THIRD_PARTY_MARK = "†"
+METHODS = {  # of stage 1, by its setting
+    "tda": "TDA contrast",
+    "jvtc": "JVTC",
+    "cluster_contrast": "cluster-level memory",
+    "checkpoint": "checkpoint",
+}
+JointAccuracies = Sequence[Mapping[str, Any]]  # of the seeds: map, rank1, rank5, rank10 in [0, 1]
+JOINT = "JVTC+ (looks and time stamps)"
 
 
-def accuracy_table(study: Study, records: pd.DataFrame) -> pd.DataFrame:
+def joint_accuracies(layout: Layout) -> JointAccuracies:
+    """Return what JVTC baselines measured by looks and time together, one entry a seed (their manifests' `jvtc_plus`).
+
+    Empty when no baseline of the study did: another method, or file names without a time.
+    """
+    folders = [finished_run(layout, "baseline", seed) for seed in range(layout.study.seeds)]
+    found = [read_json(folder / "manifest.json").get("jvtc_plus") for folder in folders]
+    return [accuracy for accuracy in found if accuracy]
+
+
+def accuracy_table(study: Study, records: pd.DataFrame, joint: JointAccuracies = ()) -> pd.DataFrame:
     """Return mAP and CMC in %: ours (start, baseline, TDA control, GCL; mean over seeds), then published.
 
-    `records` are those of the baseline, `tda` and `gcl`. Published rows read in their source come first; rows that are
-    transcriptions on somebody else's page stand last and are marked †.
+    `records` are those of the baseline, `tda` and `gcl`, `joint` those of `joint_accuracies`. `epoch` says which epoch
+    a row is of. Published rows read in their source come first; rows that are transcriptions on somebody else's page
+    stand last and are marked †.
     """
-    start = "random initialisation" if study.identity_encoder.weights is None else "ImageNet initialisation"
-    last = last_epochs(records)
-    ours = {
-        start: where(records, stage="baseline", epoch=0),
-        "baseline (stage 1)": where(last, stage="baseline"),
-        study.variants["tda"].title: where(last, stage="tda"),
-        study.variants["gcl"].title: where(last, stage="gcl"),
-    }
+    heads, start = headline_epochs(study, records), _start(records)
+    ours = [(str(start["note"].iloc[0]), "start", start)] if len(start) else []  # the note says where it comes from
+    ours.append((baseline_title(study.baseline.method), "last epoch", where(heads, stage="baseline")))
+    if joint:
+        ours.append((JOINT, "last epoch", pd.DataFrame([dict(accuracy) for accuracy in joint])))
+    ours += [(study.variants[name].title, headline_words(study), where(heads, stage=name)) for name in ("tda", "gcl")]
     rows: list[dict[str, Any]] = []
-    for method, lines in ours.items():
-        row = {"source": "ours", "method": method, "data": study.dataset, "seeds": len(lines)}
+    for method, epoch, lines in ours:
+        row = {"source": "ours", "method": method, "data": study.dataset, "epoch": epoch, "seeds": len(lines)}
         means = {title: 100 * numbers(lines, key).mean() for key, title in ACCURACIES.items()}
         rows.append({**row, **means, "± mAP": 100 * spread(numbers(lines, "map"))})
     for line in published_accuracy(study.dataset).to_dict("records"):
@@ -41,20 +69,39 @@ def accuracy_table(study: Study, records: pd.DataFrame) -> pd.DataFrame:
                 "read in": line["source"],
             }
         )
-    columns = ["source", "method", "data", *ACCURACIES.values(), "± mAP", "seeds", "read in"]
+    columns = ["source", "method", "data", "epoch", *ACCURACIES.values(), "± mAP", "seeds", "read in"]
     return pd.DataFrame(rows).reindex(columns=columns).astype({"seeds": "Int64"})
 
 
-def accuracy_reading(study: Study, records: pd.DataFrame) -> str:
+def baseline_title(method: str) -> str:
+    """Return a baseline's name in tables, by its method."""
+    return f"baseline (stage 1: {METHODS.get(method, method)})"
+
+
+def _start(records: pd.DataFrame) -> pd.DataFrame:
+    """Return epoch 0 of the baselines that were trained; a checkpoint taken over has no start of its own."""
+    baseline = where(records, stage="baseline")
+    return where(baseline, epoch=0) if numbers(baseline, "epoch").max(initial=0) > 0 else baseline.iloc[:0]
+
+
+def accuracy_reading(study: Study, records: pd.DataFrame, joint: JointAccuracies = ()) -> str:
     """Return a paragraph that reads the accuracies: what was learned from the start on, and how far to compare."""
-    last = last_epochs(records)
-    start = 100 * numbers(where(records, stage="baseline", epoch=0), "map").mean()
-    ends = {stage: 100 * numbers(where(last, stage=stage), "map").mean() for stage in ("baseline", "gcl", "tda")}
+    heads, start = headline_epochs(study, records), 100 * numbers(_start(records), "map")
+    ends = {stage: 100 * numbers(where(heads, stage=stage), "map").mean() for stage in ("baseline", "gcl", "tda")}
+    first = f"The baseline stands at {ends['baseline']:.1f} mAP"
+    if len(start):
+        first = (
+            f"From {start.mean():.1f} mAP at the start the baseline reaches {ends['baseline']:.1f} "
+            f"({ends['baseline'] / start.mean():.1f} times as much)"
+        )
     sentences = [
-        f"From {start:.1f} mAP at the start the baseline reaches {ends['baseline']:.1f} "
-        f"({ends['baseline'] / start:.1f} times as much); joint training ends at {ends['gcl']:.1f} and its control at "
-        f"{ends['tda']:.1f}."
+        f"{first}; joint training has {ends['gcl']:.1f} and its control {ends['tda']:.1f} ({headline_words(study)})."
     ]
+    if joint:
+        plus = 100 * float(np.mean([accuracy["map"] for accuracy in joint]))
+        sentences.append(
+            f"With time stamps beside looks the same baseline has {plus:.1f} mAP; no other row of ours uses them."
+        )
     if study.dataset not in DATASETS:
         ours = "synthetic people" if study.dataset == "synthetic" else "a set of one's own"
         sentences.append(

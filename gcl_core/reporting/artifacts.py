@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float, Float64
 
+from gcl_core.config import Study
 from gcl_core.data.person_set import PersonSet
 from gcl_core.run import Layout, RunError, read_json, read_metrics
 
@@ -99,8 +100,33 @@ def numbers(frame: pd.DataFrame, column: str) -> Float64[np.ndarray, " n"]:
 
 
 def last_epochs(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return each run's headline: its last epoch, for every stage and seed of `records`."""
-    return frame.sort_values("epoch", kind="stable").drop_duplicates(["stage", "seed"], keep="last").sort_index()
+    """Return each run's last epoch, for every stage and seed of `records`."""
+    return _highest(frame, "epoch")
+
+
+def headline_epochs(study: Study, frame: pd.DataFrame) -> pd.DataFrame:
+    """Return each run's headline: its last epoch or, of a variant, the one whose weights `joint.keep` keeps (D15).
+
+    With `best_on_test` that is the first epoch of the best test mAP, never the start. Baseline and warm-up have no such
+    choice.
+    """
+    variants = np.isin(frame["stage"].to_numpy().astype(str), list(study.variants))
+    if study.joint.keep == "last" or not variants.any():
+        return last_epochs(frame)
+    measured = np.isfinite(numbers(frame, "map")) & (numbers(frame, "epoch") > 0)
+    newest_first = frame.iloc[np.flatnonzero(variants & measured)].sort_values("epoch", ascending=False)
+    others = last_epochs(frame.iloc[np.flatnonzero(~variants)])
+    return pd.concat([others, _highest(newest_first, "map")]).sort_index()
+
+
+def _highest(frame: pd.DataFrame, column: str) -> pd.DataFrame:
+    """Return each run's line with the highest value of a column; of several, the one that stands last."""
+    return frame.sort_values(column, kind="stable").drop_duplicates(["stage", "seed"], keep="last").sort_index()
+
+
+def headline_words(study: Study) -> str:
+    """Return in words which epoch of a variant is its headline, for tables and captions."""
+    return "last epoch" if study.joint.keep == "last" else "epoch of best mAP on test"
 
 
 def spread(values: Float[np.ndarray, " n"]) -> float:

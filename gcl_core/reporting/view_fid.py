@@ -11,6 +11,7 @@ from tqdm import tqdm
 
 from gcl_core.config import Study
 from gcl_core.data.person_set import PersonSet
+from gcl_core.evaluation.encoding import ROUND_TRIPS, Encoding
 from gcl_core.evaluation.frechet import Statistics, frechet_distance, gaussian_statistics, kernel_distance
 from gcl_core.evaluation.inception import inception_features, inception_source, load_inception
 from gcl_core.mesh.projection import YAWS
@@ -23,6 +24,7 @@ from gcl_core.seeding import numpy_generator
 CHUNK = 512  # pictures drawn and held at once
 SUBSETS, SUBSET_SIZE = 50, 1000  # KID: the usual 1000 pictures a subset, at most half a set
 PROTOCOL = 1  # goes up when the way of measuring changes, so that kept numbers are measured again
+KEPT_AS: dict[Encoding, str] = {"png": "views", "jpeg75": "views_jpeg75"}  # names in fid.json
 
 
 def chosen_rows(people: PersonSet, study: Study) -> Int64[np.ndarray, " n"]:
@@ -46,39 +48,67 @@ def study_fid(layout: Layout, people: PersonSet) -> dict[str, list[dict[str, Any
     }
 
 
+def fid_encodings(study: Study, variant: str) -> list[Encoding]:
+    """Return the encodings of drawn pictures to measure, the headline's first (D19).
+
+    Of the first of `evaluation.fid_variants` both, so that PNG and "as released" stand side by side; of the others the
+    headline's alone, since the network pass is what takes the time.
+    """
+    headline = study.evaluation.encoding
+    others: list[Encoding] = [name for name in KEPT_AS if name != headline]
+    return [headline, *others] if variant == study.evaluation.fid_variants[0] else [headline]
+
+
 def view_fid(layout: Layout, people: PersonSet, variant: str, seed: int) -> dict[str, Any]:
     """Return FID and KID of a variant's drawn views, per yaw (0 is the reconstruction), against all training pictures.
 
-    The result holds `pictures` (drawn a view), `reference` (real), `network` and `views`: yaw as text → fid, kid,
-    kid_std. Both sides are 8-bit pictures of the study's size. Each angle is kept in `fid.json` of the run folder under
-    a hash of weights, data and choice, so a second call costs nothing and a broken one goes on. Source: METHOD.md §7.1.
+    The result holds `pictures` (drawn a view), `reference` (real), `network` and `views`: encoding → yaw as text → fid,
+    kid, kid_std. Both sides are 8-bit pictures of the study's size; the encoding is that of the drawn ones, real ones
+    are as decoded from the files they were distributed in. Each angle is kept in `fid.json` of the run folder under a
+    hash of weights, data and choice, so a second call costs nothing and a broken one goes on. Source: METHOD.md §7.1.
     """
     study, run = layout.study, finished_run(layout, variant, seed)
-    rows = chosen_rows(people, study)
+    rows, encodings = chosen_rows(people, study), fid_encodings(study, variant)
     weights = [hash_file(run / f"{name}.safetensors") for name in ("encoder", "generator")]
     facts = {"pictures": len(rows), "reference": len(people.rows("train")), "network": inception_source()}
     identity = fingerprint([PROTOCOL, weights, people.fingerprint, rows.tolist(), facts])
-    kept = _kept(run / "fid.json", identity, {**facts, "views": {}})
-    missing = [yaw for yaw in YAWS if str(yaw) not in kept["views"]]
-    if not missing:
-        return kept
+    kept = _kept(run / "fid.json", identity, dict(facts))
+    for encoding in encodings:
+        kept.setdefault(KEPT_AS[encoding], {})
+    result = {**facts, "views": {name: kept[KEPT_AS[name]] for name in encodings}}
+    missing: dict[int, list[Encoding]]
+    missing = {yaw: [name for name in encodings if str(yaw) not in result["views"][name]] for yaw in YAWS}
+    passes = sum(map(len, missing.values()))
+    if not passes:
+        return result
     device = resolve_device(study.device)
     network = load_inception(device=device)
     real = real_features(layout, people, network, "train")
     statistics = gaussian_statistics(real)
     encoder, generator = load_encoder(study, run, device), load_generator(study, run, device)
-    with tqdm(total=len(missing) * len(rows), desc=f"FID {variant} seed {seed}", mininterval=2) as bar:
-        for yaw in missing:
-            features = []
+    with tqdm(total=passes * len(rows), desc=f"FID {variant} seed {seed}", mininterval=2) as bar:
+        for yaw in filter(missing.get, YAWS):
+            features: dict[Encoding, list[np.ndarray]] = {name: [] for name in missing[yaw]}
             for part in np.split(rows, range(CHUNK, len(rows), CHUNK)):
                 projections = people.projections[part, YAWS.index(yaw)][:, None]
                 drawn = draw_views(
                     encoder, generator, people.pictures[part], projections, batch_size=study.evaluation.batch_size
                 )
-                features.append(_features(network, drawn[:, 0], bar))
-            kept["views"][str(yaw)] = _distances(np.concatenate(features), real, statistics)
+                for name, parts in features.items():
+                    parts.append(_features(network, ROUND_TRIPS[name](drawn[:, 0]), bar))
+            for name, parts in features.items():
+                result["views"][name][str(yaw)] = _distances(np.concatenate(parts), real, statistics)
             write_json(run / "fid.json", kept)
-    return kept
+    return result
+
+
+def kept_fid(run: Path) -> dict[str, Any] | None:
+    """Return what `view_fid` left in a run folder, every encoding that has all angles; None where there is none."""
+    if not (run / "fid.json").is_file():
+        return None
+    kept = read_json(run / "fid.json")
+    views = {name: kept[key] for name, key in KEPT_AS.items() if len(kept.get(key, {})) == len(YAWS)}
+    return {**{key: kept[key] for key in ("pictures", "reference", "network")}, "views": views} if views else None
 
 
 def real_floor(layout: Layout, people: PersonSet) -> dict[str, Any]:

@@ -6,8 +6,11 @@ from typing import Any
 
 import torch
 
+from gcl_core.config import Study
+from gcl_core.data.camera_styles import styles_fingerprint
 from gcl_core.data.person_set import PersonSet, load_person_set
 from gcl_core.run import Layout, RunFolder, cpu_threads, hash_code, resolve_device
+from gcl_core.training.jvtc import train_jvtc
 from gcl_core.training.start import start_inputs
 from gcl_core.training.tda import train_tda
 
@@ -15,9 +18,10 @@ CODE = ("data", "models", "losses", "clustering", "training")  # whose change ma
 SETTINGS = {"picture", "identity_encoder"}
 SETTINGS_OF_METHOD = {
     "tda": {"clustering", "contrast", "augmentation"},
+    "jvtc": {"augmentation"},
 }
 Method = Callable[[Layout, PersonSet, int, RunFolder, torch.device], dict[str, Any]]
-METHODS: dict[str, Method] = {"tda": train_tda}
+METHODS: dict[str, Method] = {"tda": train_tda, "jvtc": train_jvtc}
 
 
 def train_baseline(layout: Layout, seed: int) -> Path:
@@ -36,7 +40,7 @@ def train_baseline(layout: Layout, seed: int) -> Path:
         RunFolder(
             layout.stage("baseline", seed),
             settings=used,
-            inputs={"data": people.fingerprint, **start_inputs(layout, seed)},
+            inputs={"data": people.fingerprint, **start_inputs(layout, seed), **_pictures_besides(study)},
             code=hash_code(CODE),
             seed=seed,
             device=device,
@@ -45,3 +49,9 @@ def train_baseline(layout: Layout, seed: int) -> Path:
         if not run.finished:
             run.finish(**METHODS[method](layout, people, seed, run, device))
     return run.path
+
+
+def _pictures_besides(study: Study) -> dict[str, str]:
+    """Return the hash of what a method reads beside the prepared data."""
+    styles = study.baseline.jvtc.camera_styles if study.baseline.method == "jvtc" else None
+    return {} if styles is None else {"camera_styles": styles_fingerprint(styles)}

@@ -12,6 +12,7 @@ from jaxtyping import Int64
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import MultiStepLR
 
+from gcl_core.clustering.pseudo_labels import Clusters
 from gcl_core.clustering.quality import clustering_quality
 from gcl_core.clustering.visual_temporal import cluster_by_looks, cluster_jointly, cluster_slots
 from gcl_core.config import JvtcSettings, Study
@@ -59,7 +60,7 @@ def train_jvtc(layout: Layout, people: PersonSet, seed: int, run: RunFolder, dev
     parts: dict[str, Stateful] = {"encoder": encoder, "optimizer": optimizer, "schedule": schedule, "memory": memory}
     if source is not None:
         parts["classifier"] = source.classifier
-    start = resume(run.path / "checkpoint.pt", parts)
+    start = resume(run.path / "checkpoint.safetensors", parts)
     journal = Journal(run, f"baseline seed {seed}", settings.epochs, start=start)
     if start == 0:
         journal.record(0, **accuracy_record(encoder, people, study.evaluation), note=origin)
@@ -94,7 +95,7 @@ def train_jvtc(layout: Layout, people: PersonSet, seed: int, run: RunFolder, dev
             memory.update(indices, instance_vectors(features), keep_old=keep_old)
         schedule.step()
         accuracy = accuracy_record(encoder, people, study.evaluation)
-        save_checkpoint(run.path / "checkpoint.pt", epoch, parts)
+        save_checkpoint(run.path / "checkpoint.safetensors", epoch, parts)
         journal.record(epoch, **meter.means(), **facts, **accuracy)
 
     save_weights(encoder, run.path / "encoder.safetensors")
@@ -107,12 +108,18 @@ def _captures(people: PersonSet, rows: Int64[np.ndarray, " n"], settings: JvtcSe
     if settings.joint_from > settings.epochs and not settings.time_slots:
         return None
     try:
-        return captures_of(people, rows)
+        captures = captures_of(people, rows)
     except DataError as error:
         raise DataError(
             f"{error}. Labels by looks alone need no times: set baseline.jvtc.joint_from above baseline.jvtc.epochs "
             "and baseline.jvtc.time_slots to false"
         ) from error
+    if settings.time_slots and not captures.slots.astype(bool).all():
+        raise DataError(
+            f"baseline.jvtc.time_slots is true, but {people.index['file'].iloc[rows[0]]} names no time slot; only names "
+            "of MSMT17 do (0000_000_01_0303morning_0008_0.jpg): set it to false"
+        )
+    return captures
 
 
 def _optimizer(
@@ -158,7 +165,7 @@ def _relabel(
     eps_scale = 1.0 if with_source else settings.eps_scale
     joint = captures is not None and epoch >= settings.joint_from
 
-    def cluster(part: np.ndarray) -> Any:
+    def cluster(part: np.ndarray) -> Clusters:
         features = memory.rows[torch.from_numpy(part).to(memory.rows.device)]
         if captures is not None and joint:
             return cluster_jointly(features, captures.take(part), settings, eps_scale=eps_scale)

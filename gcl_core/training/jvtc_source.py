@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from gcl_core.config import AugmentationSettings
 from gcl_core.data.augment import augment
 from gcl_core.data.batches import epoch_batches, normalize, unit_pictures
+from gcl_core.data.camera_styles import ERASED
 from gcl_core.models.identity_encoder import IdentityEncoder
 from gcl_core.run import Layout
 from gcl_core.seeding import generator
@@ -47,6 +48,7 @@ class SourceTask:
     ) -> Float[Tensor, ""]:
         """Return L_src of one batch; its augmentation is drawn for (epoch, step)."""
         picture = unit_pictures(self._people.pictures[self._rows[batch]], self._device)
-        picture = augment(picture, self._augmentation, generator(self._seed, "jvtc source augment", epoch, step))
+        drawn = generator(self._seed, "jvtc source augment", epoch, step)
+        picture = augment(picture, self._augmentation, drawn, fill=ERASED)
         feature = encoder(normalize(picture)).feature
         return F.cross_entropy(self.classifier(feature.relu()), self._classes[batch].to(self._device))

@@ -1,4 +1,4 @@
-"""The ablation: the last epoch is the headline, what is not known stays blank."""
+"""The ablation: the last epoch is the headline unless asked otherwise, what is not known stays blank."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -39,6 +39,19 @@ def test_the_best_epoch_is_apart_and_never_the_start(layout: Layout, frame: pd.D
     assert np.isnan(table[BEST].iloc[0])
     worse = frame.assign(map=frame["map"].where(frame["epoch"] > 0, 0.99))
     assert ablation_table(layout.study, worse)[BEST].iloc[1] == pytest.approx(70)
+
+
+def test_on_request_the_headline_is_the_best_epoch_and_says_so(layout: Layout, frame: pd.DataFrame):
+    assert list(ablation_table(layout.study, frame)["epoch"].iloc[1:]) == ["last epoch"] * 6
+    released = load_study("smoke", "seeds=2 joint.keep=best_on_test")
+    table = ablation_table(released, frame)
+    assert list(table["epoch"].iloc[1:]) == ["epoch of best mAP on test"] * 6
+    assert table["mAP"].iloc[1:].tolist() == pytest.approx([70] * 6)
+    assert table["clusters"].iloc[1] == pytest.approx(20)  # of that epoch, not of the last
+    assert "picked by the test set" in ablation_reading(released, frame)
+    assert "picked by the test set" not in ablation_reading(layout.study, frame)
+    panel = ablation_figure(released, frame).axes[0]
+    assert panel.lines[0].get_xdata() == pytest.approx([70, 70])
 
 
 def test_unrecovered_values_of_the_paper_are_blank(layout: Layout, frame: pd.DataFrame):

@@ -9,6 +9,8 @@ import pytest
 from gcl_core.config import load_study
 from gcl_core.reporting.artifacts import (
     finished_run,
+    headline_epochs,
+    headline_words,
     last_epochs,
     named,
     numbers,
@@ -65,11 +67,37 @@ def test_records_hold_every_seed_and_know_what_was_not_recorded(layout: Layout, 
     assert len(records(layout, ["gcl"], seeds=[1])) == 1
 
 
-def test_the_headline_is_the_last_epoch_whatever_the_order(layout: Layout, write_run: WriteRun):
+def test_the_last_epoch_is_found_whatever_the_order(layout: Layout, write_run: WriteRun):
     for seed in (0, 1):
         write_run(layout, "gcl", seed, [{"epoch": 2, "map": 0.2}, {"epoch": 10, "map": 0.5}, {"epoch": 9, "map": 0.9}])
     last = last_epochs(records(layout, ["gcl"]))
     assert numbers(last, "map").tolist() == [0.5, 0.5]
+
+
+MAPS = {"gcl": [0.9, 0.2, 0.5, 0.5, 0.3], "tda": [0.1, None, 0.2, None, 0.7], "baseline": [0.9, 0.6, 0.5, 0.4, 0.3]}
+
+
+def test_best_on_test_is_the_first_best_epoch_of_variants_alone_and_never_the_start(
+    layout: Layout, write_run: WriteRun
+):
+    for stage, maps in MAPS.items():
+        for seed in (0, 1):
+            lines = [{"epoch": epoch, "map": value} for epoch, value in enumerate(maps)]
+            if seed:
+                lines[4]["map"] = 0.8
+            write_run(layout, stage, seed, lines)
+    frame = records(layout, list(MAPS)).sample(frac=1, random_state=0)  # the order of lines is of no matter
+    released = load_study("smoke", "joint.keep=best_on_test")
+    kept = headline_epochs(released, frame)
+    epochs = {(line["stage"], line["seed"]): line["epoch"] for line in kept.to_dict("records")}
+    assert epochs == {
+        **{("gcl", 0): 2, ("gcl", 1): 4, ("tda", 0): 4, ("tda", 1): 4},
+        **{("baseline", 0): 4, ("baseline", 1): 4},
+    }
+    assert headline_epochs(layout.study, frame).equals(last_epochs(frame))
+    alone = headline_epochs(released, where(frame, stage="baseline"))
+    assert alone.equals(last_epochs(where(frame, stage="baseline")))
+    assert headline_words(released) != headline_words(layout.study)
 
 
 def test_the_control_needs_no_warm_up_but_a_drawing_variant_does(layout: Layout, write_run: WriteRun):

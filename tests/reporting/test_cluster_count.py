@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from gcl_core.config import load_study
 from gcl_core.reporting.artifacts import records
 from gcl_core.reporting.cluster_count import (
     COLUMNS,
@@ -44,6 +45,7 @@ def test_published_plateaus_as_shares_of_the_people():
 def test_the_reading_compares_distances_to_the_truth(layout: Layout, table: pd.DataFrame):
     text = cluster_count_reading(layout.study, table, 48)
     assert "47.0 ± 1.0 clusters" in text
+    assert "ARI 0.470 ± 0.010, NMI 0.500 ± 0.000" in text
     assert "holds here: it is off by 1.0, the control by 14.0" in text
     assert "does not hold here" in cluster_count_reading(layout.study, table, 62)
 
@@ -57,7 +59,7 @@ def test_runs_of_a_seed_that_start_apart_are_told(layout: Layout, table: pd.Data
 
 
 def test_the_figure_shows_means_ranges_the_truth_and_published_marks(layout: Layout, table: pd.DataFrame):
-    counts = cluster_count_figure(layout.study, table, 48).axes[0]
+    counts, ari, nmi = cluster_count_figure(layout.study, table, 48).axes
     lines = {str(line.get_label()): np.asarray(line.get_ydata(), dtype=float).tolist() for line in counts.lines}
     assert lines["GCL"] == [70.5, 47.0]
     assert lines["TDA control"] == [70.5, 62.0]
@@ -65,3 +67,12 @@ def test_the_figure_shows_means_ranges_the_truth_and_published_marks(layout: Lay
     assert pytest.approx(sorted(heights)) == sorted([48, 48 * 520 / 751, 48 * 460 / 751])
     band = counts.collections[0].get_paths()[0].get_extents()
     assert (band.y0, band.y1) == (46, 71)
+    assert np.asarray(ari.lines[0].get_ydata()) == pytest.approx([0.705, 0.47])
+    assert np.asarray(nmi.lines[0].get_ydata()) == pytest.approx([0.5, 0.5])
+    assert (ari.get_ylabel(), nmi.get_ylabel()) == ("ARI", "NMI")
+
+
+def test_ends_of_curves_are_not_called_the_epochs_that_are_kept(layout: Layout, table: pd.DataFrame):
+    released = load_study("smoke", "seeds=2 joint.keep=best_on_test")
+    assert "ends of the curves" in cluster_count_reading(released, table, 48)
+    assert "ends of the curves" not in cluster_count_reading(layout.study, table, 48)

@@ -51,7 +51,7 @@ def test_curves(layout: Layout, frame: pd.DataFrame):
 
 def test_fid(layout: Layout):
     views = {str(yaw): {"fid": 100.0 + yaw} for yaw in range(0, 360, 45)}
-    results: Any = {variant: [{"pictures": 4, "views": views}] for variant in ("gcl", "no_vi")}
+    results: Any = {variant: [{"pictures": 4, "views": {"png": views}}] for variant in ("gcl", "no_vi")}
     assert_fits(fid_figure(layout.study, results))
 
 

@@ -10,11 +10,12 @@ import torch
 
 from gcl_core.config import load_study
 from gcl_core.data.person_set import PersonSet
+from gcl_core.evaluation.encoding import jpeg_round_trip
 from gcl_core.mesh.projection import YAWS
 from gcl_core.models.weights import build_encoder, build_generator, save_weights
 from gcl_core.reporting import view_fid as module
-from gcl_core.reporting.view_fid import chosen_rows, real_floor, study_fid, view_fid
-from gcl_core.run import Layout
+from gcl_core.reporting.view_fid import chosen_rows, fid_encodings, kept_fid, real_floor, study_fid, view_fid
+from gcl_core.run import Layout, read_json, write_json
 
 Drawn = list[tuple[int, ...]]
 
@@ -55,7 +56,8 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Drawn:
 def test_every_angle_is_drawn_from_its_own_projection(layout: Layout, people: PersonSet, run: Path, calls: Drawn):
     result = view_fid(layout, people, "gcl", 0)
     rows = chosen_rows(people, layout.study)
-    assert list(result["views"]) == [str(yaw) for yaw in YAWS]
+    assert list(result["views"]) == ["png", "jpeg75"]
+    assert all(list(views) == [str(yaw) for yaw in YAWS] for views in result["views"].values())
     assert calls == [tuple(people.projections[rows, place, 0, 0].tolist()) for place in range(len(YAWS))]
     assert (result["pictures"], result["reference"]) == (4, 16)
 
@@ -66,10 +68,11 @@ def test_views_that_are_the_real_pictures_have_distance_zero(
     every = Layout(load_study("smoke", "evaluation.fid_pictures=null"), root=layout.root)
     monkeypatch.setattr(module, "draw_views", lambda _e, _g, pictures, _p, **_: pictures[:, None])
     views = view_fid(every, people, "gcl", 0)["views"]
-    assert all(view["fid"] < 1e-9 for view in views.values())
+    assert all(view["fid"] < 1e-9 for view in views["png"].values())
+    assert all(view["fid"] > 1e-9 for view in views["jpeg75"].values())  # only the drawn side goes through JPEG
     monkeypatch.setattr(module, "draw_views", lambda _e, _g, pictures, _p, **_: 255 - pictures[:, None] // 2)
     (run / "fid.json").unlink()
-    assert view_fid(every, people, "gcl", 0)["views"]["45"]["fid"] > 0.1
+    assert view_fid(every, people, "gcl", 0)["views"]["png"]["45"]["fid"] > 0.1
 
 
 def test_a_second_call_costs_nothing_until_weights_or_data_change(
@@ -90,7 +93,7 @@ def test_a_second_call_costs_nothing_until_weights_or_data_change(
     other = PersonSet(people.index, people.pictures[::-1].copy(), people.projections, fingerprint="others")
     changed = view_fid(layout, other, "gcl", 0)
     assert len(calls) == len(YAWS)
-    assert changed["views"]["45"] != first["views"]["45"]
+    assert changed["views"]["png"]["45"] != first["views"]["png"]["45"]
 
 
 def test_a_broken_measurement_goes_on_with_the_next_angle(
@@ -112,6 +115,56 @@ def test_a_broken_measurement_goes_on_with_the_next_angle(
     assert len(calls) == len(YAWS) - 3
     (run / "fid.json").unlink()
     assert view_fid(layout, people, "gcl", 0) == result
+
+
+def test_both_encodings_are_of_one_drawing_and_jpeg_is_pillows(
+    layout: Layout, people: PersonSet, run: Path, calls: Drawn, monkeypatch: pytest.MonkeyPatch
+):
+    seen: list[np.ndarray] = []
+    features = module.inception_features
+
+    def look(network: Any, pictures: torch.Tensor, **options: Any) -> np.ndarray:
+        seen.append(pictures.permute(0, 2, 3, 1).numpy())
+        return features(network, pictures, **options)
+
+    monkeypatch.setattr(module, "inception_features", look)
+    view_fid(layout, people, "gcl", 0)
+    assert len(calls) == len(YAWS)
+    png, jpeg = seen[-2:]
+    assert (png == png[..., :1]).all()  # grey, as the stand-in draws
+    assert np.array_equal(jpeg, jpeg_round_trip(png))
+    assert not np.array_equal(jpeg, png)
+
+
+def test_numbers_kept_in_png_stay_and_only_jpeg_is_measured_after(
+    layout: Layout, people: PersonSet, run: Path, calls: Drawn, monkeypatch: pytest.MonkeyPatch
+):
+    both = view_fid(layout, people, "gcl", 0)["views"]
+    kept = read_json(run / "fid.json")
+    marked = {yaw: {**view, "fid": 1.5} for yaw, view in kept["views"].items()}
+    write_json(run / "fid.json", {**{k: v for k, v in kept.items() if k != "views_jpeg75"}, "views": marked})
+    again = view_fid(layout, people, "gcl", 0)["views"]
+    assert again == {"png": marked, "jpeg75": both["jpeg75"]}
+
+
+def test_the_first_variant_has_both_encodings_others_the_headlines_alone(layout: Layout):
+    assert fid_encodings(layout.study, "gcl") == ["png", "jpeg75"]
+    assert fid_encodings(layout.study, "no_vi") == ["png"]
+    released = load_study("smoke", "fidelity=released")
+    assert fid_encodings(released, "gcl") == ["jpeg75", "png"]
+    assert fid_encodings(released, "no_vi") == ["jpeg75"]
+
+
+def test_another_profile_reads_what_is_complete(layout: Layout, people: PersonSet, run: Path, calls: Drawn):
+    assert kept_fid(run) is None
+    result = view_fid(layout, people, "gcl", 0)
+    assert kept_fid(run) == result
+    kept = read_json(run / "fid.json")
+    del kept["views_jpeg75"]["45"]
+    write_json(run / "fid.json", kept)
+    assert kept_fid(run) == {**result, "views": {"png": result["views"]["png"]}}
+    write_json(run / "fid.json", {**kept, "views": {}})
+    assert kept_fid(run) is None
 
 
 def test_the_real_floor_compares_disjoint_pictures_and_is_kept(

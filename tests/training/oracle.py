@@ -10,6 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from gcl_core.losses.view_invariant import Partners  # which rows were drawn: an input here
+
 Weights = dict[str, Tensor]
 
 
@@ -133,9 +135,11 @@ def discriminator_loss(w: Weights, real: Tensor, fakes: list[Tensor], residual_b
     return total
 
 
-def contrast(f: Tensor, g: Tensor, bank: Tensor, indices: list[int], partners, tau: float) -> tuple[Tensor, ...]:
+def contrast(
+    f: Tensor, g: Tensor, bank: Tensor, indices: list[int], partners: Partners, tau: float
+) -> tuple[Tensor, ...]:
     """§3.3, anchor by anchor: L_vi, L'_vi, L''_vi; all negatives are g's (D4, D6 as released)."""
-    losses = [[], [], []]
+    losses: list[list[Tensor]] = [[], [], []]
     for row, index in enumerate(indices):
         drawn = zip(partners.negatives[row].tolist(), partners.valid[row].tolist(), strict=True)
         negatives = [g[row] @ bank[column] for column, valid in drawn if valid]
@@ -145,9 +149,9 @@ def contrast(f: Tensor, g: Tensor, bank: Tensor, indices: list[int], partners, t
             f[row] @ bank[partners.positive_original[row]],
         )
         for term, positive in enumerate(positives):
-            others = sum(((negative - positive) / tau).exp() for negative in negatives)
+            others = torch.stack([((negative - positive) / tau).exp() for negative in negatives]).sum()
             losses[term].append((1 + others).log())
-    return tuple(sum(each) / len(each) for each in losses)
+    return tuple(torch.stack(each).mean() for each in losses)
 
 
 def adam_step(w: Weights, gradients: Weights, lr: float, decay: float) -> Weights:

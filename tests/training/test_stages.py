@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file
 
 from gcl_core.run import Layout, RunError, read_json, read_metrics
-from gcl_core.training import baseline, contrast, joint, journal, warm_up
+from gcl_core.training import contrast, joint, journal, tda, warm_up
 from gcl_core.training.baseline import train_baseline
 from gcl_core.training.joint import train_jointly
 from gcl_core.training.journal import TrainingError
@@ -127,17 +127,17 @@ def test_one_cluster_is_recorded(boxes: MakeLayout, monkeypatch: pytest.MonkeyPa
 
 
 def test_a_loss_that_is_not_finite_stops_and_keeps_the_checkpoint(boxes: MakeLayout, monkeypatch: pytest.MonkeyPatch):
-    losses, steps = baseline.contrast_losses, []
+    losses, steps = tda.contrast_losses, []
 
     def spoilt(*args: object, **keywords: object) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         loss, told = losses(*args, **keywords)  # pyright: ignore[reportArgumentType]
         steps.append(loss)
         return (loss * torch.nan if len(steps) > 4 else loss), told  # two batches an epoch: the third epoch
 
-    monkeypatch.setattr(baseline, "contrast_losses", spoilt)
+    monkeypatch.setattr(tda, "contrast_losses", spoilt)
     with pytest.raises(TrainingError, match="loss 'loss' became nan in epoch 3, step 0; the checkpoint of epoch 2"):
         train_baseline(boxes(), 0)
-    monkeypatch.setattr(baseline, "contrast_losses", losses)
+    monkeypatch.setattr(tda, "contrast_losses", losses)
     assert read_metrics(train_baseline(boxes(), 0))[-1]["epoch"] == 3
 
 
@@ -156,7 +156,7 @@ def test_a_broken_checkpoint_is_named(boxes: MakeLayout, monkeypatch: pytest.Mon
     monkeypatch.setattr(baseline, "save_weights", lambda *_: (_ for _ in ()).throw(Killed))
     with pytest.raises(Killed):
         train_baseline(boxes(), 0)
-    checkpoint = folder / "checkpoint.pt"
+    checkpoint = folder / "checkpoint.safetensors"
     checkpoint.write_bytes(checkpoint.read_bytes()[:1000])
     with pytest.raises(RunError, match=r"checkpoint\.pt cannot be read .*delete"):
         train_baseline(boxes(), 0)

@@ -14,10 +14,12 @@ from torch.optim.lr_scheduler import MultiStepLR
 from gcl_core.config import OptimizerSettings, Study
 from gcl_core.data.person_set import load_person_set
 from gcl_core.evaluation.features import extract_features
+from gcl_core.models.memory_bank import MemoryBank
 from gcl_core.models.weights import build_encoder, load_encoder
 from gcl_core.run import Layout, read_json, read_metrics
 from gcl_core.training import joint
 from gcl_core.training.baseline import train_baseline
+from gcl_core.training.contrast import contrast_losses
 from gcl_core.training.generation import Drawing, draw_cycle
 from gcl_core.training.joint import train_jointly
 from gcl_core.training.journal import Journal
@@ -29,7 +31,7 @@ CPU = torch.device("cpu")
 
 def test_outliers_are_extracted_anew_on_request(boxes: MakeLayout, monkeypatch: pytest.MonkeyPatch):
     """D9: rows of last epoch's outliers equal fresh features; by default they keep their bits."""
-    settings = "clustering.min_samples=4 clustering.rho=0.03 joint.epochs=2".split()
+    settings = ["clustering.min_samples=4", "clustering.rho=0.03", "joint.epochs=2"]
     train_baseline(boxes(*settings), 0)
     banks: list[torch.Tensor] = []
     relabel = joint.relabel
@@ -185,3 +187,32 @@ def test_a_released_study_runs_and_its_memory_starts_from_the_baseline(boxes: Ma
     assert np.array_equal(labels.numpy(), np.load(folder / "labels" / "epoch_001.npy"))
     assert read_metrics(folder)[1]["eps"] == facts["eps"]
     assert read_json(folder / "manifest.json")["settings"]["joint"]["keep"] == "best_on_test"
+
+
+@pytest.mark.parametrize("negatives", ["new", "original"])
+def test_the_second_loss_trains_the_generator_only_through_the_drawn_views_negatives(
+    tiny_study: Callable[..., Study], negatives: str
+):
+    """METHOD.md §11.7, D6: with f's own negatives L''_vi alone leaves G without gradient; as released it does not."""
+    study = tiny_study(f"contrast.vi_second_negatives={negatives}")
+    encoder = build_encoder(study, 0).train()
+    drawing = Drawing.start(study, study.joint, encoder.code_dim, 0, CPU)
+    draw = torch.Generator().manual_seed(0)
+    x = torch.randn(4, 3, 64, 32, generator=draw)
+    mesh, turned = torch.rand(2, 4, 1, 64, 32, generator=draw).mul(2).sub(1)
+    cycle = draw_cycle(encoder, drawing.generator, x, mesh, turned)
+    bank = MemoryBank(torch.randn(12, encoder.feature_dim, generator=draw))
+    _, losses = contrast_losses(
+        cycle.real.feature,
+        cycle.nv.feature,
+        bank,
+        torch.arange(12) // 3,
+        torch.tensor([0, 4, 7, 10]),
+        study.contrast,
+        study.variants["gcl"],
+        draw,
+    )
+    weights = list(drawing.generator.parameters())
+    found = torch.autograd.grad(losses["vi_second"], weights, allow_unused=True)
+    reached = any(gradient is not None and bool(gradient.any()) for gradient in found)
+    assert reached == (negatives == "new")
