@@ -1,15 +1,20 @@
-"""Networks of a study: built from its settings and a seed, stored as safetensors, loaded strictly."""
+"""Networks of a study: built from its settings and a seed, stored as safetensors, loaded strictly.
 
-from collections.abc import Callable
+A file's metadata tells, as JSON, the class and settings of the network it holds.
+"""
+
+import json
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import TypeVar
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
-from torch import nn
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
 
 from gcl_core.config import Study
+from gcl_core.models.describe import Description, describe, differences, mismatches, some
 from gcl_core.models.discriminator import Discriminator
 from gcl_core.models.generator import Generator
 from gcl_core.models.identity_encoder import IdentityEncoder, load_imagenet
@@ -17,6 +22,7 @@ from gcl_core.run import RunError, atomic
 from gcl_core.seeding import derive_seed
 
 Network = TypeVar("Network", bound=nn.Module)
+NETWORK = "gcl_core network"  # the metadata's one entry; the order of several would differ from file to file
 
 
 def build_encoder(study: Study, seed: int) -> IdentityEncoder:
@@ -51,25 +57,46 @@ def _seeded(build: Callable[[], Network], seed: int, purpose: str) -> Network:
 
 
 def save_weights(network: nn.Module, path: Path) -> None:
-    """Write a network's parameters and buffers as safetensors, whole or not at all."""
+    """Write a network's parameters and buffers, and what it is, as safetensors, whole or not at all."""
+    tensors = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
     with atomic(path) as temporary:
-        save_file({name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}, temporary)
+        save_file(tensors, temporary, metadata={NETWORK: json.dumps(describe(network))})
 
 
-def load_weights(network: Network, path: Path, device: torch.device) -> Network:
-    """Load weights written by `save_weights` into a network of the same shape; returns it in eval mode on `device`.
+def load_weights(network: Network, path: Path, device: torch.device, *, ignore: Collection[str] = ()) -> Network:
+    """Load weights written by `save_weights` into a network of the same settings; returns it in eval mode on `device`.
 
-    Raises RunError: the file is missing or broken, or belongs to another architecture.
+    Constructor settings named in `ignore` may differ. A file that does not say what it holds needs the same names and
+    shapes. Raises RunError: the file is missing or broken, or belongs to another network or other settings.
     """
     if not path.is_file():
         raise RunError(f"{path} is missing; run the notebook of that stage first ({path.parent.parent.name})")
-    try:
-        network.load_state_dict(load_file(path))
-    except SafetensorError as error:
-        raise RunError(f"{path} is broken ({error}); delete its run folder and run that stage again") from error
-    except RuntimeError as error:
-        raise RunError(f"{path} holds another architecture than the study's settings describe: {error}") from error
+    found, tensors = _read(path)
+    differ = differences(describe(network), found, ignore=ignore) if found else None
+    if differ:
+        raise RunError(
+            f"{path} holds another architecture than the study's settings describe: expected {differ[0]}, found "
+            f"{differ[1]}; use the profile and settings it was trained with, or run that stage again"
+        )
+    if wrong := mismatches(network.state_dict(), tensors):
+        raise RunError(
+            f"{path} holds another architecture than the study's settings describe: {some(wrong)}; use the profile and "
+            "settings it was trained with, or run that stage again"
+        )
+    network.load_state_dict(tensors)
     return network.to(device).eval()
+
+
+def _read(path: Path) -> tuple[Description | None, dict[str, Tensor]]:
+    try:
+        with safe_open(path, framework="pt") as file:
+            words = (file.metadata() or {}).get(NETWORK)
+            found = None if words is None else json.loads(words)
+            if found is not None and not (isinstance(found, dict) and {"network", "settings"} <= set(found)):
+                raise ValueError(f"its description of a network is {str(found)[:80]}")
+            return found, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (OSError, SafetensorError, ValueError) as error:
+        raise RunError(f"{path} is broken ({error}); delete its run folder and run that stage again") from error
 
 
 def load_encoder(study: Study, folder: Path, device: torch.device) -> IdentityEncoder:
@@ -84,3 +111,8 @@ def load_generator(study: Study, folder: Path, device: torch.device) -> Generato
         code_dim = IdentityEncoder(**study.identity_encoder.model_dump(exclude={"weights"})).code_dim
     network = build_generator(study, code_dim, seed=0)
     return load_weights(network, folder / "generator.safetensors", device)
+
+
+def load_discriminator(study: Study, folder: Path, device: torch.device) -> Discriminator:
+    """Load D of a run folder (warm-up or a variant with drawn views), in eval mode."""
+    return load_weights(build_discriminator(study, seed=0), folder / "discriminator.safetensors", device)

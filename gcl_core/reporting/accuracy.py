@@ -49,7 +49,7 @@ def accuracy_table(study: Study, records: pd.DataFrame, joint: JointAccuracies =
     """
     heads, start = headline_epochs(study, records), _start(records)
     ours = [(str(start["note"].iloc[0]), "start", start)] if len(start) else []  # the note says where it comes from
-    ours.append((baseline_title(study.baseline.method), "last epoch", where(heads, stage="baseline")))
+    ours.append((baseline_title(METHODS[study.baseline.method]), "last epoch", where(heads, stage="baseline")))
     if joint:
         ours.append((JOINT, "last epoch", pd.DataFrame([dict(accuracy) for accuracy in joint])))
     ours += [(study.variants[name].title, headline_words(study), where(heads, stage=name)) for name in ("tda", "gcl")]
@@ -73,9 +73,9 @@ def accuracy_table(study: Study, records: pd.DataFrame, joint: JointAccuracies =
     return pd.DataFrame(rows).reindex(columns=columns).astype({"seeds": "Int64"})
 
 
-def baseline_title(method: str) -> str:
-    """Return a baseline's name in tables, by its method."""
-    return f"baseline (stage 1: {METHODS.get(method, method)})"
+def baseline_title(words: str) -> str:
+    """Return a baseline's name in tables, by its method in words."""
+    return f"baseline (stage 1: {words})"
 
 
 def _start(records: pd.DataFrame) -> pd.DataFrame:

@@ -5,12 +5,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from IPython.display import Markdown
 
 from gcl_core.reporting.provenance import record_files
 from gcl_core.run import Layout, write_text
 
+NOT_RUN = "not run"  # stands in a column of numbers for one that nobody has measured yet
 DIGITS = {  # decimals of a column; two where nothing is said
     **dict.fromkeys(("pictures a person", "mAP", "± mAP", "rank-1", "± rank-1", "rank-5", "rank-10"), 1),
     **dict.fromkeys(("best mAP on test", "clusters", "outliers"), 1),
@@ -93,13 +95,20 @@ def escape_latex(text: str) -> str:
 
 
 def _numeric(frame: pd.DataFrame) -> list[bool]:
-    kinds = [frame.iloc[:, place].dtype for place in range(frame.shape[1])]
+    """Whether each column holds numbers, maybe with `not run` among them."""
+    columns = [frame.iloc[:, place].replace(NOT_RUN, np.nan).infer_objects() for place in range(frame.shape[1])]
+    kinds = [column.dtype for column in columns]
     return [pd.api.types.is_numeric_dtype(kind) and not pd.api.types.is_bool_dtype(kind) for kind in kinds]
 
 
 def _cells(frame: pd.DataFrame) -> list[list[str]]:
-    columns = [[_text(value, DIGITS.get(str(name), 2)) for value in frame[name]] for name in frame.columns]
+    columns = [[_text(value, _digits(str(name))) for value in frame[name]] for name in frame.columns]
     return [list(row) for row in zip(*columns, strict=True)]
+
+
+def _digits(column: str) -> int:
+    """Return a column's decimals; `Market-1501 mAP` has those of `mAP`."""
+    return DIGITS.get(column, DIGITS.get(column.rpartition(" ")[2], 2))
 
 
 def _text(value: Any, digits: int) -> str:

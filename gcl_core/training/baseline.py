@@ -9,7 +9,11 @@ import torch
 from gcl_core.config import Study
 from gcl_core.data.camera_styles import styles_fingerprint
 from gcl_core.data.person_set import PersonSet, load_person_set
-from gcl_core.run import Layout, RunFolder, cpu_threads, hash_code, resolve_device
+from gcl_core.evaluation.accuracy import accuracy_record
+from gcl_core.models.checkpoints import read_encoder_checkpoint
+from gcl_core.models.weights import save_weights
+from gcl_core.run import Layout, RunFolder, cpu_threads, hash_code, hash_file, resolve_device
+from gcl_core.training.journal import Journal
 from gcl_core.training.jvtc import train_jvtc
 from gcl_core.training.start import start_inputs
 from gcl_core.training.tda import train_tda
@@ -19,9 +23,9 @@ SETTINGS = {"picture", "identity_encoder"}
 SETTINGS_OF_METHOD = {
     "tda": {"clustering", "contrast", "augmentation"},
     "jvtc": {"augmentation"},
+    "checkpoint": set(),
 }
 Method = Callable[[Layout, PersonSet, int, RunFolder, torch.device], dict[str, Any]]
-METHODS: dict[str, Method] = {"tda": train_tda, "jvtc": train_jvtc}
 
 
 def train_baseline(layout: Layout, seed: int) -> Path:
@@ -40,7 +44,7 @@ def train_baseline(layout: Layout, seed: int) -> Path:
         RunFolder(
             layout.stage("baseline", seed),
             settings=used,
-            inputs={"data": people.fingerprint, **start_inputs(layout, seed), **_pictures_besides(study)},
+            inputs={"data": people.fingerprint, **start_inputs(layout, seed), **_read_besides(study)},
             code=hash_code(CODE),
             seed=seed,
             device=device,
@@ -51,7 +55,30 @@ def train_baseline(layout: Layout, seed: int) -> Path:
     return run.path
 
 
-def _pictures_besides(study: Study) -> dict[str, str]:
+def take_over(layout: Layout, people: PersonSet, seed: int, run: RunFolder, device: torch.device) -> dict[str, Any]:
+    """Make a given checkpoint the run's encoder; the manifest tells which and what of it was left out.
+
+    Raises RunError for a file that is no checkpoint of the study's encoder.
+    """
+    study = layout.study
+    assert study.baseline.checkpoint is not None  # the settings see to it
+    encoder, facts = read_encoder_checkpoint(study.baseline.checkpoint, study)
+    journal = Journal(run, f"baseline seed {seed}", 0, start=0)
+    accuracy = accuracy_record(encoder.to(device), people, study.evaluation)
+    journal.record(0, **accuracy, note=f"start: {study.baseline.checkpoint.name}")
+    save_weights(encoder, run.path / "encoder.safetensors")
+    journal.close()
+    return {"checkpoint": facts}
+
+
+def _read_besides(study: Study) -> dict[str, str]:
     """Return the hash of what a method reads beside the prepared data."""
-    styles = study.baseline.jvtc.camera_styles if study.baseline.method == "jvtc" else None
-    return {} if styles is None else {"camera_styles": styles_fingerprint(styles)}
+    settings = study.baseline
+    if settings.method == "jvtc" and settings.jvtc.camera_styles is not None:
+        return {"camera_styles": styles_fingerprint(settings.jvtc.camera_styles)}
+    if settings.method == "checkpoint" and settings.checkpoint is not None:
+        return {"checkpoint": hash_file(settings.checkpoint) if settings.checkpoint.is_file() else "missing"}
+    return {}
+
+
+METHODS: dict[str, Method] = {"tda": train_tda, "jvtc": train_jvtc, "checkpoint": take_over}

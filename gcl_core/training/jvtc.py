@@ -116,8 +116,8 @@ def _captures(people: PersonSet, rows: Int64[np.ndarray, " n"], settings: JvtcSe
         ) from error
     if settings.time_slots and not captures.slots.astype(bool).all():
         raise DataError(
-            f"baseline.jvtc.time_slots is true, but {people.index['file'].iloc[rows[0]]} names no time slot; only names "
-            "of MSMT17 do (0000_000_01_0303morning_0008_0.jpg): set it to false"
+            f"baseline.jvtc.time_slots is true, but {people.index['file'].iloc[rows[0]]} names no time slot as "
+            "MSMT17's pictures do (0000_000_01_0303morning_0008_0.jpg): set it to false"
         )
     return captures
 

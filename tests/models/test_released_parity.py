@@ -1,7 +1,6 @@
 """Our networks and losses give what the released modules gave on the same weights, and take their checkpoints."""
 
 import csv
-import re
 
 import numpy as np
 import pytest
@@ -13,48 +12,11 @@ from gcl_core.models.discriminator import Discriminator
 from gcl_core.models.generator import Generator
 from gcl_core.models.identity_encoder import IdentityEncoder
 from gcl_core.models.memory_bank import MemoryBank
-
-# released name -> ours, as regular expressions tried in order
-GENERATOR_NAMES = [
-    (r"enc_content\.model\.([0-3])\.conv\.", r"structure_encoder.layers.\1.0."),
-    (r"enc_content\.model\.4\.model\.0\.model\.(\d)\.conv\.", r"structure_encoder.layers.4.body.\1.0."),
-    (r"enc_content\.model\.4\.model\.1\.model\.(\d)\.conv\.", r"structure_encoder.layers.5.body.\1.0."),
-    (r"enc_content\.model\.4\.model\.2\.model\.(\d)\.conv\.", r"structure_encoder.layers.6.body.\1.0."),
-    (r"enc_content\.model\.4\.model\.3\.model\.(\d)\.conv\.", r"structure_encoder.layers.7.body.\1.0."),
-    (r"enc_content\.model\.5\.conv1\.conv\.", r"structure_encoder.layers.8.branches.0.0."),
-    (r"enc_content\.model\.5\.conv6\.(\d)\.conv\.", r"structure_encoder.layers.8.branches.1.\1.0."),
-    (r"enc_content\.model\.5\.conv12\.(\d)\.conv\.", r"structure_encoder.layers.8.branches.2.\1.0."),
-    (r"enc_content\.model\.5\.conv18\.(\d)\.conv\.", r"structure_encoder.layers.8.branches.3.\1.0."),
-    (r"enc_content\.model\.5\.fuse\.conv\.", r"structure_encoder.layers.8.fuse.0."),
-    (r"dec\.model\.1\.model\.(\d)\.model\.0\.conv\.", r"blocks.\1.first."),
-    (r"dec\.model\.1\.model\.(\d)\.model\.1\.conv\.", r"blocks.\1.second."),
-    (r"dec\.model\.3\.conv\.", r"head.1.0."),
-    (r"dec\.model\.3\.norm\.gamma", r"head.1.1.gain"),
-    (r"dec\.model\.3\.norm\.beta", r"head.1.1.bias"),
-    (r"dec\.model\.5\.conv\.", r"head.3.0."),
-    (r"dec\.model\.5\.norm\.gamma", r"head.3.1.gain"),
-    (r"dec\.model\.5\.norm\.beta", r"head.3.1.bias"),
-    (r"dec\.model\.6\.conv\.", r"head.4.0."),
-    (r"dec\.model\.7\.conv\.", r"head.5.0."),
-    (r"dec\.model\.8\.conv\.", r"head.6.0."),
-]
-DISCRIMINATOR_NAMES = [
-    (r"cnns\.(\d)\.(\d)\.model\.(\d)\.conv\.", r"networks.\1.\2.body.\3.0."),
-    (r"cnns\.(\d)\.(\d)\.conv\.", r"networks.\1.\2.0."),
-    (r"cnns\.(\d)\.(\d)\.", r"networks.\1.\2."),
-]
-ENCODER_NAMES = [(r"feat_bn\.", r"neck."), (r"feat\.", r"embedding."), (r"", r"trunk.")]
+from gcl_core.models.released_names import ENCODER_LAYOUTS, discriminator_names, encoder_names, generator_names
 
 
-def ours(released, names):
-    if mlp := re.fullmatch(r"mlp_([wb])([1-4])\.model\.([0-2])\.fc\.(weight|bias)", released):
-        kind, part, layer, rest = mlp.groups()
-        return f"{'weight' if kind == 'w' else 'bias'}_mlps.{int(part) - 1}.{2 * int(layer)}.{rest}"
-    for pattern, replacement in names:
-        name, hits = re.subn("^" + pattern, replacement, released, count=1)
-        if hits:
-            return name
-    raise AssertionError(f"no name for {released}")
+def jvtc_names(encoder):
+    return encoder_names(encoder, ENCODER_LAYOUTS["jvtc"])
 
 
 @pytest.fixture(scope="module")
@@ -66,12 +28,10 @@ def golden(shared):
 
 
 def load(module, golden, prefix, names):
-    state = {
-        ours(key.removeprefix(prefix), names): torch.tensor(golden[key])
-        for key in golden.files
-        if key.startswith(prefix) and "running_" not in key  # AdaIN's running statistics are never used
-    }
-    module.load_state_dict(state)
+    """Load golden weights; a name that the map lacks is an error, one that it marks as never read is left out."""
+    ours = names(module)
+    released = [key.removeprefix(prefix) for key in golden.files if key.startswith(prefix)]
+    module.load_state_dict({ours[key]: torch.tensor(golden[prefix + key]) for key in released if ours[key] is not None})
     return module
 
 
@@ -80,7 +40,7 @@ def close(value, golden_value, rtol=1e-4, atol=1e-5):
 
 
 def test_generator(golden):
-    generator = load(Generator(code_dim=8192, dim=4, mlp_dim=16), golden, "gen.weight/", GENERATOR_NAMES)
+    generator = load(Generator(code_dim=8192, dim=4, mlp_dim=16), golden, "gen.weight/", generator_names)
     code = torch.tensor(golden["gen.in.code"], requires_grad=True)
     structure = generator.structure(torch.tensor(golden["gen.in.mesh"]))
     close(structure, golden["gen.out.structure"])
@@ -93,7 +53,7 @@ def test_generator(golden):
 
 @pytest.fixture
 def discriminator(golden):
-    return load(Discriminator(dim=4, residual_blocks=2), golden, "dis.weight/", DISCRIMINATOR_NAMES)
+    return load(Discriminator(dim=4, residual_blocks=2), golden, "dis.weight/", discriminator_names)
 
 
 def test_discriminator_scores(golden, discriminator):
@@ -129,19 +89,20 @@ def test_memory_losses_and_update(golden):
 @pytest.mark.parametrize(
     ("file", "build", "names"),
     [
-        ("gen_", lambda: Generator(code_dim=8192), GENERATOR_NAMES),
-        ("dis_", Discriminator, DISCRIMINATOR_NAMES),
-        ("id_", lambda: IdentityEncoder(code_layout="released"), ENCODER_NAMES),
+        ("gen_", lambda: Generator(code_dim=8192), generator_names),
+        ("dis_", Discriminator, discriminator_names),
+        ("id_", lambda: IdentityEncoder(code_layout="released"), jvtc_names),
     ],
 )
 def test_released_checkpoints_fit_by_name_and_shape(shared, file, build, names):
     with (shared / "reference" / "released_checkpoint_keys.csv").open(newline="") as stream:
         rows = [row for row in csv.DictReader(stream) if row["file"].startswith(file)]
-    shapes = {
-        ours(row["key"], names): () if row["shape"] == "scalar" else tuple(map(int, row["shape"].split("x")))
-        for row in rows
-        if not (file == "gen_" and "running_" in row["key"])
-    }
     with torch.device("meta"):
-        state = build().state_dict()
-    assert {name: tuple(value.shape) for name, value in state.items()} == shapes
+        network = build()
+    state, ours = network.state_dict(), names(network)
+    assert list(ours) == [row["key"] for row in rows]
+    assert sorted(name for name in ours.values() if name is not None) == sorted(state)
+    for row in rows:
+        shape = () if row["shape"] == "scalar" else tuple(map(int, row["shape"].split("x")))
+        if (name := ours[row["key"]]) is not None:
+            assert (tuple(state[name].shape), str(state[name].dtype)) == (shape, f"torch.{row['dtype']}"), row

@@ -2,14 +2,16 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import get_args
 
 import pandas as pd
 import pytest
 
 from gcl_core.config import load_study
-from gcl_core.reporting.accuracy import JOINT, accuracy_reading, accuracy_table, baseline_title, joint_accuracies
+from gcl_core.reporting.accuracy import JOINT, METHODS, accuracy_reading, accuracy_table, joint_accuracies
 from gcl_core.reporting.artifacts import records, where
 from gcl_core.run import Layout, read_json, write_json
+from gcl_core.settings.stage_one import BaselineSettings
 
 
 @pytest.fixture
@@ -63,7 +65,11 @@ def test_a_baseline_goes_by_its_method_and_a_start_by_what_its_run_noted(layout:
     study = load_study("smoke", ["seeds=2", "baseline.method=jvtc"])
     rows = accuracy_table(study, noted)
     assert list(rows["method"])[:2] == ["start: trained on the source set msmt17", "baseline (stage 1: JVTC)"]
-    assert baseline_title("cluster_contrast") == "baseline (stage 1: cluster-level memory)"
+
+
+def test_every_method_of_stage_one_has_a_name():
+    choices = get_args(BaselineSettings.model_fields["method"].annotation)
+    assert set(METHODS) == set(choices)
 
 
 def test_a_checkpoint_taken_over_has_no_start_of_its_own(layout: Layout, frame: pd.DataFrame):

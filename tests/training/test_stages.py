@@ -158,5 +158,5 @@ def test_a_broken_checkpoint_is_named(boxes: MakeLayout, monkeypatch: pytest.Mon
         train_baseline(boxes(), 0)
     checkpoint = folder / "checkpoint.safetensors"
     checkpoint.write_bytes(checkpoint.read_bytes()[:1000])
-    with pytest.raises(RunError, match=r"checkpoint\.pt cannot be read .*delete"):
+    with pytest.raises(RunError, match=r"checkpoint\.safetensors cannot be read .*delete"):
         train_baseline(boxes(), 0)
