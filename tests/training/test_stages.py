@@ -153,7 +153,7 @@ def test_missing_earlier_stages_and_unknown_variants_are_named(boxes: MakeLayout
 
 def test_a_broken_checkpoint_is_named(boxes: MakeLayout, monkeypatch: pytest.MonkeyPatch):
     folder = boxes().stage("baseline", 0)
-    monkeypatch.setattr(baseline, "save_weights", lambda *_: (_ for _ in ()).throw(Killed))
+    monkeypatch.setattr(tda, "save_weights", lambda *_: (_ for _ in ()).throw(Killed))
     with pytest.raises(Killed):
         train_baseline(boxes(), 0)
     checkpoint = folder / "checkpoint.safetensors"

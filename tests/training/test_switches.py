@@ -181,9 +181,9 @@ def test_a_released_study_runs_and_its_memory_starts_from_the_baseline(boxes: Ma
     folder = train_jointly(layout, "tda", 0)
     encoder = load_encoder(layout.study, baseline, CPU)
     features = extract_features(encoder, people.pictures, people.rows("train"))
-    labels, facts = joint.relabel(
-        features, people.index["pid"].to_numpy()[people.rows("train")], layout.study.clustering
-    )
+    rows = MemoryBank(features).rows  # as released the radius hangs on the last bit, so on this normalisation too
+    identities = people.index["pid"].to_numpy()[people.rows("train")]
+    labels, facts = joint.relabel(rows, identities, layout.study.clustering)
     assert np.array_equal(labels.numpy(), np.load(folder / "labels" / "epoch_001.npy"))
     assert read_metrics(folder)[1]["eps"] == facts["eps"]
     assert read_json(folder / "manifest.json")["settings"]["joint"]["keep"] == "best_on_test"

@@ -12,7 +12,7 @@ from gcl_core.data.person_set import load_person_set
 from gcl_core.evaluation.features import extract_features
 from gcl_core.models.weights import build_encoder
 from gcl_core.run import Layout, read_metrics
-from gcl_core.training import baseline, joint, warm_up
+from gcl_core.training import joint, tda, warm_up
 from gcl_core.training.baseline import train_baseline
 from gcl_core.training.checkpoint import load_state
 from gcl_core.training.joint import train_jointly
@@ -26,8 +26,8 @@ TRAIN = 36
 @pytest.fixture
 def drawn(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[np.ndarray]]:
     """Note the batches of all epochs: name of the stage → positions among the pictures it chooses from."""
-    batches: dict[str, list[np.ndarray]] = {"baseline": [], "warm_up": [], "joint": []}
-    for module in (baseline, warm_up, joint):
+    batches: dict[str, list[np.ndarray]] = {"tda": [], "warm_up": [], "joint": []}
+    for module in (tda, warm_up, joint):
 
         def noted(rows: np.ndarray, size: int, *, name: str = module.__name__.rpartition(".")[2], **keys: object):
             found = epoch_batches(rows, size, **keys)  # pyright: ignore[reportArgumentType]
@@ -49,7 +49,7 @@ def test_no_batch_holds_a_picture_without_a_mesh_but_clusters_do(boxes: MakeLayo
     layout = boxes(lacking=LACKING)
     run_all(layout)
     assert set(LACKING) & set(np.concatenate(drawn["joint"]).tolist()) == set()
-    assert set(LACKING) < set(np.concatenate(drawn["baseline"]).tolist())
+    assert set(LACKING) < set(np.concatenate(drawn["tda"]).tolist())
     assert max(np.concatenate(drawn["warm_up"])) == TRAIN - len(LACKING) - 1  # positions among those with a mesh
     lines = read_metrics(layout.stage("warm_up", 0))
     assert [line["trained_on"] for line in lines] == [24, 24]  # three batches of 8 out of 30
