@@ -110,6 +110,10 @@ class IdentityEncoder(nn.Module):
         feature = self.neck(self.embedding(activations.mean(dim=(2, 3))))
         return EncoderOutput(code=stripes.flatten(1), feature=feature)
 
+    def embed(self, x: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b {self.feature_dim}"]:
+        """Return the feature before its batch norm, `neck`, of ImageNet-normalised pictures."""
+        return self.embedding(self.trunk(x).mean(dim=(2, 3)))
+
     def features(self, x: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b {self.feature_dim}"]:
         """Return L2-normalised ReID features of ImageNet-normalised pictures, for retrieval and for the memory bank."""
         return F.normalize(self.forward(x).feature)

@@ -40,12 +40,19 @@ class AugmentationSettings(Settings):
     erase_aspect: tuple[Rate, Rate] = (0.3, 3.33)
 
 
+class SourcePeopleSettings(PeopleSettings):
+    """Synthetic people of a source set: others than the target's, and no true views."""
+
+    seed: Annotated[int, Field(ge=0)] = 1
+    true_views: bool = False
+
+
 class SourceSettings(Settings):
     """The labelled source set of the domain-adaptation setting: supervised pre-training before stage 1 (ours)."""
 
     dataset: Literal["synthetic", "market1501", "dukemtmc_reid", "msmt17", "folder"]
     data_root: Path | None = None  # null: made under the run folder (synthetic only)
-    people: PeopleSettings = PeopleSettings(seed=1)
+    people: SourcePeopleSettings = SourcePeopleSettings()
     epochs: Positive = 60
     identities: Annotated[int, Field(ge=2)] = 16  # P
     instances: Annotated[int, Field(ge=2)] = 4  # K

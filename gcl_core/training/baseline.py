@@ -13,8 +13,10 @@ from gcl_core.evaluation.accuracy import accuracy_record
 from gcl_core.models.checkpoints import read_encoder_checkpoint
 from gcl_core.models.weights import save_weights
 from gcl_core.run import Layout, RunFolder, cpu_threads, hash_code, hash_file, resolve_device
+from gcl_core.training.cluster_contrast import train_cluster_contrast
 from gcl_core.training.journal import Journal
 from gcl_core.training.jvtc import train_jvtc
+from gcl_core.training.source import pretrain_on_source
 from gcl_core.training.start import start_inputs
 from gcl_core.training.tda import train_tda
 
@@ -23,6 +25,7 @@ SETTINGS = {"picture", "identity_encoder"}
 SETTINGS_OF_METHOD = {
     "tda": {"clustering", "contrast", "augmentation"},
     "jvtc": {"augmentation"},
+    "cluster_contrast": {"clustering", "augmentation"},
     "checkpoint": set(),
 }
 Method = Callable[[Layout, PersonSet, int, RunFolder, torch.device], dict[str, Any]]
@@ -31,11 +34,14 @@ Method = Callable[[Layout, PersonSet, int, RunFolder, torch.device], dict[str, A
 def train_baseline(layout: Layout, seed: int) -> Path:
     """Warm up E_id and return the run folder; goes on where a killed run was, does nothing when done.
 
+    With a source set, E_id learns that first (`pretrain_on_source`).
     Raises DataError without prepared data, RunError for a folder in use or a broken checkpoint, TrainingError for a
     loss that is not finite.
     """
     study, people, device = layout.study, load_person_set(layout), resolve_device(layout.study.device)
     method = study.baseline.method
+    if study.source is not None:
+        pretrain_on_source(layout, seed)
     used = study.model_dump(mode="json", include=SETTINGS | SETTINGS_OF_METHOD[method])
     used["evaluation"] = study.evaluation.model_dump(include={"average_precision"})
     used["baseline"] = study.baseline.model_dump(mode="json", include={"method", method})
@@ -81,4 +87,9 @@ def _read_besides(study: Study) -> dict[str, str]:
     return {}
 
 
-METHODS: dict[str, Method] = {"tda": train_tda, "jvtc": train_jvtc, "checkpoint": take_over}
+METHODS: dict[str, Method] = {
+    "tda": train_tda,
+    "jvtc": train_jvtc,
+    "cluster_contrast": train_cluster_contrast,
+    "checkpoint": take_over,
+}

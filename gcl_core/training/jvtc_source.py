@@ -13,6 +13,7 @@ from gcl_core.data.camera_styles import ERASED
 from gcl_core.models.identity_encoder import IdentityEncoder
 from gcl_core.run import Layout
 from gcl_core.seeding import generator
+from gcl_core.training.source import load_source_set
 
 
 class SourceTask:
@@ -25,8 +26,6 @@ class SourceTask:
     def __init__(
         self, layout: Layout, feature_dim: int, augmentation: AugmentationSettings, seed: int, device: torch.device
     ) -> None:
-        from gcl_core.training.source import load_source_set
-
         settings = layout.study.baseline.jvtc
         self._people, self._augmentation, self._seed = load_source_set(layout), augmentation, seed
         self._rows, self._batch_size = self._people.rows("train"), settings.instances * settings.copies

@@ -1,0 +1,83 @@
+"""Stage 1 by a cluster-level memory, as newer methods have it: one slot a cluster, PK batches.
+
+The clustering is the study's own (§4), so that only the memory differs from the other stages.
+"""
+
+from typing import Any
+
+import torch
+from torch.nn.functional import normalize as unit
+
+from gcl_core.data.augment import augment
+from gcl_core.data.batches import normalize, unit_pictures
+from gcl_core.data.person_set import PersonSet
+from gcl_core.data.sampling import pk_batches
+from gcl_core.evaluation.accuracy import accuracy_record
+from gcl_core.evaluation.features import extract_features
+from gcl_core.losses.cluster_contrast import cluster_contrast
+from gcl_core.models.cluster_memory import ClusterMemory
+from gcl_core.models.weights import save_weights
+from gcl_core.run import Layout, RunFolder
+from gcl_core.seeding import generator
+from gcl_core.training.checkpoint import Stateful, resume, save_checkpoint
+from gcl_core.training.contrast import relabel
+from gcl_core.training.journal import Journal, LossMeter
+from gcl_core.training.optimizers import make_optimizer
+from gcl_core.training.start import start_encoder
+
+
+def train_cluster_contrast(
+    layout: Layout, people: PersonSet, seed: int, run: RunFolder, device: torch.device
+) -> dict[str, Any]:
+    """Train E_id from its start in an open run folder; goes on where a killed run was. Nothing to add to the manifest.
+
+    An epoch that finds fewer than two clusters trains nothing and says so. Raises RunError for a broken checkpoint,
+    TrainingError for a loss that is not finite.
+    """
+    study, settings = layout.study, layout.study.baseline.cluster_contrast
+    rows = people.rows("train")
+    identities = people.index["pid"].to_numpy()[rows]
+    encoder, origin = start_encoder(layout, seed, device)
+    optimizer, schedule = make_optimizer(encoder.parameters(), settings.optimizer)
+    parts: dict[str, Stateful] = {"encoder": encoder, "optimizer": optimizer, "schedule": schedule}
+    start = resume(run.path / "checkpoint.safetensors", parts)
+    journal = Journal(run, f"baseline seed {seed}", settings.epochs, start=start)
+    if start == 0:
+        journal.record(0, **accuracy_record(encoder, people, study.evaluation), note=origin)
+
+    for epoch in range(start + 1, settings.epochs + 1):
+        features = extract_features(encoder, people.pictures, rows)
+        labels, facts = relabel(features, identities, study.clustering)
+        batches = pk_batches(
+            labels.numpy(),
+            classes=settings.identities,
+            instances=settings.instances,
+            iterations=settings.iterations,
+            seed=seed,
+            purpose="cluster contrast order",
+            epoch=epoch,
+        )
+        meter = LossMeter()
+        labels = labels.to(device)
+        memory = ClusterMemory(features.to(device), labels, keep_old=settings.keep_old)
+        if not batches:
+            facts["note"] = f"{facts['clusters']} clusters found: nothing to train on in this epoch"
+        encoder.train()
+        for step, batch in enumerate(batches):
+            picture = unit_pictures(people.pictures[rows[batch]], device)
+            copy = augment(picture, study.augmentation, generator(seed, "cluster contrast augment", epoch, step))
+            feature, own = unit(encoder(normalize(copy)).feature), labels[torch.from_numpy(batch).to(device)]
+            loss = cluster_contrast(feature, memory.slots, own, temperature=settings.temperature)
+            meter.add({"loss": loss}, epoch=epoch, step=step)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            memory.update(own, feature)
+        schedule.step()
+        accuracy = accuracy_record(encoder, people, study.evaluation)
+        save_checkpoint(run.path / "checkpoint.safetensors", epoch, parts)
+        journal.record(epoch, **meter.means(), **facts, **accuracy)
+
+    save_weights(encoder, run.path / "encoder.safetensors")
+    journal.close()
+    return {}

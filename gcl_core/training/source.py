@@ -1,0 +1,133 @@
+"""The start of the domain-adaptation setting: E_id learns people with labels on a source set, then stage 1 begins.
+
+Cross-entropy on the feature after the batch-norm neck and a batch-hard triplet loss before it; the target set's labels
+are never used.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from gcl_core.config import SourceSettings
+from gcl_core.data.augment import augment
+from gcl_core.data.batches import normalize, unit_pictures
+from gcl_core.data.person_set import PersonSet, load_person_set
+from gcl_core.data.preparation import prepare_data
+from gcl_core.data.sampling import pk_batches
+from gcl_core.evaluation.accuracy import accuracy_record
+from gcl_core.losses.triplet import batch_hard_triplet
+from gcl_core.models.weights import build_encoder, save_weights
+from gcl_core.run import Layout, RunFolder, cpu_threads, hash_code, resolve_device
+from gcl_core.seeding import generator
+from gcl_core.training.checkpoint import Stateful, resume, save_checkpoint
+from gcl_core.training.journal import Journal, LossMeter
+from gcl_core.training.optimizers import make_optimizer
+
+CODE = ("data", "models", "losses", "clustering", "training")
+SETTINGS = {"picture", "identity_encoder", "augmentation", "source"}
+
+
+def source_layout(layout: Layout) -> Layout:
+    """Return the layout of a study's source set, `<profile>.source` beside it, to be prepared like any other set."""
+    source = _settings(layout)
+    changes = {
+        "profile": f"{layout.study.profile}.source",
+        "dataset": source.dataset,
+        "data_root": source.data_root,
+        "mesh_root": None,
+        "people": source.people,
+        "on_missing_mesh": "leave_out",  # nothing is drawn of the source
+        "source": None,
+    }
+    return Layout(layout.study.model_copy(update=changes), root=layout.root)
+
+
+def load_source_set(layout: Layout) -> PersonSet:
+    """Open the prepared source set. Raises as `load_person_set`."""
+    return load_person_set(source_layout(layout))
+
+
+def pretrain_on_source(layout: Layout, seed: int) -> Path:
+    """Prepare the source set, train E_id on its labels and return the run folder; resumes.
+
+    Raises as `prepare_data` and `train_baseline`.
+    """
+    study, device = layout.study, resolve_device(layout.study.device)
+    people = prepare_data(source_layout(layout))
+    with (
+        cpu_threads(study.baseline.threads),
+        RunFolder(
+            layout.stage("source", seed),
+            settings=study.model_dump(mode="json", include=SETTINGS),
+            inputs={"data": people.fingerprint},
+            code=hash_code(CODE),
+            seed=seed,
+            device=device,
+        ) as run,
+    ):
+        if not run.finished:
+            _train(layout, people, seed, run, device)
+    return run.path
+
+
+def _train(layout: Layout, people: PersonSet, seed: int, run: RunFolder, device: torch.device) -> None:
+    study, settings = layout.study, _settings(layout)
+    rows = people.rows("train")
+    names, labels = np.unique(people.index["pid"].to_numpy()[rows], return_inverse=True)
+    encoder = build_encoder(study, seed).to(device)
+    classifier = nn.Linear(encoder.feature_dim, len(names), bias=False)
+    nn.init.normal_(classifier.weight, std=0.001, generator=generator(seed, "source classifier"))
+    classifier.to(device)
+    optimizer, schedule = make_optimizer([*encoder.parameters(), *classifier.parameters()], settings.optimizer)
+    parts: dict[str, Stateful] = {
+        "encoder": encoder,
+        "classifier": classifier,
+        "optimizer": optimizer,
+        "schedule": schedule,
+    }
+    start = resume(run.path / "checkpoint.safetensors", parts)
+    journal = Journal(run, f"source seed {seed}", settings.epochs, start=start)
+    if start == 0:
+        journal.record(0, **accuracy_record(encoder, people, study.evaluation))
+    for epoch in range(start + 1, settings.epochs + 1):
+        batches = pk_batches(
+            labels,
+            classes=settings.identities,
+            instances=settings.instances,
+            iterations=None,
+            seed=seed,
+            purpose="source order",
+            epoch=epoch,
+        )
+        encoder.train()
+        meter = LossMeter()
+        for step, batch in enumerate(batches):
+            picture = unit_pictures(people.pictures[rows[batch]], device)
+            picture = augment(picture, study.augmentation, generator(seed, "source augment", epoch, step))
+            own = torch.from_numpy(labels[batch]).to(device)
+            before = encoder.embed(normalize(picture))
+            losses = {
+                "identity": F.cross_entropy(classifier(encoder.neck(before)), own),
+                "triplet": batch_hard_triplet(before, own, margin=settings.margin),
+            }
+            loss = losses["identity"] + losses["triplet"]
+            meter.add({"loss": loss, **losses}, epoch=epoch, step=step)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+        schedule.step()
+        accuracy = accuracy_record(encoder, people, study.evaluation)  # on the source's own test people
+        save_checkpoint(run.path / "checkpoint.safetensors", epoch, parts)
+        journal.record(epoch, **meter.means(), **accuracy)
+    save_weights(encoder, run.path / "encoder.safetensors")
+    journal.close()
+    run.finish()
+
+
+def _settings(layout: Layout) -> SourceSettings:
+    if layout.study.source is None:
+        raise ValueError("this study has no source set (setting `source`)")
+    return layout.study.source
