@@ -68,6 +68,7 @@ CLUSTERS = tables("clustering_analysis") + figures("clustering_analysis")
 FID = tables("table1_fid_per_view", "table1_orderings") + figures("fid_per_view")
 CURVES = tables("figure2_cluster_count") + figures("figure2_cluster_count")
 ABLATIONS = tables("ablations", "reid_accuracy") + figures("ablations")
+THREE = tables("accuracy_three_datasets", "table1_three_datasets", "orderings_three_datasets")
 VIEWS = tables("view_quality") + figures("figure1_view_invariance", "figure3_generated_views_train")
 if study.dataset == "synthetic":  # elsewhere bodies are not known, and test pictures may have no meshes
     DATASET += tables("mesh_ways") + figures("mesh_ways")
@@ -80,7 +81,7 @@ wildcard_constraints:
 
 
 rule all:
-    input: DATASET, CLUSTERS, FID, CURVES, ABLATIONS, VIEWS
+    input: DATASET, CLUSTERS, FID, CURVES, ABLATIONS, VIEWS, THREE
 
 
 rule data_preparation:
@@ -161,4 +162,13 @@ rule generated_views:
     log: executed("08_generated_views_seed0")
     params: settings=SETTINGS, given="-p seed 0"
     threads: workflow.cores
+    shell: RUN
+
+
+# runs of the three datasets' own profiles are read where they are there: they cannot be declared, as they may not be
+rule three_datasets:
+    input: step("05_fid_per_view"), step("07_ablations"), core("09_three_datasets"), notebook="notebooks/09_three_datasets.ipynb"
+    output: THREE, step=step("09_three_datasets")
+    log: executed("09_three_datasets")
+    params: settings=SETTINGS, given=""
     shell: RUN

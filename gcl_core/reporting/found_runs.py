@@ -58,6 +58,12 @@ def found_runs(layout: Layout, stage: str, pair: Pair) -> list[Path]:
     return runs
 
 
+def runs_of_the_datasets(layout: Layout) -> list[Path]:
+    """Return all finished baselines, controls and GCL runs that the tables of the three datasets are made from."""
+    pairs: list[Pair] = [*((dataset, None) for dataset in DATASETS), *adaptations(layout.study)]
+    return [run for pair in pairs for stage in ("baseline", "tda", "gcl") for run in found_runs(layout, stage, pair)]
+
+
 def _seeds(layout: Layout, folder: Path, *, own: bool) -> list[int]:
     """Return seeds in order; folders set aside as `seed0.superseded` are none."""
     found = [int(path.name[4:]) for path in folder.glob("seed*") if re.fullmatch(r"seed\d+", path.name)]

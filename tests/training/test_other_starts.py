@@ -24,7 +24,13 @@ SLOTS = [
     "baseline.cluster_contrast.identities=3",
     "baseline.cluster_contrast.instances=4",
 ]
-SOURCE = ["source.dataset=synthetic", "source.epochs=3", "source.optimizer.lr=0.003", "source.identities=3", "source.instances=2"]
+SOURCE = [
+    "source.dataset=synthetic",
+    "source.epochs=3",
+    "source.optimizer.lr=0.003",
+    "source.identities=3",
+    "source.instances=2",
+]
 
 
 class Killed(BaseException):
