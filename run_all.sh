@@ -16,7 +16,7 @@ same command goes on where it was. A second run with nothing changed does nothin
   key=value   a setting, as in joint.epochs=3 or data_root=/path/to/Market-1501-v15.09.15
   --seeds N   repeat the study with N seeds
   --jobs N    use at most N CPU cores (default: all)
-  --dry-run   only say what would run
+  --dry-run   only say what would run, and from a few measured steps how long and in how much memory
 
 `python -m gcl_core --help` tells what else there is.
 HELP

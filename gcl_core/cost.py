@@ -24,6 +24,7 @@ from gcl_core.seeding import generator
 from gcl_core.training.generation import Drawing, draw_cycle, generator_losses, update_discriminator
 from gcl_core.training.joint_step import Batch, Learners, joint_step
 from gcl_core.training.optimizers import make_optimizer
+from gcl_core.training.source import source_layout
 
 PROCESS = Path("/proc/self")  # of Linux
 BUDGET = 4.0  # seconds a measurement may take once it has been done once
@@ -67,9 +68,12 @@ def measure_costs(layout: Layout, counts: dict[str, int]) -> Iterator[Cost]:
     train, test = counts["train"], counts["query"] + counts["gallery"]
     encoder = _encoder(study).to(device)
     with cpu_threads(study.baseline.threads):
-        yield _cost(
-            f"stage 1, {study.baseline.method}: step", _stage_one_steps(study, train), _encoder_step(study, device)
-        )
+        if study.source is not None:
+            batch = study.source.identities * study.source.instances
+            steps = max(1, count_pictures(source_layout(layout))["train"] // batch) * study.source.epochs
+            yield _cost("source set: step", steps, _encoder_step(study, batch, device))
+        steps, batch = _stage_one(study, train)
+        yield _cost(f"stage 1, {study.baseline.method}: step", steps, _encoder_step(study, batch, device))
     seen = train * _extractions(study) + test * (_baseline_epochs(study) + len(study.variants) * _evaluations(study))
     pixels = _pictures(study, PASSES, device)
     yield _cost("features: pass of 64 pictures", -(-seen // PASSES), _sync(device, lambda: _extract(encoder, pixels)))
@@ -149,17 +153,17 @@ def _extract(encoder: IdentityEncoder, pictures: Tensor) -> Tensor:
     return encoder.eval().features(pictures)
 
 
-def _stage_one_steps(study: Study, train: int) -> int:
+def _stage_one(study: Study, train: int) -> tuple[int, int]:
+    """Return the number of stage-1 steps and how many pictures pass the encoder in each."""
     settings = study.baseline
-    if settings.method == "checkpoint":
-        return 0
-    if settings.method == "tda":
-        return max(1, train // settings.tda.batch_size) * settings.tda.epochs
-    if settings.method == "jvtc":
-        return max(1, train // settings.jvtc.instances) * settings.jvtc.epochs
-    each = settings.cluster_contrast
-    batch = each.identities * each.instances
-    return (each.iterations or max(1, train // batch)) * each.epochs
+    tda, jvtc, slots = settings.tda, settings.jvtc, settings.cluster_contrast
+    batch = slots.identities * slots.instances
+    return {
+        "tda": (max(1, train // tda.batch_size) * tda.epochs, 2 * tda.batch_size),
+        "jvtc": (max(1, train // jvtc.instances) * jvtc.epochs, jvtc.instances * jvtc.copies),
+        "cluster_contrast": ((slots.iterations or max(1, train // batch)) * slots.epochs, batch),
+        "checkpoint": (0, 2 * tda.batch_size),
+    }[settings.method]
 
 
 def _baseline_epochs(study: Study) -> int:
@@ -205,14 +209,10 @@ def _clustering(study: Study, train: int, dim: int, device: torch.device) -> Cos
     return Cost(cost.what, _clusterings(study), cost.seconds * (train / count) ** 2, cost.memory)
 
 
-def _encoder_step(study: Study, device: torch.device) -> Callable[[], None]:
-    """A forward and backward pass of E_id over as many pictures as the method's step takes."""
-    settings, encoder = study.baseline, _encoder(study).to(device)
-    jvtc, slots = settings.jvtc, settings.cluster_contrast
-    count = {"jvtc": jvtc.instances * jvtc.copies, "cluster_contrast": slots.identities * slots.instances}
-    pictures = _pictures(study, count.get(settings.method, 2 * settings.tda.batch_size), device)
-    optimizer, _ = make_optimizer(encoder.parameters(), settings.tda.optimizer)
-    encoder.train()
+def _encoder_step(study: Study, count: int, device: torch.device) -> Callable[[], None]:
+    """A forward and backward pass of E_id over `count` pictures, and a step of its optimiser."""
+    encoder, pictures = _encoder(study).to(device).train(), _pictures(study, count, device)
+    optimizer, _ = make_optimizer(encoder.parameters(), study.baseline.tda.optimizer)
 
     def step() -> None:
         optimizer.zero_grad()

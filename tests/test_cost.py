@@ -86,3 +86,12 @@ def test_steps_of_other_first_stages(method: str, tmp_path: Path):
     expected = {"jvtc": 100 * 12, "cluster_contrast": 50 * 200}
     assert first.what == f"stage 1, {method}: step"
     assert first.times == expected[method]
+
+
+def test_a_source_set_is_counted_first(tmp_path: Path):
+    people = ["source.people.train_identities=4", "source.people.pictures_per_identity=8"]
+    study = study_of(
+        "source.dataset=synthetic", "source.epochs=5", "source.identities=2", "source.instances=2", *people
+    )
+    first = next(measure_costs(Layout(study, root=tmp_path), {"train": 48, "query": 8, "gallery": 20}))
+    assert (first.what, first.times) == ("source set: step", 5 * 8)
