@@ -167,7 +167,11 @@ rule generated_views:
 
 # runs of the three datasets' own profiles are read where they are there: they cannot be declared, as they may not be
 rule three_datasets:
-    input: step("05_fid_per_view"), step("07_ablations"), core("09_three_datasets"), notebook="notebooks/09_three_datasets.ipynb"
+    input:
+        trained(study.variants),
+        step("05_fid_per_view"),
+        core("09_three_datasets"),
+        notebook="notebooks/09_three_datasets.ipynb",
     output: THREE, step=step("09_three_datasets")
     log: executed("09_three_datasets")
     params: settings=SETTINGS, given=""

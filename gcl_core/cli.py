@@ -69,7 +69,7 @@ def _parser() -> argparse.ArgumentParser:
     plan = add_study("plan", _plan, study, "say what a study consists of and what would run")
     for each in (run, plan):
         each.add_argument("--seeds", type=_count, metavar="N", help="repeat the study with N seeds (setting `seeds`)")
-    add_study("summary", _summary, study, "show each training's last epoch")
+    add_study("summary", _summary, study, "show each training's last epoch, or the one it keeps")
     evaluate = add_study(
         "evaluate", _evaluate, "[PROFILE] RUN [key=value ...]", "measure mAP and CMC of a trained encoder"
     )
@@ -142,14 +142,16 @@ def _summary(chosen: argparse.Namespace, words: Sequence[str]) -> None:
 
 
 def _show_trainings(layout) -> None:
-    """Print each training's last epoch: accuracy in percent, clusters found."""
-    from gcl_core.run import read_metrics
+    """Print each training's last epoch, or the one it keeps: accuracy in percent, clusters found."""
+    from gcl_core.run import read_json, read_metrics
 
     print(f"{'training':<16}{'seed':>5}{'epoch':>8}{'mAP':>7}{'rank-1':>8}{'clusters':>10}")
     for stage in ("baseline", *layout.study.variants):
         for seed in range(layout.study.seeds):
-            lines = read_metrics(layout.stage(stage, seed))
-            last = lines[-1] if lines else {}
+            folder = layout.stage(stage, seed)
+            lines = read_metrics(folder)
+            kept = read_json(folder / "manifest.json").get("kept_epoch") if lines else None
+            last = next((line for line in lines if line["epoch"] == kept), lines[-1] if lines else {})
             print(
                 f"{stage:<16}{seed:>5}{last.get('epoch', '-'):>8}{_percent(last.get('map')):>7}"
                 f"{_percent(last.get('rank1')):>8}{last.get('clusters') or '-':>10}"

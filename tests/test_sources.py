@@ -36,6 +36,7 @@ def test_settings_are_compared_by_value_and_tables_as_files(tmp_path: Path) -> N
     found = source_files(notebook(tmp_path / "a.ipynb", "from gcl_core.reporting.published import published"))
     assert "gcl_core/reporting/paper_values.csv" in found
     assert "gcl_core/config.py" not in found
+    assert not [name for name in found if name.startswith(("gcl_core/settings/", "gcl_core/fidelity"))]
 
 
 def test_notebook_without_the_core_stands_on_nothing(tmp_path: Path) -> None:
@@ -51,4 +52,6 @@ def test_nothing_that_python_really_imports_is_missing(repository: Path) -> None
     command = [sys.executable, "-c", f"{imports}\n{show}"]
     answer = subprocess.run(command, cwd=repository, capture_output=True, text=True, check=True)
     imported = {Path(line).relative_to(repository).as_posix() for line in answer.stdout.splitlines()}
-    assert imported - set(source_files(path)) == {"gcl_core/config.py"}
+    sections = {path.relative_to(repository).as_posix() for path in (repository / "gcl_core" / "settings").glob("*.py")}
+    settings = {"gcl_core/config.py", "gcl_core/fidelity.py", *sections}
+    assert imported - set(source_files(path)) == settings

@@ -14,7 +14,7 @@ from gcl_core.run import Layout, RunError, read_json, read_metrics
 
 MAKERS = {"baseline": "01_baseline", "warm_up": "03_generator_warm_up"}
 ACCURACIES = {"map": "mAP", "rank1": "rank-1", "rank5": "rank-5", "rank10": "rank-10"}
-TEXTS = ("stage", "note")  # the columns of a record that are no numbers
+TEXTS = ("stage", "note", "labels")  # the columns of a record that are no numbers
 
 
 def require(path: Path, *, made_by: str) -> Path:

@@ -6,7 +6,7 @@ import re
 import pandas as pd
 import pytest
 
-from gcl_core.reporting.tables import escape_latex, latex_table, markdown_table, save_table
+from gcl_core.reporting.tables import NOT_RUN, escape_latex, latex_table, markdown_table, save_table
 from gcl_core.run import Layout, read_json
 
 
@@ -43,6 +43,15 @@ def test_markdown_rounds_by_column_and_leaves_missing_values_blank(frame: pd.Dat
     assert lines[1] == "| :-- | --: | --: | --: | :-- |"
     assert lines[2] == r"| 50% & more_\| | 3 | 12.3 | 0.123 | yes |"
     assert lines[3] == "| [bracket] |  |  | 0.500 | no |"
+
+
+def test_not_run_stands_among_numbers_and_a_dataset_before_a_measure_changes_no_rounding():
+    frame = pd.DataFrame({"method": ["a", "b"], "Market-1501 mAP": [66.84, NOT_RUN], "MSMT17 ARI": [NOT_RUN, 0.12345]})
+    assert markdown_table(frame).splitlines()[1:] == [
+        "| :-- | --: | --: |",
+        "| a | 66.8 | not run |",
+        "| b | not run | 0.123 |",
+    ]
 
 
 def test_latex_has_booktabs_rules_and_as_many_cells_a_row(frame: pd.DataFrame):
