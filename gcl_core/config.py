@@ -109,6 +109,8 @@ class Study(Settings):
             raise ValueError(
                 "baseline: method checkpoint and a path in baseline.checkpoint belong together; give both or neither"
             )
+        if self.source is not None and self.baseline.method == "checkpoint":
+            raise ValueError("source: stage 1 takes a checkpoint over and would not use what the source set teaches")
         smallest = 4 * (max(self.generator.dilations) + 1)
         if min(self.picture.height, self.picture.width) < smallest:
             raise ValueError(

@@ -16,6 +16,7 @@ from gcl_core.clustering.pseudo_labels import cluster
 from gcl_core.config import Study, VariantSettings
 from gcl_core.data.index import SPLITS, read_index
 from gcl_core.data.people.plan import count_files
+from gcl_core.data.source_set import source_layout
 from gcl_core.evaluation.inception import inception_features, load_inception
 from gcl_core.models.identity_encoder import IdentityEncoder
 from gcl_core.models.memory_bank import MemoryBank
@@ -24,7 +25,6 @@ from gcl_core.seeding import generator
 from gcl_core.training.generation import Drawing, draw_cycle, generator_losses, update_discriminator
 from gcl_core.training.joint_step import Batch, Learners, joint_step
 from gcl_core.training.optimizers import make_optimizer
-from gcl_core.training.source import source_layout
 
 PROCESS = Path("/proc/self")  # of Linux
 BUDGET = 4.0  # seconds a measurement may take once it has been done once

@@ -217,3 +217,11 @@ def test_empty_profile_file_is_all_defaults(tmp_path: Path) -> None:
     path = tmp_path / "paper.yaml"
     path.write_text("# nothing differs\n")
     assert load_study(str(path)) == Study()
+
+
+def test_a_source_set_and_a_checkpoint_exclude_each_other():
+    words = ["source.dataset=synthetic", "baseline.method=checkpoint", "baseline.checkpoint=x.pth"]
+    with pytest.raises(ConfigError, match="would not use what the source set teaches"):
+        load_study("smoke", words)
+    with pytest.raises(ConfigError, match="belong together"):
+        load_study("smoke", ["baseline.method=checkpoint"])

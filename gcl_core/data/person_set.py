@@ -44,15 +44,15 @@ class PersonSet:
         return rows[self.index["mesh"].to_numpy(dtype=bool)[rows]]
 
 
-def load_person_set(layout: Layout) -> PersonSet:
-    """Open a prepared set, memory-mapped.
+def load_person_set(layout: Layout, *, profile: str | None = None) -> PersonSet:
+    """Open a prepared set, memory-mapped; `profile` is the one whose notebook prepares it (None: the layout's).
 
     Raises DataError, which says what changed, when the set was not prepared, or for other settings, or when pictures or
     projections were added, taken away or replaced since (by names, sizes and times; a folder that is not there now, as
     on another machine, tells nothing), or when a file of the store has lost its size.
     """
     store, described = layout.store, layout.store / "store.json"
-    again = f"run notebook 00_data_preparation with profile {layout.study.profile!r}"
+    again = f"run notebook 00_data_preparation with profile {(profile or layout.study.profile)!r}"
     if not described.is_file():
         raise DataError(f"{store} holds no prepared data; {again}")
     facts = read_json(described)

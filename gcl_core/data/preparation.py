@@ -29,16 +29,16 @@ QUARANTINE, WITHOUT_MESH = "quarantine.csv", "without_mesh.csv"
 PICTURES, PROJECTIONS = "pictures.npy", "projections.npy"
 ABSENT = "no projection of it"  # usual for test pictures: only training meshes were released (§1.3)
 
-Meshes = dict[str, dict[str, list[int]] | None]  # folder below the mesh root → its files; None where there is none
+Meshes = dict[str, dict[str, list[int]] | None]  # folder below the mesh root → its files, None: absent; {}: not wanted
 
 
-def prepare_data(layout: Layout, *, workers: int | None = None) -> PersonSet:
+def prepare_data(layout: Layout, *, projections: bool = True, workers: int | None = None) -> PersonSet:
     """Make what is missing (synthetic people, index, decoded arrays) and return the prepared set; resumes.
 
     A finished store is verified by its checksums and left as it is. Pictures that cannot be read stop the preparation
     or, with `on_bad_picture: skip`, are left out and listed in quarantine.csv. Pictures without eight usable
     projections are listed in without_mesh.csv; with `on_missing_mesh: stop` no training picture may be among them, and
-    no test picture of which some are there (§1.3).
+    no test picture of which some are there (§1.3). Without `projections` none are read, asked for or stored.
     Raises DataError for wrong folders, names, pictures or meshes, RunError for a full disk or a store in use.
     """
     study, store = layout.study, layout.store
@@ -46,7 +46,7 @@ def prepare_data(layout: Layout, *, workers: int | None = None) -> PersonSet:
         size = study.picture
         make_people(layout.data_root, study.people, height=size.height, width=size.width, workers=workers)
     index = read_index(study.dataset, layout.data_root)
-    meshes = _list_meshes(layout.mesh_root)
+    meshes = _list_meshes(layout.mesh_root) if projections else {}
     lacks = [_missing(file, split, meshes) for file, split in zip(index["file"], index["split"], strict=True)]
     sources = _describe(layout, index, meshes)
     identity = fingerprint([index.to_csv(index=False), sources, used_settings(study)])
@@ -70,14 +70,15 @@ def _build(
 ) -> None:
     """Decode and store what `index` lists; `lacks` says of each picture which projections are not there."""
     store, height, width = layout.store, layout.study.picture.height, layout.study.picture.width
-    _check_meshes(layout, index, lacks)
+    _check_meshes(layout, index, lacks, sources)
     require_space(store, height * width * (3 * len(index) + len(YAWS) * lacks.count("")))
     bad = _decode_pictures(layout, index, sources, workers)
     _write_list(store / QUARANTINE, index, bad)
     kept = [row for row in range(len(index)) if row not in bad]
     index = index.iloc[kept].reset_index(drop=True)
     lacks = _decode_projections(layout, index, [lacks[row] for row in kept], sources, workers)
-    _write_list(store / WITHOUT_MESH, index, {row: reason for row, reason in enumerate(lacks) if reason})
+    if sources["meshes"]:
+        _write_list(store / WITHOUT_MESH, index, {row: reason for row, reason in enumerate(lacks) if reason})
     write_text(store / "index.csv", index.assign(mesh=[not reason for reason in lacks]).to_csv(index=False))
     filled = {"index.csv": store / "index.csv"} | {n: partial_path(store / n) for n in (PICTURES, PROJECTIONS)}
     hashes = {name: hash_file(path) for name, path in filled.items()}
@@ -139,7 +140,7 @@ def _decode_projections(
         workers=workers,
     )
     lacks = [invalid.get(row, reason) for row, reason in enumerate(lacks)]
-    _check_meshes(layout, index, lacks)
+    _check_meshes(layout, index, lacks, sources)
     return lacks
 
 
@@ -159,7 +160,7 @@ def _list_meshes(mesh_root: Path) -> Meshes:
 def _missing(file: str, split: str, meshes: Meshes) -> str:
     """Return which projections of a picture are not there; nothing when all are."""
     name, folders = Path(file).name, _mesh_folders(split)
-    missing = [folder for folder in folders if name not in (meshes[folder] or {})]
+    missing = [folder for folder in folders if name not in (meshes.get(folder) or {})]
     return ABSENT if len(missing) == len(folders) else f"missing in {some_of(missing)}" if missing else ""
 
 
@@ -173,8 +174,13 @@ def _describe(layout: Layout, index: pd.DataFrame, meshes: Meshes) -> Sources:
     }
 
 
-def _check_meshes(layout: Layout, index: pd.DataFrame, lacks: list[str]) -> None:
-    """Raise DataError when no training picture has usable projections, or under `stop` one lacks what it must have."""
+def _check_meshes(layout: Layout, index: pd.DataFrame, lacks: list[str], sources: Sources) -> None:
+    """Raise DataError when no training picture has usable projections, or under `stop` one lacks what it must have.
+
+    Nothing is asked for where projections are not wanted.
+    """
+    if not sources["meshes"]:
+        return
     lines = list(zip(index["file"], index["split"] == "train", lacks, strict=True))
     where = (
         f"they are expected in {layout.mesh_root}/train (test), in render and render_45 … render_315, each under its "

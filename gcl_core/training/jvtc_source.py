@@ -10,10 +10,10 @@ from gcl_core.config import AugmentationSettings
 from gcl_core.data.augment import augment
 from gcl_core.data.batches import epoch_batches, normalize, unit_pictures
 from gcl_core.data.camera_styles import ERASED
+from gcl_core.data.source_set import load_source_set
 from gcl_core.models.identity_encoder import IdentityEncoder
 from gcl_core.run import Layout
 from gcl_core.seeding import generator
-from gcl_core.training.source import load_source_set
 
 
 class SourceTask:

@@ -11,12 +11,12 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from gcl_core.config import SourceSettings
 from gcl_core.data.augment import augment
 from gcl_core.data.batches import normalize, unit_pictures
-from gcl_core.data.person_set import PersonSet, load_person_set
-from gcl_core.data.preparation import prepare_data
+from gcl_core.data.index import DataError
+from gcl_core.data.person_set import PersonSet
 from gcl_core.data.sampling import pk_batches
+from gcl_core.data.source_set import load_source_set, source_layout, source_settings
 from gcl_core.evaluation.accuracy import accuracy_record
 from gcl_core.losses.triplet import batch_hard_triplet
 from gcl_core.models.weights import build_encoder, save_weights
@@ -30,38 +30,21 @@ CODE = ("data", "models", "losses", "clustering", "training")
 SETTINGS = {"picture", "identity_encoder", "augmentation", "source"}
 
 
-def source_layout(layout: Layout) -> Layout:
-    """Return the layout of a study's source set, `<profile>.source` beside it, to be prepared like any other set."""
-    source = _settings(layout)
-    changes = {
-        "profile": f"{layout.study.profile}.source",
-        "dataset": source.dataset,
-        "data_root": source.data_root,
-        "mesh_root": None,
-        "people": source.people,
-        "on_missing_mesh": "leave_out",  # nothing is drawn of the source
-        "source": None,
-    }
-    return Layout(layout.study.model_copy(update=changes), root=layout.root)
-
-
-def load_source_set(layout: Layout) -> PersonSet:
-    """Open the prepared source set. Raises as `load_person_set`."""
-    return load_person_set(source_layout(layout))
-
-
 def pretrain_on_source(layout: Layout, seed: int) -> Path:
-    """Prepare the source set, train E_id on its labels and return the run folder; resumes.
+    """Train E_id on the labels of the prepared source set and return the run folder; resumes.
 
-    Raises as `prepare_data` and `train_baseline`.
+    Only reads the set, so that several seeds can train at once. Raises as `train_baseline`, DataError also for a source
+    of fewer than two people.
     """
     study, device = layout.study, resolve_device(layout.study.device)
-    people = prepare_data(source_layout(layout))
+    people = load_source_set(layout)
+    used = study.model_dump(mode="json", include=SETTINGS)
+    used["evaluation"] = study.evaluation.model_dump(include={"average_precision"})
     with (
         cpu_threads(study.baseline.threads),
         RunFolder(
             layout.stage("source", seed),
-            settings=study.model_dump(mode="json", include=SETTINGS),
+            settings=used,
             inputs={"data": people.fingerprint},
             code=hash_code(CODE),
             seed=seed,
@@ -74,9 +57,14 @@ def pretrain_on_source(layout: Layout, seed: int) -> Path:
 
 
 def _train(layout: Layout, people: PersonSet, seed: int, run: RunFolder, device: torch.device) -> None:
-    study, settings = layout.study, _settings(layout)
+    study, settings = layout.study, source_settings(layout)
     rows = people.rows("train")
     names, labels = np.unique(people.index["pid"].to_numpy()[rows], return_inverse=True)
+    if len(names) < 2:
+        raise DataError(
+            f"the source set in {source_layout(layout).data_root} has {len(names)} training identity: expected two or "
+            "more, to be told apart; check source.dataset and source.data_root"
+        )
     encoder = build_encoder(study, seed).to(device)
     classifier = nn.Linear(encoder.feature_dim, len(names), bias=False)
     nn.init.normal_(classifier.weight, std=0.001, generator=generator(seed, "source classifier"))
@@ -125,9 +113,3 @@ def _train(layout: Layout, people: PersonSet, seed: int, run: RunFolder, device:
     save_weights(encoder, run.path / "encoder.safetensors")
     journal.close()
     run.finish()
-
-
-def _settings(layout: Layout) -> SourceSettings:
-    if layout.study.source is None:
-        raise ValueError("this study has no source set (setting `source`)")
-    return layout.study.source

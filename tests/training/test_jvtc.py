@@ -1,9 +1,7 @@
 """JVTC on coloured boxes: it resumes bit-identically and records its losses, its labels and JVTC+."""
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -15,7 +13,7 @@ from gcl_core.data.index import DataError
 from gcl_core.data.person_set import PersonSet, load_person_set
 from gcl_core.models.weights import build_encoder
 from gcl_core.run import Layout, read_json, read_metrics
-from gcl_core.training import baseline, journal, jvtc
+from gcl_core.training import baseline, journal, jvtc, jvtc_source
 from gcl_core.training.baseline import train_baseline
 from gcl_core.training.jvtc import train_jvtc
 
@@ -144,7 +142,8 @@ def test_a_labelled_source_adds_its_loss_and_an_epoch_is_a_pass_over_it(
     whole = load_person_set(layout)
     index = pd.DataFrame(whole.index).assign(split="train")
     others = PersonSet(index, whole.pictures, whole.projections, "source")  # 60 pictures of 10 people: 5 batches of 12
-    monkeypatch.setitem(sys.modules, "gcl_core.training.source", SimpleNamespace(load_source_set=lambda _: others))
+    monkeypatch.setattr(jvtc_source, "load_source_set", lambda _: others)
+    monkeypatch.setattr(baseline, "pretrain_on_source", lambda *_: None)
     start = (build_encoder(layout.study, 0), "start: source")
     monkeypatch.setattr(jvtc, "start_encoder", lambda *_: start)
     monkeypatch.setattr(baseline, "start_inputs", lambda layout, seed: {"source": "test"})

@@ -7,13 +7,13 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from gcl_core.data.person_set import load_person_set
+from gcl_core.data.source_set import load_source_set, source_layout
 from gcl_core.models.released import export_encoder
 from gcl_core.models.weights import load_encoder
 from gcl_core.run import Layout, RunError, read_json, read_metrics
-from gcl_core.training import journal, source
+from gcl_core.training import journal
 from gcl_core.training.baseline import train_baseline
-from gcl_core.training.source import load_source_set, pretrain_on_source, source_layout
+from gcl_core.training.source import pretrain_on_source
 from tests.training.conftest import write_boxes
 
 MakeLayout = Callable[..., Layout]
@@ -57,7 +57,7 @@ def same_weights(one: Path, other: Path) -> bool:
 
 
 @pytest.fixture
-def with_source(boxes: MakeLayout, monkeypatch: pytest.MonkeyPatch) -> MakeLayout:
+def with_source(boxes: MakeLayout) -> MakeLayout:
     """A layout whose source set is prepared: boxes as well."""
 
     def make(*overrides: str, **where: Path) -> Layout:
@@ -66,7 +66,6 @@ def with_source(boxes: MakeLayout, monkeypatch: pytest.MonkeyPatch) -> MakeLayou
             write_boxes(source_layout(layout), ())
         return layout
 
-    monkeypatch.setattr(source, "prepare_data", load_person_set)
     return make
 
 
@@ -150,7 +149,9 @@ def test_the_source_set_lies_beside_the_profile_and_is_prepared_like_any_other(b
     assert beside.runs == layout.root / "runs" / "smoke.source"
     assert (beside.study.source, beside.study.people.seed) == (None, 1)
     assert beside.study.people.train_identities == 2
-    with pytest.raises(ValueError, match="holds no prepared data"):
+    with pytest.raises(
+        ValueError, match=r"holds no prepared data; run notebook 00_data_preparation with profile 'smoke'$"
+    ):
         load_source_set(layout)
 
 
