@@ -56,6 +56,7 @@ from gcl_core.settings.training import (
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 PROFILES = REPOSITORY / "configs"
+STAGES = ("baseline", "warm_up", "source", "data", "people", "notebooks", "steps")  # folders of a study's own making
 
 
 class ConfigError(ValueError):
@@ -123,7 +124,7 @@ class Study(Settings):
             raise ValueError(
                 f"variants: {missing} must be among them, the study compares them; got {list(self.variants)}"
             )
-        reserved = {"baseline", "warm_up", "source", "data", "people", "notebooks", "steps"} & set(self.variants)
+        reserved = set(STAGES) & set(self.variants)
         if reserved:
             raise ValueError(f"variants: {sorted(reserved)} name stages of the study; choose another name")
         unknown = [name for name in self.evaluation.fid_variants if name not in self.variants]

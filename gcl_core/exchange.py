@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from gcl_core.config import STAGES
 from gcl_core.models.checkpoints import read_encoder_checkpoint
 from gcl_core.models.released import (
     Imported,
@@ -27,7 +28,6 @@ from gcl_core.models.weights import (
 from gcl_core.run import Layout, RunError, RunFolder, hash_code, hash_file, read_json, read_metrics
 
 CPU = torch.device("cpu")
-STAGES = ("baseline", "warm_up", "source", "data", "people", "notebooks", "steps")  # what a study makes by itself
 
 
 def import_run(
