@@ -1,46 +1,41 @@
-"""Times the sparse Jaccard distances against a plain dense form of METHOD.md §4, in one run; prints JSON.
+"""Times clustering part by part and, on demand, a plain dense form of METHOD.md §4, in one run; prints JSON.
 
-python benchmarks/clustering.py 3000 --threads 1
+python benchmarks/clustering.py 12936 --size 2048 --dense
+python benchmarks/clustering.py 1000000 --size 256
 """
 
 import argparse
 import json
 import time
-from collections.abc import Callable
-from typing import TypeVar
 
 import numpy as np
 import torch
-from torch.nn.functional import normalize
+from measuring import measured
+from sklearn.cluster import DBSCAN
+from sklearn.metrics import adjusted_rand_score
+from spectra import KINDS, PICTURES, simulate
 
-from gcl_core.clustering.jaccard import jaccard_distance
-from gcl_core.clustering.pseudo_labels import choose_eps, density_labels
-from gcl_core.seeding import generator
+from gcl_core.clustering.density import choose_eps, density_labels
+from gcl_core.clustering.jaccard import JaccardDistances, distances_by_ranking
+from gcl_core.clustering.neighbours import approximate_neighbours, exact_neighbours, measured_recall
+from gcl_core.clustering.pseudo_labels import cluster
+from gcl_core.clustering.quality import clustering_quality
 
-Result = TypeVar("Result")
-
-
-def people(count: int, size: int) -> torch.Tensor:
-    """Unit features of people with 16 pictures each."""
-    random = generator(0, "clustering benchmark")
-    centres = torch.randn(-(-count // 16), size, generator=random).repeat_interleave(16, 0)[:count]
-    return normalize(centres + 1.3 * torch.randn(count, size, generator=random))
+K1, K2, MIN_SAMPLES = 30, 6, 4
+PAIRS = 13  # a picture, as ρ takes on Market-1501
 
 
-def dense_distance(features: torch.Tensor, k1: int = 30, k2: int = 6) -> np.ndarray:
-    """§4 steps 1-5 with n x n matrices and a loop over pictures."""
+def dense_distances(features: torch.Tensor, ranking: np.ndarray) -> np.ndarray:
+    """§4 steps 2-5 with n x n matrices and a loop over pictures."""
     products = (features @ features.T).numpy()
     n = len(products)
-    np.fill_diagonal(products, np.inf)
-    ranking = np.argsort(-products, axis=1, kind="stable")
-    np.fill_diagonal(products, 1.0)
 
     def reciprocal(k: int) -> np.ndarray:
         member = np.zeros((n, n), dtype=bool)
         np.put_along_axis(member, ranking[:, :k], True, axis=1)
         return member & member.T
 
-    full, core = reciprocal(k1), reciprocal(round(k1 / 2) + 1)
+    full, core = reciprocal(K1), reciprocal(round(K1 / 2) + 1)
     weights = np.zeros((n, n), dtype=np.float32)
     for i in range(n):
         near = core[full[i]]
@@ -48,7 +43,7 @@ def dense_distance(features: torch.Tensor, k1: int = 30, k2: int = 6) -> np.ndar
         expanded = full[i] | accepted.any(0)
         value = np.exp(-(2 - 2 * products[i, expanded]))
         weights[i, expanded] = value / value.sum()
-    encoding = np.stack([weights[row[:k2]].mean(0) for row in ranking])
+    encoding = np.stack([weights[row[:K2]].mean(0) for row in ranking])
     distances = np.empty((n, n), dtype=np.float32)
     for i in range(n):
         used = np.flatnonzero(encoding[i])
@@ -57,43 +52,80 @@ def dense_distance(features: torch.Tensor, k1: int = 30, k2: int = 6) -> np.ndar
     return distances
 
 
-def timed(work: Callable[[], Result]) -> tuple[Result, float]:
-    start = time.perf_counter()
-    result = work()
-    return result, time.perf_counter() - start
+def dense_labels(distances: np.ndarray, pairs: int) -> tuple[float, np.ndarray]:
+    """§4 steps 6-7: the mean of the `pairs` smallest distances above rounding, and scikit-learn's DBSCAN."""
+    near = np.sort(distances[np.triu_indices(len(distances), 1)])
+    eps = near[near > 1e-6][:pairs].mean(dtype=np.float64)
+    return float(eps), DBSCAN(eps=eps, min_samples=MIN_SAMPLES, metric="precomputed").fit_predict(distances)
+
+
+def sparse_labels(features: torch.Tensor, ranking: np.ndarray) -> tuple[JaccardDistances, float, np.ndarray, dict]:
+    """Everything after the neighbours, part by part."""
+    times = [time.perf_counter()]
+    distances = distances_by_ranking(features, ranking, k2=K2)
+    times.append(time.perf_counter())
+    eps = choose_eps(distances, pairs_per_picture=PAIRS)
+    times.append(time.perf_counter())
+    labels = density_labels(distances, eps=eps, min_samples=MIN_SAMPLES)
+    times.append(time.perf_counter())
+    return distances, eps, labels, dict(zip(("jaccard", "eps", "dbscan"), np.diff(times).tolist(), strict=True))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("pictures", type=int)
     parser.add_argument("--size", type=int, default=2048, help="features a picture")
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--sparse-only", action="store_true", help="leave the dense form out (it takes n² memory)")
+    parser.add_argument("--features", choices=KINDS, default=KINDS[0])
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--approximate", action="store_true", help="approximate neighbours below 100,000 pictures too")
+    parser.add_argument("--dense", action="store_true", help="the dense form too; it takes about 25 n² bytes")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    features = people(options.pictures, options.size)
+    cluster(simulate(300, 64, "isotropic"), rho=0.02)  # compiles
+    features = simulate(options.pictures, options.size, options.features)
+    approximate = options.approximate or options.pictures > 100_000
+    search = approximate_neighbours if approximate else exact_neighbours
 
-    distances, sparse_seconds = timed(lambda: jaccard_distance(features))
-    eps, eps_seconds = timed(lambda: choose_eps(distances, rho=0.002))
-    labels, label_seconds = timed(lambda: density_labels(distances, eps=eps, min_samples=4))
-    report: dict[str, float] = {
-        "pictures": options.pictures,
-        "features": options.size,
-        "threads": options.threads,
-        "neighbours a picture": round(2 * distances.similarity.nnz / options.pictures, 1),
-        "jaccard seconds": sparse_seconds,
-        "eps seconds": eps_seconds,
-        "dbscan seconds": label_seconds,
-        "clusters": int(labels.max()) + 1,
+    report: dict[str, object] = {key: value for key, value in vars(options).items()}
+    ranking, searching, search_memory = measured(lambda: search(features, K1))
+    (distances, eps, labels, parts), rest, _ = measured(lambda: sparse_labels(features, ranking))
+    most = 1 if approximate else len(features)
+    found, whole, memory = measured(
+        lambda: cluster(features, k1=K1, k2=K2, pairs_per_picture=PAIRS, min_samples=MIN_SAMPLES, exact_up_to=most)
+    )
+    quality = clustering_quality(found.labels, np.arange(len(features)) // PICTURES)
+    report |= {
+        "recall": measured_recall(features, ranking, seed=1) if approximate else 1.0,
+        "seconds": {"neighbours": searching, **parts, "all after the neighbours": rest, "whole": whole},
+        "whole / neighbours": whole / searching,
+        "GB above inputs": {"neighbours": search_memory, "whole": memory},
+        "pairs below 1 a picture": distances.similarity.nnz / len(features),
+        "eps": eps,
+        **{key: quality[key] for key in ("clusters", "outliers", "identities", "ari")},
+        "same labels again": bool((labels == found.labels).all()),
     }
-    if not options.sparse_only:
-        dense, dense_seconds = timed(lambda: dense_distance(features))
+    if options.dense:
+        dense, jaccard, dense_memory = measured(lambda: dense_distances(features, ranking))
+        (dense_eps, theirs), labelling, _ = measured(lambda: dense_labels(dense, PAIRS * len(features)))
         report |= {
-            "dense jaccard seconds": dense_seconds,
-            "dense / sparse": dense_seconds / sparse_seconds,
-            "largest difference": float(np.abs(dense - distances.dense()).max()),
+            "dense seconds": {"jaccard": jaccard, "eps and dbscan": labelling},
+            "dense / sparse after the neighbours": (jaccard + labelling) / rest,
+            "dense GB above inputs": dense_memory,
+            "largest difference": _largest_difference(dense, distances),
+            "eps difference": abs(dense_eps - eps),
+            "ARI of the two labellings": adjusted_rand_score(theirs, labels),
         }
     print(json.dumps(report, indent=2))
+
+
+def _largest_difference(dense: np.ndarray, distances: JaccardDistances) -> float:
+    """Compare rows a block at a time: the pairs that are not stored are at distance 1."""
+    both, largest = distances.similarity + distances.similarity.T, 0.0
+    for rows in np.array_split(np.arange(len(dense)), -(-len(dense) // 1000)):
+        ours = 1 - both[rows].toarray()
+        ours[np.arange(len(rows)), rows] = 0
+        largest = max(largest, float(np.abs(ours - dense[rows]).max()))
+    return largest
 
 
 if __name__ == "__main__":

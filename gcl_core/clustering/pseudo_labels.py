@@ -1,23 +1,27 @@
-"""Pseudo labels: DBSCAN on Jaccard distances, its radius taken from the data."""
+"""Pseudo labels of pictures from their features: DBSCAN on Jaccard distances, or another clusterer in its stead."""
 
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from jaxtyping import Float, Int64
-from scipy.sparse import coo_array
-from sklearn.cluster import DBSCAN
 from torch import Tensor
 
-from gcl_core.clustering.jaccard import ZERO, JaccardDistances, jaccard_distance
+from gcl_core.clustering.density import choose_eps, density_labels
+from gcl_core.clustering.jaccard import Duplicates, jaccard_distance
+from gcl_core.clustering.other_clusterers import hierarchy_labels, kmeans_labels
 
 
 @dataclass(frozen=True)
 class Clusters:
-    """Pseudo labels of n pictures: 0..C-1, numbered by first member, and -1 for outliers; `eps` is DBSCAN's radius."""
+    """Pseudo labels of n pictures: 0..C-1, numbered by first member, and -1 for outliers.
+
+    `eps` is DBSCAN's radius, None of a method without one; `recall` the share of true neighbours found, 1 if exact.
+    """
 
     labels: Int64[np.ndarray, "n"]
-    eps: float
+    eps: float | None = None
+    recall: float = 1.0
 
     @property
     def clusters(self) -> int:
@@ -33,64 +37,33 @@ class Clusters:
 def cluster(
     features: Float[Tensor, "n d"],
     *,
+    method: Literal["dbscan", "hdbscan", "kmeans"] = "dbscan",
     k1: int = 30,
     k2: int = 6,
     k1_counts_self: bool = True,
     rho: float | int = 0.002,
-    duplicates: Literal["within_rounding", "exact_zero"] = "within_rounding",
+    pairs_per_picture: float | int | None = None,
+    duplicates: Duplicates = "within_rounding",
+    exact_up_to: int = 100_000,
     min_samples: int = 4,
+    kmeans_clusters: int | None = None,
 ) -> Clusters:
-    """Return the pseudo labels of unit features: Jaccard distances, radius by `rho`, DBSCAN.
+    """Return the pseudo labels of unit features: Jaccard distances, radius by the ρ rule, DBSCAN.
 
-    Finding no cluster or a single one is a plain result. Raises ValueError as `jaccard_distance` and `choose_eps` do.
-    Source: METHOD.md §4.
+    `hdbscan` takes the same distances but no radius; `kmeans` takes the features and the number of clusters.
+    Finding no cluster or a single one is a plain result. Raises ValueError as `jaccard_distance`, `choose_eps` and
+    `kmeans_labels` do. Source: METHOD.md §4.
     """
-    distances = jaccard_distance(features, k1=k1, k2=k2, k1_counts_self=k1_counts_self, duplicates=duplicates)
-    eps = choose_eps(distances, rho=rho)
-    return Clusters(density_labels(distances, eps=eps, min_samples=min_samples), eps)
-
-
-def choose_eps(distances: JaccardDistances, *, rho: float) -> float:
-    """Return DBSCAN's radius: the mean of the smallest fraction `rho` of the pairs that are not at distance 0.
-
-    Pairs at distance 1 count. At least one pair is taken. If no pair is left (one picture, or nothing but duplicates)
-    the answer is 1e-6, a radius that joins duplicates only. Raises ValueError unless 0 < rho <= 1.
-    Source: METHOD.md §4.6, D13.
-    """
-    if not 0 < rho <= 1:
-        raise ValueError(f"rho is {rho}: expected a fraction of all pairs in (0, 1], such as 0.002")
-    stored = distances.similarity.data
-    near = 1.0 - stored[stored < 1].astype(np.float64)
-    pairs = distances.count * (distances.count - 1) // 2 - (len(stored) - len(near))
-    if pairs == 0:
-        return ZERO
-    taken = max(1, round(rho * pairs))
-    smallest = np.partition(near, taken - 1)[:taken] if taken < len(near) else near
-    return float((np.sort(smallest).sum() + (taken - len(smallest))) / taken)  # the rest are at distance 1
-
-
-def density_labels(distances: JaccardDistances, *, eps: float, min_samples: int) -> Int64[np.ndarray, "n"]:
-    """Return DBSCAN's labels at radius `eps`, 0..C-1 by first member, -1 for outliers.
-
-    A picture is its own neighbour and counts towards `min_samples`. Pictures at distance 1 have nothing in common and
-    are never neighbours, not even for eps = 1. Source: METHOD.md §4.7.
-    """
-    upper = distances.similarity.tocoo()
-    near = 1.0 - upper.data.astype(np.float64)
-    keep = near <= eps
-    row, column, near = upper.row[keep], upper.col[keep], near[keep]
-    # scikit-learn reads absent entries of a sparse graph as "not neighbours" and stored zeros as distance 0; as adding
-    # a transposed matrix would drop those zeros, both triangles and the diagonal are laid side by side
-    own = np.arange(distances.count)
-    place = (np.concatenate([row, column, own]), np.concatenate([column, row, own]))
-    graph = coo_array((np.concatenate([near, near, np.zeros(len(own))]), place), shape=upper.shape).tocsr()
-    found = DBSCAN(eps=eps, min_samples=min_samples, metric="precomputed").fit_predict(graph)
-    return _numbered_by_first_member(found)
-
-
-def _numbered_by_first_member(labels: np.ndarray) -> np.ndarray:
-    members = labels >= 0
-    _, first, inverse = np.unique(labels[members], return_index=True, return_inverse=True)
-    numbered = np.full(len(labels), -1, dtype=np.int64)
-    numbered[members] = np.argsort(np.argsort(first))[inverse]
-    return numbered
+    if method == "kmeans":
+        if kmeans_clusters is None:
+            raise ValueError(
+                "k-means needs kmeans_clusters, the number of clusters: give it, or take dbscan or hdbscan"
+            )
+        return Clusters(kmeans_labels(features, clusters=kmeans_clusters))
+    distances = jaccard_distance(
+        features, k1=k1, k2=k2, k1_counts_self=k1_counts_self, duplicates=duplicates, exact_up_to=exact_up_to
+    )
+    if method == "hdbscan":
+        return Clusters(hierarchy_labels(distances, min_samples=min_samples), recall=distances.recall)
+    eps = choose_eps(distances, rho=rho, pairs_per_picture=pairs_per_picture)
+    return Clusters(density_labels(distances, eps=eps, min_samples=min_samples), eps, distances.recall)

@@ -29,12 +29,3 @@ def mean_in_ranking_order(weights: csr_array, ranking: Int[np.ndarray, "n k"]) -
     total.sort_indices()
     total.data /= np.float32(ranking.shape[1])  # scipy would multiply by the rounded reciprocal
     return total
-
-
-def sum_one_by_one(
-    cell: Int[np.ndarray, " m"], values: Float[np.ndarray, " m"], *, minlength: int
-) -> Float[np.ndarray, " {minlength}"]:
-    """Return the float32 sums of `values` a cell, added in the order given, as np.bincount does in float64."""
-    sums = np.zeros(minlength, dtype=np.float32)
-    np.add.at(sums, cell, values.astype(np.float32))
-    return sums

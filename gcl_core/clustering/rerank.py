@@ -5,8 +5,11 @@ from jaxtyping import Float32, Int64
 from scipy.sparse import csr_array
 from sklearn.cluster import DBSCAN
 
-from gcl_core.clustering.jaccard import BLOCK, ZERO, _expanded_neighbours, _membership, _similarity
-from gcl_core.clustering.pseudo_labels import _numbered_by_first_member
+from gcl_core.clustering.blocks import row_slices
+from gcl_core.clustering.neighbour_weights import jaccard_similarity, mean_over_nearest
+from gcl_core.clustering.jaccard import ZERO
+from gcl_core.clustering.neighbour_sets import expanded_neighbours
+from gcl_core.clustering.numbering import number_by_first_member
 
 Distances = Float32[np.ndarray, "n n"]
 
@@ -35,15 +38,14 @@ def rerank(distances: Distances, *, k1: int, k2: int, original_share: float | in
     distances /= np.where(high > low, high - low, 1)
 
     ranking = _ranking(distances, min(k1 + 1, n))
-    pattern = _expanded_neighbours(ranking, half=round(k1 / 2) + 1)
+    pattern = expanded_neighbours(ranking, half=round(k1 / 2) + 1)
     of_row = np.repeat(np.arange(n), np.diff(pattern.indptr))
     weights = np.exp(-distances[of_row, pattern.indices].astype(np.float64))
     weights /= np.add.reduceat(weights, pattern.indptr[:-1])[of_row]  # every row holds at least the picture itself
     encoding = csr_array((weights, pattern.indices, pattern.indptr), shape=pattern.shape)
-    close = ranking[:, :k2]
-    upper = _similarity(csr_array(csr_array(_membership(close) @ encoding) / close.shape[1]), rounded=False)
+    upper = jaccard_similarity(mean_over_nearest(encoding, ranking[:, :k2]), zero=ZERO, rounded=False)
     similarity = csr_array(upper + upper.T)
-    for rows in _row_slices(n):
+    for rows in row_slices(n, width=n):
         block = distances[rows]
         block *= original_share
         block += (1 - original_share) * (1 - similarity[rows].toarray())
@@ -58,12 +60,12 @@ def radius_of(distances: Distances, *, rho: float | int) -> float:
     duplicates only. Source: METHOD.md §4.6.
     """
     n = len(distances)
-    pairs = sum(int(np.count_nonzero(np.triu(distances[rows], 1 + rows.start))) for rows in _row_slices(n))
+    pairs = sum(int(np.count_nonzero(np.triu(distances[rows], 1 + rows.start))) for rows in row_slices(n, width=n))
     if pairs == 0:
         return ZERO
     taken = max(1, round(rho * pairs))
     smallest = np.empty(0, np.float32)
-    for rows in _row_slices(n):
+    for rows in row_slices(n, width=n):
         near = np.triu(distances[rows], 1 + rows.start).ravel()
         smallest = np.concatenate([smallest, near[near != 0]])
         if len(smallest) > taken:
@@ -79,7 +81,7 @@ def labels_within(distances: Distances, *, eps: float | int, min_samples: int) -
     """
     n, radius = len(distances), np.float64(eps)  # float64, lest the radius be rounded to the distances' float32
     indices, data, lengths = [np.empty(0, np.int64)], [np.empty(0)], [np.zeros(1, np.int64)]
-    for rows in _row_slices(n):
+    for rows in row_slices(n, width=n):
         near = distances[rows] <= radius
         np.fill_diagonal(near[:, rows], True)
         row, column = near.nonzero()
@@ -91,13 +93,13 @@ def labels_within(distances: Distances, *, eps: float | int, min_samples: int) -
     # built by hand, as scikit-learn reads stored zeros as distance 0 and a sum of sparse matrices would drop them
     graph = csr_array((np.concatenate(data), np.concatenate(indices), np.cumsum(np.concatenate(lengths))), shape=(n, n))
     found = DBSCAN(eps=float(eps), min_samples=min_samples, metric="precomputed").fit_predict(graph)
-    return _numbered_by_first_member(found)
+    return number_by_first_member(found)
 
 
 def _ranking(distances: np.ndarray, k: int) -> np.ndarray:
     """Return the k nearest pictures of each row, itself first, ties by index: n x k."""
     blocks = []
-    for rows in _row_slices(len(distances)):
+    for rows in row_slices(len(distances), width=len(distances)):
         block = distances[rows].copy()
         np.fill_diagonal(block[:, rows], -np.inf)
         index = np.sort(np.argpartition(block, k - 1, axis=1)[:, :k], axis=1)
@@ -107,10 +109,4 @@ def _ranking(distances: np.ndarray, k: int) -> np.ndarray:
         tied = (block <= nearest.max(axis=1, keepdims=True)).sum(axis=1) > k
         index[tied] = np.argsort(block[tied], axis=1, kind="stable")[:, :k]
         blocks.append(index)
-    return np.concatenate(blocks)
-
-
-def _row_slices(n: int) -> list[slice]:
-    """Return slices of rows that hold about BLOCK numbers each."""
-    step = max(1, BLOCK // n)
-    return [slice(start, min(start + step, n)) for start in range(0, n, step)]
+    return np.concatenate(blocks).astype(np.int32)

@@ -9,7 +9,7 @@ from scipy.ndimage import gaussian_filter1d
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from gcl_core.clustering.jaccard import BLOCK
+from gcl_core.clustering.blocks import row_slices
 from gcl_core.data.capture import Captures
 
 SHARPNESS = 5.0  # of both factors of the joint distance
@@ -94,11 +94,9 @@ def joint_distances(
     """
     left, right = normalize(left, dim=1), normalize(right, dim=1)
     distances = np.empty((len(left), len(right)), np.float32)
-    step = max(1, BLOCK // max(1, len(right)))
-    for start in range(0, len(left), step):
-        rows = np.arange(start, min(start + step, len(left)))
-        similarity = (left[start : start + step] @ right.T).cpu().numpy().astype(np.float64)
-        chance = model.chances(left_captures.take(rows), right_captures)
+    for rows in row_slices(len(left), width=len(right)):
+        similarity = (left[rows] @ right.T).cpu().numpy().astype(np.float64)
+        chance = model.chances(left_captures.take(np.arange(rows.start, rows.stop)), right_captures)
         alike = 1 / (1 + np.exp(-SHARPNESS * similarity))
         distances[rows] = 1 - alike / (1 + 2 * np.exp(-SHARPNESS * chance))
     return distances

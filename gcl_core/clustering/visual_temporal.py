@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float32, Int64
 from torch import Tensor
 
-from gcl_core.clustering.jaccard import BLOCK
+from gcl_core.clustering.blocks import row_slices
 from gcl_core.clustering.pseudo_labels import Clusters
 from gcl_core.clustering.rerank import labels_within, radius_of, rerank
 from gcl_core.clustering.temporal import TemporalModel, joint_distances, learn_gaps
@@ -82,13 +82,10 @@ def squared_distances(features: Float32[Tensor, "n d"]) -> Float32[np.ndarray, "
     features = features.detach()
     squares = features.square().sum(dim=1)
     distances = np.empty((len(features), len(features)), np.float32)
-    step = max(1, BLOCK // len(features))
-    for start in range(0, len(features), step):
-        block = torch.addmm(
-            squares[start : start + step, None] + squares, features[start : start + step], features.T, alpha=-2
-        )
+    for rows in row_slices(len(features), width=len(features)):
+        block = torch.addmm(squares[rows, None] + squares, features[rows], features.T, alpha=-2)
         block[block < 1e-6 * squares.max()] = 0
-        distances[start : start + step] = block.cpu().numpy()
+        distances[rows] = block.cpu().numpy()
     np.fill_diagonal(distances, 0)
     return distances
 

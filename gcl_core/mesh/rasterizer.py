@@ -1,4 +1,4 @@
-"""A z-buffer on CPU: which triangle each pixel shows, and where in it. The one place that needs numba."""
+"""A z-buffer on CPU: which triangle each pixel shows, and where in it."""
 
 from typing import no_type_check
 

@@ -27,7 +27,7 @@ def clustering_figure(clustering: Clustering, split: pd.DataFrame) -> Figure:
     _size_panel(panels[0, 1], clustering)
     _split_panel(panels[0, 2], split)
     _purity_panel(panels[1, 0], clustering)
-    places, rows, shown = _embedding(clustering)
+    places, rows, shown = embed(clustering)
     _map_panel(panels[1, 1], places, shown, clustering.identities[rows], "t-SNE, colour: person")
     _map_panel(panels[1, 2], places, shown, clustering.labels[rows], "the same, colour: pseudo label")
     return figure
@@ -77,7 +77,7 @@ def _purity_panel(axes: Axes, clustering: Clustering) -> None:
     axes.set(title="purity of clusters", xlabel="share of the cluster's main person", ylabel="clusters", xlim=(0, 1.02))
 
 
-def _embedding(clustering: Clustering) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def embed(clustering: Clustering) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return t-SNE places, the rows they belong to, and which of them are of the people in colour."""
     random = numpy_generator(0, "embedding")
     people = random.permutation(np.unique(clustering.identities))[:HIGHLIGHTED]

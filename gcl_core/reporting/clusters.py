@@ -8,8 +8,9 @@ import pandas as pd
 from jaxtyping import Float, Int64
 from torch import Tensor
 
+from gcl_core.clustering.density import choose_eps, density_labels
 from gcl_core.clustering.jaccard import JaccardDistances, jaccard_distance
-from gcl_core.clustering.pseudo_labels import choose_eps, density_labels
+from gcl_core.clustering.pseudo_labels import cluster
 from gcl_core.clustering.quality import clustering_quality
 from gcl_core.config import ClusteringSettings
 from gcl_core.data.person_set import PersonSet
@@ -38,10 +39,23 @@ class Clustering:
 def analyse(
     features: Float[Tensor, "n d"], identities: Int64[np.ndarray, " n"], settings: ClusteringSettings
 ) -> Clustering:
-    """Cluster unit features as training does (§4) and keep every intermediate result."""
-    distances = jaccard_distance(features, k1=settings.k1, k2=settings.k2)
-    eps = choose_eps(distances, rho=settings.rho)
-    labels = density_labels(distances, eps=eps, min_samples=settings.min_samples)
+    """Cluster unit features as training does (§4) and keep every intermediate result.
+
+    Distances and ε are there for every method, to be looked at, also for one that does not use them.
+    """
+    distances = jaccard_distance(
+        features,
+        k1=settings.k1,
+        k2=settings.k2,
+        k1_counts_self=settings.k1_counts_self,
+        duplicates=settings.duplicates,
+        exact_up_to=settings.exact_up_to,
+    )
+    eps = choose_eps(distances, rho=settings.rho, pairs_per_picture=settings.pairs_per_picture)
+    if settings.method == "dbscan":
+        labels = density_labels(distances, eps=eps, min_samples=settings.min_samples)
+    else:
+        labels = cluster(features, **settings.model_dump()).labels
     return Clustering(features, distances, eps, labels, identities, clustering_quality(labels, identities))
 
 
@@ -111,7 +125,7 @@ def clustering_reading(clustering: Clustering, split: pd.DataFrame) -> str:
     """Return a paragraph that reads the figure: how many clusters for how many people, how pure, what splits people."""
     quality = clustering.quality
     if not quality["clusters"]:
-        return "DBSCAN found no cluster: every picture is an outlier, there is nothing to contrast with these features."
+        return "There is no cluster: every picture is an outlier, there is nothing to contrast with these features."
     members = clustering.labels >= 0
     parts = pd.Series(clustering.labels[members]).groupby(clustering.identities[members]).nunique()
     known = [line for line in split.to_dict("records") if line["pairs"]]
@@ -122,10 +136,15 @@ def clustering_reading(clustering: Clustering, split: pd.DataFrame) -> str:
         if far is not near
         else "and no less often when they differ more: this difference is not what splits people."
     )
+    recall = clustering.distances.recall
+    searched = "" if recall == 1 else f" Neighbours were searched approximately: {100 * recall:.1f} % were found."
     return (
         f"{quality['clusters']:.0f} clusters for {quality['identities']:.0f} people, {quality['outliers']:.0f} of "
         f"{len(clustering.labels)} pictures are outliers; ε = {clustering.eps:.3f}, ARI {quality['ari']:.3f}, NMI "
-        f"{quality['nmi']:.3f}, purity {quality['purity']:.3f}. A person is spread over {parts.mean():.2f} clusters on "
-        f"average. Two pictures of one person share a cluster in {100 * near['together']:.0f} % of the pairs that "
-        f"differ least ({kind} {near[kind]}), {told}"
+        f"{quality['nmi']:.3f}, purity {quality['purity']:.3f}. A cluster has {quality['smallest']:.0f} to "
+        f"{quality['largest']:.0f} pictures, {quality['median_size']:g} in the median. Of the pairs in one cluster "
+        f"{100 * quality['pair_precision']:.0f} % are of one person; of the pairs of one person "
+        f"{100 * quality['pair_recall']:.0f} % are in one cluster. A person is spread over {parts.mean():.2f} clusters "
+        f"on average. Two pictures of one person share a cluster in {100 * near['together']:.0f} % of the pairs that "
+        f"differ least ({kind} {near[kind]}), {told}{searched}"
     )

@@ -10,12 +10,16 @@ from gcl_core.settings.common import OptimizerSettings, Positive, Settings, Shar
 class ClusteringSettings(Settings):
     """k-reciprocal Jaccard distance, the ρ rule for ε, DBSCAN (§4)."""
 
+    method: Literal["dbscan", "hdbscan", "kmeans"] = "dbscan"  # the others are ours, for comparison
     k1: Annotated[int, Field(ge=2)] = 30
     k2: Annotated[int, Field(ge=1)] = 6
     k1_counts_self: bool = True  # D26; false: k1 others, as in the original re-ranking
     rho: Annotated[float, Field(gt=0, le=1)] = 0.002  # MSMT17: 0.0012
+    pairs_per_picture: Annotated[float, Field(gt=0)] | None = None  # in the place of rho: past 100,000 pictures
     duplicates: Literal["within_rounding", "exact_zero"] = "within_rounding"  # D13: which pairs the ρ rule leaves out
+    exact_up_to: Positive = 100_000  # pictures; of more the nearest neighbours are approximate
     min_samples: Positive = 4
+    kmeans_clusters: Positive | None = None  # needed by kmeans alone
 
 
 class ContrastSettings(Settings):

@@ -22,11 +22,10 @@ def relabel(
 
     `identities` serve the record alone, never the labels (§4, §7.2).
     """
-    found = cluster(features.cpu(), **settings.model_dump())
-    labels = torch.as_tensor(found.labels)
-    quality = clustering_quality(labels.numpy(), identities)
-    kept = {name: quality[name] for name in ("ari", "nmi", "purity")}
-    return labels, {"clusters": found.clusters, "outliers": found.outliers, "eps": found.eps, **kept}
+    found = cluster(features, **settings.model_dump())
+    facts = {"clusters": found.clusters, "outliers": found.outliers, "eps": found.eps, "recall": found.recall}
+    quality = clustering_quality(found.labels, identities)
+    return torch.as_tensor(found.labels), facts | {name: quality[name] for name in ("ari", "nmi", "purity")}
 
 
 def contrast_losses(

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.nn.functional import normalize
 
-from gcl_core.clustering import jaccard
+from gcl_core.clustering import blocks
 from gcl_core.clustering.jaccard import jaccard_distance
 from gcl_core.seeding import generator
 
@@ -65,7 +65,7 @@ def test_equals_loops_with_duplicates_and_small_blocks(monkeypatch: pytest.Monke
     features = torch.cat([features, features[:12], features[3:5], features[3:5]])
     whole = jaccard_distance(features, k1=12, k2=4)
     assert np.allclose(whole.dense(), plain_distance(features, 12, 4), atol=2e-6)
-    monkeypatch.setattr(jaccard, "BLOCK", 300)
+    monkeypatch.setattr(blocks, "BLOCK", 300)
     pieces = jaccard_distance(features, k1=12, k2=4)
     assert np.array_equal(whole.dense(), pieces.dense())
 

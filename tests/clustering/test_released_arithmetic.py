@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
+from gcl_core.clustering.density import choose_eps, density_labels
 from gcl_core.clustering.jaccard import jaccard_distance
-from gcl_core.clustering.pseudo_labels import choose_eps, density_labels
 
 
 @pytest.fixture(scope="module")

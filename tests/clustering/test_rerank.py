@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from gcl_core.clustering import rerank as module
+from gcl_core.clustering import blocks
 from gcl_core.clustering.rerank import labels_within, radius_of, rerank
 from gcl_core.seeding import generator
 
@@ -75,7 +75,7 @@ def test_small_blocks_give_the_same_numbers(monkeypatch: pytest.MonkeyPatch):
     whole, pieces = blobs(6, 7, 1.0), blobs(6, 7, 1.0)
     rerank(whole, k1=8, k2=3, original_share=0.3)
     expected = radius_of(whole, rho=0.1), labels_within(whole, eps=0.6, min_samples=2)
-    monkeypatch.setattr(module, "BLOCK", 100)
+    monkeypatch.setattr(blocks, "BLOCK", 100)
     rerank(pieces, k1=8, k2=3, original_share=0.3)
     assert np.array_equal(whole, pieces)
     assert radius_of(pieces, rho=0.1) == expected[0]

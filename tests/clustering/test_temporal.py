@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from gcl_core.clustering import temporal
+from gcl_core.clustering import blocks
 from gcl_core.clustering.temporal import joint_distances, learn_gaps
 from gcl_core.data.capture import SLOT_GAP, Captures
 from gcl_core.seeding import numpy_generator
@@ -118,7 +118,7 @@ def test_without_any_cluster_all_chances_are_zero():
 
 
 def test_joint_distance_equals_loops_in_blocks(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(temporal, "BLOCK", 200)
+    monkeypatch.setattr(blocks, "BLOCK", 200)
     labels, captures = walk(50, 4)
     _, asked = walk(30, 1, purpose="test")
     model = learn_gaps(labels, captures, interval=INTERVAL, bins=BINS, smoothing=SIGMA)

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch.nn import functional
 
+from gcl_core.clustering.pseudo_labels import cluster
 from gcl_core.config import ClusteringSettings
 from gcl_core.data.person_set import PersonSet
 from gcl_core.data.truth import Truth
@@ -45,6 +46,15 @@ def test_blobs_are_found_and_judged():
     assert pd.isna(gcl["outliers"])
 
 
+def test_it_is_clustered_as_training_clusters_with_the_released_settings_too():
+    released = SETTINGS.model_copy(update={"k1_counts_self": False, "duplicates": "exact_zero"})
+    features, identities = blobs(3, 8), np.repeat([7, 8, 9], 8)
+    found, trained = analyse(features, identities, released), cluster(features, **released.model_dump())
+    assert found.eps == trained.eps
+    assert found.labels.tolist() == trained.labels.tolist()
+    assert found.eps != pytest.approx(analyse(features, identities, SETTINGS).eps)
+
+
 def test_pairs_split_by_camera_against_counting_one_by_one(people: PersonSet, clustering: Clustering):
     cameras = people.index["camid"].to_numpy()[people.rows("train")]
     split = split_of_people(clustering, people, None)
@@ -77,6 +87,8 @@ def test_the_reading_tells_what_splits_people(people: PersonSet, clustering: Clu
     text = clustering_reading(clustering, split_of_people(clustering, people, None))
     assert "88 % of the pairs that differ least (camera same), and in 0 % where it holds least (other)" in text
     assert "spread over 2.00 clusters" in text
+    assert "A cluster has 4 to 4 pictures, 4 in the median" in text
+    assert "one cluster 100 % are of one person; of the pairs of one person 100 % are in one cluster" in text
 
 
 def test_a_difference_that_splits_nobody_is_not_blamed(people: PersonSet, clustering: Clustering):
