@@ -64,11 +64,12 @@ def start_of_variant(wildcards):
 
 
 DATASET = tables("dataset") + figures("dataset_examples")
-CLUSTERS = tables("clustering_analysis") + figures("clustering_analysis")
+CLUSTERS = tables("clustering_analysis", "clusterers") + figures("clustering_analysis", "clusterers")
 FID = tables("table1_fid_per_view", "table1_orderings") + figures("fid_per_view")
 CURVES = tables("figure2_cluster_count") + figures("figure2_cluster_count")
 ABLATIONS = tables("ablations", "reid_accuracy") + figures("ablations")
 THREE = tables("accuracy_three_datasets", "table1_three_datasets", "orderings_three_datasets")
+ERRORS = tables("error_analysis") + figures("ranked_lists") + [f"{FIGURES}/queries.csv"]
 VIEWS = tables("view_quality") + figures("figure1_view_invariance", "figure3_generated_views_train")
 if study.dataset == "synthetic":  # elsewhere bodies are not known, and test pictures may have no meshes
     DATASET += tables("mesh_ways") + figures("mesh_ways")
@@ -81,7 +82,7 @@ wildcard_constraints:
 
 
 rule all:
-    input: DATASET, CLUSTERS, FID, CURVES, ABLATIONS, VIEWS, THREE
+    input: DATASET, CLUSTERS, FID, CURVES, ABLATIONS, VIEWS, THREE, ERRORS
 
 
 rule data_preparation:
@@ -175,4 +176,12 @@ rule three_datasets:
     output: THREE, step=step("09_three_datasets")
     log: executed("09_three_datasets")
     params: settings=SETTINGS, given=""
+    shell: RUN
+
+
+rule error_analysis:
+    input: trained(["tda", "gcl"], [0]), core("10_error_analysis"), notebook="notebooks/10_error_analysis.ipynb"
+    output: ERRORS, step=step("10_error_analysis_seed0")
+    log: executed("10_error_analysis_seed0")
+    params: settings=SETTINGS, given="-p seed 0"
     shell: RUN

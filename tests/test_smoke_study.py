@@ -20,16 +20,19 @@ FIGURES = (
     "dataset_examples",
     "mesh_ways",
     "clustering_analysis",
+    "clusterers",
     "fid_per_view",
     "figure1_view_invariance",
     "figure2_cluster_count",
     "figure3_generated_views_train",
     "figure3_generated_views_test",
     "ablations",
+    "ranked_lists",
 )
 TABLES = (
     "dataset",
     "mesh_ways",
+    "clusterers",
     "table1_fid_per_view",
     "figure2_cluster_count",
     "reid_accuracy",
@@ -38,6 +41,7 @@ TABLES = (
     "accuracy_three_datasets",
     "table1_three_datasets",
     "orderings_three_datasets",
+    "error_analysis",
 )
 
 
@@ -72,7 +76,7 @@ def runs(repository: Path, study: object) -> Path:
 def test_progress_and_summary_are_shown(study: subprocess.CompletedProcess[str]) -> None:
     assert re.search(r"^01_baseline_seed0 \| .*epoch 4/4", study.stdout, re.MULTILINE)
     assert re.search(r"^04_joint_training_gcl_seed0 \| done in", study.stdout, re.MULTILINE)
-    assert "15 of 15 steps done" in study.stdout
+    assert "16 of 16 steps done" in study.stdout
     for name in ("baseline", "gcl", "tda", "no_vi"):
         assert re.search(rf"^{name} +0 +\d+ +\d+\.\d +\d+\.\d", study.stdout, re.MULTILINE)
     assert f"figures/{PROFILE}/" in study.stdout.splitlines()[-1]
@@ -83,7 +87,7 @@ def test_every_notebook_was_executed_without_error(runs: Path, repository: Path)
     assert {path.name[:2] for path in executed} == {
         path.name[:2] for path in (repository / "notebooks").glob("*.ipynb")
     }
-    assert len(executed) == 15
+    assert len(executed) == 16
     for path in executed:
         notebook = nbformat.read(path, as_version=4)
         code = [cell for cell in notebook.cells if cell.cell_type == "code"]
@@ -135,6 +139,6 @@ def test_missing_figure_and_changed_setting_are_noticed(figures: Path, repositor
     answer = run_all(repository, "--dry-run")
     assert re.findall(r"^(\S+) +to run$", answer.stdout, re.MULTILINE) == ["07_ablations"]
     answer = run_all(repository, "--dry-run", "contrast.temperature=0.05")
-    assert "15 of 15 steps to run" in answer.stdout
+    assert "16 of 16 steps to run" in answer.stdout
     answer = run_all(repository, "--dry-run", "--seeds", "2")
     assert not re.search(r"seed0 +to run", answer.stdout)

@@ -45,7 +45,7 @@ def save_table(frame: pd.DataFrame, layout: Layout, name: str, *, runs: Sequence
     not at all and entered into the manifest with the run folders that they come from.
     """
     texts = {
-        "csv": frame.to_csv(index=False, lineterminator="\n"),
+        "csv": _csv(frame),
         "md": f"{caption}\n\n{markdown_table(frame)}",
         "tex": latex_table(frame, caption=caption, label=f"tab:{name}"),
     }
@@ -56,6 +56,13 @@ def save_table(frame: pd.DataFrame, layout: Layout, name: str, *, runs: Sequence
         files.append(path)
     record_files(layout, files, runs=runs, caption=caption)
     return Markdown(texts["md"])
+
+
+def save_lines(frame: pd.DataFrame, layout: Layout, name: str, *, runs: Sequence[Path], caption: str) -> None:
+    """Write `name`.csv alone, as `save_table` does: for frames too long to be read as a table."""
+    path = layout.figures / f"{name}.csv"
+    write_text(path, _csv(frame))
+    record_files(layout, [path], runs=runs, caption=caption)
 
 
 def markdown_table(frame: pd.DataFrame) -> str:
@@ -92,6 +99,10 @@ def latex_table(frame: pd.DataFrame, *, caption: str, label: str) -> str:
 def escape_latex(text: str) -> str:
     """Return text that LaTeX prints as it stands here."""
     return "".join(LATEX.get(character, character) for character in text)
+
+
+def _csv(frame: pd.DataFrame) -> str:
+    return frame.to_csv(index=False, lineterminator="\n")
 
 
 def _numeric(frame: pd.DataFrame) -> list[bool]:

@@ -1,5 +1,6 @@
 """mAP and CMC: hand-made galleries, scikit-learn's average precision, released values."""
 
+import inspect
 from pathlib import Path
 
 import numpy as np
@@ -117,6 +118,50 @@ def test_trapezoid_average_precision_is_market_1501s() -> None:
     assert result.cmc == step.cmc
 
 
+def plain_ranking(distances: np.ndarray, right: np.ndarray) -> tuple[float, int]:
+    """Average precision and first match of one query, by walking down the ranks; equal distances are one step."""
+    order = sorted(range(len(distances)), key=lambda picture: distances[picture])
+    found, since_step, total, first = 0, 0, 0.0, 0
+    for rank, picture in enumerate(order, start=1):
+        if right[picture]:
+            found, since_step, first = found + 1, since_step + 1, first or rank
+        if rank == len(order) or distances[order[rank]] != distances[picture]:
+            total, since_step = total + since_step * found / rank, 0
+    return (total / found, first) if found else (np.nan, 0)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+@pytest.mark.parametrize("levels", [7, 300, 1 << 40])
+def test_equals_a_loop_down_the_ranks_for_any_type_ties_and_order_in_memory(dtype: type, levels: int) -> None:
+    queries, gallery = 150, 220  # more than a thread ranks at a time
+    random = numpy_generator(levels, "test ranking loop")
+    distances = (random.integers(0, levels, (queries, gallery)) / levels).astype(dtype)
+    distances[random.random(distances.shape) < 0.02] = np.inf
+    query_pids, gallery_pids = random.integers(1, 25, queries), random.integers(-1, 20, gallery)
+    query_camids, gallery_camids = random.integers(0, 6, queries), random.integers(0, 6, gallery)
+    expected = []
+    for query in range(queries):
+        own = (gallery_pids == query_pids[query]) & (gallery_camids == query_camids[query])
+        keep = (gallery_pids != ranking.JUNK) & ~own
+        expected.append(plain_ranking(distances[query, keep], (gallery_pids == query_pids[query])[keep]))
+    precision, first = np.array(expected).T
+    ids = [values.astype(np.int32) for values in (query_pids, gallery_pids, query_camids, gallery_camids)]
+    for same in (distances, np.asfortranarray(distances)):
+        result = rank_distances(same, *ids, topk=range(1, gallery + 1))
+        assert np.allclose(result.average_precision, precision, rtol=1e-12, equal_nan=True)
+        assert np.array_equal(result.first_match, first)
+        assert result.map == pytest.approx(np.nanmean(precision), rel=1e-12)
+        cmc = np.array([np.mean([place <= k for place in first if place]) for k in range(1, gallery + 1)])
+        assert np.allclose(list(result.cmc.values()), cmc, rtol=1e-12)
+        assert result.skipped == (first == 0).sum() > 0
+
+
+def test_float64_distances_that_float32_cannot_tell_apart_are_no_tie() -> None:
+    result = rank([[0.5 + 1e-12, 0.5]], [(1, 1)], [(2, 2), (1, 2)])
+    assert result.first_match.tolist() == [1]
+    assert result.map == 1
+
+
 def test_features_equal_squared_euclidean_distances_in_any_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     _, *ids = random_case(25, 80)
     random = generator(0, "test ranking features")
@@ -146,6 +191,23 @@ def test_bad_features_and_distances_are_named() -> None:
     distances[3, 1] = np.nan
     with pytest.raises(ValueError, match="query 3 to gallery picture 1 is NaN"):
         rank_distances(distances, *ids)
+
+
+def test_the_first_of_many_nan_distances_is_named_wherever_its_thread_began() -> None:
+    distances = np.zeros((300, 5), np.float32)
+    distances[201:, 2:] = np.nan
+    pids, camids = np.ones(300, np.int64), np.zeros(300, np.int64)
+    with pytest.raises(ValueError, match="query 201 to gallery picture 2 is NaN"):
+        rank_distances(distances, pids, np.ones(5, np.int64), camids, np.ones(5, np.int64))
+
+
+@pytest.mark.parametrize("short", range(4))
+def test_ids_that_do_not_fit_the_distances_are_refused(short: int) -> None:
+    unchecked = inspect.unwrap(rank_distances)  # as it is outside tests, where nothing else checks shapes
+    ids = [np.ones(size, np.int64) for size in (4, 5, 4, 5)]
+    ids[short] = ids[short][:-1]
+    with pytest.raises(ValueError, match="4 queries against 5 gallery pictures, but pids of"):
+        unchecked(np.zeros((4, 5)), *ids)
 
 
 def test_golden_map_and_cmc(shared: Path) -> None:

@@ -6,7 +6,7 @@ import re
 import pandas as pd
 import pytest
 
-from gcl_core.reporting.tables import NOT_RUN, escape_latex, latex_table, markdown_table, save_table
+from gcl_core.reporting.tables import NOT_RUN, escape_latex, latex_table, markdown_table, save_lines, save_table
 from gcl_core.run import Layout, read_json
 
 
@@ -36,6 +36,14 @@ def test_the_csv_keeps_every_digit(layout: Layout, frame: pd.DataFrame):
     back = pd.read_csv(io.StringIO((layout.figures / "some_table.csv").read_text()))
     assert back["mAP"].iloc[0] == frame["mAP"].iloc[0]
     assert list(back["method"]) == list(frame["method"])
+
+
+def test_lines_are_a_recorded_csv_alone_and_the_same_as_the_tables(layout: Layout, frame: pd.DataFrame):
+    save_lines(frame, layout, "some_lines", runs=[], caption="A caption")
+    assert {path.name for path in layout.figures.iterdir()} == {"some_lines.csv", "manifest.json"}
+    assert read_json(layout.figures / "manifest.json")["some_lines.csv"]["caption"] == "A caption"
+    save_table(frame, layout, "some_table", runs=[], caption="A caption")
+    assert (layout.figures / "some_lines.csv").read_bytes() == (layout.figures / "some_table.csv").read_bytes()
 
 
 def test_markdown_rounds_by_column_and_leaves_missing_values_blank(frame: pd.DataFrame):
