@@ -9,8 +9,8 @@ from jaxtyping import Float, Int32
 from scipy.sparse import csr_array
 from torch import Tensor
 
-from gcl_core.clustering.neighbour_weights import jaccard_similarity, mean_over_nearest, softmax_weights
 from gcl_core.clustering.neighbour_sets import expanded_neighbours
+from gcl_core.clustering.neighbour_weights import jaccard_similarity, mean_over_nearest, softmax_weights
 from gcl_core.clustering.neighbours import approximate_neighbours, exact_neighbours, measured_recall
 from gcl_core.clustering.released_arithmetic import mean_in_ranking_order, softmax_row_by_row
 

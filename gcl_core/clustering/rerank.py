@@ -6,9 +6,9 @@ from scipy.sparse import csr_array
 from sklearn.cluster import DBSCAN
 
 from gcl_core.clustering.blocks import row_slices
-from gcl_core.clustering.neighbour_weights import jaccard_similarity, mean_over_nearest
 from gcl_core.clustering.jaccard import ZERO
 from gcl_core.clustering.neighbour_sets import expanded_neighbours
+from gcl_core.clustering.neighbour_weights import jaccard_similarity, mean_over_nearest
 from gcl_core.clustering.numbering import number_by_first_member
 
 Distances = Float32[np.ndarray, "n n"]
