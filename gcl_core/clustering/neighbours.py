@@ -9,10 +9,12 @@ from torch.nn.functional import normalize
 from gcl_core.clustering.blocks import rows_at_once
 from gcl_core.seeding import generator
 
-RECALL = 0.95  # wanted of approximate neighbours
+RECALL = 0.92  # wanted of approximate neighbours
 SAMPLE = 1000  # pictures on which recall is measured
 SAMPLE_A_LIST = 64  # pictures from which k-means places the centre of a list
 ROUNDS = 8  # of k-means
+AT_ONCE = 1 << 16  # pictures that look into lists at once
+FEW = 32  # rows against all others at once: fewer would wait for memory
 
 
 def exact_neighbours(features: Float[Tensor, "n d"], k: int) -> Int32[np.ndarray, "n k"]:
@@ -38,26 +40,32 @@ def approximate_neighbours(
     """
     centres = _centres(features, round(len(features) ** 0.5), seed)
     own = _nearest_centres(features, centres, 1)[:, 0]
-    probed = _nearest_centres(features, centres, _lists_for(features, centres, own, k, recall=recall, seed=seed))
+    lists = _lists_for(features, centres, own, k, recall=recall, seed=seed)
     members = _grouped(own, len(centres))
     place = torch.empty_like(own)  # of a picture in its list
     for listed in members:
         place[listed] = torch.arange(len(listed), device=own.device)
-    best = torch.full((len(features), k), -torch.inf, dtype=features.dtype, device=features.device)
-    index = torch.zeros(best.shape, dtype=torch.int32, device=features.device)
-    for number, visits in enumerate(_grouped(probed.flatten(), len(centres))):
-        listed = members[number]
-        for rows in (visits // probed.shape[1]).split(rows_at_once(len(listed))):
-            similarity = features[rows] @ features[listed].T
-            at_home = (own[rows] == number).nonzero()[:, 0]
-            similarity[at_home, place[rows[at_home]]] = torch.inf
-            nearest, found = similarity.topk(min(k, len(listed)), dim=1)
-            nearest, found = torch.cat([best[rows], nearest], 1), torch.cat([index[rows], listed[found].int()], 1)
-            best[rows], kept = nearest.topk(k, dim=1)
-            index[rows] = found.gather(1, kept)
-    for rows in (best[:, -1] == -torch.inf).nonzero()[:, 0].split(rows_at_once(len(features))):
-        index[rows] = _nearest(features, rows, k).int()  # the lists held fewer than k
-    return index.cpu().numpy()
+    ranking = np.empty((len(features), k), np.int32)
+    for rows in torch.arange(len(features), device=own.device).split(AT_ONCE):
+        asking = features[rows]
+        probed = _nearest_centres(asking, centres, lists)
+        best = torch.full((len(rows), k), -torch.inf, dtype=features.dtype, device=own.device)
+        index = torch.zeros(best.shape, dtype=torch.int64, device=own.device)
+        for number, visits in enumerate(_grouped(probed.flatten(), len(centres))):
+            listed = members[number]
+            for visitors in (visits // probed.shape[1]).split(rows_at_once(len(listed))) if len(listed) else ():
+                similarity = asking[visitors] @ features[listed].T
+                at_home = (own[rows[visitors]] == number).nonzero()[:, 0]
+                similarity[at_home, place[rows[visitors[at_home]]]] = torch.inf
+                nearest, found = similarity.topk(min(k, len(listed)), dim=1)
+                nearest, found = torch.cat([best[visitors], nearest], 1), torch.cat([index[visitors], listed[found]], 1)
+                best[visitors], kept = nearest.topk(k, dim=1)
+                index[visitors] = found.gather(1, kept)
+        short = (best[:, -1] == -torch.inf).nonzero()[:, 0]  # whose lists held fewer than k
+        for part in short.split(rows_at_once(len(features))):
+            index[part] = _nearest(features, rows[part], k)
+        ranking[rows.cpu().numpy()] = index.cpu().numpy()
+    return ranking
 
 
 def measured_recall(
@@ -65,7 +73,7 @@ def measured_recall(
 ) -> float:
     """Return the share in [0, 1] of the k nearest pictures that a ranking has, over a random sample of pictures."""
     rows, true = _sampled_neighbours(features, ranking.shape[1], sample, seed, "recall")
-    ours = torch.as_tensor(ranking[rows.cpu().numpy()], device=features.device)
+    ours = torch.as_tensor(ranking[rows.cpu().numpy()].astype(np.int64), device=features.device)
     return float((true[:, :, None] == ours[:, None]).any(dim=2).float().mean())
 
 
@@ -86,7 +94,7 @@ def _nearest(features: Tensor, rows: Int64[Tensor, " r"], k: int) -> Int64[Tenso
 def _sampled_neighbours(features: Tensor, k: int, sample: int, seed: int, purpose: str) -> tuple[Tensor, Tensor]:
     """Return some pictures and the k nearest of each."""
     rows = torch.randperm(len(features), generator=generator(seed, purpose))[:sample].to(features.device)
-    return rows, torch.cat([_nearest(features, part, k) for part in rows.split(rows_at_once(len(features)))])
+    return rows, torch.cat([_nearest(features, part, k) for part in rows.split(FEW)])
 
 
 def _lists_for(features: Tensor, centres: Tensor, own: Tensor, k: int, *, recall: float, seed: int) -> int:

@@ -19,6 +19,12 @@ WITHOUT_315 = "mean without 315°"  # the release never trains that view (D1)
 ENCODINGS: dict[Encoding, str] = {"png": "PNG", "jpeg75": "JPEG 75"}  # of drawn pictures (D19)
 VIEW_COLUMNS = [*(f"{yaw}°" for yaw in (0, *NOVEL)), "mean", WITHOUT_315]
 FULL_RANK = 2048  # pictures for a full-rank covariance of Inception's features (§7.1.6)
+MEASURES = {  # key of view_fid → name and scale
+    "fid": ("FID", 1),
+    "fid_matched": ("FID, equal N", 1),
+    "kid": ("1000 KID", 1000),
+    "kid_std": ("± 1000 KID, over subsets", 1000),
+}
 Results = Mapping[str, Sequence[dict[str, Any]]]  # variant → view_fid of each seed
 Floor = Mapping[str, Mapping[str, Any]]  # real_floor
 
@@ -44,25 +50,31 @@ def mean_over_views(values: Mapping[int, float], *, leave_out: int | None = None
 def fid_table(study: Study, results: Results, floor: Floor) -> pd.DataFrame:
     """Return Table 1: published FID, ours per variant (mean and half range over seeds), KID, and the real floor.
 
-    `encoding` is that of the drawn pictures, the headline's first; the paper does not state its own. Column 0° is the
-    reconstruction; `mean` is over the seven novel views, the last column leaves out 315°, which the release never
-    trains. `pictures` says how many a view were drawn.
+    "FID, equal N" is against as many real pictures as drawn ones, and stands only where all real ones are more. KID is
+    the mean over subsets, "± 1000 KID, over subsets" the standard deviation over them (of a view on average in the mean
+    columns). `encoding` is that of the drawn pictures, the headline's first; the paper does not state its own. Column
+    0° is the reconstruction; `mean` is over the seven novel views, the last column leaves out 315°, which the release
+    never trains. `pictures` says how many a view were drawn.
     """
     rows: list[dict[str, Any]] = [
         {"source": "published", "method": "GCL", "data": dataset, "measure": "FID", **view_cells(values)}
         for dataset, values in published_fid().items()
     ]
-    for measure, name, scale in (("fid", "FID", 1), ("kid", "1000 KID", 1000)):
+    for measure, (name, scale) in MEASURES.items():
         for variant, seeds in results.items():
+            if measure == "fid_matched" and _equal(seeds[0]):
+                continue
             for encoding in seeds[0]["views"]:
                 facts = {"source": "ours", "method": study.variants[variant].title, "data": study.dataset}
                 facts |= {"encoding": ENCODINGS[encoding], "pictures": seeds[0]["pictures"]}
                 values = {yaw: scale * value for yaw, value in values_by_yaw(seeds, encoding, measure).items()}
                 means = {yaw: float(value.mean()) for yaw, value in values.items()}
                 rows.append({**facts, "measure": name, **view_cells(means)})
-                if len(seeds) > 1:
+                if len(seeds) > 1 and measure != "kid_std":
                     rows.append({**facts, "measure": f"± {name}, {len(seeds)} seeds", **_spread_cells(values)})
         for kind, title in (("halves", "real against other real"), ("gallery", "real gallery against real")):
+            if measure == "fid_matched" and _equal(floor[kind]):
+                continue
             facts = {"source": "ours", "method": title, "data": study.dataset, "pictures": int(floor[kind]["pictures"])}
             rows.append({**facts, "measure": name, "mean": scale * floor[kind][measure]})
     columns = ["source", "method", "data", "measure", "encoding", "pictures", *VIEW_COLUMNS]
@@ -73,6 +85,11 @@ def view_cells(values: Mapping[int, float]) -> dict[str, float]:
     """Return a row's cells: one a view, and the two means."""
     means = {"mean": mean_over_views(values), WITHOUT_315: mean_over_views(values, leave_out=315)}
     return {**{f"{yaw}°": float(value) for yaw, value in values.items()}, **means}
+
+
+def _equal(result: Mapping[str, Any]) -> bool:
+    """Whether both sides have the same number of pictures, so that FID at equal N is FID itself."""
+    return result["pictures"] == result["reference"]
 
 
 def _spread_cells(values: Mapping[int, np.ndarray]) -> dict[str, float]:
@@ -168,6 +185,14 @@ def fid_reading(study: Study, results: Results, floor: Floor) -> str:
         f"Real against real gives {halves['fid']:.1f} ({halves['pictures']} against {halves['reference']} pictures), "
         f"the gallery against the training set {floor['gallery']['fid']:.1f}: only what is above that is the drawing's."
     )
+    first, seeds = next(iter(results.items()))
+    if not _equal(seeds[0]):
+        matched = {yaw: float(value.mean()) for yaw, value in values_by_yaw(seeds, headline, "fid_matched").items()}
+        sentences.append(
+            f"Against {pictures} real pictures instead of {seeds[0]['reference']} the mean of "
+            f"{study.variants[first].title} is {mean_over_views(matched):.1f}, of real against real "
+            f"{halves['fid_matched']:.1f} ({halves['pictures']} on both sides)."
+        )
     if pictures < FULL_RANK:
         sentences.append(
             f"**Warning**: {pictures} pictures a view are fewer than {FULL_RANK}; FID is then biased upwards, so its "

@@ -1,19 +1,22 @@
 """FID and KID of drawn views against the real training pictures, one angle at a time, kept on disk (§7.1)."""
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int64, UInt8
+from jaxtyping import Float32, Int64, UInt8
 from torch import nn
 from tqdm import tqdm
 
 from gcl_core.config import Study
 from gcl_core.data.person_set import PersonSet
 from gcl_core.evaluation.encoding import ROUND_TRIPS, Encoding
-from gcl_core.evaluation.frechet import Statistics, frechet_distance, gaussian_statistics, kernel_distance
+from gcl_core.evaluation.frechet import frechet_distance, kernel_distance
 from gcl_core.evaluation.inception import inception_features, inception_source, load_inception
+from gcl_core.evaluation.moments import Statistics, gaussian_statistics
 from gcl_core.mesh.projection import YAWS
 from gcl_core.models.drawing import draw_views
 from gcl_core.models.weights import load_encoder, load_generator
@@ -21,9 +24,9 @@ from gcl_core.reporting.artifacts import finished_run
 from gcl_core.run import Layout, atomic, fingerprint, hash_file, read_json, resolve_device, write_json
 from gcl_core.seeding import numpy_generator
 
-CHUNK = 512  # pictures drawn and held at once
+CHUNK = 512  # pictures drawn and held at once, and kept when a measurement breaks off
 SUBSETS, SUBSET_SIZE = 50, 1000  # KID: the usual 1000 pictures a subset, at most half a set
-PROTOCOL = 1  # goes up when the way of measuring changes, so that kept numbers are measured again
+PROTOCOL = 2  # goes up when the way of measuring changes, so that kept numbers are measured again
 KEPT_AS: dict[Encoding, str] = {"png": "views", "jpeg75": "views_jpeg75"}  # names in fid.json
 
 
@@ -63,9 +66,11 @@ def view_fid(layout: Layout, people: PersonSet, variant: str, seed: int) -> dict
     """Return FID and KID of a variant's drawn views, per yaw (0 is the reconstruction), against all training pictures.
 
     The result holds `pictures` (drawn a view), `reference` (real), `network` and `views`: encoding → yaw as text → fid,
-    kid, kid_std. Both sides are 8-bit pictures of the study's size; the encoding is that of the drawn ones, real ones
-    are as decoded from the files they were distributed in. Each angle is kept in `fid.json` of the run folder under a
-    hash of weights, data and choice, so a second call costs nothing and a broken one goes on. Source: METHOD.md §7.1.
+    fid_matched (against as many random real pictures as drawn ones), kid, kid_std (mean, standard deviation over
+    subsets). Both sides are 8-bit pictures of the study's size; the encoding is that of the drawn ones, real ones are
+    as decoded from the files they were distributed in. Each angle is kept in `fid.json` of the run folder, and features
+    of an unfinished angle beside it, under a hash of weights, data and choice: a second call costs nothing and a broken
+    one goes on. Source: METHOD.md §7.1.
     """
     study, run = layout.study, finished_run(layout, variant, seed)
     rows, encodings = chosen_rows(people, study), fid_encodings(study, variant)
@@ -83,27 +88,38 @@ def view_fid(layout: Layout, people: PersonSet, variant: str, seed: int) -> dict
         return result
     device = resolve_device(study.device)
     network = load_inception(device=device)
-    real = real_features(layout, people, network, "train")
-    statistics = gaussian_statistics(real)
+    reference = _reference(real_features(layout, people, network, "train"), len(rows))
     encoder, generator = load_encoder(study, run, device), load_generator(study, run, device)
     with tqdm(total=passes * len(rows), desc=f"FID {variant} seed {seed}", mininterval=2) as bar:
         for yaw in filter(missing.get, YAWS):
             features: dict[Encoding, list[np.ndarray]] = {name: [] for name in missing[yaw]}
-            for part in np.split(rows, range(CHUNK, len(rows), CHUNK)):
-                projections = people.projections[part, YAWS.index(yaw)][:, None]
-                drawn = draw_views(
-                    encoder, generator, people.pictures[part], projections, batch_size=study.evaluation.batch_size
-                )
-                for name, parts in features.items():
-                    parts.append(_features(network, ROUND_TRIPS[name](drawn[:, 0]), bar))
+            for number, part in enumerate(_chunks(rows)):
+                stem = f"inception_{identity}_{yaw}_{number * CHUNK}-{number * CHUNK + len(part)}"
+                paths: dict[Encoding, Path] = {name: run / f"{stem}_{name}.npy" for name in features}
+                absent: list[Encoding] = [name for name, path in paths.items() if not path.is_file()]
+                bar.update(len(part) * (len(paths) - len(absent)))
+                if absent:
+                    projections = people.projections[part, YAWS.index(yaw)][:, None]
+                    drawn = draw_views(
+                        encoder, generator, people.pictures[part], projections, batch_size=study.evaluation.batch_size
+                    )
+                    for name in absent:
+                        _save(paths[name], _features(network, ROUND_TRIPS[name](drawn[:, 0]), bar))
+                for name, path in paths.items():
+                    features[name].append(np.load(path))
             for name, parts in features.items():
-                result["views"][name][str(yaw)] = _distances(np.concatenate(parts), real, statistics)
+                result["views"][name][str(yaw)] = _distances(np.concatenate(parts), reference)
             write_json(run / "fid.json", kept)
+            for path in run.glob("inception_*.npy"):  # also those of weights that have changed since
+                path.unlink(missing_ok=True)
     return result
 
 
 def kept_fid(run: Path) -> dict[str, Any] | None:
-    """Return what `view_fid` left in a run folder, every encoding that has all angles; None where there is none."""
+    """Return what `view_fid` left in a run folder, every encoding that has all angles; None where there is none.
+
+    Numbers of an earlier PROTOCOL count too: it had no fid_matched, the others were measured as now.
+    """
     if not (run / "fid.json").is_file():
         return None
     kept = read_json(run / "fid.json")
@@ -115,7 +131,8 @@ def real_floor(layout: Layout, people: PersonSet) -> dict[str, Any]:
     """Return what the same measure gives for real pictures: `halves` of the training set, and the `gallery` against it.
 
     As many real pictures as are drawn a view (at most half the set) are compared with the rest of the training set; at
-    halves when all are drawn. Each has fid, kid, kid_std, pictures, reference. Kept in the data store. Source: §7.1.6.
+    halves when all are drawn. Each has fid, fid_matched (equal numbers on both sides), kid, kid_std, pictures,
+    reference. Kept in the data store. Source: METHOD.md §7.1.6.
     """
     study, rows = layout.study, chosen_rows(people, layout.study)
     identity = fingerprint([PROTOCOL, people.fingerprint, len(rows), inception_source()])
@@ -129,16 +146,16 @@ def real_floor(layout: Layout, people: PersonSet) -> dict[str, Any]:
     one, rest = real[order[:count]], real[order[count:]]
     gallery = real_features(layout, people, network, "gallery")
     for name, left, right in (("halves", one, rest), ("gallery", gallery, real)):
-        distances = _distances(left, right, gaussian_statistics(right))
+        distances = _distances(left, _reference(right, len(left)))
         kept["views"][name] = {**distances, "pictures": len(left), "reference": len(right)}
     write_json(layout.store / "fid.json", kept)
     return kept["views"]
 
 
-def real_features(layout: Layout, people: PersonSet, network: nn.Module, split: str) -> Float[np.ndarray, "n d"]:
+def real_features(layout: Layout, people: PersonSet, network: nn.Module, split: str) -> Float32[np.ndarray, "n d"]:
     """Return Inception features of the real pictures of a split, computed once and kept in the data store.
 
-    Of the gallery, as many pictures as are drawn a view.
+    Of the gallery, as many pictures as are drawn a view. Statistics are taken from them anew: a matter of seconds.
     """
     rows = people.rows(split)
     if split != "train":
@@ -148,10 +165,8 @@ def real_features(layout: Layout, people: PersonSet, network: nn.Module, split: 
     path = layout.store / f"inception_{split}_{identity}.npy"  # the name tells what it holds: no stale file is read
     if not path.is_file():
         with tqdm(total=len(rows), desc=f"FID real {split}", mininterval=2) as bar:
-            parts = np.split(rows, range(CHUNK, len(rows), CHUNK))
-            features = [_features(network, people.pictures[part], bar) for part in parts]
-        with atomic(path) as temporary, temporary.open("wb") as stream:
-            np.save(stream, np.concatenate(features).astype(np.float32))  # the network computes in float32
+            features = [_features(network, people.pictures[part], bar) for part in _chunks(rows)]
+        _save(path, np.concatenate(features))
     return np.load(path)
 
 
@@ -163,13 +178,41 @@ def _kept(path: Path, identity: str, empty: dict[str, Any]) -> dict[str, Any]:
     return {"identity": identity, **empty}
 
 
-def _features(network: nn.Module, pictures: UInt8[np.ndarray, "n h w 3"], bar: Any) -> Float[np.ndarray, "n d"]:
+def _chunks(rows: Int64[np.ndarray, " n"]) -> Iterator[Int64[np.ndarray, " m"]]:
+    return (rows[start : start + CHUNK] for start in range(0, len(rows), CHUNK))
+
+
+def _save(path: Path, features: Float32[np.ndarray, "n d"]) -> None:
+    with atomic(path) as temporary, temporary.open("wb") as stream:
+        np.save(stream, features)
+
+
+def _features(network: nn.Module, pictures: UInt8[np.ndarray, "n h w 3"], bar: Any) -> Float32[np.ndarray, "n d"]:
     tensor = torch.from_numpy(np.ascontiguousarray(pictures)).permute(0, 3, 1, 2)
     return inception_features(network, tensor, progress=bar.update)
 
 
-def _distances(features: np.ndarray, real: np.ndarray, statistics: Statistics) -> dict[str, float]:
-    size = max(2, min(SUBSET_SIZE, len(features) // 2, len(real) // 2))
-    mean, deviation = kernel_distance(features, real, subsets=SUBSETS, subset_size=size, seed=0)
-    fid = frechet_distance(gaussian_statistics(features), statistics)
-    return {"fid": fid, "kid": mean, "kid_std": deviation}
+@dataclass(frozen=True)
+class _Reference:
+    """Features of real pictures, their Gaussian, and that of as many of them as there are pictures to compare."""
+
+    features: Float32[np.ndarray, "n d"]
+    whole: Statistics
+    matched: Statistics
+
+
+def _reference(features: Float32[np.ndarray, "n d"], count: int) -> _Reference:
+    whole = gaussian_statistics(features)
+    if count == len(features):
+        return _Reference(features, whole, whole)
+    some = np.sort(numpy_generator(0, "FID equal N").choice(len(features), count, replace=False))
+    return _Reference(features, whole, gaussian_statistics(features[some]))
+
+
+def _distances(features: Float32[np.ndarray, "m d"], real: _Reference) -> dict[str, float]:
+    size = max(2, min(SUBSET_SIZE, len(features) // 2, len(real.features) // 2))
+    mean, deviation = kernel_distance(features, real.features, subsets=SUBSETS, subset_size=size, seed=0)
+    drawn = gaussian_statistics(features)
+    fid = frechet_distance(drawn, real.whole)
+    matched = fid if real.matched is real.whole else frechet_distance(drawn, real.matched)
+    return {"fid": fid, "fid_matched": matched, "kid": mean, "kid_std": deviation}

@@ -8,7 +8,7 @@ import torch
 from sklearn.metrics import adjusted_rand_score
 from torch.nn.functional import normalize
 
-from gcl_core.clustering import blocks
+from gcl_core.clustering import blocks, neighbours
 from gcl_core.clustering.jaccard import jaccard_distance
 from gcl_core.clustering.neighbours import approximate_neighbours, exact_neighbours, measured_recall
 from gcl_core.clustering.pseudo_labels import cluster
@@ -57,7 +57,8 @@ def test_searching_every_list_is_exact(monkeypatch: pytest.MonkeyPatch) -> None:
     features = people(60, 10)
     exact = exact_neighbours(features, 15)
     assert np.array_equal(approximate_neighbours(features, 15, recall=1.0), exact)
-    monkeypatch.setattr(blocks, "BLOCK", 3000)
+    monkeypatch.setattr(neighbours, "AT_ONCE", 70)
+    monkeypatch.setattr(blocks, "BLOCK", 300)
     assert np.array_equal(approximate_neighbours(features, 15, recall=1.0), exact)
     assert measured_recall(features, exact) == 1
 

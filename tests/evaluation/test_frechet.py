@@ -4,7 +4,10 @@ import numpy as np
 import pytest
 from scipy.linalg import sqrtm
 
-from gcl_core.evaluation.frechet import Statistics, frechet_distance, gaussian_statistics, kernel_distance
+from gcl_core.evaluation import frechet as module
+from gcl_core.evaluation import moments
+from gcl_core.evaluation.frechet import frechet_distance, kernel_distance
+from gcl_core.evaluation.moments import Statistics, gaussian_statistics
 from gcl_core.seeding import numpy_generator
 
 
@@ -12,17 +15,6 @@ def random_features(n: int, d: int, seed: int = 0, *, rank: int | None = None) -
     """Correlated rows; with `rank`, all in a random subspace of that size."""
     random = numpy_generator(seed, "test features")
     return random.normal(size=(n, rank or d)) @ random.normal(size=(rank or d, d)) + random.normal(size=d)
-
-
-def test_statistics_equal_plain_sums() -> None:
-    rows = random_features(7, 3).astype(np.float32)
-    statistics = gaussian_statistics(rows)
-    mean = sum(row.astype(np.float64) for row in rows) / 7
-    covariance = sum(np.outer(row - mean, row - mean) for row in rows) / 6
-    assert statistics.count == 7
-    assert statistics.mean.dtype == statistics.covariance.dtype == np.float64
-    assert np.allclose(statistics.mean, mean, atol=1e-12)
-    assert np.allclose(statistics.covariance, covariance, atol=1e-12)
 
 
 @pytest.mark.parametrize(("n", "d"), [(500, 20), (8, 20), (2, 5)])
@@ -73,6 +65,76 @@ def test_orthogonal_subspaces_are_exact() -> None:
     assert frechet_distance(a, b) == pytest.approx(expected, rel=1e-12)
 
 
+def with_spectrum(values: np.ndarray, axes: np.ndarray) -> Statistics:
+    covariance = (axes * values) @ axes.T
+    return Statistics(np.zeros(len(axes)), (covariance + covariance.T) / 2, 2 * len(axes))
+
+
+def random_axes(size: int, seed: int) -> np.ndarray:
+    return np.linalg.qr(numpy_generator(seed, "test axes").normal(size=(size, size)))[0]
+
+
+def test_equals_matrix_square_root_to_nine_digits_where_that_is_sharp() -> None:
+    a, b = (gaussian_statistics(random_features(n, 40, seed)) for n, seed in ((400, 1), (90, 2)))
+    overlap = np.trace(np.real(sqrtm(a.covariance @ b.covariance)))
+    expected = ((a.mean - b.mean) ** 2).sum() + np.trace(a.covariance) + np.trace(b.covariance) - 2 * overlap
+    assert frechet_distance(a, b) == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize("rows", [3, 10, 30])
+def test_few_rows_equal_the_matrix_square_root_in_the_subspace_they_span(rows: int) -> None:
+    random, axes = numpy_generator(rows, "test few"), random_axes(60, rows)[:, : rows - 1]
+    small = [random.normal(size=(rows, rows - 1)) for _ in range(2)]  # full rank there, n <= d here
+    a, b = (gaussian_statistics(each @ axes.T) for each in small)
+    full = [np.atleast_2d(np.cov(each, rowvar=False)) for each in small]
+    overlap = np.trace(np.real(sqrtm(full[0] @ full[1])))
+    mean = small[0].mean(axis=0) - small[1].mean(axis=0)
+    expected = (mean**2).sum() + np.trace(full[0]) + np.trace(full[1]) - 2 * overlap
+    assert frechet_distance(a, b) == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize("smallest", [1e-4, 1e-9, 1e-14, 1e-17])
+def test_gaussians_on_the_same_axes_have_a_closed_form_at_any_condition(smallest: float) -> None:
+    axes, values = random_axes(40, 0), np.geomspace(1, smallest, 40)
+    a, b = with_spectrum(values, axes), with_spectrum(values[::-1], axes)  # each wide where the other is narrow
+    expected = 2 * values.sum() - 2 * np.sqrt(values * values[::-1]).sum()
+    assert frechet_distance(a, b) == pytest.approx(expected, rel=1e-5 if smallest < 1e-13 else 1e-10)
+    assert frechet_distance(a, with_spectrum(4 * values, axes)) == pytest.approx(values.sum(), rel=1e-9)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_dependent_features_in_orthogonal_subspaces_are_exact_without_the_rows(seed: int) -> None:
+    axes = random_axes(20, seed)
+    one, other = np.r_[np.ones(10), np.zeros(10)], np.r_[np.zeros(10), np.full(10, 4.0)]
+    # rounding leaves both covariances with tiny eigenvalues of either sign, whose roots would count 1e-8 each
+    assert frechet_distance(with_spectrum(one, axes), with_spectrum(other, axes)) == pytest.approx(50, rel=1e-13)
+
+
+@pytest.mark.parametrize(("decay", "slow"), [(0.5, False), (1.0, False), (5.0, True)])
+def test_the_fast_sum_is_used_only_where_it_loses_nothing(
+    decay: float, slow: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    computed: list[np.ndarray] = []
+    svdvals = module.linalg.svdvals
+    monkeypatch.setattr(module.linalg, "svdvals", lambda m, **_: computed.append(m) or svdvals(m))
+    values = np.arange(1.0, 51.0) ** -decay
+    matrix = random_axes(50, 1) * values @ random_axes(50, 2)
+    assert module._singular_sum(matrix) == pytest.approx(values.sum(), rel=1e-13)
+    assert bool(computed) == slow
+    for part in (matrix[:20], matrix[:, :20]):
+        assert module._singular_sum(part) == pytest.approx(np.linalg.norm(part, "nuc"), rel=1e-12)
+
+
+def test_the_reference_is_factorised_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    factorised: list[object] = []
+    find = moments.linalg.get_lapack_funcs
+    monkeypatch.setattr(moments.linalg, "get_lapack_funcs", lambda *of: factorised.append(of) or find(*of))
+    reference = gaussian_statistics(random_features(50, 6))
+    for seed in range(3):
+        frechet_distance(gaussian_statistics(random_features(40, 6, seed)), reference)
+    assert len(factorised) == 3 + 1
+
+
 def test_random_halves_come_closer_with_more_rows() -> None:
     rows = numpy_generator(0, "test halves").normal(size=(6400, 16))
     distances = [
@@ -94,6 +156,12 @@ def test_kernel_distance_equals_loops() -> None:
     assert deviation == pytest.approx(0, abs=1e-9 * abs(mean))
 
 
+def test_kernel_distance_of_float32_features_is_computed_in_float64() -> None:
+    a, b = (random_features(30, 16, seed).astype(np.float32) * 20 for seed in (1, 2))
+    exact = kernel_distance(a.astype(np.float64), b.astype(np.float64), subsets=4, subset_size=20, seed=0)
+    assert kernel_distance(a, b, subsets=4, subset_size=20, seed=0) == exact
+
+
 def test_kernel_distance_is_unbiased_and_repeatable() -> None:
     random = numpy_generator(0, "test kernel")
     a, b = random.normal(size=(600, 8)), random.normal(size=(600, 8))
@@ -107,11 +175,13 @@ def test_kernel_distance_is_unbiased_and_repeatable() -> None:
 def test_bad_features() -> None:
     rows = random_features(20, 4)
     with pytest.raises(ValueError, match="1 feature rows"):
-        gaussian_statistics(rows[:1])
+        kernel_distance(rows, rows[:1], subsets=3, subset_size=2, seed=0)
     with pytest.raises(ValueError, match="size 4 against 3"):
         frechet_distance(gaussian_statistics(rows), gaussian_statistics(rows[:, :3]))
     with pytest.raises(ValueError, match="3 subsets of 21 rows"):
         kernel_distance(rows, rows, subsets=3, subset_size=21, seed=0)
+    with pytest.raises(ValueError, match="0 subsets of 5 rows"):
+        kernel_distance(rows, rows, subsets=0, subset_size=5, seed=0)
     rows[5, 2] = np.nan
     with pytest.raises(ValueError, match="feature row 5 is not finite"):
-        gaussian_statistics(rows)
+        kernel_distance(rows[:3], rows, subsets=3, subset_size=2, seed=0)

@@ -25,20 +25,23 @@ def study() -> Study:
     return load_study("smoke", "seeds=2")
 
 
-def measured(shift: float, *, jpeg: float | None = None, pictures: int = 100) -> dict[str, Any]:
-    """A seed's result: GOOD plus `shift` in PNG and, if given, plus `jpeg` more in JPEG."""
+def measured(shift: float, *, jpeg: float | None = None, pictures: int = 100, reference: int = 200) -> dict[str, Any]:
+    """A seed's result: GOOD plus `shift` in PNG and, if given, plus `jpeg` more in JPEG; 20 more at equal N."""
 
     def views(extra: float) -> dict[str, dict[str, float]]:
         values = {0: 1.0, **GOOD}
-        return {str(yaw): {"fid": v + extra, "kid": v / 1000, "kid_std": 0.0} for yaw, v in values.items()}
+        return {
+            str(yaw): {"fid": v + extra, "fid_matched": v + extra + 20, "kid": v / 1000, "kid_std": v / 10000}
+            for yaw, v in values.items()
+        }
 
     encodings = {"png": views(shift), **({} if jpeg is None else {"jpeg75": views(shift + jpeg)})}
-    return {"pictures": pictures, "reference": 200, "views": encodings}
+    return {"pictures": pictures, "reference": reference, "views": encodings}
 
 
 FLOOR = {
-    "halves": {"fid": 0.5, "kid": 0.0, "pictures": 100, "reference": 100},
-    "gallery": {"fid": 0.75, "kid": 0.001, "pictures": 100, "reference": 200},
+    "halves": {"fid": 0.5, "fid_matched": 0.5, "kid": 0.0, "kid_std": 0.0001, "pictures": 100, "reference": 100},
+    "gallery": {"fid": 0.75, "fid_matched": 0.9, "kid": 0.001, "kid_std": 0.0002, "pictures": 100, "reference": 200},
 }
 RESULTS = {"gcl": [measured(0, jpeg=0.5), measured(2, jpeg=0.5)], "no_vi": [measured(10), measured(10)]}
 
@@ -99,6 +102,34 @@ def test_the_table_has_published_rows_means_over_seeds_and_half_their_range(stud
     assert rows[("real against other real", "synthetic", "FID")]["mean"] == 0.5
     yaws = ["0°", "45°", "90°", "135°", "180°", "225°", "270°", "315°"]
     assert list(table.columns[-10:]) == [*yaws, "mean", WITHOUT_315]
+
+
+def rows_of(table: Any, **facts: str) -> list[dict[str, Any]]:
+    return [row for row in table.to_dict("records") if all(row[key] == value for key, value in facts.items())]
+
+
+def test_fid_at_equal_numbers_stands_where_they_differ_and_only_there(study: Study):
+    table = fid_table(study, RESULTS, FLOOR)
+    png, jpeg, without = [row for row in rows_of(table, measure="FID, equal N") if row["90°"] == row["90°"]]
+    assert (png["90°"], jpeg["90°"], without["90°"], png["pictures"]) == (30.0, 30.5, 39.0, 100)
+    (gallery,) = rows_of(table, measure="FID, equal N", method="real gallery against real")
+    assert gallery["mean"] == 0.9
+    assert rows_of(table, measure="FID, equal N", method="real against other real") == []  # 100 against 100 already
+    assert "Against 100 real pictures instead of 200 the mean of GCL is 26.3" in fid_reading(study, RESULTS, FLOOR)
+
+    same = {"gcl": [measured(0, reference=100)]}
+    assert rows_of(fid_table(study, same, FLOOR), measure="FID, equal N", method="GCL") == []
+    assert "instead of" not in fid_reading(study, same, FLOOR)
+
+
+def test_kid_is_the_mean_over_subsets_and_its_deviation_stands_below(study: Study):
+    table = fid_table(study, RESULTS, FLOOR)
+    (kid,) = rows_of(table, measure="1000 KID", method="GCL", encoding="PNG")
+    (deviation,) = rows_of(table, measure="± 1000 KID, over subsets", method="GCL", encoding="PNG")
+    assert (kid["90°"], deviation["90°"]) == pytest.approx((9, 0.9))
+    assert deviation["mean"] == pytest.approx(3.7 / 7)
+    (floor,) = rows_of(table, measure="± 1000 KID, over subsets", method="real against other real")
+    assert floor["mean"] == pytest.approx(0.1)
 
 
 def test_a_mean_over_all_or_six_views_has_its_own_spread(study: Study):

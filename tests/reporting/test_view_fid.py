@@ -11,11 +11,14 @@ import torch
 from gcl_core.config import load_study
 from gcl_core.data.person_set import PersonSet
 from gcl_core.evaluation.encoding import jpeg_round_trip
+from gcl_core.evaluation.frechet import frechet_distance
+from gcl_core.evaluation.moments import gaussian_statistics
 from gcl_core.mesh.projection import YAWS
 from gcl_core.models.weights import build_encoder, build_generator, save_weights
 from gcl_core.reporting import view_fid as module
 from gcl_core.reporting.view_fid import chosen_rows, fid_encodings, kept_fid, real_floor, study_fid, view_fid
 from gcl_core.run import Layout, read_json, write_json
+from gcl_core.seeding import numpy_generator
 
 Drawn = list[tuple[int, ...]]
 
@@ -45,7 +48,8 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Drawn:
 
     def features(_network: Any, pictures: torch.Tensor, *, progress: Any) -> np.ndarray:
         progress(len(pictures))
-        return pictures.double().mean(dim=(2, 3)).numpy() / 255 + np.arange(len(pictures))[:, None] % 2 / 100
+        means = pictures.double().mean(dim=(2, 3)).numpy() / 255 + np.arange(len(pictures))[:, None] % 2 / 100
+        return means.astype(np.float32)
 
     monkeypatch.setattr(module, "load_inception", lambda device: torch.nn.Identity())
     monkeypatch.setattr(module, "inception_features", features)
@@ -117,6 +121,98 @@ def test_a_broken_measurement_goes_on_with_the_next_angle(
     assert view_fid(layout, people, "gcl", 0) == result
 
 
+@pytest.mark.parametrize("stop", ["draw", "measure"])
+def test_a_measurement_broken_off_within_an_angle_computes_no_finished_chunk_again(
+    layout: Layout, people: PersonSet, run: Path, calls: Drawn, monkeypatch: pytest.MonkeyPatch, stop: str
+):
+    monkeypatch.setattr(module, "CHUNK", 1)  # four chunks an angle
+    whole = view_fid(layout, people, "gcl", 0)
+    written = (run / "fid.json").read_bytes()
+    assert len(calls) == 4 * len(YAWS)
+    assert list(run.glob("inception_*")) == []
+    (run / "fid.json").unlink()
+
+    passes: list[int] = []
+    draw, features = module.draw_views, module.inception_features
+
+    def break_drawing(*args: Any, **options: Any) -> np.ndarray:
+        if stop == "draw" and len(calls) == 4 + 2:  # in the second angle, after two chunks
+            raise KeyboardInterrupt
+        return draw(*args, **options)
+
+    def break_measuring(*args: Any, **options: Any) -> np.ndarray:
+        if stop == "measure" and len(passes) == 2 * 4 + 2 * 2 + 1:  # PNG of the third chunk is done, JPEG is not
+            raise KeyboardInterrupt
+        passes.append(1)
+        return features(*args, **options)
+
+    del calls[:]
+    real = list(layout.store.glob("inception_train_*.npy"))
+    assert len(real) == 1  # the real side is kept: the passes counted here are of drawn pictures
+    monkeypatch.setattr(module, "draw_views", break_drawing)
+    monkeypatch.setattr(module, "inception_features", break_measuring)
+    with pytest.raises(KeyboardInterrupt):
+        view_fid(layout, people, "gcl", 0)
+    done = len(passes)
+    assert len(list(run.glob("inception_*.npy"))) == done - 2 * 4
+
+    del calls[:]
+    stop = "never"
+    assert view_fid(layout, people, "gcl", 0) == whole
+    assert (run / "fid.json").read_bytes() == written
+    assert len(calls) == 4 * len(YAWS) - 4 - 2
+    assert len(passes) == 2 * 4 * len(YAWS)
+    assert list(run.glob("inception_*")) == []
+
+
+def test_chunks_of_other_weights_are_not_read_and_go(
+    layout: Layout, people: PersonSet, run: Path, calls: Drawn, monkeypatch: pytest.MonkeyPatch
+):
+    draw = module.draw_views
+
+    def break_off(*args: Any, **options: Any) -> np.ndarray:
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return draw(*args, **options)
+
+    monkeypatch.setattr(module, "CHUNK", 1)
+    monkeypatch.setattr(module, "draw_views", break_off)
+    with pytest.raises(KeyboardInterrupt):
+        view_fid(layout, people, "gcl", 0)
+    assert len(list(run.glob("inception_*.npy"))) == 2 * 2
+    monkeypatch.setattr(module, "draw_views", draw)
+    del calls[:]
+    code = build_encoder(layout.study, 0).code_dim
+    save_weights(build_generator(layout.study, code, 1), run / "generator.safetensors")
+    view_fid(layout, people, "gcl", 0)
+    assert len(calls) == 4 * len(YAWS)
+    assert list(run.glob("inception_*")) == []
+
+
+def test_equal_numbers_compare_drawn_pictures_with_as_many_other_real_ones_each_time_the_same(
+    layout: Layout, people: PersonSet, run: Path, calls: Drawn
+):
+    view = view_fid(layout, people, "gcl", 0)["views"]["png"]["90"]
+    real = np.load(next(layout.store.glob("inception_train_*.npy")))
+    rows = chosen_rows(people, layout.study)
+    drawn = np.repeat(people.projections[rows, YAWS.index(90)][..., None], 3, axis=-1)
+    features = module.inception_features(torch.nn.Identity(), torch.from_numpy(drawn).permute(0, 3, 1, 2), progress=int)
+    some = np.sort(numpy_generator(0, "FID equal N").choice(16, 4, replace=False))
+    assert len(set(some.tolist())) == 4
+    mine = gaussian_statistics(features)
+    assert view["fid"] == pytest.approx(frechet_distance(mine, gaussian_statistics(real)))
+    assert view["fid_matched"] == pytest.approx(frechet_distance(mine, gaussian_statistics(real[some])))
+    assert view["fid_matched"] != view["fid"]
+
+
+def test_with_all_pictures_drawn_equal_numbers_change_nothing(
+    layout: Layout, people: PersonSet, run: Path, calls: Drawn
+):
+    every = Layout(load_study("smoke", "evaluation.fid_pictures=null"), root=layout.root)
+    views = view_fid(every, people, "gcl", 0)["views"]["png"].values()
+    assert all(view["fid_matched"] == view["fid"] for view in views)
+
+
 def test_both_encodings_are_of_one_drawing_and_jpeg_is_pillows(
     layout: Layout, people: PersonSet, run: Path, calls: Drawn, monkeypatch: pytest.MonkeyPatch
 ):
@@ -167,12 +263,30 @@ def test_another_profile_reads_what_is_complete(layout: Layout, people: PersonSe
     assert kept_fid(run) is None
 
 
+def test_numbers_of_the_earlier_protocol_are_read_by_others_but_measured_anew_here(
+    layout: Layout, people: PersonSet, run: Path, calls: Drawn
+):
+    result = view_fid(layout, people, "gcl", 0)
+    old = {str(yaw): {"fid": 1.5, "kid": 0.0, "kid_std": 0.0} for yaw in YAWS}
+    facts = {key: result[key] for key in ("pictures", "reference", "network")}
+    write_json(run / "fid.json", {"identity": "of protocol 1", **facts, "views": old})
+    assert kept_fid(run) == {**facts, "views": {"png": old}}
+    assert view_fid(layout, people, "gcl", 0) == result
+
+
 def test_the_real_floor_compares_disjoint_pictures_and_is_kept(
     layout: Layout, people: PersonSet, calls: Drawn, monkeypatch: pytest.MonkeyPatch
 ):
     floor = real_floor(layout, people)
     assert (floor["halves"]["pictures"], floor["halves"]["reference"]) == (4, 12)
     assert (floor["gallery"]["pictures"], floor["gallery"]["reference"]) == (4, 16)
+    real = np.load(next(layout.store.glob("inception_train_*.npy")))
+    one, rest = np.split(real[numpy_generator(0, "FID halves").permutation(16)], [4])
+    some = np.sort(numpy_generator(0, "FID equal N").choice(12, 4, replace=False))
+    one = gaussian_statistics(one)
+    assert floor["halves"]["fid"] == pytest.approx(frechet_distance(one, gaussian_statistics(rest)))
+    assert floor["halves"]["fid_matched"] == pytest.approx(frechet_distance(one, gaussian_statistics(rest[some])))
+    assert floor["gallery"]["fid_matched"] != floor["gallery"]["fid"]
     monkeypatch.setattr(module, "load_inception", lambda device: pytest.fail("measured again"))
     assert real_floor(layout, people) == floor
 
