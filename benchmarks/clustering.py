@@ -10,7 +10,7 @@ import time
 
 import numpy as np
 import torch
-from measuring import measured
+from measuring import measured, peak
 from sklearn.cluster import DBSCAN
 from sklearn.metrics import adjusted_rand_score
 from spectra import KINDS, PICTURES, simulate
@@ -89,22 +89,28 @@ def main() -> None:
     report: dict[str, object] = {key: value for key, value in vars(options).items()}
     ranking, searching, search_memory = measured(lambda: search(features, K1))
     (distances, eps, labels, parts), rest, _ = measured(lambda: sparse_labels(features, ranking))
+    recall = measured_recall(features, ranking, seed=1) if approximate else 1.0
+    pairs = distances.similarity.nnz / len(features)
+    kept = (ranking, distances) if options.dense else None
+    del ranking, distances  # so that the peak is that of the whole alone
     most = 1 if approximate else len(features)
     found, whole, memory = measured(
         lambda: cluster(features, k1=K1, k2=K2, pairs_per_picture=PAIRS, min_samples=MIN_SAMPLES, exact_up_to=most)
     )
     quality = clustering_quality(found.labels, np.arange(len(features)) // PICTURES)
     report |= {
-        "recall": measured_recall(features, ranking, seed=1) if approximate else 1.0,
+        "recall": recall,
         "seconds": {"neighbours": searching, **parts, "all after the neighbours": rest, "whole": whole},
         "whole / neighbours": whole / searching,
         "GB above inputs": {"neighbours": search_memory, "whole": memory},
-        "pairs below 1 a picture": distances.similarity.nnz / len(features),
+        "GB of the process at its peak in the whole": peak() / 1e9,
+        "pairs below 1 a picture": pairs,
         "eps": eps,
         **{key: quality[key] for key in ("clusters", "outliers", "identities", "ari")},
         "same labels again": bool((labels == found.labels).all()),
     }
-    if options.dense:
+    if kept:
+        ranking, distances = kept
         dense, jaccard, dense_memory = measured(lambda: dense_distances(features, ranking))
         (dense_eps, theirs), labelling, _ = measured(lambda: dense_labels(dense, PAIRS * len(features)))
         report |= {

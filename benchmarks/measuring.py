@@ -19,10 +19,11 @@ def measured(work: Callable[[], Result]) -> tuple[Result, float, float]:
         (PROCESS / "clear_refs").write_text("5")  # the peak starts anew
     before, start = psutil.Process().memory_info().rss, time.perf_counter()
     result = work()
-    return result, time.perf_counter() - start, (_peak() - before) / 1e9
+    return result, time.perf_counter() - start, (peak() - before) / 1e9
 
 
-def _peak() -> float:
+def peak() -> float:
+    """Return the most memory the process had since the last measurement began, in bytes (NaN outside Linux)."""
     if not PROCESS.is_dir():
         return float("nan")
     status = (PROCESS / "status").read_text()

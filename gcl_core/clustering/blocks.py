@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
 import numpy as np
@@ -10,6 +10,7 @@ import torch
 from scipy.sparse import csr_array
 
 BLOCK = 1 << 22  # numbers held at once
+GROWTH = 8  # an eighth more room is made whenever there is none left
 
 Piece = TypeVar("Piece")
 Result = TypeVar("Result")
@@ -27,20 +28,35 @@ def row_slices(rows: int, *, width: int) -> list[slice]:
 
 
 def in_threads(work: Callable[[Piece], Result], pieces: Iterable[Piece]) -> Iterator[Result]:
-    """Yield `work` of every piece, in order; meant for compiled work, which lets go of Python's lock."""
-    with ThreadPoolExecutor(torch.get_num_threads()) as pool:
-        yield from pool.map(work, pieces)
+    """Yield `work` of every piece, in order, few pieces ahead of who takes them.
+
+    Meant for compiled work, which lets go of Python's lock.
+    """
+    threads = torch.get_num_threads()
+    with ThreadPoolExecutor(threads) as pool:
+        waiting: deque[Future[Result]] = deque()
+        for piece in pieces:
+            waiting.append(pool.submit(work, piece))
+            if len(waiting) > 2 * threads:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
 
 
 def stacked_rows(pieces: Iterable[csr_array], *, width: int) -> csr_array:
-    """Return sparse matrices of `width` columns on top of each other, let go one by one: memory holds them once."""
-    matrices = deque(pieces)
-    places = sum(matrix.nnz for matrix in matrices)
-    starts = [np.zeros(1, np.int64)]
-    columns, data = np.empty(places, np.int32), np.empty(places, matrices[0].dtype)
-    while matrices:
-        matrix, begin = matrices.popleft(), starts[-1][-1]
-        starts.append(begin + matrix.indptr[1:])
-        columns[begin : starts[-1][-1]], data[begin : starts[-1][-1]] = matrix.indices, matrix.data
+    """Return sparse matrices of `width` columns on top of each other, taken in one by one: memory holds them once."""
+    starts, end = [np.zeros(1, np.int64)], 0
+    columns, data = np.empty(0, np.int32), np.empty(0)
+    for matrix in pieces:
+        begin, end = end, end + matrix.nnz
+        if not begin:
+            data = data.astype(matrix.dtype)
+        if end > len(columns):
+            for whole in (columns, data):  # in place where the system can move pages
+                whole.resize(end + end // GROWTH, refcheck=False)
+        starts.append(begin + matrix.indptr[1:].astype(np.int64))
+        columns[begin:end], data[begin:end] = matrix.indices, matrix.data
+    for whole in (columns, data):
+        whole.resize(end, refcheck=False)
     ends = np.concatenate(starts)
     return csr_array((data, columns, ends), shape=(len(ends) - 1, width))
