@@ -27,6 +27,14 @@ class ClusterMemory:
         self.keep_old = keep_old
         self.slots = unit_rows(sums, torch.arange(len(sums)))
 
+    def state_dict(self) -> dict[str, Tensor]:
+        """Return the slots, for a checkpoint within the epoch."""
+        return {"slots": self.slots}
+
+    def load_state_dict(self, state_dict: dict[str, Tensor]) -> None:
+        """Take over the slots of a checkpoint."""
+        self.slots = state_dict["slots"].to(self.slots)
+
     @torch.no_grad()
     def update(self, labels: Int[Tensor, " b"], features: Float[Tensor, "b d"]) -> None:
         """Move slots `labels` towards unit features, one picture after the other in the batch's order."""

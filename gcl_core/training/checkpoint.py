@@ -1,15 +1,20 @@
 """Checkpoints: everything a stage needs to go on as if it had never stopped, as one safetensors file.
 
-Its tensors are the state's, its metadata holds all else as JSON (gcl_core/training/tensor_tree.py).
+Its tensors are the state's, its metadata holds all else as JSON (gcl_core/training/tensor_tree.py) and the SHA-256 of
+both. The last checkpoint and the one before it are kept, so that a damaged file costs little.
 """
 
+import hashlib
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
+from torch import Tensor
 
 from gcl_core.run import RunError, atomic
 from gcl_core.training.tensor_tree import TreeError, pack, unpack
@@ -30,44 +35,83 @@ class Stateful(Protocol):
         ...
 
 
-def save_checkpoint(path: Path, epoch: int, parts: Mapping[str, Stateful]) -> None:
-    """Write the state of all parts after `epoch`, whole or not at all.
+def save_state(path: Path, state: Mapping[str, Any]) -> None:
+    """Write a nested state of tensors and plain values, whole or not at all."""
+    with atomic(path) as temporary:
+        _write(temporary, state)
+
+
+def save_checkpoint(path: Path, parts: Mapping[str, Stateful], **facts: Any) -> None:
+    """Write the state of all parts and facts such as `epoch`, whole or not at all; the last file becomes `previous`.
 
     No random state is kept: every draw of the training is a function of (seed, purpose, epoch, step).
     """
-    state, tensors = pack({"epoch": epoch, **{name: part.state_dict() for name, part in parts.items()}})
     with atomic(path) as temporary:
-        save_file(tensors, temporary, metadata={STATE: json.dumps(state, allow_nan=False)})
+        _write(temporary, {**facts, **{name: part.state_dict() for name, part in parts.items()}})
+        if path.is_file():
+            os.replace(path, previous(path))
+
+
+def previous(path: Path) -> Path:
+    """Return where the checkpoint before the last is kept."""
+    return path.with_stem(f"{path.stem}.previous")
 
 
 def load_state(path: Path) -> dict[str, Any]:
-    """Read a checkpoint's dictionary, tensors on the CPU. Raises RunError for a missing, broken or foreign file."""
+    """Read what was written, tensors on the CPU. Raises RunError for a missing, damaged or foreign file."""
     try:
         with safe_open(path, framework="pt") as file:
-            state = (file.metadata() or {}).get(STATE)
-            if state is None:
+            text = (file.metadata() or {}).get(STATE)
+            if text is None:
                 raise TreeError("it holds tensors, but no state of a training")
-            tree = unpack(json.loads(state), {name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        written = json.loads(text)
+        if written["sha256"] != _digest(written["state"], tensors):
+            raise TreeError("its content does not match its SHA-256: the file is damaged")
+        tree = unpack(written["state"], tensors)
         if not isinstance(tree, dict):
             raise TreeError(f"its state is a {type(tree).__name__}, expected one entry a part")
         return tree
-    except (OSError, SafetensorError, ValueError, TypeError, RuntimeError) as error:
+    except (OSError, SafetensorError, LookupError, ValueError, TypeError, RuntimeError) as error:
         raise RunError(f"{path} cannot be read ({error}); delete {path.parent} to start that stage anew") from error
 
 
-def resume(path: Path, parts: Mapping[str, Stateful]) -> int:
-    """Load the parts from a checkpoint and return its epoch; 0 when there is none.
+def resume(path: Path, parts: Mapping[str, Stateful]) -> dict[str, Any]:
+    """Load the parts from the last checkpoint, or the one before it if that is damaged; return its facts.
 
-    Raises RunError for a file that is broken or of another shape.
+    Nothing where there is none. Raises RunError when none of those there can be read, or one is of another shape.
     """
-    if not path.is_file():
-        return 0
-    state = load_state(path)
-    try:
-        for name, part in parts.items():
-            part.load_state_dict(state[name])
-        return int(state["epoch"])
-    except (KeyError, RuntimeError, TypeError, ValueError) as error:
-        raise RunError(
-            f"{path} is no checkpoint of this stage ({error}); delete {path.parent} to start anew"
-        ) from error
+    there = [file for file in (path, previous(path)) if file.is_file()]
+    for file in there:
+        try:
+            state = load_state(file)
+        except RunError as error:
+            if file == there[-1]:
+                raise
+            print(f"{error.__cause__}: {file} is set aside, going on from the checkpoint before it", flush=True)
+            continue
+        try:
+            for name, part in parts.items():
+                part.load_state_dict(state.pop(name))
+            return state
+        except (KeyError, RuntimeError, TypeError, ValueError) as error:
+            raise RunError(
+                f"{file} is no checkpoint of this stage ({error}); delete {file.parent} to start anew"
+            ) from error
+    return {}
+
+
+def _write(path: Path, state: Mapping[str, Any]) -> None:
+    tree, tensors = pack(dict(state))
+    metadata = json.dumps({"sha256": _digest(tree, tensors), "state": tree}, allow_nan=False)
+    save_file(tensors, path, metadata={STATE: metadata})
+
+
+def _digest(tree: Any, tensors: Mapping[str, Tensor]) -> str:
+    digest = hashlib.sha256(json.dumps(tree).encode())
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        if tensor.numel():
+            digest.update(tensor.contiguous().flatten().view(torch.uint8).numpy().data)
+    return digest.hexdigest()

@@ -6,6 +6,7 @@ The clustering is the study's own (§4), so that only the memory differs from th
 from typing import Any
 
 import torch
+from torch import Tensor
 from torch.nn.functional import normalize as unit
 
 from gcl_core.data.augment import augment
@@ -19,9 +20,9 @@ from gcl_core.models.cluster_memory import ClusterMemory
 from gcl_core.models.weights import save_weights
 from gcl_core.run import Layout, RunFolder
 from gcl_core.seeding import generator
-from gcl_core.training.checkpoint import Stateful, resume, save_checkpoint
+from gcl_core.training.checkpoint import Stateful
 from gcl_core.training.contrast import relabel
-from gcl_core.training.journal import Journal, LossMeter
+from gcl_core.training.epochs import Epochs
 from gcl_core.training.optimizers import make_optimizer
 from gcl_core.training.start import start_encoder
 
@@ -40,44 +41,43 @@ def train_cluster_contrast(
     encoder, origin = start_encoder(layout, seed, device)
     optimizer, schedule = make_optimizer(encoder.parameters(), settings.optimizer)
     parts: dict[str, Stateful] = {"encoder": encoder, "optimizer": optimizer, "schedule": schedule}
-    start = resume(run.path / "checkpoint.safetensors", parts)
-    journal = Journal(run, f"baseline seed {seed}", settings.epochs, start=start)
-    if start == 0:
-        journal.record(0, **accuracy_record(encoder, people, study.evaluation), note=origin)
 
-    for epoch in range(start + 1, settings.epochs + 1):
+    def label() -> tuple[Tensor, Tensor, dict[str, Any]]:
         features = extract_features(encoder, people.pictures, rows)
-        labels, facts = relabel(features, identities, study.clustering)
-        batches = pk_batches(
-            labels.numpy(),
-            classes=settings.identities,
-            instances=settings.instances,
-            iterations=settings.iterations,
-            seed=seed,
-            purpose="cluster contrast order",
-            epoch=epoch,
-        )
-        meter = LossMeter()
-        labels = labels.to(device)
-        memory = ClusterMemory(features.to(device), labels, keep_old=settings.keep_old)
-        if not batches:
-            facts["note"] = f"{facts['clusters']} clusters found: nothing to train on in this epoch"
-        encoder.train()
-        for step, batch in enumerate(batches):
-            picture = unit_pictures(people.pictures[rows[batch]], device)
-            copy = augment(picture, study.augmentation, generator(seed, "cluster contrast augment", epoch, step))
-            feature, own = unit(encoder(normalize(copy)).feature), labels[torch.from_numpy(batch).to(device)]
-            loss = cluster_contrast(feature, memory.slots, own, temperature=settings.temperature)
-            meter.add({"loss": loss}, epoch=epoch, step=step)
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            memory.update(own, feature)
-        schedule.step()
-        accuracy = accuracy_record(encoder, people, study.evaluation)
-        save_checkpoint(run.path / "checkpoint.safetensors", epoch, parts)
-        journal.record(epoch, **meter.means(), **facts, **accuracy)
+        return features, *relabel(features, identities, study.clustering)
+
+    with Epochs(run, f"baseline seed {seed}", settings.epochs, parts) as epochs:
+        if epochs.fresh:
+            epochs.journal.record(0, **accuracy_record(encoder, people, study.evaluation), note=origin)
+        for epoch in epochs:
+            features, labels, facts = epochs.begin(label)
+            batches = pk_batches(
+                labels.numpy(),
+                classes=settings.identities,
+                instances=settings.instances,
+                iterations=settings.iterations,
+                seed=seed,
+                purpose="cluster contrast order",
+                epoch=epoch,
+            )
+            labels = labels.to(device)
+            memory = ClusterMemory(features.to(device), labels, keep_old=settings.keep_old)
+            epochs.hold("memory", memory)
+            if not batches:
+                facts["note"] = f"{facts['clusters']} clusters found: nothing to train on in this epoch"
+            encoder.train()
+            for step, batch in epochs.steps(batches):
+                picture = unit_pictures(people.pictures[rows[batch]], device)
+                copy = augment(picture, study.augmentation, generator(seed, "cluster contrast augment", epoch, step))
+                feature, own = unit(encoder(normalize(copy)).feature), labels[torch.from_numpy(batch).to(device)]
+                loss = cluster_contrast(feature, memory.slots, own, temperature=settings.temperature)
+                epochs.tell({"loss": loss}, pictures=picture, copies=copy)
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+                memory.update(own, feature)
+            schedule.step()
+            epochs.end(facts, **accuracy_record(encoder, people, study.evaluation))
 
     save_weights(encoder, run.path / "encoder.safetensors")
-    journal.close()
     return {}

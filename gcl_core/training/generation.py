@@ -6,21 +6,26 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import MultiStepLR
 
 from gcl_core.config import DiscriminatorSettings, JointSettings, LossWeights, Study, WarmUpSettings
+from gcl_core.data.person_set import PersonSet
 from gcl_core.losses.adversarial import discriminator_loss, generator_adversarial
 from gcl_core.losses.reconstruction import reconstruction
 from gcl_core.models.discriminator import Discriminator
+from gcl_core.models.drawing import draw_views
 from gcl_core.models.generator import Generator
 from gcl_core.models.identity_encoder import EncoderOutput, IdentityEncoder
 from gcl_core.models.weights import build_discriminator, build_generator, load_weights, save_weights
-from gcl_core.training.checkpoint import Stateful, load_state, save_checkpoint
+from gcl_core.training.checkpoint import Stateful, load_state, save_state
 from gcl_core.training.optimizers import carry_over, make_optimizer, with_schedule
+
+SAMPLED = 4  # people shown while training
 
 
 @dataclass(frozen=True)
@@ -57,7 +62,7 @@ class Drawing:
         save_weights(self.generator, folder / "generator.safetensors")
         save_weights(self.discriminator, folder / "discriminator.safetensors")
         optimizers = {name: part for name, part in self.parts().items() if name.endswith("_optimizer")}
-        save_checkpoint(folder / "optimizers.safetensors", 0, optimizers)
+        save_state(folder / "optimizers.safetensors", {name: part.state_dict() for name, part in optimizers.items()})
 
     def take_over(self, folder: Path, device: torch.device) -> None:
         """Load networks and moments that an earlier stage saved; learning rates stay this stage's (D11)."""
@@ -158,3 +163,16 @@ def generator_losses(
         + weights.adversarial * losses["adversarial"]
     )
     return total, losses
+
+
+def sample_views(encoder: IdentityEncoder, generator: Generator, people: PersonSet) -> UInt8[np.ndarray, "h w 3"]:
+    """Return the first training pictures that have a mesh, a row each, beside their drawn views at all yaws.
+
+    Leaves the encoder in the mode it came in.
+    """
+    rows = people.with_mesh(people.rows("train"))[:SAMPLED]
+    was_training = encoder.training
+    views = draw_views(encoder, generator, people.pictures[rows], people.projections[rows])
+    encoder.train(was_training)
+    cells = np.concatenate([people.pictures[rows][:, None], views], axis=1)
+    return np.concatenate([np.concatenate(list(row), axis=1) for row in cells])

@@ -5,10 +5,12 @@ clustered and stand in the memory; those without a mesh (ours, §1.3) are never 
 """
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Int64
+from torch import Tensor
 
 from gcl_core.config import Study
 from gcl_core.data.augment import augment
@@ -23,11 +25,10 @@ from gcl_core.run import Layout, RunError, RunFolder, atomic, cpu_threads, hash_
 from gcl_core.seeding import generator
 from gcl_core.training.baseline import CODE
 from gcl_core.training.best import BestEpoch
-from gcl_core.training.checkpoint import resume, save_checkpoint
 from gcl_core.training.contrast import relabel
-from gcl_core.training.generation import Drawing
+from gcl_core.training.epochs import Epochs
+from gcl_core.training.generation import Drawing, sample_views
 from gcl_core.training.joint_step import Batch, Learners, joint_step
-from gcl_core.training.journal import Journal, LossMeter
 from gcl_core.training.optimizers import make_optimizer
 
 SETTINGS = {"picture", "identity_encoder", "clustering", "contrast", "joint"}
@@ -87,60 +88,63 @@ def _train(
     learners = Learners(encoder, *make_optimizer(encoder.parameters(), settings.encoder_optimizer), bank, drawing)
     best = BestEpoch(run.path / "best") if settings.keep == "best_on_test" else None
     parts = learners.parts() if best is None else {**learners.parts(), "best": best}
-    start = resume(run.path / "checkpoint.safetensors", parts)
-    journal = Journal(run, f"{name} seed {seed}", settings.epochs, start=start)
-    if start == 0:
-        journal.record(0, **accuracy_record(encoder, people, study.evaluation), note="start: the baseline's encoder")
 
     def save(folder: Path) -> None:
         save_weights(encoder, folder / "encoder.safetensors")
         if drawing is not None:
             drawing.save(folder)
 
-    for epoch in range(start + 1, settings.epochs + 1):
+    def label(epoch: int) -> tuple[Tensor, dict[str, Any]]:
         stale = _stale_rows(run, epoch, drawable, refresh_outliers=settings.refresh_outliers)
         if len(stale):
             bank.rows[stale] = extract_features(encoder, people.pictures, rows[stale]).to(device)
         labels, facts = relabel(bank.rows, identities, study.clustering)
         with atomic(_labels_file(run, epoch)) as temporary, temporary.open("wb") as stream:
             np.save(stream, labels.numpy())
-        chosen = np.flatnonzero((labels.numpy() >= 0) & drawable)
-        batches = epoch_batches(chosen, settings.batch_size, seed=seed, purpose="joint order", epoch=epoch)
-        facts["trained_on"] = sum(map(len, batches))
-        if facts["clusters"] == 0:
-            facts["note"] = "no cluster found: nothing to train on in this epoch"
-        elif not batches:
-            facts["note"] = "no clustered picture has a mesh: nothing to train on in this epoch"
-        elif facts["clusters"] == 1:
-            facts["note"] = "one cluster found: only outliers are negatives in this epoch"
-        angles = draw_angles(study.angles, len(rows), seed=seed, purpose="joint angle", epoch=epoch)
-        labels = labels.to(device)
-        encoder.train()
-        meter = LossMeter()
-        for step, picked in enumerate(batches):
-            picture = unit_pictures(people.pictures[rows[picked]], device)
-            batch = Batch(torch.from_numpy(picked).to(device), normalize(picture))
-            if drawing is None:
-                copy = augment(picture, study.augmentation, generator(seed, "joint augment", epoch, step))
-                batch = batch._replace(copy=normalize(copy))
-            else:
-                turned = people.projections[rows[picked], angles[picked] // 45]
-                batch = batch._replace(
-                    mesh=unit_projections(people.projections[rows[picked], 0], device),
-                    turned=unit_projections(turned, device),
-                )
-            draw = generator(seed, "joint partners", epoch, step)
-            told = joint_step(learners, batch, labels, study, variant, draw, step=step)
-            meter.add(told, epoch=epoch, step=step)
-        learners.end_epoch()
-        evaluated = epoch % settings.evaluate_every == 0 or epoch == settings.epochs
-        accuracy = accuracy_record(encoder, people, study.evaluation) if evaluated else {}
-        if best is not None and accuracy:
-            best.offer(epoch, accuracy, save)
-        save_checkpoint(run.path / "checkpoint.safetensors", epoch, parts)
-        journal.record(epoch, **facts, **meter.means(), **accuracy)
+        return labels, facts
 
-    journal.close()
+    with Epochs(run, f"{name} seed {seed}", settings.epochs, parts) as epochs:
+        if epochs.fresh:
+            start = accuracy_record(encoder, people, study.evaluation)
+            epochs.journal.record(0, **start, note="start: the baseline's encoder")
+        for epoch in epochs:
+            labels, facts = epochs.begin(lambda epoch=epoch: label(epoch))
+            chosen = np.flatnonzero((labels.numpy() >= 0) & drawable)
+            batches = epoch_batches(chosen, settings.batch_size, seed=seed, purpose="joint order", epoch=epoch)
+            facts["trained_on"] = sum(map(len, batches))
+            if facts["clusters"] == 0:
+                facts["note"] = "no cluster found: nothing to train on in this epoch"
+            elif not batches:
+                facts["note"] = "no clustered picture has a mesh: nothing to train on in this epoch"
+            elif facts["clusters"] == 1:
+                facts["note"] = "one cluster found: only outliers are negatives in this epoch"
+            angles = draw_angles(study.angles, len(rows), seed=seed, purpose="joint angle", epoch=epoch)
+            labels = labels.to(device)
+            encoder.train()
+            for step, picked in epochs.steps(batches):
+                picture = unit_pictures(people.pictures[rows[picked]], device)
+                batch = Batch(torch.from_numpy(picked).to(device), normalize(picture))
+                if drawing is None:
+                    copy = augment(picture, study.augmentation, generator(seed, "joint augment", epoch, step))
+                    batch = batch._replace(copy=normalize(copy))
+                else:
+                    turned = people.projections[rows[picked], angles[picked] // 45]
+                    batch = batch._replace(
+                        mesh=unit_projections(people.projections[rows[picked], 0], device),
+                        turned=unit_projections(turned, device),
+                    )
+                draw = generator(seed, "joint partners", epoch, step)
+                told = joint_step(learners, batch, labels, study, variant, draw, step=step)
+                epochs.tell(told, **{key: value for key, value in batch._asdict().items() if value is not None})
+            learners.end_epoch()
+            if drawing is not None:
+                epochs.journal.show(epoch, "views", sample_views(encoder, drawing.generator, people))
+            evaluated = epoch % settings.evaluate_every == 0 or epoch == settings.epochs
+            accuracy = accuracy_record(encoder, people, study.evaluation) if evaluated else {}
+            if best is not None and accuracy:
+                best.offer(epoch, accuracy, save)
+            epochs.end(facts, **accuracy)
+
     if best is None:
         save(run.path)
         run.finish(kept_epoch=settings.epochs)

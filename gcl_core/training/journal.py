@@ -1,16 +1,20 @@
 """What a stage tells while it trains: one line an epoch on screen, in metrics.jsonl and for TensorBoard."""
 
-import math
+import sys
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import torch
+from jaxtyping import UInt8
 from torch import Tensor
 from torch.utils.tensorboard.writer import SummaryWriter
+from tqdm import tqdm
 
 from gcl_core.run import RunFolder
 
 SHOWN = ("loss", "image", "adversarial", "discriminator", "vi", "clusters", "outliers", "ari", "map", "rank1", "note")
+ASTRAY = 1e8  # no loss of a training that learns comes near
 
 
 class TrainingError(RuntimeError):
@@ -18,13 +22,14 @@ class TrainingError(RuntimeError):
 
 
 class Journal:
-    """Writes the epochs of one stage; `title` heads its lines."""
+    """Writes the epochs of one stage; `title` heads its lines. A stage goes on after epoch `start` and `step`s more."""
 
-    def __init__(self, run: RunFolder, title: str, epochs: int, *, start: int):
+    def __init__(self, run: RunFolder, title: str, epochs: int, *, start: int, step: int | None = None):
         self._run, self._title, self._epochs = run, title, epochs
         self._writer = SummaryWriter(str(run.path / "tensorboard"), purge_step=start + 1)
-        if start:
-            print(f"{title}: going on after epoch {start} of {epochs}", flush=True)
+        if start or step:
+            within = f" and {step} steps" if step else ""
+            _say(f"{title}: going on after epoch {start}{within} of {epochs}")
 
     def record(self, epoch: int, **values: Any) -> None:
         """Record one epoch; a value may be a number, a text or None for what does not apply."""
@@ -34,7 +39,11 @@ class Journal:
                 self._writer.add_scalar(name, value, epoch)
         self._writer.flush()
         told = [f"{name} {_short(values[name])}" for name in SHOWN if values.get(name) is not None]
-        print(f"{self._title}: epoch {epoch}/{self._epochs}  {'  '.join(told)}", flush=True)
+        _say(f"{self._title}: epoch {epoch}/{self._epochs}  {'  '.join(told)}")
+
+    def show(self, epoch: int, name: str, picture: UInt8[np.ndarray, "h w 3"]) -> None:
+        """Give TensorBoard a picture of an epoch."""
+        self._writer.add_image(name, picture, epoch, dataformats="HWC")
 
     def close(self) -> None:
         """Close the TensorBoard file."""
@@ -42,27 +51,35 @@ class Journal:
 
 
 class LossMeter:
-    """Sums named losses over an epoch's steps; stops the training at the first that is not finite."""
+    """Sums named losses over an epoch's steps; stops the training at the first that went astray."""
 
-    def __init__(self) -> None:
-        self._sums: dict[str, float] = {}
-        self._steps: dict[str, int] = {}
+    def __init__(self, state: Mapping[str, list[float | int]] | None = None) -> None:
+        self._totals = {name: list(total) for name, total in (state or {}).items()}  # sum, steps
 
-    def add(self, losses: Mapping[str, Tensor], *, epoch: int, step: int) -> None:
-        """Add one step's losses. Raises TrainingError that names a loss which is NaN or infinite."""
+    def add(self, losses: Mapping[str, Tensor]) -> dict[str, float]:
+        """Add one step's losses and return them. Raises TrainingError that names one NaN, infinite or above 1e8."""
         values = torch.stack([value.detach().float() for value in losses.values()]).tolist()
         for name, value in zip(losses, values, strict=True):
-            if not math.isfinite(value):
-                raise TrainingError(
-                    f"loss {name!r} became {value} in epoch {epoch}, step {step}; the checkpoint of epoch {epoch - 1} "
-                    "is kept. Lower that network's learning rate, or look at the pictures of the batch"
-                )
-            self._sums[name] = self._sums.get(name, 0.0) + value
-            self._steps[name] = self._steps.get(name, 0) + 1
+            if not abs(value) <= ASTRAY:  # so written, NaN is astray too
+                raise TrainingError(f"loss {name!r} became {value:.4g}")
+            total = self._totals.setdefault(name, [0.0, 0])
+            total[0] += value
+            total[1] += 1
+        return dict(zip(losses, values, strict=True))
 
     def means(self) -> dict[str, float]:
         """Return the mean of each loss over the steps in which it was computed."""
-        return {name: total / self._steps[name] for name, total in self._sums.items()}
+        return {name: total / steps for name, (total, steps) in self._totals.items()}
+
+    def state(self) -> dict[str, list[float | int]]:
+        """Return what another meter needs to count on."""
+        return {name: list(total) for name, total in self._totals.items()}
+
+
+def _say(text: str) -> None:
+    """Print above the progress line."""
+    tqdm.write(text)
+    sys.stdout.flush()
 
 
 def _short(value: float | int | str) -> str:

@@ -29,8 +29,8 @@ from gcl_core.models.instance_memory import InstanceMemory
 from gcl_core.models.weights import save_weights
 from gcl_core.run import Layout, RunFolder
 from gcl_core.seeding import generator
-from gcl_core.training.checkpoint import Stateful, resume, save_checkpoint
-from gcl_core.training.journal import Journal, LossMeter
+from gcl_core.training.checkpoint import Stateful
+from gcl_core.training.epochs import Epochs
 from gcl_core.training.jvtc_source import SourceTask
 from gcl_core.training.optimizers import make_optimizer
 from gcl_core.training.start import start_encoder
@@ -60,46 +60,44 @@ def train_jvtc(layout: Layout, people: PersonSet, seed: int, run: RunFolder, dev
     parts: dict[str, Stateful] = {"encoder": encoder, "optimizer": optimizer, "schedule": schedule, "memory": memory}
     if source is not None:
         parts["classifier"] = source.classifier
-    start = resume(run.path / "checkpoint.safetensors", parts)
-    journal = Journal(run, f"baseline seed {seed}", settings.epochs, start=start)
-    if start == 0:
-        journal.record(0, **accuracy_record(encoder, people, study.evaluation), note=origin)
 
-    for epoch in range(start + 1, settings.epochs + 1):
-        facts: dict[str, Any] = {}
+    def label(epoch: int) -> dict[str, Any]:
         if epoch >= settings.global_from and (epoch - settings.global_from) % settings.relabel_every == 0:
-            facts = _relabel(memory, identities, captures, settings, epoch, with_source=source is not None)
-        keep_old = min(settings.keep_old_step * epoch, settings.keep_old_most)
-        encoder.train()
-        meter = LossMeter()
-        known = None if source is None else source.batches(epoch)
-        steps = None if known is None else len(known)
-        for step, batch in enumerate(_batches(len(rows), settings.instances, steps, seed, epoch)):
-            losses = {}
-            if source is not None and known is not None:
-                losses["source"] = source.loss(encoder, known[step], epoch, step)
-            indices = torch.from_numpy(batch).to(device)
-            pictures = copies.draw(rows[batch], generator(seed, "jvtc copies", epoch, step), device)
-            features = encoder(normalize(pictures.flatten(0, 1))).feature.unflatten(0, pictures.shape[:2])
-            losses["local"] = local_loss(features, temperature=settings.local_temperature)
-            loss = sum(losses.values(), start=torch.zeros((), device=device))
-            if epoch >= settings.global_from:
-                losses["global"] = global_loss(
-                    features, memory.rows, memory.labels, indices, temperature=settings.global_temperature
-                )
-                loss = loss + settings.global_weight * losses["global"]
-            meter.add({"loss": loss, **losses}, epoch=epoch, step=step)
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            memory.update(indices, instance_vectors(features), keep_old=keep_old)
-        schedule.step()
-        accuracy = accuracy_record(encoder, people, study.evaluation)
-        save_checkpoint(run.path / "checkpoint.safetensors", epoch, parts)
-        journal.record(epoch, **meter.means(), **facts, **accuracy)
+            return _relabel(memory, identities, captures, settings, epoch, with_source=source is not None)
+        return {}
+
+    with Epochs(run, f"baseline seed {seed}", settings.epochs, parts) as epochs:
+        if epochs.fresh:
+            epochs.journal.record(0, **accuracy_record(encoder, people, study.evaluation), note=origin)
+        for epoch in epochs:
+            facts = epochs.begin(lambda epoch=epoch: label(epoch))
+            keep_old = min(settings.keep_old_step * epoch, settings.keep_old_most)
+            encoder.train()
+            known = None if source is None else source.batches(epoch)
+            steps = None if known is None else len(known)
+            for step, batch in epochs.steps(_batches(len(rows), settings.instances, steps, seed, epoch)):
+                losses = {}
+                if source is not None and known is not None:
+                    losses["source"] = source.loss(encoder, known[step], epoch, step)
+                indices = torch.from_numpy(batch).to(device)
+                pictures = copies.draw(rows[batch], generator(seed, "jvtc copies", epoch, step), device)
+                features = encoder(normalize(pictures.flatten(0, 1))).feature.unflatten(0, pictures.shape[:2])
+                losses["local"] = local_loss(features, temperature=settings.local_temperature)
+                loss = sum(losses.values(), start=torch.zeros((), device=device))
+                if epoch >= settings.global_from:
+                    losses["global"] = global_loss(
+                        features, memory.rows, memory.labels, indices, temperature=settings.global_temperature
+                    )
+                    loss = loss + settings.global_weight * losses["global"]
+                epochs.tell({"loss": loss, **losses}, copies=pictures, rows=indices)
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+                memory.update(indices, instance_vectors(features), keep_old=keep_old)
+            schedule.step()
+            epochs.end(facts, **accuracy_record(encoder, people, study.evaluation))
 
     save_weights(encoder, run.path / "encoder.safetensors")
-    journal.close()
     return {"copies": copies.note, **_joint_facts(encoder, people, copies, study)}
 
 

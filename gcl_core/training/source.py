@@ -22,8 +22,8 @@ from gcl_core.losses.triplet import batch_hard_triplet
 from gcl_core.models.weights import build_encoder, save_weights
 from gcl_core.run import Layout, RunFolder, cpu_threads, hash_code, resolve_device
 from gcl_core.seeding import generator
-from gcl_core.training.checkpoint import Stateful, resume, save_checkpoint
-from gcl_core.training.journal import Journal, LossMeter
+from gcl_core.training.checkpoint import Stateful
+from gcl_core.training.epochs import Epochs
 from gcl_core.training.optimizers import make_optimizer
 
 CODE = ("data", "models", "losses", "clustering", "training")
@@ -76,40 +76,35 @@ def _train(layout: Layout, people: PersonSet, seed: int, run: RunFolder, device:
         "optimizer": optimizer,
         "schedule": schedule,
     }
-    start = resume(run.path / "checkpoint.safetensors", parts)
-    journal = Journal(run, f"source seed {seed}", settings.epochs, start=start)
-    if start == 0:
-        journal.record(0, **accuracy_record(encoder, people, study.evaluation))
-    for epoch in range(start + 1, settings.epochs + 1):
-        batches = pk_batches(
-            labels,
-            classes=settings.identities,
-            instances=settings.instances,
-            iterations=None,
-            seed=seed,
-            purpose="source order",
-            epoch=epoch,
-        )
-        encoder.train()
-        meter = LossMeter()
-        for step, batch in enumerate(batches):
-            picture = unit_pictures(people.pictures[rows[batch]], device)
-            picture = augment(picture, study.augmentation, generator(seed, "source augment", epoch, step))
-            own = torch.from_numpy(labels[batch]).to(device)
-            before = encoder.embed(normalize(picture))
-            losses = {
-                "identity": F.cross_entropy(classifier(encoder.neck(before)), own),
-                "triplet": batch_hard_triplet(before, own, margin=settings.margin),
-            }
-            loss = losses["identity"] + losses["triplet"]
-            meter.add({"loss": loss, **losses}, epoch=epoch, step=step)
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-        schedule.step()
-        accuracy = accuracy_record(encoder, people, study.evaluation)  # on the source's own test people
-        save_checkpoint(run.path / "checkpoint.safetensors", epoch, parts)
-        journal.record(epoch, **meter.means(), **accuracy)
+    with Epochs(run, f"source seed {seed}", settings.epochs, parts) as epochs:
+        if epochs.fresh:
+            epochs.journal.record(0, **accuracy_record(encoder, people, study.evaluation))
+        for epoch in epochs:
+            batches = pk_batches(
+                labels,
+                classes=settings.identities,
+                instances=settings.instances,
+                iterations=None,
+                seed=seed,
+                purpose="source order",
+                epoch=epoch,
+            )
+            encoder.train()
+            for step, batch in epochs.steps(batches):
+                picture = unit_pictures(people.pictures[rows[batch]], device)
+                picture = augment(picture, study.augmentation, generator(seed, "source augment", epoch, step))
+                own = torch.from_numpy(labels[batch]).to(device)
+                before = encoder.embed(normalize(picture))
+                losses = {
+                    "identity": F.cross_entropy(classifier(encoder.neck(before)), own),
+                    "triplet": batch_hard_triplet(before, own, margin=settings.margin),
+                }
+                loss = losses["identity"] + losses["triplet"]
+                epochs.tell({"loss": loss, **losses}, copies=picture, labels=own)
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+            schedule.step()
+            epochs.end({}, **accuracy_record(encoder, people, study.evaluation))  # on the source's own test people
     save_weights(encoder, run.path / "encoder.safetensors")
-    journal.close()
     run.finish()

@@ -7,6 +7,7 @@ features and contrast clusters.
 from typing import Any
 
 import torch
+from torch import Tensor
 from torch.nn import functional
 
 from gcl_core.config import VariantSettings
@@ -19,9 +20,9 @@ from gcl_core.models.memory_bank import MemoryBank
 from gcl_core.models.weights import save_weights
 from gcl_core.run import Layout, RunFolder
 from gcl_core.seeding import generator
-from gcl_core.training.checkpoint import Stateful, resume, save_checkpoint
+from gcl_core.training.checkpoint import Stateful
 from gcl_core.training.contrast import contrast_losses, relabel
-from gcl_core.training.journal import Journal, LossMeter
+from gcl_core.training.epochs import Epochs
 from gcl_core.training.optimizers import make_optimizer
 from gcl_core.training.start import start_encoder
 
@@ -43,50 +44,48 @@ def train_tda(layout: Layout, people: PersonSet, seed: int, run: RunFolder, devi
     optimizer, schedule = make_optimizer(encoder.parameters(), settings.optimizer)
     bank = MemoryBank(extract_features(encoder, people.pictures, rows), keep_old=contrast.keep_old).to(device)
     parts: dict[str, Stateful] = {"encoder": encoder, "optimizer": optimizer, "schedule": schedule, "bank": bank}
-    start = resume(run.path / "checkpoint.safetensors", parts)
-    journal = Journal(run, f"baseline seed {seed}", settings.epochs, start=start)
-    if start == 0:
-        journal.record(0, **accuracy_record(encoder, people, study.evaluation), note=origin)
+    every_picture = torch.arange(len(rows))
 
-    for epoch in range(start + 1, settings.epochs + 1):
-        every_picture = torch.arange(len(rows))
+    def label(epoch: int) -> tuple[Tensor, dict[str, Any]]:
         if epoch <= settings.instance_epochs:
-            labels, facts = every_picture, {}
-        else:
-            features = extract_features(encoder, people.pictures, rows)
-            bank.rows.copy_(functional.normalize(features))
-            labels, facts = relabel(features, identities, study.clustering)
-            if facts["clusters"] == 0:
-                labels, facts["note"] = every_picture, "no cluster found: every picture its own class in this epoch"
-        encoder.train()
-        meter = LossMeter()
-        clustered = (labels >= 0).nonzero().flatten().numpy()
-        labels = labels.to(device)
-        batches = epoch_batches(clustered, settings.batch_size, seed=seed, purpose="baseline order", epoch=epoch)
-        for step, batch in enumerate(batches):
-            picture = unit_pictures(people.pictures[rows[batch]], device)
-            copy = augment(picture, study.augmentation, generator(seed, "baseline augment", epoch, step))
-            original, new = encoder(normalize(picture)).feature, encoder(normalize(copy)).feature
-            loss, _ = contrast_losses(
-                original,
-                new,
-                bank,
-                labels,
-                torch.from_numpy(batch).to(device),
-                contrast,
-                ALL_LOSSES,
-                generator(seed, "baseline partners", epoch, step),
-            )
-            meter.add({"loss": loss}, epoch=epoch, step=step)
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            bank.update(torch.from_numpy(batch).to(device), original)
-        schedule.step()
-        accuracy = accuracy_record(encoder, people, study.evaluation)
-        save_checkpoint(run.path / "checkpoint.safetensors", epoch, parts)
-        journal.record(epoch, **meter.means(), **facts, **accuracy)
+            return every_picture, {}
+        features = extract_features(encoder, people.pictures, rows)
+        bank.rows.copy_(functional.normalize(features))
+        labels, facts = relabel(features, identities, study.clustering)
+        if facts["clusters"] == 0:
+            labels, facts["note"] = every_picture, "no cluster found: every picture its own class in this epoch"
+        return labels, facts
+
+    with Epochs(run, f"baseline seed {seed}", settings.epochs, parts) as epochs:
+        if epochs.fresh:
+            epochs.journal.record(0, **accuracy_record(encoder, people, study.evaluation), note=origin)
+        for epoch in epochs:
+            labels, facts = epochs.begin(lambda epoch=epoch: label(epoch))
+            encoder.train()
+            clustered = (labels >= 0).nonzero().flatten().numpy()
+            labels = labels.to(device)
+            batches = epoch_batches(clustered, settings.batch_size, seed=seed, purpose="baseline order", epoch=epoch)
+            for step, batch in epochs.steps(batches):
+                picture = unit_pictures(people.pictures[rows[batch]], device)
+                copy = augment(picture, study.augmentation, generator(seed, "baseline augment", epoch, step))
+                original, new = encoder(normalize(picture)).feature, encoder(normalize(copy)).feature
+                loss, _ = contrast_losses(
+                    original,
+                    new,
+                    bank,
+                    labels,
+                    torch.from_numpy(batch).to(device),
+                    contrast,
+                    ALL_LOSSES,
+                    generator(seed, "baseline partners", epoch, step),
+                )
+                epochs.tell({"loss": loss}, pictures=picture, copies=copy)
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+                bank.update(torch.from_numpy(batch).to(device), original)
+            schedule.step()
+            epochs.end(facts, **accuracy_record(encoder, people, study.evaluation))
 
     save_weights(encoder, run.path / "encoder.safetensors")
-    journal.close()
     return {}

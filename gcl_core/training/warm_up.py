@@ -11,9 +11,8 @@ from gcl_core.models.identity_encoder import IdentityEncoder
 from gcl_core.models.weights import load_encoder
 from gcl_core.run import Layout, RunFolder, cpu_threads, hash_code, hash_file, resolve_device
 from gcl_core.training.baseline import CODE
-from gcl_core.training.checkpoint import resume, save_checkpoint
-from gcl_core.training.generation import Drawing, draw_cycle, generator_losses, update_discriminator
-from gcl_core.training.journal import Journal, LossMeter
+from gcl_core.training.epochs import Epochs
+from gcl_core.training.generation import Drawing, draw_cycle, generator_losses, sample_views, update_discriminator
 
 SETTINGS = {"picture", "identity_encoder", "generator", "discriminator", "angles", "losses", "warm_up"}
 
@@ -48,30 +47,26 @@ def _train(
     study, settings = layout.study, layout.study.warm_up
     rows = people.with_mesh(people.rows("train"))
     drawing = Drawing.start(study, settings, encoder.code_dim, seed, device)
-    start = resume(run.path / "checkpoint.safetensors", drawing.parts())
-    journal = Journal(run, f"warm-up seed {seed}", settings.epochs, start=start)
-
-    for epoch in range(start + 1, settings.epochs + 1):
-        angles = draw_angles(study.angles, len(rows), seed=seed, purpose="warm-up angle", epoch=epoch)
-        meter = LossMeter()
-        every = np.arange(len(rows))
-        batches = epoch_batches(every, settings.batch_size, seed=seed, purpose="warm-up order", epoch=epoch)
-        for step, batch in enumerate(batches):
-            x = normalize(unit_pictures(people.pictures[rows[batch]], device))
-            mesh = unit_projections(people.projections[rows[batch], 0], device)
-            turned = unit_projections(people.projections[rows[batch], angles[batch] // 45], device)
-            cycle = draw_cycle(encoder, drawing.generator, x, mesh, turned)
-            scored = update_discriminator(drawing, cycle, x, study.discriminator, step=step)
-            loss, told = generator_losses(cycle, x, drawing.discriminator, study.losses)
-            meter.add({**told, **scored}, epoch=epoch, step=step)
-            drawing.generator_optimizer.zero_grad()
-            loss.backward()
-            drawing.generator_optimizer.step()
-        drawing.generator_schedule.step()
-        drawing.discriminator_schedule.step()
-        save_checkpoint(run.path / "checkpoint.safetensors", epoch, drawing.parts())
-        journal.record(epoch, trained_on=sum(map(len, batches)), **meter.means())
+    every = np.arange(len(rows))
+    with Epochs(run, f"warm-up seed {seed}", settings.epochs, drawing.parts()) as epochs:
+        for epoch in epochs:
+            angles = draw_angles(study.angles, len(rows), seed=seed, purpose="warm-up angle", epoch=epoch)
+            batches = epoch_batches(every, settings.batch_size, seed=seed, purpose="warm-up order", epoch=epoch)
+            for step, batch in epochs.steps(batches):
+                x = normalize(unit_pictures(people.pictures[rows[batch]], device))
+                mesh = unit_projections(people.projections[rows[batch], 0], device)
+                turned = unit_projections(people.projections[rows[batch], angles[batch] // 45], device)
+                cycle = draw_cycle(encoder, drawing.generator, x, mesh, turned)
+                scored = update_discriminator(drawing, cycle, x, study.discriminator, step=step)
+                loss, told = generator_losses(cycle, x, drawing.discriminator, study.losses)
+                epochs.tell({**told, **scored}, x=x, mesh=mesh, turned=turned, x_nv=cycle.x_nv)
+                drawing.generator_optimizer.zero_grad()
+                loss.backward()
+                drawing.generator_optimizer.step()
+            drawing.generator_schedule.step()
+            drawing.discriminator_schedule.step()
+            epochs.journal.show(epoch, "views", sample_views(encoder, drawing.generator, people))
+            epochs.end({"trained_on": sum(map(len, batches))})
 
     drawing.save(run.path)
-    journal.close()
     run.finish()

@@ -1,5 +1,6 @@
 """Checkpoints come back as they went, and training goes on from them bit by bit."""
 
+import json
 from collections import Counter, OrderedDict
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,8 @@ from torch import nn
 
 from gcl_core.config import OptimizerSettings
 from gcl_core.run import RunError
-from gcl_core.training.checkpoint import STATE, load_state, resume, save_checkpoint
+from gcl_core.training import checkpoint
+from gcl_core.training.checkpoint import STATE, load_state, previous, resume, save_checkpoint
 from gcl_core.training.optimizers import make_optimizer
 
 
@@ -29,9 +31,9 @@ class Holder:
 
 
 def stored(tmp_path: Path, state: dict[str, Any]) -> dict[str, Any]:
-    save_checkpoint(tmp_path / "c.safetensors", 3, {"part": Holder(state)})
+    save_checkpoint(tmp_path / "c.safetensors", {"part": Holder(state)}, epoch=3)
     part = Holder()
-    assert resume(tmp_path / "c.safetensors", {"part": part}) == 3
+    assert resume(tmp_path / "c.safetensors", {"part": part}) == {"epoch": 3}
     return part.state
 
 
@@ -109,16 +111,16 @@ def test_a_tensor_held_twice_is_written_once_and_comes_back_as_one(tmp_path: Pat
 def test_the_same_state_gives_the_same_bytes(tmp_path: Path):
     state = {"b": torch.ones(2), "a": OrderedDict(x=1.5), "c": (1, 2)}
     for name in ("one", "two"):
-        save_checkpoint(tmp_path / name, 1, {"part": Holder(state), "other": Holder({"t": torch.zeros(())})})
+        save_checkpoint(tmp_path / name, {"part": Holder(state), "other": Holder({"t": torch.zeros(())})}, epoch=1)
     assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
 
 
 def test_what_no_checkpoint_can_hold_is_named_and_leaves_the_earlier_file(tmp_path: Path):
     path = tmp_path / "c.safetensors"
-    save_checkpoint(path, 1, {"part": Holder({"a": 1})})
+    save_checkpoint(path, {"part": Holder({"a": 1})}, epoch=1)
     before = path.read_bytes()
     with pytest.raises(ValueError, match=r"part\.rows\.1 is a set"):
-        save_checkpoint(path, 2, {"part": Holder({"rows": [1, {2}]})})
+        save_checkpoint(path, {"part": Holder({"rows": [1, {2}]})}, epoch=2)
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
 
@@ -155,24 +157,24 @@ def test_training_goes_on_bit_by_bit(tmp_path: Path, settings: OptimizerSettings
     train(whole, range(5))
     first = learners(settings)
     train(first, range(2))
-    save_checkpoint(path, 2, first)
+    save_checkpoint(path, first, epoch=2)
     again = learners(settings)
-    assert resume(path, again) == 2
+    assert resume(path, again) == {"epoch": 2}
     for old, new in zip(first["optimizer"].state.values(), again["optimizer"].state.values(), strict=True):
         assert all(old[key].stride() == new[key].stride() for key in old if isinstance(old[key], torch.Tensor))
     train(again, range(2, 5))
-    save_checkpoint(tmp_path / "whole", 5, whole)
-    save_checkpoint(tmp_path / "again", 5, again)
+    save_checkpoint(tmp_path / "whole", whole, epoch=5)
+    save_checkpoint(tmp_path / "again", again, epoch=5)
     assert (tmp_path / "whole").read_bytes() == (tmp_path / "again").read_bytes()
 
 
 def test_nothing_to_resume(tmp_path: Path):
-    assert resume(tmp_path / "c.safetensors", {"part": Holder()}) == 0
+    assert resume(tmp_path / "c.safetensors", {"part": Holder()}) == {}
 
 
 def test_bad_files_are_named(tmp_path: Path):
     path = tmp_path / "c.safetensors"
-    save_checkpoint(path, 1, {"part": Holder({"t": torch.ones(100)})})
+    save_checkpoint(path, {"part": Holder({"t": torch.ones(100)})}, epoch=1)
     good = path.read_bytes()
     for bad in (b"", b"\0" * 40, b"<html>not found</html>", good[:-7], good[:60]):
         path.write_bytes(bad)
@@ -183,21 +185,72 @@ def test_bad_files_are_named(tmp_path: Path):
     save_file({"t": torch.ones(1)}, path)
     with pytest.raises(RunError, match="no state of a training"):
         load_state(path)
+    tensors = {"t": torch.ones(1)}
+    for text in ("{", "[1, 2]", '{"state": {"dict": []}}', '{"state": {"dict": []}, "sha256": "0"}'):
+        save_file(tensors, path, metadata={STATE: text})
+        with pytest.raises(RunError, match="cannot be read"):
+            load_state(path)
     for state in (
-        '{"dict": [["epoch", {"tensor": "gone", "strides": []}]]}',
-        '{"set": []}',
-        "{",
-        '{"dict": [1]}',
-        "[1, 2]",
+        {"dict": [["epoch", {"tensor": "gone", "strides": []}]]},
+        {"set": []},
+        {"dict": [1]},
+        [1, 2],
     ):
-        save_file({"t": torch.ones(1)}, path, metadata={STATE: state})
+        metadata = json.dumps({"sha256": checkpoint._digest(state, tensors), "state": state})
+        save_file(tensors, path, metadata={STATE: metadata})
         with pytest.raises(RunError, match="cannot be read"):
             load_state(path)
 
 
+def test_a_flipped_bit_anywhere_is_noticed(tmp_path: Path):
+    path = tmp_path / "c.safetensors"
+    save_checkpoint(path, {"part": Holder({"t": torch.randn(50), "rate": 0.125})}, epoch=1)
+    good = path.read_bytes()
+    for place in range(0, len(good), 7):
+        path.write_bytes(good[:place] + bytes([good[place] ^ 4]) + good[place + 1 :])
+        try:
+            again = load_state(path)
+        except RunError:
+            continue
+        pytest.fail(f"byte {place} of {len(good)} changed and {again} was taken for the state")
+
+
+def test_a_damaged_last_checkpoint_gives_way_to_the_one_before(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    path = tmp_path / "c.safetensors"
+    for epoch in (1, 2, 3):
+        save_checkpoint(path, {"part": Holder({"t": torch.full((9,), float(epoch))})}, epoch=epoch)
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["c.previous.safetensors", "c.safetensors"]
+    whole, part = path.read_bytes(), Holder()
+    for damaged in (whole[:-5], whole[:-3] + b"\1" + whole[-2:], b""):
+        path.write_bytes(damaged)
+        assert resume(path, {"part": part}) == {"epoch": 2}
+        assert part.state["t"].tolist() == [2.0] * 9
+        assert "going on from the checkpoint before it" in capsys.readouterr().out
+    path.unlink()  # killed between the two renames
+    assert resume(path, {"part": part}) == {"epoch": 2}
+    previous(path).write_bytes(b"")
+    with pytest.raises(RunError, match=r"c\.previous\.safetensors cannot be read"):
+        resume(path, {"part": part})
+
+
+def test_a_full_disk_leaves_both_checkpoints(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    path = tmp_path / "c.safetensors"
+    for epoch in (1, 2):
+        save_checkpoint(path, {"part": Holder({"t": torch.ones(9)})}, epoch=epoch)
+    before = {file: file.read_bytes() for file in tmp_path.iterdir()}
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(checkpoint, "save_file", full)
+    with pytest.raises(RunError, match="No space left on device; nothing there changed"):
+        save_checkpoint(path, {"part": Holder({"t": torch.ones(9)})}, epoch=3)
+    assert {file: file.read_bytes() for file in tmp_path.iterdir()} == before
+
+
 def test_a_checkpoint_of_another_stage_is_refused(tmp_path: Path):
     path = tmp_path / "c.safetensors"
-    save_checkpoint(path, 1, {"network": nn.Linear(2, 3)})
+    save_checkpoint(path, {"network": nn.Linear(2, 3)}, epoch=1)
     with pytest.raises(RunError, match=r"(?s)no checkpoint of this stage .*size mismatch"):
         resume(path, {"network": nn.Linear(2, 4)})
     with pytest.raises(RunError, match=r"no checkpoint of this stage \('bank'\)"):

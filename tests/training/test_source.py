@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,8 +15,9 @@ from gcl_core.data.source_set import load_source_set, prepare_source, source_lay
 from gcl_core.models.identity_encoder import IdentityEncoder
 from gcl_core.run import Layout, RunError, read_metrics
 from gcl_core.seeding import numpy_generator
-from gcl_core.training import journal
+from gcl_core.training import epochs
 from gcl_core.training.baseline import train_baseline
+from gcl_core.training.epochs import Epochs
 from gcl_core.training.source import pretrain_on_source
 from gcl_core.training.start import start_encoder
 
@@ -87,17 +89,19 @@ def test_a_killed_run_records_what_a_whole_one_does(
     prepare_source(whole)
     prepare_source(broken)
     lines = read_metrics(pretrain_on_source(whole, 0))
-    save = journal.Journal.record
+    tell, told = Epochs.tell, []
 
-    def stop(self: journal.Journal, epoch: int, **values: object) -> None:
-        save(self, epoch, **values)
-        if epoch == 2:
+    def stop(self: Epochs, *given: Any, **inspected: Any) -> None:
+        tell(self, *given, **inspected)
+        told.append(given)
+        if len(told) == 2:
             raise Killed
 
-    monkeypatch.setattr(journal.Journal, "record", stop)
-    with pytest.raises(Killed):
-        pretrain_on_source(broken, 0)
-    monkeypatch.setattr(journal.Journal, "record", save)
+    monkeypatch.setattr(epochs, "SAVE_AFTER", -1.0)  # keep every step
+    with monkeypatch.context() as patch:
+        patch.setattr(Epochs, "tell", stop)
+        with pytest.raises(Killed):
+            pretrain_on_source(broken, 0)
     assert read_metrics(pretrain_on_source(broken, 0)) == lines
 
 

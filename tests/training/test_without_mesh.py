@@ -12,7 +12,7 @@ from gcl_core.data.person_set import load_person_set
 from gcl_core.evaluation.features import extract_features
 from gcl_core.models.weights import build_encoder
 from gcl_core.run import Layout, read_metrics
-from gcl_core.training import joint, tda, warm_up
+from gcl_core.training import epochs, joint, tda, warm_up
 from gcl_core.training.baseline import train_baseline
 from gcl_core.training.checkpoint import load_state
 from gcl_core.training.joint import train_jointly
@@ -94,9 +94,11 @@ def test_memory_of_pictures_without_a_mesh_is_as_new_as_the_encoder(
 
     monkeypatch.setattr(joint, "relabel", noted)
     checkpoints = []
-    save = joint.save_checkpoint
+    save = epochs.save_checkpoint
     monkeypatch.setattr(
-        joint, "save_checkpoint", lambda path, *rest: save(path, *rest) or checkpoints.append(load_state(path))
+        epochs,
+        "save_checkpoint",
+        lambda path, parts, **facts: save(path, parts, **facts) or checkpoints.append(load_state(path)),
     )
     folder = train_jointly(layout, "tda", 0)
     assert read_metrics(folder)[1]["trained_on"] > 0
