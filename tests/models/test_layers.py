@@ -60,6 +60,15 @@ def test_adaptive_instance_norm_against_loops():
             np.testing.assert_allclose(out[b, c], expected, rtol=1e-9)
 
 
+@pytest.mark.parametrize("memory", [torch.contiguous_format, torch.channels_last])
+def test_adaptive_instance_norm_has_the_gradients_of_its_formula(memory):
+    draw = torch.Generator().manual_seed(5)
+    x, weight, bias = (torch.randn(*shape, generator=draw).double() for shape in ((2, 3, 4, 5), (2, 3), (2, 3)))
+    x = x.to(memory_format=memory)
+    inputs = [each.requires_grad_() for each in (x, weight, bias)]
+    assert torch.autograd.gradcheck(adaptive_instance_norm, inputs)
+
+
 def test_adaptive_instance_norm_is_the_same_in_train_and_eval_and_alone_or_in_a_batch():
     torch.manual_seed(3)
     x, weight, bias = torch.randn(3, 2, 4, 4), torch.randn(3, 2), torch.randn(3, 2)
