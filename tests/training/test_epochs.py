@@ -30,7 +30,8 @@ JVTC = (
     "baseline.method=jvtc baseline.jvtc.epochs=3 baseline.jvtc.instances=6 baseline.jvtc.copies=2 "
     "baseline.jvtc.global_from=2 baseline.jvtc.relabel_every=1 baseline.jvtc.joint_from=9 baseline.jvtc.rho=0.1"
 )
-SLOTS = "baseline.method=cluster_contrast baseline.cluster_contrast.epochs=2 baseline.cluster_contrast.identities=2 " + (
+SLOTS = (
+    "baseline.method=cluster_contrast baseline.cluster_contrast.epochs=2 baseline.cluster_contrast.identities=2 "
     "baseline.cluster_contrast.instances=4 baseline.cluster_contrast.iterations=4"
 )
 
@@ -91,9 +92,7 @@ def test_every_stage_goes_on_from_any_step_to_the_same_bits(
 
 
 @pytest.mark.parametrize("settings", [JVTC, SLOTS])
-def test_other_first_stages_too(
-    boxes: MakeLayout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: str
-):
+def test_other_first_stages_too(boxes: MakeLayout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: str):
     whole, broken = boxes(*settings.split()), boxes(*settings.split(), root=tmp_path / "broken")
     expected = result(CHAIN[0](whole))
     assert all([ended(CHAIN[0], broken, place, kill, monkeypatch) for place in (2, 3, 3)])
