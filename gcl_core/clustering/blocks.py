@@ -59,4 +59,5 @@ def stacked_rows(pieces: Iterable[csr_array], *, width: int) -> csr_array:
     for whole in (columns, data):
         whole.resize(end, refcheck=False)
     ends = np.concatenate(starts)
+    ends = ends.astype(np.int32) if end <= np.iinfo(np.int32).max else ends  # scipy gives columns the type of ends
     return csr_array((data, columns, ends), shape=(len(ends) - 1, width))

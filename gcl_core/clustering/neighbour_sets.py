@@ -46,7 +46,7 @@ def _pattern(n: int, most: int, rows_of: Callable[[int, int, np.ndarray], np.nda
 @njit(cache=True, nogil=True)
 @no_type_check
 def _reciprocal_rows(ranking, start, stop, columns):
-    ends, end = np.zeros(stop - start + 1, np.int64), 0
+    ends, end = np.zeros(stop - start + 1, np.int32), 0
     for row in range(start, stop):
         first = end
         for other in ranking[row]:
@@ -65,7 +65,7 @@ def _reciprocal_rows(ranking, start, stop, columns):
 def _expanded_rows(full_starts, full, core_starts, core, start, stop, columns):
     in_full = np.full(len(full_starts) - 1, -1, np.int32)  # the last row that has this picture as its neighbour
     taken = np.full(len(full_starts) - 1, -1, np.int32)
-    ends, end = np.zeros(stop - start + 1, np.int64), 0
+    ends, end = np.zeros(stop - start + 1, np.int32), 0
     for row in range(start, stop):
         first = end
         neighbours = full[full_starts[row] : full_starts[row + 1]]

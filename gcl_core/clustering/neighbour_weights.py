@@ -87,7 +87,7 @@ def _shared_rows(starts, columns, weights, column_starts, column_rows, column_we
     n = len(starts) - 1
     sums, touched = np.full(n, zero), np.empty(n, np.int32)
     others, similarity = np.empty(ROW, np.int32), np.empty(ROW, np.float32)
-    ends, end = np.zeros(stop - start + 1, np.int64), 0
+    ends, end = np.zeros(stop - start + 1, np.int32), 0
     for row in range(start, stop):
         count = 0
         for entry in range(starts[row], starts[row + 1]):
