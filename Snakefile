@@ -20,9 +20,23 @@ SETTINGS = hashlib.sha256(study.model_dump_json(exclude={"seeds"}).encode()).hex
 WORDS = OVERRIDES if isinstance(OVERRIDES, str) else shlex.join(OVERRIDES)
 STUDY = f"-r profile {shlex.quote(PROFILE)} -r overrides {shlex.quote(WORDS)}".replace("{", "{{").replace("}", "}}")
 
-# A step's command: run the notebook with its parameters, show what it prints, then mark the step as done.
+# What a step asks of a cluster: GPUs, minutes, megabytes. They are ceilings, not measurements; configs/cluster/ can change
+# them by rule. A training that reaches its minutes goes on in its next attempt. On one machine only `gpu` ever limits.
+GPU = int(study.device != "cpu")
+TRAINS = {"gpu": GPU, "runtime": 24 * 60, "mem_mb": 32_000}
+MEASURES = {"gpu": GPU, "runtime": 8 * 60, "mem_mb": 32_000}
+DECODES = {"gpu": 0, "runtime": 8 * 60, "mem_mb": 16_000}
+READS = {"gpu": 0, "runtime": 60, "mem_mb": 8_000}  # tables and curves of what trainings recorded
+
+# A step's command: run the notebook with its parameters, show what it prints, then mark the step as done. On a machine
+# with several GPUs, GCL_GPUS names them: a step takes a free one, by a lock that goes with it.
 RUN = (
     "name=$(basename {log} .ipynb); SECONDS=0\n"
+    "[ {resources.gpu} != 0 ] || GCL_GPUS=\n"
+    "for gpu in ${{GCL_GPUS-}}; do\n"
+    "    exec 9> runs/.gpu-$gpu\n"
+    "    if flock -n 9; then export CUDA_VISIBLE_DEVICES=$gpu; break; fi\n"
+    "done\n"
     "tell() {{ while IFS= read -r line; do printf '%s | %s\\n' $name \"$line\"; done; }}\n"
     "export OMP_NUM_THREADS={threads} MKL_NUM_THREADS={threads}\n"
     "echo started | tell\n"
@@ -91,6 +105,7 @@ rule data_preparation:
     log: executed("00_data_preparation")
     params: settings=SETTINGS, given=""
     threads: workflow.cores
+    resources: **DECODES
     shell: RUN
 
 
@@ -101,6 +116,7 @@ rule baseline:
     params: settings=SETTINGS, given="-p seed {seed}"
     threads: study.baseline.threads or workflow.cores
     priority: 2
+    resources: **TRAINS
     shell: RUN
 
 
@@ -109,6 +125,7 @@ rule clustering_analysis:
     output: CLUSTERS, step=step("02_clustering_analysis_seed0")
     log: executed("02_clustering_analysis_seed0")
     params: settings=SETTINGS, given="-p seed 0"
+    resources: **MEASURES
     shell: RUN
 
 
@@ -119,6 +136,7 @@ rule generator_warm_up:
     params: settings=SETTINGS, given="-p seed {seed}"
     threads: study.warm_up.threads or workflow.cores
     priority: 2
+    resources: **TRAINS
     shell: RUN
 
 
@@ -129,6 +147,7 @@ rule joint_training:
     params: settings=SETTINGS, given="-r variant {variant} -p seed {seed}"
     threads: study.joint.threads or workflow.cores
     priority: 1
+    resources: **TRAINS
     shell: RUN
 
 
@@ -138,6 +157,7 @@ rule fid_per_view:
     log: executed("05_fid_per_view")
     params: settings=SETTINGS, given=""
     threads: workflow.cores
+    resources: **MEASURES
     shell: RUN
 
 
@@ -146,6 +166,7 @@ rule cluster_count_curves:
     output: CURVES, step=step("06_cluster_count_curves")
     log: executed("06_cluster_count_curves")
     params: settings=SETTINGS, given=""
+    resources: **READS
     shell: RUN
 
 
@@ -154,6 +175,7 @@ rule ablations:
     output: ABLATIONS, step=step("07_ablations")
     log: executed("07_ablations")
     params: settings=SETTINGS, given=""
+    resources: **READS
     shell: RUN
 
 
@@ -163,6 +185,7 @@ rule generated_views:
     log: executed("08_generated_views_seed0")
     params: settings=SETTINGS, given="-p seed 0"
     threads: workflow.cores
+    resources: **MEASURES
     shell: RUN
 
 
@@ -176,6 +199,7 @@ rule three_datasets:
     output: THREE, step=step("09_three_datasets")
     log: executed("09_three_datasets")
     params: settings=SETTINGS, given=""
+    resources: **READS
     shell: RUN
 
 
@@ -184,4 +208,5 @@ rule error_analysis:
     output: ERRORS, step=step("10_error_analysis_seed0")
     log: executed("10_error_analysis_seed0")
     params: settings=SETTINGS, given="-p seed 0"
+    resources: **MEASURES
     shell: RUN

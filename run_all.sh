@@ -5,18 +5,19 @@ set -eu
 case " $* " in
 *" --help "* | *" -h "*)
     cat <<'HELP'
-usage: ./run_all.sh [PROFILE] [key=value ...] [--seeds N] [--jobs N] [--dry-run] [--help]
+usage: ./run_all.sh [PROFILE] [key=value ...] [--seeds N] [--jobs N] [--cluster DIR] [--dry-run] [--help]
 
 Regenerates every table and figure of a profile in figures/<profile>/. Sets up .venv first where needed;
 an active conda or venv environment that has the requirements is used as it is. Stop it at any time: the
 same command goes on where it was. A second run with nothing changed does nothing.
 
-  PROFILE     a name in configs/ (smoke, mini, market1501, dukemtmc_reid, msmt17, folder, folder_small) or a
-              YAML file; default mini
-  key=value   a setting, as in joint.epochs=3 or data_root=/path/to/Market-1501-v15.09.15
-  --seeds N   repeat the study with N seeds
-  --jobs N    use at most N CPU cores (default: all)
-  --dry-run   only say what would run, and from a few measured steps how long and in how much memory
+  PROFILE        a name in configs/ (smoke, mini, market1501, dukemtmc_reid, msmt17, folder, folder_small) or a
+                 YAML file; default mini
+  key=value      a setting, as in joint.epochs=3 or data_root=/path/to/Market-1501-v15.09.15
+  --seeds N      repeat the study with N seeds
+  --jobs N       use at most N CPU cores (default: all)
+  --cluster DIR  run the steps on a cluster, by the Snakemake profile in DIR (docs/CLUSTER.md)
+  --dry-run      only say what would run, and from a few measured steps how long and in how much memory
 
 `python -m gcl_core --help` tells what else there is.
 HELP

@@ -66,6 +66,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     run.add_argument("--dry-run", action="store_true", help="only say what would run, how long and in how much memory")
     run.add_argument("--jobs", type=_count, metavar="N", help="use at most N CPU cores (default: all)")
+    run.add_argument(
+        "--cluster", type=Path, metavar="DIR", help="run the steps where this Snakemake profile says (docs/CLUSTER.md)"
+    )
     plan = add_study("plan", _plan, study, "say what a study consists of and what would run")
     for each in (run, plan):
         each.add_argument("--seeds", type=_count, metavar="N", help="repeat the study with N seeds (setting `seeds`)")
@@ -74,6 +77,10 @@ def _parser() -> argparse.ArgumentParser:
         "evaluate", _evaluate, "[PROFILE] RUN [key=value ...]", "measure mAP and CMC of a trained encoder"
     )
     evaluate.add_argument("--seed", type=int, default=0, metavar="K", help="whose run folder (default: 0)")
+    train = add_study(
+        "train", _train, "[PROFILE] STAGE [key=value ...]", "train a stage: baseline, warm_up or a variant; goes on"
+    )
+    train.add_argument("--seed", type=int, default=0, metavar="K", help="which repetition (default: 0)")
     people = add_study(
         "make-people", _make_people, study, "write a set of synthetic people in the layout of Market-1501"
     )
@@ -121,7 +128,8 @@ def _run(chosen: argparse.Namespace, words: Sequence[str]) -> None:
     print(
         f"profile {study.profile}; executed notebooks and their messages: {_short(layout.runs)}/notebooks/", flush=True
     )
-    if not run_study(layout, profile, overrides, jobs=chosen.jobs):
+    cluster = chosen.cluster and chosen.cluster.resolve()
+    if not run_study(layout, profile, overrides, jobs=chosen.jobs, cluster=cluster):
         print("nothing to do: every step is up to date")
     print()
     _show_trainings(layout)
@@ -179,6 +187,23 @@ def _evaluate(chosen: argparse.Namespace, words: Sequence[str]) -> None:
     encoder = load_encoder(study, folder, resolve_device(study.device))
     result = evaluate_encoder(encoder, load_person_set(layout), study.evaluation)
     print(f"{_short(folder)}: mAP {_percent(result.map)}", *(f"rank-{k} {_percent(v)}" for k, v in result.cmc.items()))
+
+
+def _train(chosen: argparse.Namespace, words: Sequence[str]) -> None:
+    names = [word for word in words if "=" not in word]
+    if not names:
+        raise ConfigError("train: say which stage, as in `train mini gcl`: baseline, warm_up or a variant")
+    study, _, _ = _study(chosen, [word for word in words if word != names[-1]])
+    from gcl_core.run import Layout
+    from gcl_core.training.baseline import train_baseline
+    from gcl_core.training.joint import train_jointly
+    from gcl_core.training.warm_up import warm_up_generator
+
+    layout, stages = Layout(study), {"baseline": train_baseline, "warm_up": warm_up_generator}
+    if names[-1] in stages:
+        stages[names[-1]](layout, chosen.seed)
+    else:
+        train_jointly(layout, names[-1], chosen.seed)
 
 
 def _make_people(chosen: argparse.Namespace, words: Sequence[str]) -> None:

@@ -13,6 +13,7 @@ import uuid
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import torch
 from filelock import FileLock, Timeout
 
 from gcl_core.config import REPOSITORY
@@ -20,18 +21,28 @@ from gcl_core.guard import VARIABLE, end_processes
 from gcl_core.run import Layout, RunError
 
 PROGRESS = re.compile(r"^(\d+) of (\d+) steps")
+CANCELLING = 90  # seconds; Snakemake's plugin gives scancel 60
 
 
-def run_study(layout: Layout, profile: str, overrides: Sequence[str], *, jobs: int | None = None) -> bool:
-    """Run every step that is missing or out of date; return whether any was.
+def run_study(
+    layout: Layout, profile: str, overrides: Sequence[str], *, jobs: int | None = None, cluster: Path | None = None
+) -> bool:
+    """Run every step that is missing or out of date, here or on a cluster; return whether any was.
 
-    Raises RunError: another run is at work on the profile, its folders cannot be written, or a step failed (the text
-    says which, why and where to read on). KeyboardInterrupt (also on SIGTERM) ends all steps at once.
+    `jobs` is the most CPU cores used at once; `cluster` the folder of a Snakemake profile that says where steps run.
+    Raises RunError: another run is at work on the profile, its folders cannot be written, `cluster` is no profile, or a
+    step failed (the text says which, why and where to read on). KeyboardInterrupt (also on SIGTERM) ends all steps.
     """
+    if cluster and not (cluster / "config.yaml").is_file():
+        raise RunError(f"no Snakemake profile in {cluster}: expected config.yaml there, as in configs/cluster/slurm")
     with _alone(layout):
         log, started, ran = layout.runs / "snakemake.log", time.time(), False
-        command = _snakemake(profile, overrides, jobs)
-        with log.open("w", encoding="utf-8") as stream, _ended_with_us(command) as process:
+        gpus = [] if cluster or layout.study.device == "cpu" else local_gpus()
+        where = ["--workflow-profile", str(cluster)] if cluster else []
+        where += ["--cores", str(jobs or "all")] if jobs or not cluster else []
+        where += ["--resources", f"gpu={len(gpus)}"] if gpus else []
+        command, patience = [*_snakemake(profile, overrides), *where], CANCELLING if cluster else 0
+        with log.open("w", encoding="utf-8") as stream, _ended_with_us(command, gpus, patience) as process:
             assert process.stderr is not None
             for line in process.stderr:
                 stream.write(line)
@@ -47,7 +58,7 @@ def run_study(layout: Layout, profile: str, overrides: Sequence[str], *, jobs: i
 
 def step_states(profile: str, overrides: Sequence[str]) -> dict[str, bool]:
     """Return every step's name in running order and whether it is done. Changes nothing."""
-    command = [*_snakemake(profile, overrides, None), "--summary"]
+    command = [*_snakemake(profile, overrides), "--cores", "all", "--summary"]
     answer = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True)
     if answer.returncode:
         raise RunError(f"Snakemake cannot plan the study:\n{answer.stderr.strip()}")
@@ -59,11 +70,17 @@ def step_states(profile: str, overrides: Sequence[str]) -> dict[str, bool]:
     return dict(sorted(states.items()))
 
 
-def _snakemake(profile: str, overrides: Sequence[str], jobs: int | None) -> list[str]:
+def local_gpus() -> list[str]:
+    """Return this machine's GPUs as CUDA_VISIBLE_DEVICES names them; an empty list when torch sees none."""
+    count, named = torch.cuda.device_count(), os.environ.get("CUDA_VISIBLE_DEVICES")
+    return named.split(",")[:count] if named else [str(number) for number in range(count)]
+
+
+def _snakemake(profile: str, overrides: Sequence[str]) -> list[str]:
     """Snakemake's own lock is left out: ours covers it, and does not outlive a killed run."""
     settings = ["--config", f"profile={profile}", f"overrides={json.dumps(list(overrides))}"]
     rules = ["--rerun-triggers", "mtime", "input", "params", "--rerun-incomplete", "--nolock", "--scheduler", "greedy"]
-    return [sys.executable, "-m", "snakemake", *settings, "--cores", str(jobs or "all"), *rules]
+    return [sys.executable, "-m", "snakemake", *settings, *rules]
 
 
 @contextlib.contextmanager
@@ -88,12 +105,16 @@ def _alone(layout: Layout) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _ended_with_us(command: Sequence[str]) -> Iterator[subprocess.Popen[str]]:
-    """Start Snakemake; it and all that it starts end with this block, or with this process if that is killed."""
+def _ended_with_us(command: Sequence[str], gpus: Sequence[str], patience: int) -> Iterator[subprocess.Popen[str]]:
+    """Start Snakemake; it and all that it starts end with this block, or with this process if that is killed.
+
+    What runs on other machines only Snakemake can end: it has `patience` seconds for that.
+    """
     mark = uuid.uuid4().hex
     environment = {
         **os.environ,
         VARIABLE: mark,
+        **({"GCL_GPUS": " ".join(gpus)} if len(gpus) > 1 else {}),
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]),
         "PYTHONPATH": os.pathsep.join(filter(None, [str(REPOSITORY), os.environ.get("PYTHONPATH")])),
     }
@@ -110,6 +131,11 @@ def _ended_with_us(command: Sequence[str]) -> Iterator[subprocess.Popen[str]]:
     try:
         yield process
     finally:
+        if patience and process.poll() is None:
+            print("cancelling what runs on the cluster", file=sys.stderr, flush=True)
+            process.send_signal(signal.SIGINT)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.communicate(timeout=patience)
         end_processes(mark)
         process.wait()
         guard.kill()

@@ -1,17 +1,26 @@
-"""A failing, killed or stopped run, on a copy of the study whose first notebook is a stand-in."""
+"""A failing, killed or stopped run, on a copy of the study whose first notebook is a stand-in; where steps run."""
 
+import contextlib
+import io
 import os
 import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import nbformat
 import psutil
 import pytest
+import torch
 from filelock import FileLock, Timeout
+
+from gcl_core import workflow
+from gcl_core.config import Study
+from gcl_core.run import Layout, RunError
 
 FAILING = "print('about to fail', flush=True)\nraise ValueError('picture 7 is broken')"
 SLEEPING = "import time\nprint('at work', flush=True)\ntime.sleep(120)"
@@ -100,3 +109,52 @@ def test_stopped_run_says_so_and_ends_everybody(study: Path) -> None:
     assert "the same command goes on from there" in err
     assert "Traceback" not in err
     assert alive(family, 10) == []
+
+
+def told_to_snakemake(
+    study: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    device: str,
+    *,
+    jobs: int | None = None,
+    cluster: Path | None = None,
+) -> tuple[str, str]:
+    """Return the command's end that says where steps run, and the GPUs named to them; nothing is started."""
+    told = []
+
+    @contextlib.contextmanager
+    def recorded(command: list[str], gpus: list[str], patience: int) -> Iterator[SimpleNamespace]:
+        assert (patience > 0) is (cluster is not None)
+        told.extend([" ".join(command).partition("greedy")[2].strip(), " ".join(gpus)])
+        yield SimpleNamespace(stderr=io.StringIO(), wait=lambda: 0)
+
+    monkeypatch.setattr(workflow, "_ended_with_us", recorded)
+    layout = Layout(Study.model_validate({"profile": "told", "device": device}), root=study)
+    workflow.run_study(layout, "mini", [], jobs=jobs, cluster=cluster)
+    return told[0], told[1]
+
+
+@pytest.mark.parametrize(("visible", "named"), [(None, "0 1"), ("3,5", "3 5")])
+def test_no_more_steps_with_networks_than_gpus(
+    study: Path, monkeypatch: pytest.MonkeyPatch, visible: str | None, named: str
+) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if visible:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    assert told_to_snakemake(study, monkeypatch, "auto", jobs=4) == ("--cores 4 --resources gpu=2", named)
+    assert told_to_snakemake(study, monkeypatch, "cpu") == ("--cores all", "")
+    cluster = study / "configs" / "cluster" / "slurm"
+    assert told_to_snakemake(study, monkeypatch, "auto", cluster=cluster) == (f"--workflow-profile {cluster}", "")
+
+
+def test_machine_without_gpu_runs_steps_that_would_use_one_side_by_side(
+    study: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    assert told_to_snakemake(study, monkeypatch, "auto") == ("--cores all", "")
+
+
+def test_folder_without_a_cluster_profile_is_refused(study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(RunError, match=r"no Snakemake profile in \S*configs: expected config\.yaml there"):
+        told_to_snakemake(study, monkeypatch, "cpu", cluster=study / "configs")  # Snakemake would run everything here
