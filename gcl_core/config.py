@@ -14,6 +14,9 @@ from pydantic import Field, ValidationError, model_validator
 
 from gcl_core.fidelity import SwitchName, apply_switches
 from gcl_core.settings.common import (
+    ComputeSettings as ComputeSettings,
+)
+from gcl_core.settings.common import (
     OptimizerSettings as OptimizerSettings,
 )
 from gcl_core.settings.common import (
@@ -76,6 +79,8 @@ class Study(Settings):
     source: SourceSettings | None = None  # a labelled set to learn from first (domain adaptation); null: no labels
     seeds: Annotated[int, Field(ge=1, le=100)] = 1
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    devices: Annotated[int, Field(ge=1)] = 1  # processes that train together, one a device (docs/PARALLEL.md)
+    compute: ComputeSettings = ComputeSettings()
     angles: Annotated[tuple[Yaw, ...], Field(min_length=1)] = (45, 90, 135, 180, 225, 270, 315)  # D1
     picture: PictureSettings = PictureSettings()
     people: PeopleSettings = PeopleSettings()

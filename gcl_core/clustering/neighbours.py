@@ -13,7 +13,7 @@ RECALL = 0.92  # wanted of approximate neighbours
 SAMPLE = 1000  # pictures on which recall is measured
 SAMPLE_A_LIST = 64  # pictures from which k-means places the centre of a list
 ROUNDS = 8  # of k-means
-AT_ONCE = 1 << 18  # pictures that look into lists at once
+AT_ONCE = 1 << 16  # pictures that look into lists at once
 FEW = 32  # rows against all others at once: fewer would wait for memory
 
 

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from gcl_core.data.batches import normalize, unit_pictures
 from gcl_core.models.identity_encoder import IdentityEncoder
+from gcl_core.training.parallel import gather, share
 
 
 @torch.no_grad()
@@ -19,14 +20,18 @@ def extract_features(
 ) -> Float[Tensor, "n d"]:
     """Return z/‖z‖ of `pictures[rows]`, in that order, on the CPU: eval mode, no augmentation, no flip (§3.5, §5.4).
 
-    The encoder is left in the mode it came in.
+    The encoder is left in the mode it came in. Processes that train together share the batches; each gets all features,
+    the same bits as one process would.
     """
     was_training = encoder.training
     encoder.eval()
     device = next(encoder.parameters()).device
+    starts = range(0, len(rows), batch_size)
+    own = starts[share(len(starts))]
     features = [
         encoder.features(normalize(unit_pictures(pictures[rows[start : start + batch_size]], device))).cpu()
-        for start in range(0, len(rows), batch_size)
+        for start in own
     ]
     encoder.train(was_training)
-    return torch.cat(features)
+    features.append(torch.empty(0, encoder.feature_dim))  # there may be more processes than batches
+    return gather(torch.cat(features), slice(own.start, min(own.stop, len(rows))), len(rows))

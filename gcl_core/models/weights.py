@@ -18,6 +18,7 @@ from gcl_core.models.describe import Description, describe, differences, mismatc
 from gcl_core.models.discriminator import Discriminator
 from gcl_core.models.generator import Generator
 from gcl_core.models.identity_encoder import IdentityEncoder, load_imagenet
+from gcl_core.models.precision import prepared
 from gcl_core.run import RunError, atomic
 from gcl_core.seeding import derive_seed
 
@@ -31,22 +32,25 @@ def build_encoder(study: Study, seed: int) -> IdentityEncoder:
     encoder = _seeded(lambda: IdentityEncoder(**settings.model_dump(exclude={"weights"})), seed, "identity_encoder")
     if settings.weights == "imagenet":
         load_imagenet(encoder)
-    return encoder
+    return prepared(encoder, study.compute)
 
 
 def build_generator(study: Study, code_dim: int, seed: int) -> Generator:
     """Return G with E_str and MLPs for appearance codes of `code_dim` entries, at its seeded start (§2.5)."""
     settings = study.generator.model_dump()
     parts = study.identity_encoder.parts
-    return _seeded(
+    generator = _seeded(
         lambda: Generator(code_dim=code_dim, parts=parts, residual_blocks=parts, **settings), seed, "generator"
     )
+    prepared(generator.structure_encoder, study.compute)
+    return prepared(generator, study.compute)
 
 
 def build_discriminator(study: Study, seed: int) -> Discriminator:
     """Return D at its seeded start (§2.5)."""
     settings = study.discriminator.model_dump(exclude={"penalty_weight", "penalty_every"})
-    return _seeded(lambda: Discriminator(**settings), seed, "discriminator")
+    discriminator = _seeded(lambda: Discriminator(**settings), seed, "discriminator")
+    return prepared(discriminator, study.compute, compiled=False)
 
 
 def _seeded(build: Callable[[], Network], seed: int, purpose: str) -> Network:
@@ -102,7 +106,7 @@ def _read(path: Path) -> tuple[Description | None, dict[str, Tensor]]:
 def load_encoder(study: Study, folder: Path, device: torch.device) -> IdentityEncoder:
     """Load E_id of a run folder, in eval mode."""
     network = IdentityEncoder(**study.identity_encoder.model_dump(exclude={"weights"}))
-    return load_weights(network, folder / "encoder.safetensors", device)
+    return prepared(load_weights(network, folder / "encoder.safetensors", device), study.compute)
 
 
 def load_generator(study: Study, folder: Path, device: torch.device) -> Generator:

@@ -26,3 +26,10 @@ class OptimizerSettings(Settings):
     weight_decay: Weight = 5e-4
     milestones: tuple[Positive, ...] = ()
     gamma: Share = 0.1
+
+
+class ComputeSettings(Settings):
+    """How networks compute while they train; benchmarks/RESULTS.md has what was seen of it."""
+
+    precision: Literal["fp32", "tf32", "bf16"] = "fp32"  # bf16: autocast; losses and weights stay float32
+    compile: bool = False  # E_id and G by torch.compile; slow at first

@@ -1,5 +1,6 @@
 """Stage 1: warm up the identity encoder by the method that the study names, or take over a checkpoint (§5.1)."""
 
+import functools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,14 +17,15 @@ from gcl_core.run import Layout, RunFolder, cpu_threads, hash_code, hash_file, r
 from gcl_core.training.cluster_contrast import train_cluster_contrast
 from gcl_core.training.journal import Journal
 from gcl_core.training.jvtc import train_jvtc
+from gcl_core.training.parallel import is_first, on_devices, once, opened
 from gcl_core.training.source import pretrain_on_source
 from gcl_core.training.start import start_inputs
 from gcl_core.training.tda import train_tda
 
 CODE = ("data", "models", "losses", "clustering", "training")  # whose change makes a run anew
-SETTINGS = {"picture", "identity_encoder"}
+SETTINGS = {"picture", "identity_encoder", "compute"}
 SETTINGS_OF_METHOD = {
-    "tda": {"clustering", "contrast", "augmentation"},
+    "tda": {"clustering", "contrast", "augmentation", "devices"},
     "jvtc": {"augmentation"},
     "cluster_contrast": {"clustering", "augmentation"},
     "checkpoint": set(),
@@ -31,6 +33,7 @@ SETTINGS_OF_METHOD = {
 Method = Callable[[Layout, PersonSet, int, RunFolder, torch.device], dict[str, Any]]
 
 
+@on_devices
 def train_baseline(layout: Layout, seed: int) -> Path:
     """Warm up E_id and return the run folder; goes on where a killed run was, does nothing when done.
 
@@ -41,23 +44,28 @@ def train_baseline(layout: Layout, seed: int) -> Path:
     study, people, device = layout.study, load_person_set(layout), resolve_device(layout.study.device)
     method = study.baseline.method
     if study.source is not None:
-        pretrain_on_source(layout, seed)
+        once(lambda: pretrain_on_source(layout, seed))
     used = study.model_dump(mode="json", include=SETTINGS | SETTINGS_OF_METHOD[method])
     used["evaluation"] = study.evaluation.model_dump(include={"average_precision"})
     used["baseline"] = study.baseline.model_dump(mode="json", include={"method", method})
     with (
         cpu_threads(study.baseline.threads),
-        RunFolder(
-            layout.stage("baseline", seed),
-            settings=used,
-            inputs={"data": people.fingerprint, **start_inputs(layout, seed), **_read_besides(study)},
-            code=hash_code(CODE),
-            seed=seed,
-            device=device,
+        opened(
+            RunFolder(
+                layout.stage("baseline", seed),
+                settings=used,
+                inputs={"data": people.fingerprint, **start_inputs(layout, seed), **_read_besides(study)},
+                code=hash_code(CODE),
+                seed=seed,
+                device=device,
+            )
         ) as run,
     ):
-        if not run.finished:
-            run.finish(**METHODS[method](layout, people, seed, run, device))
+        if not once(lambda: run.finished):
+            train = functools.partial(METHODS[method], layout, people, seed, run, device)
+            facts = train() if method == "tda" else once(train)  # the other methods train on one device
+            if is_first():
+                run.finish(**facts)
     return run.path
 
 

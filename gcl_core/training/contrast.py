@@ -11,8 +11,9 @@ from torch.nn.functional import normalize
 from gcl_core.clustering.pseudo_labels import cluster
 from gcl_core.clustering.quality import clustering_quality
 from gcl_core.config import ClusteringSettings, ContrastSettings, VariantSettings
-from gcl_core.losses.view_invariant import draw_partners, view_invariant_losses
+from gcl_core.losses.view_invariant import Partners, draw_partners, view_invariant_losses
 from gcl_core.models.memory_bank import MemoryBank
+from gcl_core.training.parallel import share
 
 
 def relabel(
@@ -33,12 +34,16 @@ def contrast_losses(
     new: Float[Tensor, "b d"],
     bank: MemoryBank,
     labels: Int64[Tensor, " n"],
-    indices: Int[Tensor, " b"],
+    indices: Int[Tensor, " whole"],
     settings: ContrastSettings,
     variant: VariantSettings,
     generator: torch.Generator,
 ) -> tuple[Float[Tensor, ""], dict[str, Tensor]]:
-    """Return the weighted sum of L_vi, L'_vi, L''_vi and each alone, from un-normalised z of x and x_nv (§3.3)."""
+    """Return the weighted sum of L_vi, L'_vi, L''_vi and each alone, from un-normalised z of x and x_nv (§3.3).
+
+    `indices` are the whole batch's; features and losses those of this process' part, which is all of it with one
+    process. Partners are drawn for the whole batch, so that they do not depend on the number of processes.
+    """
     partners = draw_partners(
         labels,
         indices,
@@ -47,12 +52,13 @@ def contrast_losses(
         exclude_self=settings.exclude_self,
         shared_positive=settings.shared_positive,
     )
+    own = share(len(indices))
     losses = view_invariant_losses(
         normalize(original),
         normalize(new),
         bank.rows,
-        indices,
-        partners,
+        indices[own],
+        Partners(*(each[own] for each in partners)),
         temperature=settings.temperature,
         vi_positive=settings.vi_positive,
         vi_second_negatives=settings.vi_second_negatives,

@@ -8,13 +8,17 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import FrameType
 from typing import Any, TypeVar
 
+import numpy as np
+import torch
+from jaxtyping import UInt8
 from safetensors.torch import save_file
 from torch import Tensor
 from tqdm import tqdm
 
-from gcl_core.run import RunFolder, atomic, read_metrics
+from gcl_core.run import RunError, RunFolder, atomic, read_metrics
 from gcl_core.training.checkpoint import Stateful, resume, save_checkpoint
 from gcl_core.training.journal import Journal, LossMeter, TrainingError
+from gcl_core.training.parallel import any_of, average, count, is_first, once, rank, wait_for_all
 
 SAVE_AFTER = 300.0  # seconds of training, after which a checkpoint is due within an epoch
 SHOWN_EVERY = 0.5 if sys.stderr.isatty() else 10.0  # seconds between two states of the progress line
@@ -26,6 +30,22 @@ Batch = TypeVar("Batch")
 
 class Stopped(SystemExit):
     """The process was asked to end (SIGTERM) and has kept its state; the same call goes on from there."""
+
+
+class Unheard(Journal):
+    """What the processes after the first tell: nothing."""
+
+    def __init__(self) -> None:
+        pass
+
+    def record(self, epoch: int, **values: Any) -> None:
+        """Leave it to the first process."""
+
+    def show(self, epoch: int, name: str, picture: UInt8[np.ndarray, "h w 3"]) -> None:
+        """Leave it to the first process."""
+
+    def close(self) -> None:
+        """Do nothing."""
 
 
 class Epochs:
@@ -41,17 +61,24 @@ class Epochs:
 
     `parts` are what steps change. A checkpoint is written at the end of every epoch and, in long ones, within: every
     draw and every batch must follow from (seed, epoch, step), so that a run that goes on ends with the same bits.
-    SIGTERM ends the training after the step at work; elsewhere at once, as nothing but time is lost there.
-    Raises RunError for checkpoints that cannot be read.
+    SIGTERM ends the training after the step at work; elsewhere at once, as nothing but time is lost there. Of several
+    processes the first keeps and tells; all go on from the same file and end after the same step.
+    Raises RunError for checkpoints that cannot be read, or not by all processes alike.
     """
 
-    def __init__(self, run: RunFolder, title: str, count: int, parts: Mapping[str, Stateful]) -> None:
-        self._run, self._title, self._count = run, title, count
+    def __init__(self, run: RunFolder, title: str, epochs: int, parts: Mapping[str, Stateful]) -> None:
+        self._run, self._title, self._count = run, title, epochs
         self._parts = dict(parts)
         self._path = run.path / "checkpoint.safetensors"
         self._held: dict[str, Any] = {}  # states of what an epoch adds to the parts
         state = resume(self._path, parts)
         self._epoch, self._step = state.get("epoch", 0), state.get("step")  # no step: the epoch is over
+        place = once(lambda: (self._epoch, self._step))
+        if place != (self._epoch, self._step):
+            raise RunError(
+                f"{self._path}: process {rank()} found the state after epoch {self._epoch}, step {self._step}, the "
+                f"first one that after {place}; the folder of runs must be on a file system that all machines share"
+            )
         self._goes_on = self._step is not None
         self._begun, self._meter = state.get("begun"), LossMeter(state.get("losses"))
         self._held = state.get("held", {})
@@ -60,7 +87,10 @@ class Epochs:
         self._asked = False  # to end
         self._saved = time.monotonic()
         self.fresh = not state
-        self.journal = Journal(run, title, count, start=self._first - 1, step=self._step)
+        self.journal = Unheard()
+        if not is_first():
+            return
+        self.journal = Journal(run, title, epochs, start=self._first - 1, step=self._step)
         if (record := state.get("record")) and all(line["epoch"] < self._epoch for line in read_metrics(run.path)):
             self.journal.record(self._epoch, **record)  # the process ended after that checkpoint, before this line
 
@@ -70,7 +100,13 @@ class Epochs:
             self._earlier = signal.signal(signal.SIGTERM, self._on_term)
         done = self._first - 1
         self._line = tqdm(
-            total=self._count, initial=done, desc=self._title, bar_format=PROGRESS, mininterval=SHOWN_EVERY, leave=False
+            total=self._count,
+            initial=done,
+            desc=self._title,
+            bar_format=PROGRESS,
+            mininterval=SHOWN_EVERY,
+            leave=False,
+            disable=not is_first(),
         )
         return self
 
@@ -110,25 +146,35 @@ class Epochs:
         for step in range(self._step or 0, len(batches)):
             self._within = True
             yield step, batches[step]
-            self._within = False
             self._step = step + 1
+            self._asked = any_of(self._asked)
+            self._within = count() > 1  # one alone may not leave the others between two steps
             if self._asked or time.monotonic() - self._saved > SAVE_AFTER:
                 self._save_within()
             if self._asked:
+                wait_for_all()  # who ends takes the others along, and the first may be at its checkpoint still
                 self._stop()
+        self._within = False
 
     def tell(self, losses: Mapping[str, Tensor], **inspected: Tensor) -> None:
         """Count one step's losses and show them; `inspected` is written beside the run if one of them went astray.
 
+        Of several processes the mean of theirs counts, and each writes its part of the batch.
         Raises TrainingError that names the loss which is NaN, infinite or beyond measure.
         """
         step = self._step or 0
+        if count() > 1:
+            means = torch.stack([value.detach().float() for value in losses.values()])
+            average([means])
+            losses = dict(zip(losses, means, strict=True))
         try:
             values = self._meter.add(losses)
         except TrainingError as error:
-            path = self._run.path / f"stopped_at_epoch_{self._epoch}_step_{step}.safetensors"
+            part = f"_part_{rank()}" if count() > 1 else ""
+            path = self._run.path / f"stopped_at_epoch_{self._epoch}_step_{step}{part}.safetensors"
             with atomic(path) as temporary:
                 save_file({name: tensor.detach().cpu().contiguous() for name, tensor in inspected.items()}, temporary)
+            wait_for_all()  # until all parts are written
             raise TrainingError(
                 f"{error} in epoch {self._epoch}, step {step}; the last checkpoint is kept. Lower that network's "
                 f"learning rate, or look at the batch, which is in {path}"
@@ -146,13 +192,15 @@ class Epochs:
         record = {**facts, **self._meter.means(), **accuracy}
         self._save(record=record)
         self.journal.record(self._epoch, **record)
+        self._asked = any_of(self._asked)
         self._within = False
         self._line.update(self._epoch - self._line.n)
         if self._asked:
             self._stop()
 
     def _save(self, **facts: Any) -> None:
-        save_checkpoint(self._path, self._parts, epoch=self._epoch, **facts)
+        if is_first():
+            save_checkpoint(self._path, self._parts, epoch=self._epoch, **facts)
         self._saved = time.monotonic()
 
     def _save_within(self) -> None:
@@ -166,5 +214,7 @@ class Epochs:
 
     def _stop(self) -> None:
         where = f"epoch {self._epoch}" + ("" if self._step is None else f", step {self._step}")
-        print(f"{self._title}: asked to end after {where}; the same call goes on from the last checkpoint", flush=True)
+        if is_first():
+            told = f"{self._title}: asked to end after {where}; the same call goes on from the last checkpoint"
+            print(told, flush=True)
         raise Stopped(128 + signal.SIGTERM)

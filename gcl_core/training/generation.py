@@ -24,6 +24,7 @@ from gcl_core.models.identity_encoder import EncoderOutput, IdentityEncoder
 from gcl_core.models.weights import build_discriminator, build_generator, load_weights, save_weights
 from gcl_core.training.checkpoint import Stateful, load_state, save_state
 from gcl_core.training.optimizers import carry_over, make_optimizer, with_schedule
+from gcl_core.training.parallel import average_gradients
 
 SAMPLED = 4  # people shown while training
 
@@ -139,6 +140,7 @@ def update_discriminator(
     )
     drawing.discriminator_optimizer.zero_grad()
     loss.total.backward()
+    average_gradients(drawing.discriminator_optimizer)
     drawing.discriminator_optimizer.step()
     drawing.discriminator.requires_grad_(False)  # the generator's step passes through D and leaves it alone
     told = {"discriminator": loss.real + loss.fake}

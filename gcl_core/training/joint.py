@@ -30,11 +30,13 @@ from gcl_core.training.epochs import Epochs
 from gcl_core.training.generation import Drawing, sample_views
 from gcl_core.training.joint_step import Batch, Learners, joint_step
 from gcl_core.training.optimizers import make_optimizer
+from gcl_core.training.parallel import check_batch_size, even, is_first, on_devices, once, opened, share
 
-SETTINGS = {"picture", "identity_encoder", "clustering", "contrast", "joint"}
+SETTINGS = {"picture", "identity_encoder", "compute", "clustering", "contrast", "joint", "devices"}
 SETTINGS_OF_VIEW = {"drawn": {"generator", "discriminator", "angles", "losses"}, "augmented": {"augmentation"}}
 
 
+@on_devices
 def train_jointly(layout: Layout, variant: str, seed: int) -> Path:
     """Train one variant from the baseline (and warm-up) of the same seed and return the run folder; resumes.
 
@@ -56,16 +58,18 @@ def train_jointly(layout: Layout, variant: str, seed: int) -> Path:
     measured = study.evaluation.model_dump(include={"average_precision"})
     with (
         cpu_threads(study.joint.threads),
-        RunFolder(
-            layout.stage(variant, seed),
-            settings={**used, "variant": chosen.model_dump(exclude={"title"}), "evaluation": measured},
-            inputs=inputs,
-            code=hash_code(CODE),
-            seed=seed,
-            device=device,
+        opened(
+            RunFolder(
+                layout.stage(variant, seed),
+                settings={**used, "variant": chosen.model_dump(exclude={"title"}), "evaluation": measured},
+                inputs=inputs,
+                code=hash_code(CODE),
+                seed=seed,
+                device=device,
+            )
         ) as run,
     ):
-        if not run.finished:
+        if not once(lambda: run.finished):
             _train(study, people, encoder, drawing, variant, seed, run, device)
     return run.path
 
@@ -81,6 +85,7 @@ def _train(
     device: torch.device,
 ) -> None:
     settings, variant = study.joint, study.variants[name]
+    check_batch_size(settings.batch_size)
     rows = people.rows("train")
     identities = people.index["pid"].to_numpy()[rows]
     drawable = np.isin(rows, people.with_mesh(rows))
@@ -90,18 +95,23 @@ def _train(
     parts = learners.parts() if best is None else {**learners.parts(), "best": best}
 
     def save(folder: Path) -> None:
+        if not is_first():
+            return
         save_weights(encoder, folder / "encoder.safetensors")
         if drawing is not None:
             drawing.save(folder)
 
-    def label(epoch: int) -> tuple[Tensor, dict[str, Any]]:
-        stale = _stale_rows(run, epoch, drawable, refresh_outliers=settings.refresh_outliers)
-        if len(stale):
-            bank.rows[stale] = extract_features(encoder, people.pictures, rows[stale]).to(device)
+    def cluster(epoch: int) -> tuple[Tensor, dict[str, Any]]:
         labels, facts = relabel(bank.rows, identities, study.clustering)
         with atomic(_labels_file(run, epoch)) as temporary, temporary.open("wb") as stream:
             np.save(stream, labels.numpy())
         return labels, facts
+
+    def label(epoch: int) -> tuple[Tensor, dict[str, Any]]:
+        stale = once(lambda: _stale_rows(run, epoch, drawable, refresh_outliers=settings.refresh_outliers))
+        if len(stale):
+            bank.rows[stale] = extract_features(encoder, people.pictures, rows[stale]).to(device)
+        return once(lambda: cluster(epoch))
 
     with Epochs(run, f"{name} seed {seed}", settings.epochs, parts) as epochs:
         if epochs.fresh:
@@ -110,28 +120,33 @@ def _train(
         for epoch in epochs:
             labels, facts = epochs.begin(lambda epoch=epoch: label(epoch))
             chosen = np.flatnonzero((labels.numpy() >= 0) & drawable)
-            batches = epoch_batches(chosen, settings.batch_size, seed=seed, purpose="joint order", epoch=epoch)
+            batches = even(epoch_batches(chosen, settings.batch_size, seed=seed, purpose="joint order", epoch=epoch))
             facts["trained_on"] = sum(map(len, batches))
             if facts["clusters"] == 0:
                 facts["note"] = "no cluster found: nothing to train on in this epoch"
-            elif not batches:
+            elif not len(chosen):
                 facts["note"] = "no clustered picture has a mesh: nothing to train on in this epoch"
+            elif not batches:
+                facts["note"] = f"{len(chosen)} pictures are too few for a batch: nothing to train on in this epoch"
             elif facts["clusters"] == 1:
                 facts["note"] = "one cluster found: only outliers are negatives in this epoch"
             angles = draw_angles(study.angles, len(rows), seed=seed, purpose="joint angle", epoch=epoch)
             labels = labels.to(device)
             encoder.train()
             for step, picked in epochs.steps(batches):
-                picture = unit_pictures(people.pictures[rows[picked]], device)
-                batch = Batch(torch.from_numpy(picked).to(device), normalize(picture))
+                own, indices = share(len(picked)), torch.from_numpy(picked).to(device)
                 if drawing is None:
+                    picture = unit_pictures(people.pictures[rows[picked]], device)
                     copy = augment(picture, study.augmentation, generator(seed, "joint augment", epoch, step))
-                    batch = batch._replace(copy=normalize(copy))
+                    # drawn for the whole batch, however many processes there are
+                    batch = Batch(indices, normalize(picture[own]), copy=normalize(copy[own]))
                 else:
-                    turned = people.projections[rows[picked], angles[picked] // 45]
-                    batch = batch._replace(
-                        mesh=unit_projections(people.projections[rows[picked], 0], device),
-                        turned=unit_projections(turned, device),
+                    mine = picked[own]
+                    batch = Batch(
+                        indices,
+                        normalize(unit_pictures(people.pictures[rows[mine]], device)),
+                        mesh=unit_projections(people.projections[rows[mine], 0], device),
+                        turned=unit_projections(people.projections[rows[mine], angles[mine] // 45], device),
                     )
                 draw = generator(seed, "joint partners", epoch, step)
                 told = joint_step(learners, batch, labels, study, variant, draw, step=step)
@@ -145,6 +160,8 @@ def _train(
                 best.offer(epoch, accuracy, save)
             epochs.end(facts, **accuracy)
 
+    if not is_first():
+        return
     if best is None:
         save(run.path)
         run.finish(kept_epoch=settings.epochs)

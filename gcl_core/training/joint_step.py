@@ -15,6 +15,7 @@ from gcl_core.models.memory_bank import MemoryBank
 from gcl_core.training.checkpoint import Stateful
 from gcl_core.training.contrast import contrast_losses
 from gcl_core.training.generation import Drawing, draw_cycle, generator_losses, update_discriminator
+from gcl_core.training.parallel import average_gradients, average_statistics, gather, share
 
 
 @dataclass(frozen=True)
@@ -41,12 +42,13 @@ class Learners:
 
 
 class Batch(NamedTuple):
-    """Pictures of a step, ImageNet-normalised, and their rows in the memory bank.
+    """Pictures of a step, ImageNet-normalised, and the rows of the whole batch in the memory bank.
 
+    Of several processes each has the pictures of its own part (`share`), all have all rows.
     `turned`: the mesh at the angle to be drawn. `copy`: the augmented pictures, where nothing is drawn.
     """
 
-    indices: Int[Tensor, " b"]
+    indices: Int[Tensor, " whole"]
     x: Float[Tensor, "b 3 h w"]
     mesh: Float[Tensor, "b 1 h w"] | None = None
     turned: Float[Tensor, "b 1 h w"] | None = None
@@ -65,6 +67,7 @@ def joint_step(
 ) -> dict[str, Tensor]:
     """Update D, then G and E_id on their common loss, then the memory rows of the batch; return every loss unweighted.
 
+    Of several processes each returns the losses of its own part, and all end with the same weights and memory.
     `labels` are the pseudo labels of all training pictures; `partners` draws positives and negatives. Raises ValueError
     for an outlier in the batch.
     """
@@ -92,6 +95,9 @@ def joint_step(
         each.zero_grad()
     (loss + memory_loss).backward()
     for each in optimizers:
+        average_gradients(each)
         each.step()
-    learners.bank.update(batch.indices, original)
+    average_statistics(encoder)
+    whole = len(batch.indices)
+    learners.bank.update(batch.indices, gather(original, share(whole), whole))
     return {**told, **memory_told}

@@ -27,7 +27,7 @@ from gcl_core.training.epochs import Epochs
 from gcl_core.training.optimizers import make_optimizer
 
 CODE = ("data", "models", "losses", "clustering", "training")
-SETTINGS = {"picture", "identity_encoder", "augmentation", "source"}
+SETTINGS = {"picture", "identity_encoder", "compute", "augmentation", "source"}
 
 
 def pretrain_on_source(layout: Layout, seed: int) -> Path:

@@ -24,6 +24,16 @@ from gcl_core.training.checkpoint import Stateful
 from gcl_core.training.contrast import contrast_losses, relabel
 from gcl_core.training.epochs import Epochs
 from gcl_core.training.optimizers import make_optimizer
+from gcl_core.training.parallel import (
+    average_gradients,
+    average_statistics,
+    check_batch_size,
+    even,
+    gather,
+    is_first,
+    once,
+    share,
+)
 from gcl_core.training.start import start_encoder
 
 ALL_LOSSES = VariantSettings(view="augmented")
@@ -35,6 +45,7 @@ def train_tda(layout: Layout, people: PersonSet, seed: int, run: RunFolder, devi
     Raises RunError for a broken checkpoint, TrainingError for a loss that is not finite.
     """
     study, settings = layout.study, layout.study.baseline.tda
+    check_batch_size(settings.batch_size)
     rows = people.rows("train")
     identities = people.index["pid"].to_numpy()[rows]
     contrast = study.contrast.model_copy(
@@ -51,7 +62,7 @@ def train_tda(layout: Layout, people: PersonSet, seed: int, run: RunFolder, devi
             return every_picture, {}
         features = extract_features(encoder, people.pictures, rows)
         bank.rows.copy_(functional.normalize(features))
-        labels, facts = relabel(features, identities, study.clustering)
+        labels, facts = once(lambda: relabel(features, identities, study.clustering))
         if facts["clusters"] == 0:
             labels, facts["note"] = every_picture, "no cluster found: every picture its own class in this epoch"
         return labels, facts
@@ -65,16 +76,18 @@ def train_tda(layout: Layout, people: PersonSet, seed: int, run: RunFolder, devi
             clustered = (labels >= 0).nonzero().flatten().numpy()
             labels = labels.to(device)
             batches = epoch_batches(clustered, settings.batch_size, seed=seed, purpose="baseline order", epoch=epoch)
-            for step, batch in epochs.steps(batches):
+            for step, batch in epochs.steps(even(batches)):
                 picture = unit_pictures(people.pictures[rows[batch]], device)
                 copy = augment(picture, study.augmentation, generator(seed, "baseline augment", epoch, step))
+                own, indices = share(len(batch)), torch.from_numpy(batch).to(device)
+                picture, copy = picture[own], copy[own]  # drawn for the whole batch, however many processes there are
                 original, new = encoder(normalize(picture)).feature, encoder(normalize(copy)).feature
                 loss, _ = contrast_losses(
                     original,
                     new,
                     bank,
                     labels,
-                    torch.from_numpy(batch).to(device),
+                    indices,
                     contrast,
                     ALL_LOSSES,
                     generator(seed, "baseline partners", epoch, step),
@@ -82,10 +95,13 @@ def train_tda(layout: Layout, people: PersonSet, seed: int, run: RunFolder, devi
                 epochs.tell({"loss": loss}, pictures=picture, copies=copy)
                 optimizer.zero_grad()
                 loss.backward()
+                average_gradients(optimizer)
                 optimizer.step()
-                bank.update(torch.from_numpy(batch).to(device), original)
+                average_statistics(encoder)
+                bank.update(indices, gather(original, own, len(batch)))
             schedule.step()
             epochs.end(facts, **accuracy_record(encoder, people, study.evaluation))
 
-    save_weights(encoder, run.path / "encoder.safetensors")
+    if is_first():
+        save_weights(encoder, run.path / "encoder.safetensors")
     return {}

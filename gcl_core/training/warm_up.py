@@ -13,10 +13,31 @@ from gcl_core.run import Layout, RunFolder, cpu_threads, hash_code, hash_file, r
 from gcl_core.training.baseline import CODE
 from gcl_core.training.epochs import Epochs
 from gcl_core.training.generation import Drawing, draw_cycle, generator_losses, sample_views, update_discriminator
+from gcl_core.training.parallel import (
+    average_gradients,
+    check_batch_size,
+    even,
+    is_first,
+    on_devices,
+    once,
+    opened,
+    share,
+)
 
-SETTINGS = {"picture", "identity_encoder", "generator", "discriminator", "angles", "losses", "warm_up"}
+SETTINGS = {
+    "picture",
+    "identity_encoder",
+    "compute",
+    "generator",
+    "discriminator",
+    "angles",
+    "losses",
+    "warm_up",
+    "devices",
+}
 
 
+@on_devices
 def warm_up_generator(layout: Layout, seed: int) -> Path:
     """Train E_str, G and D on all training pictures with a mesh and return the run folder; resumes.
 
@@ -27,16 +48,18 @@ def warm_up_generator(layout: Layout, seed: int) -> Path:
     encoder = load_encoder(study, baseline, device).requires_grad_(False)
     with (
         cpu_threads(study.warm_up.threads),
-        RunFolder(
-            layout.stage("warm_up", seed),
-            settings=study.model_dump(mode="json", include=SETTINGS),
-            inputs={"data": people.fingerprint, "baseline": hash_file(baseline / "encoder.safetensors")},
-            code=hash_code(CODE),
-            seed=seed,
-            device=device,
+        opened(
+            RunFolder(
+                layout.stage("warm_up", seed),
+                settings=study.model_dump(mode="json", include=SETTINGS),
+                inputs={"data": people.fingerprint, "baseline": hash_file(baseline / "encoder.safetensors")},
+                code=hash_code(CODE),
+                seed=seed,
+                device=device,
+            )
         ) as run,
     ):
-        if not run.finished:
+        if not once(lambda: run.finished):
             _train(layout, people, encoder, seed, run, device)
     return run.path
 
@@ -45,14 +68,16 @@ def _train(
     layout: Layout, people: PersonSet, encoder: IdentityEncoder, seed: int, run: RunFolder, device: torch.device
 ) -> None:
     study, settings = layout.study, layout.study.warm_up
+    check_batch_size(settings.batch_size)
     rows = people.with_mesh(people.rows("train"))
     drawing = Drawing.start(study, settings, encoder.code_dim, seed, device)
     every = np.arange(len(rows))
     with Epochs(run, f"warm-up seed {seed}", settings.epochs, drawing.parts()) as epochs:
         for epoch in epochs:
             angles = draw_angles(study.angles, len(rows), seed=seed, purpose="warm-up angle", epoch=epoch)
-            batches = epoch_batches(every, settings.batch_size, seed=seed, purpose="warm-up order", epoch=epoch)
+            batches = even(epoch_batches(every, settings.batch_size, seed=seed, purpose="warm-up order", epoch=epoch))
             for step, batch in epochs.steps(batches):
+                batch = batch[share(len(batch))]
                 x = normalize(unit_pictures(people.pictures[rows[batch]], device))
                 mesh = unit_projections(people.projections[rows[batch], 0], device)
                 turned = unit_projections(people.projections[rows[batch], angles[batch] // 45], device)
@@ -62,11 +87,13 @@ def _train(
                 epochs.tell({**told, **scored}, x=x, mesh=mesh, turned=turned, x_nv=cycle.x_nv)
                 drawing.generator_optimizer.zero_grad()
                 loss.backward()
+                average_gradients(drawing.generator_optimizer)
                 drawing.generator_optimizer.step()
             drawing.generator_schedule.step()
             drawing.discriminator_schedule.step()
             epochs.journal.show(epoch, "views", sample_views(encoder, drawing.generator, people))
             epochs.end({"trained_on": sum(map(len, batches))})
 
-    drawing.save(run.path)
-    run.finish()
+    if is_first():
+        drawing.save(run.path)
+        run.finish()

@@ -1,0 +1,72 @@
+"""bfloat16 and compiled networks: close to float32, the same weights, and float32 again where nothing is learned."""
+
+import pytest
+import torch
+from torch import nn
+
+from gcl_core.config import ComputeSettings, load_study
+from gcl_core.models.precision import prepared
+from gcl_core.models.weights import build_discriminator, build_encoder, build_generator
+
+CODE = 512
+
+
+def study(*words: str):
+    return load_study("smoke", list(words))
+
+
+def pictures() -> torch.Tensor:
+    return torch.randn(16, 3, 64, 32, generator=torch.Generator().manual_seed(0))
+
+
+def test_bfloat16_passes_are_close_give_float32_and_reach_every_weight() -> None:
+    for build, inputs in (
+        (lambda study: build_encoder(study, 0), (pictures(),)),
+        (lambda study: build_discriminator(study, 0), (pictures(),)),
+        (lambda study: build_generator(study, CODE, 0).structure_encoder, (pictures()[:, :1],)),
+        (lambda study: build_generator(study, CODE, 0), (torch.randn(4, 32, 16, 8), torch.rand(4, CODE))),
+    ):
+        exact, rough = build(study()), build(study("compute.precision=bf16"))
+        outputs = []
+        for network in (exact, rough):
+            found = network(*inputs)
+            outputs.append([found] if isinstance(found, torch.Tensor) else list(found))
+            torch.stack([each.square().mean() for each in outputs[-1]]).sum().backward()
+        for one, other in zip(*outputs, strict=True):
+            assert other.dtype == torch.float32
+            assert 0 < (one - other).norm() < 0.1 * one.norm()
+        for (name, one), (_, other) in zip(exact.named_parameters(), rough.named_parameters(), strict=True):
+            assert torch.equal(one, other)
+            if one.grad is not None:
+                assert other.grad is not None, name
+                assert other.grad.dtype == torch.float32
+
+
+def test_passes_without_gradients_are_exact() -> None:
+    exact, rough = build_encoder(study(), 0).eval(), build_encoder(study("compute.precision=bf16"), 0).eval()
+    with torch.no_grad():
+        assert torch.equal(exact(pictures()).feature, rough(pictures()).feature)
+        assert torch.equal(exact.features(pictures()), rough.features(pictures()))
+    assert exact.state_dict().keys() == rough.state_dict().keys()
+
+
+def test_the_penalty_of_a_bfloat16_discriminator_can_be_learned_from() -> None:
+    critic, x = build_discriminator(study("compute.precision=bf16"), 0), pictures().requires_grad_()
+    (gradient,) = torch.autograd.grad(torch.stack([scores.sum() for scores in critic(x)]).sum(), x, create_graph=True)
+    gradient.square().sum().backward()
+    grads = [parameter.grad for parameter in critic.parameters() if parameter.grad is not None]
+    assert grads
+    assert all(grad.isfinite().all() for grad in grads)
+
+
+def test_tf32_is_on_only_when_asked_for() -> None:
+    for settings, on in ((ComputeSettings(precision="tf32"), True), (ComputeSettings(), False)):
+        prepared(nn.Identity(), settings)
+        assert torch.backends.cuda.matmul.allow_tf32 is on
+        assert torch.backends.cudnn.allow_tf32 is on
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="compiling on a CPU needs a C++ compiler and minutes")
+def test_compiled_networks_compute_the_same() -> None:
+    exact, fast = (build_encoder(study(*words), 0).cuda().eval() for words in ((), ("compute.compile=true",)))
+    torch.testing.assert_close(exact(pictures().cuda()).feature, fast(pictures().cuda()).feature)
