@@ -78,7 +78,7 @@ def test_a_killed_run_goes_on_and_ends_bit_identical(
     resumed = train_baseline(broken, 0)
     expected, found = load_file(folder / "encoder.safetensors"), load_file(resumed / "encoder.safetensors")
     assert all(torch.equal(expected[name], found[name]) for name in expected)
-    assert read_metrics(folder)[3:] == read_metrics(resumed)[2:]
+    assert read_metrics(folder) == read_metrics(resumed)
     assert read_json(folder / "manifest.json")["jvtc_plus"] == read_json(resumed / "manifest.json")["jvtc_plus"]
 
 
