@@ -7,7 +7,7 @@ from torch import Tensor
 
 from gcl_core.data.batches import normalize, unit_pictures
 from gcl_core.models.identity_encoder import IdentityEncoder
-from gcl_core.training.parallel import gather, share
+from gcl_core.parallel import gather, share
 
 
 @torch.no_grad()

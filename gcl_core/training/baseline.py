@@ -13,11 +13,11 @@ from gcl_core.data.person_set import PersonSet, load_person_set
 from gcl_core.evaluation.accuracy import accuracy_record
 from gcl_core.models.checkpoints import read_encoder_checkpoint
 from gcl_core.models.weights import save_weights
+from gcl_core.parallel import is_first, on_devices, once, opened
 from gcl_core.run import Layout, RunFolder, cpu_threads, hash_code, hash_file, resolve_device
 from gcl_core.training.cluster_contrast import train_cluster_contrast
 from gcl_core.training.journal import Journal
 from gcl_core.training.jvtc import train_jvtc
-from gcl_core.training.parallel import is_first, on_devices, once, opened
 from gcl_core.training.source import pretrain_on_source
 from gcl_core.training.start import start_inputs
 from gcl_core.training.tda import train_tda

@@ -13,7 +13,7 @@ from gcl_core.clustering.quality import clustering_quality
 from gcl_core.config import ClusteringSettings, ContrastSettings, VariantSettings
 from gcl_core.losses.view_invariant import Partners, draw_partners, view_invariant_losses
 from gcl_core.models.memory_bank import MemoryBank
-from gcl_core.training.parallel import share
+from gcl_core.parallel import share
 
 
 def relabel(

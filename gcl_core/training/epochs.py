@@ -15,10 +15,10 @@ from safetensors.torch import save_file
 from torch import Tensor
 from tqdm import tqdm
 
+from gcl_core.parallel import any_of, average, count, is_first, once, rank, wait_for_all
 from gcl_core.run import RunError, RunFolder, atomic, read_metrics
 from gcl_core.training.checkpoint import Stateful, resume, save_checkpoint
 from gcl_core.training.journal import Journal, LossMeter, TrainingError
-from gcl_core.training.parallel import any_of, average, count, is_first, once, rank, wait_for_all
 
 SAVE_AFTER = 300.0  # seconds of training, after which a checkpoint is due within an epoch
 SHOWN_EVERY = 0.5 if sys.stderr.isatty() else 10.0  # seconds between two states of the progress line

@@ -22,9 +22,9 @@ from gcl_core.models.drawing import draw_views
 from gcl_core.models.generator import Generator
 from gcl_core.models.identity_encoder import EncoderOutput, IdentityEncoder
 from gcl_core.models.weights import build_discriminator, build_generator, load_weights, save_weights
+from gcl_core.parallel import average_gradients
 from gcl_core.training.checkpoint import Stateful, load_state, save_state
 from gcl_core.training.optimizers import carry_over, make_optimizer, with_schedule
-from gcl_core.training.parallel import average_gradients
 
 SAMPLED = 4  # people shown while training
 

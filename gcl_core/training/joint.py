@@ -21,6 +21,7 @@ from gcl_core.evaluation.features import extract_features
 from gcl_core.models.identity_encoder import IdentityEncoder
 from gcl_core.models.memory_bank import MemoryBank
 from gcl_core.models.weights import load_encoder, save_weights
+from gcl_core.parallel import check_batch_size, even, is_first, on_devices, once, opened, share
 from gcl_core.run import Layout, RunError, RunFolder, atomic, cpu_threads, hash_code, hash_file, resolve_device
 from gcl_core.seeding import generator
 from gcl_core.training.baseline import CODE
@@ -30,7 +31,6 @@ from gcl_core.training.epochs import Epochs
 from gcl_core.training.generation import Drawing, sample_views
 from gcl_core.training.joint_step import Batch, Learners, joint_step
 from gcl_core.training.optimizers import make_optimizer
-from gcl_core.training.parallel import check_batch_size, even, is_first, on_devices, once, opened, share
 
 SETTINGS = {"picture", "identity_encoder", "compute", "clustering", "contrast", "joint", "devices"}
 SETTINGS_OF_VIEW = {"drawn": {"generator", "discriminator", "angles", "losses"}, "augmented": {"augmentation"}}

@@ -12,10 +12,10 @@ from torch.optim.lr_scheduler import MultiStepLR
 from gcl_core.config import Study, VariantSettings
 from gcl_core.models.identity_encoder import IdentityEncoder
 from gcl_core.models.memory_bank import MemoryBank
+from gcl_core.parallel import average_gradients, average_statistics, gather, share
 from gcl_core.training.checkpoint import Stateful
 from gcl_core.training.contrast import contrast_losses
 from gcl_core.training.generation import Drawing, draw_cycle, generator_losses, update_discriminator
-from gcl_core.training.parallel import average_gradients, average_statistics, gather, share
 
 
 @dataclass(frozen=True)

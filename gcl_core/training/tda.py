@@ -18,13 +18,7 @@ from gcl_core.evaluation.accuracy import accuracy_record
 from gcl_core.evaluation.features import extract_features
 from gcl_core.models.memory_bank import MemoryBank
 from gcl_core.models.weights import save_weights
-from gcl_core.run import Layout, RunFolder
-from gcl_core.seeding import generator
-from gcl_core.training.checkpoint import Stateful
-from gcl_core.training.contrast import contrast_losses, relabel
-from gcl_core.training.epochs import Epochs
-from gcl_core.training.optimizers import make_optimizer
-from gcl_core.training.parallel import (
+from gcl_core.parallel import (
     average_gradients,
     average_statistics,
     check_batch_size,
@@ -34,6 +28,12 @@ from gcl_core.training.parallel import (
     once,
     share,
 )
+from gcl_core.run import Layout, RunFolder
+from gcl_core.seeding import generator
+from gcl_core.training.checkpoint import Stateful
+from gcl_core.training.contrast import contrast_losses, relabel
+from gcl_core.training.epochs import Epochs
+from gcl_core.training.optimizers import make_optimizer
 from gcl_core.training.start import start_encoder
 
 ALL_LOSSES = VariantSettings(view="augmented")

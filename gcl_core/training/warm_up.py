@@ -9,11 +9,7 @@ from gcl_core.data.batches import draw_angles, epoch_batches, normalize, unit_pi
 from gcl_core.data.person_set import PersonSet, load_person_set
 from gcl_core.models.identity_encoder import IdentityEncoder
 from gcl_core.models.weights import load_encoder
-from gcl_core.run import Layout, RunFolder, cpu_threads, hash_code, hash_file, resolve_device
-from gcl_core.training.baseline import CODE
-from gcl_core.training.epochs import Epochs
-from gcl_core.training.generation import Drawing, draw_cycle, generator_losses, sample_views, update_discriminator
-from gcl_core.training.parallel import (
+from gcl_core.parallel import (
     average_gradients,
     check_batch_size,
     even,
@@ -23,6 +19,10 @@ from gcl_core.training.parallel import (
     opened,
     share,
 )
+from gcl_core.run import Layout, RunFolder, cpu_threads, hash_code, hash_file, resolve_device
+from gcl_core.training.baseline import CODE
+from gcl_core.training.epochs import Epochs
+from gcl_core.training.generation import Drawing, draw_cycle, generator_losses, sample_views, update_discriminator
 
 SETTINGS = {
     "picture",

@@ -17,12 +17,7 @@ from gcl_core.config import Study
 from gcl_core.evaluation.features import extract_features
 from gcl_core.models.memory_bank import MemoryBank
 from gcl_core.models.weights import build_encoder
-from gcl_core.run import RunError
-from gcl_core.seeding import numpy_generator
-from gcl_core.training.generation import Drawing
-from gcl_core.training.joint_step import Batch, Learners, joint_step
-from gcl_core.training.optimizers import make_optimizer
-from gcl_core.training.parallel import (
+from gcl_core.parallel import (
     any_of,
     average,
     average_statistics,
@@ -35,6 +30,11 @@ from gcl_core.training.parallel import (
     run_processes,
     share,
 )
+from gcl_core.run import RunError
+from gcl_core.seeding import numpy_generator
+from gcl_core.training.generation import Drawing
+from gcl_core.training.joint_step import Batch, Learners, joint_step
+from gcl_core.training.optimizers import make_optimizer
 
 CPU = torch.device("cpu")
 PICTURES, BATCH, STEPS = 40, 16, 2

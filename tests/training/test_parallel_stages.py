@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from safetensors.torch import load_file
 
+from gcl_core.parallel import rank, run_processes
 from gcl_core.run import Layout, hash_file, read_json, read_metrics
 from gcl_core.training import joint, tda, warm_up
 from gcl_core.training.baseline import train_baseline
@@ -24,7 +25,6 @@ from gcl_core.training.epochs import Epochs, Stopped
 from gcl_core.training.generation import Drawing
 from gcl_core.training.joint import train_jointly
 from gcl_core.training.joint_step import Learners
-from gcl_core.training.parallel import rank, run_processes
 from gcl_core.training.warm_up import warm_up_generator
 from tests.training.test_parallel import OPTIMIZERS, SGD, by_process, freeze_statistics
 
