@@ -21,7 +21,7 @@ def extract_features(
     """Return z/‖z‖ of `pictures[rows]`, in that order, on the CPU: eval mode, no augmentation, no flip (§3.5, §5.4).
 
     The encoder is left in the mode it came in. Processes that train together share the batches; each gets all features,
-    the same bits as one process would.
+    the same bits as one process with as many threads would.
     """
     was_training = encoder.training
     encoder.eval()

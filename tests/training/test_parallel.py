@@ -30,7 +30,7 @@ from gcl_core.parallel import (
     run_processes,
     share,
 )
-from gcl_core.run import RunError
+from gcl_core.run import RunError, cpu_threads
 from gcl_core.seeding import numpy_generator
 from gcl_core.training.generation import Drawing
 from gcl_core.training.joint_step import Batch, Learners, joint_step
@@ -180,7 +180,8 @@ def test_sharded_features_are_those_of_one_process(study: Study, stepped: dict[s
     encoder = build_encoder(study, 0)
     pictures = numpy_generator(0, "pixels").integers(0, 256, (9, 64, 32, 3)).astype("uint8")
     for place, size in enumerate((2, 64)):  # five batches for two, one batch for two
-        alone = extract_features(encoder, pictures, np.arange(9)[::-1], batch_size=size)
+        with cpu_threads(max(1, torch.get_num_threads() // 2)):  # as many as each of the two has
+            alone = extract_features(encoder, pictures, np.arange(9)[::-1], batch_size=size)
         assert all(torch.equal(each[place], alone) for each in stepped["features"])
 
 
