@@ -70,7 +70,6 @@ class Epochs:
         self._run, self._title, self._count = run, title, epochs
         self._parts = dict(parts)
         self._path = run.path / "checkpoint.safetensors"
-        self._held: dict[str, Any] = {}  # states of what an epoch adds to the parts
         state = resume(self._path, parts)
         self._epoch, self._step = state.get("epoch", 0), state.get("step")  # no step: the epoch is over
         place = once(lambda: (self._epoch, self._step))
@@ -81,7 +80,7 @@ class Epochs:
             )
         self._goes_on = self._step is not None
         self._begun, self._meter = state.get("begun"), LossMeter(state.get("losses"))
-        self._held = state.get("held", {})
+        self._held: dict[str, Any] = state.get("held", {})  # what an epoch adds to the parts, at first their states
         self._first = self._epoch if self._goes_on else self._epoch + 1
         self._within = False  # a step is at work
         self._asked = False  # to end
