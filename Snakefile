@@ -23,21 +23,37 @@ STUDY = f"-r profile {shlex.quote(PROFILE)} -r overrides {shlex.quote(WORDS)}".r
 # What a step asks of a cluster: GPUs, minutes, megabytes. They are ceilings, not measurements; configs/cluster/ can change
 # them by rule. A training that reaches its minutes goes on in its next attempt. On one machine only `gpu` ever limits.
 GPU = int(study.device != "cpu")
-TRAINS = {"gpu": GPU, "runtime": 24 * 60, "mem_mb": 32_000}
+TRAINS = {"gpu": GPU * study.devices, "runtime": 24 * 60, "mem_mb": 32_000}
 MEASURES = {"gpu": GPU, "runtime": 8 * 60, "mem_mb": 32_000}
 DECODES = {"gpu": 0, "runtime": 8 * 60, "mem_mb": 16_000}
 READS = {"gpu": 0, "runtime": 60, "mem_mb": 8_000}  # tables and curves of what trainings recorded
 
 # A step's command: run the notebook with its parameters, show what it prints, then mark the step as done. On a machine
-# with several GPUs, GCL_GPUS names them: a step takes a free one, by a lock that goes with it.
+# with several GPUs, GCL_GPUS names them: a step takes as many free ones as it asks for, by locks that go with it, all or
+# none: Snakemake starts no more steps than there are GPUs for, but another run's steps may have some, or half of what
+# they need.
 RUN = (
     "name=$(basename {log} .ipynb); SECONDS=0\n"
-    "[ {resources.gpu} != 0 ] || GCL_GPUS=\n"
-    "for gpu in ${{GCL_GPUS-}}; do\n"
-    "    exec 9> runs/.gpu-$gpu\n"
-    "    if flock -n 9; then export CUDA_VISIBLE_DEVICES=$gpu; break; fi\n"
-    "done\n"
     "tell() {{ while IFS= read -r line; do printf '%s | %s\\n' $name \"$line\"; done; }}\n"
+    "[ {resources.gpu} != 0 ] || GCL_GPUS=\n"
+    "take() {{\n"
+    "    taken=; locks=; lacking={resources.gpu}\n"
+    "    for gpu in $GCL_GPUS; do\n"
+    "        exec {{lock}}> runs/.gpu-$gpu\n"
+    "        if [ $lacking != 0 ] && flock -n $lock; then\n"
+    "            taken=$taken,$gpu; locks=\"$locks $lock\"; lacking=$((lacking - 1))\n"
+    "        else exec {{lock}}>&-; fi\n"
+    "    done\n"
+    "    [ $lacking = 0 ] || {{ for lock in $locks; do exec {{lock}}>&-; done; false; }}\n"
+    "}}\n"
+    "if [ -n \"${{GCL_GPUS-}}\" ]; then\n"
+    "    told=\n"
+    "    until take; do\n"
+    "        [ $told ] || echo \"waits for {resources.gpu} of the GPUs $GCL_GPUS: other runs have them\" | tell\n"
+    "        told=yes; sleep $((RANDOM % 5 + 1)).$RANDOM  # two that took half each do not meet again\n"
+    "    done\n"
+    "    export CUDA_VISIBLE_DEVICES=${{taken#,}}\n"
+    "fi\n"
     "export OMP_NUM_THREADS={threads} MKL_NUM_THREADS={threads}\n"
     "echo started | tell\n"
     f"papermill {{input.notebook}} {{log}} {STUDY} {{params.given}} "
@@ -69,6 +85,11 @@ def tables(*names):
 
 def trained(variants, seeds=SEEDS):
     return [step(f"04_joint_training_{variant}_seed{seed}") for variant in variants for seed in seeds]
+
+
+def people_of_seed(wildcards):
+    own = study.people.each_seed and wildcards.seed != "0"
+    return step("00_data_preparation" + (f"_seed{wildcards.seed}" if own else ""))
 
 
 def start_of_variant(wildcards):
@@ -103,14 +124,25 @@ rule data_preparation:
     input: core("00_data_preparation"), notebook="notebooks/00_data_preparation.ipynb"
     output: DATASET, step=step("00_data_preparation")
     log: executed("00_data_preparation")
-    params: settings=SETTINGS, given=""
+    params: settings=SETTINGS, given="-p seed 0"
     threads: workflow.cores
     resources: **DECODES
     shell: RUN
 
 
+rule more_people:  # of the seeds after the first, where each has its own
+    input: core("00_data_preparation"), notebook="notebooks/00_data_preparation.ipynb"
+    output: step=step("00_data_preparation_seed{seed}")
+    log: executed("00_data_preparation_seed{seed}")
+    params: settings=SETTINGS, given="-p seed {seed}"
+    threads: workflow.cores
+    priority: 2
+    resources: **DECODES
+    shell: RUN
+
+
 rule baseline:
-    input: step("00_data_preparation"), core("01_baseline"), notebook="notebooks/01_baseline.ipynb"
+    input: people_of_seed, core("01_baseline"), notebook="notebooks/01_baseline.ipynb"
     output: step=step("01_baseline_seed{seed}")
     log: executed("01_baseline_seed{seed}")
     params: settings=SETTINGS, given="-p seed {seed}"

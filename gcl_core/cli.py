@@ -182,7 +182,7 @@ def _evaluate(chosen: argparse.Namespace, words: Sequence[str]) -> None:
     from gcl_core.models.weights import load_encoder
     from gcl_core.run import Layout, resolve_device
 
-    layout = Layout(study)
+    layout = Layout(study).of_seed(chosen.seed)
     folder = Path(names[-1]) if Path(names[-1]).is_dir() else layout.stage(names[-1], chosen.seed)
     encoder = load_encoder(study, folder, resolve_device(study.device))
     result = evaluate_encoder(encoder, load_person_set(layout), study.evaluation)

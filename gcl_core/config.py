@@ -47,6 +47,7 @@ from gcl_core.settings.stage_one import (
     TdaSettings as TdaSettings,
 )
 from gcl_core.settings.training import (
+    CHANGEABLE,
     VARIANTS,
     ClusteringSettings,
     ContrastSettings,
@@ -111,6 +112,18 @@ class Study(Settings):
             raise ValueError(
                 f"source.data_root: dataset {self.source.dataset} needs its folder; give source.data_root=/path/to/it"
             )
+        made = self.dataset == "synthetic" and self.data_root is None
+        if self.people.each_seed and not made:
+            raise ValueError("people.each_seed: only synthetic people made under the run folder differ by seed")
+        for name, variant in self.variants.items():
+            if variant.view == "known" and not (self.dataset == "synthetic" and self.people.true_views):
+                raise ValueError(f"variants.{name}: true views are known of synthetic people with people.true_views")
+            if odd := [key for key in variant.changes if key.split(".")[0] not in CHANGEABLE]:
+                raise ValueError(f"variants.{name}.changes: {odd} must begin with one of {', '.join(CHANGEABLE)}")
+            if variant.changes:
+                self.of_variant(name)  # raises for unknown keys and values out of range
+            if variant.blur and variant.view != "known":
+                raise ValueError(f"variants.{name}: blur is for known views, not for {variant.view} ones")
         if (self.baseline.method == "checkpoint") != (self.baseline.checkpoint is not None):
             raise ValueError(
                 "baseline: method checkpoint and a path in baseline.checkpoint belong together; give both or neither"
@@ -139,6 +152,30 @@ class Study(Settings):
         if unknown:
             raise ValueError(f"evaluation.fid_variants: {unknown} not among the variants {list(self.variants)}")
         return self
+
+    def of_variant(self, name: str) -> "Study":
+        """Return the settings under which a variant trains: with its `changes`; as they are for other stages.
+
+        Raises pydantic's ValidationError for changes that are no valid settings.
+        """
+        if name not in self.variants or not self.variants[name].changes:
+            return self
+        tree = self.model_dump()
+        for variant in tree["variants"].values():
+            variant["changes"] = {}
+        for key, value in self.variants[name].changes.items():
+            set_dotted(tree, key, value)
+        return Study.model_validate(tree)
+
+
+def set_dotted(tree: dict[str, Any], key: str, value: Any) -> None:
+    """Set a nested value by its dotted key. Raises ConfigError where a parent is a single value."""
+    *parents, leaf = key.split(".")
+    for parent in parents:
+        tree = tree.setdefault(parent, {})
+        if not isinstance(tree, dict):
+            raise ConfigError(f"{key!r}: {parent!r} is a single value and holds no {leaf!r}")
+    tree[leaf] = value
 
 
 def known_profiles() -> list[str]:
@@ -180,13 +217,8 @@ def _override(tree: dict[str, Any], word: str) -> None:
     key, separator, value = word.partition("=")
     if not separator or not key:
         raise ConfigError(f"override {word!r} is not of the form key=value, as in joint.epochs=3")
-    *parents, leaf = key.split(".")
-    for parent in parents:
-        tree = tree.setdefault(parent, {})
-        if not isinstance(tree, dict):
-            raise ConfigError(f"override {word!r}: {parent!r} is a single value and holds no {leaf!r}")
     try:
-        tree[leaf] = yaml.safe_load(value)
+        set_dotted(tree, key, yaml.safe_load(value))
     except yaml.YAMLError as error:
         raise ConfigError(f"override {word!r}: {value!r} is not readable YAML") from error
 

@@ -2,6 +2,7 @@
 
 import resource
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from gcl_core.data.source_set import source_layout
 from gcl_core.evaluation.inception import inception_features, load_inception
 from gcl_core.models.identity_encoder import IdentityEncoder
 from gcl_core.models.memory_bank import MemoryBank
+from gcl_core.models.weights import build_encoder, load_encoder, save_weights
 from gcl_core.run import Layout, RunError, cpu_threads, resolve_device
 from gcl_core.seeding import generator
 from gcl_core.training.generation import Drawing, draw_cycle, generator_losses, update_discriminator
@@ -66,30 +68,32 @@ def measure_costs(layout: Layout, counts: dict[str, int]) -> Iterator[Cost]:
     """
     study, device = layout.study, resolve_device(layout.study.device)
     train, test = counts["train"], counts["query"] + counts["gallery"]
-    encoder = _encoder(study).to(device)
+    encoder = _loaded_encoder(study, device)
     with cpu_threads(study.baseline.threads):
         if study.source is not None:
             batch = study.source.identities * study.source.instances
             steps = max(1, count_pictures(source_layout(layout))["train"] // batch) * study.source.epochs
-            yield _cost("source set: step", steps, _encoder_step(study, batch, device))
+            yield _cost("source set: step", steps, _encoder_step(study, _encoder(study).to(device), batch))
         steps, batch = _stage_one(study, train)
-        yield _cost(f"stage 1, {study.baseline.method}: step", steps, _encoder_step(study, batch, device))
-    seen = train * _extractions(study) + test * (_baseline_epochs(study) + len(study.variants) * _evaluations(study))
+        start = _encoder(study).to(device) if study.source is None else _loaded_encoder(study, device)
+        yield _cost(f"stage 1, {study.baseline.method}: step", steps, _encoder_step(study, start, batch))
+    seen = train * _extractions(study) + test * (_baseline_epochs(study) + _evaluations(study))
     pixels = _pictures(study, PASSES, device)
     yield _cost("features: pass of 64 pictures", -(-seen // PASSES), _sync(device, lambda: _extract(encoder, pixels)))
     yield _clustering(study, train, encoder.feature_dim, device)
     steps = max(1, train // study.warm_up.batch_size) * study.warm_up.epochs
     with cpu_threads(study.warm_up.threads):
         yield _cost("stage 2: step", steps, _warm_up_step(study, device))
-    steps = max(1, train // study.joint.batch_size) * study.joint.epochs
+    steps = max(1, train // study.joint.batch_size)
     with cpu_threads(study.joint.threads):
-        for view, title in (("drawn", "a variant that draws"), ("augmented", "the control")):
-            variants = [variant for variant in study.variants.values() if variant.view == view]
-            if variants:
-                run = _joint_step(study, variants[0], train, device)
-                yield _cost(f"stage 3, {title}: step ({len(variants)} trained)", steps * len(variants), run)
-    drawn = min(study.evaluation.fid_pictures or train, train)
-    measured = VIEWS * drawn * (len(study.evaluation.fid_variants) + 1) + train + min(drawn, counts["gallery"])
+        for drawn, title in ((True, "a variant that draws"), (False, "a control")):
+            names = [name for name, variant in study.variants.items() if (variant.view == "drawn") == drawn]
+            if names:
+                run = _joint_step(study, study.variants[names[0]], train, device)
+                times = steps * sum(study.of_variant(name).joint.epochs for name in names)
+                yield _cost(f"stage 3, {title}: step ({len(names)} trained)", times, run)
+    pictures = min(study.evaluation.fid_pictures or train, train)
+    measured = VIEWS * pictures * (len(study.evaluation.fid_variants) + 1) + train + min(pictures, counts["gallery"])
     try:
         network = load_inception(device=device)
     except RunError as error:
@@ -140,8 +144,16 @@ def _sync(device: torch.device, run: Callable[[], object]) -> Callable[[], None]
 
 
 def _encoder(study: Study) -> IdentityEncoder:
-    """Return E_id with random weights: what is measured does not depend on them, and nothing need be downloaded."""
-    return IdentityEncoder(**study.identity_encoder.model_dump(exclude={"weights"}))
+    """Return E_id as stage 1 builds it, with random weights: measures do not depend on them, nothing is downloaded."""
+    random = study.identity_encoder.model_copy(update={"weights": None})
+    return build_encoder(study.model_copy(update={"identity_encoder": random}), seed=0)
+
+
+def _loaded_encoder(study: Study, device: torch.device) -> IdentityEncoder:
+    """Return E_id as the stages after the first load it: its layout in memory, and so its speed, can differ."""
+    with tempfile.TemporaryDirectory() as folder:
+        save_weights(_encoder(study), Path(folder) / "encoder.safetensors")
+        return load_encoder(study, Path(folder), device)
 
 
 def _pictures(study: Study, count: int, device: torch.device, channels: int = 3) -> Tensor:
@@ -177,7 +189,9 @@ def _baseline_epochs(study: Study) -> int:
 
 
 def _evaluations(study: Study) -> int:
-    return -(-study.joint.epochs // study.joint.evaluate_every) + 1
+    """Return how often all variants together are evaluated, the start of each included."""
+    settings = [study.of_variant(name).joint for name in study.variants]
+    return sum(-(-joint.epochs // joint.evaluate_every) + 1 for joint in settings)
 
 
 def _extractions(study: Study) -> int:
@@ -198,7 +212,7 @@ def _clusterings(study: Study) -> int:
         "jvtc": jvtc,
         "cluster_contrast": settings.cluster_contrast.epochs,
     }
-    return own.get(settings.method, 0) + len(study.variants) * study.joint.epochs
+    return own.get(settings.method, 0) + sum(study.of_variant(name).joint.epochs for name in study.variants)
 
 
 def _clustering(study: Study, train: int, dim: int, device: torch.device) -> Cost:
@@ -209,9 +223,10 @@ def _clustering(study: Study, train: int, dim: int, device: torch.device) -> Cos
     return Cost(cost.what, _clusterings(study), cost.seconds * (train / count) ** 2, cost.memory)
 
 
-def _encoder_step(study: Study, count: int, device: torch.device) -> Callable[[], None]:
+def _encoder_step(study: Study, encoder: IdentityEncoder, count: int) -> Callable[[], None]:
     """A forward and backward pass of E_id over `count` pictures, and a step of its optimiser."""
-    encoder, pictures = _encoder(study).to(device).train(), _pictures(study, count, device)
+    device = next(encoder.train().parameters()).device
+    pictures = _pictures(study, count, device)
     optimizer, _ = make_optimizer(encoder.parameters(), study.baseline.tda.optimizer)
 
     def step() -> None:
@@ -228,7 +243,7 @@ def _drawing_inputs(study: Study, batch: int, device: torch.device) -> tuple[Ten
 
 
 def _warm_up_step(study: Study, device: torch.device) -> Callable[[], None]:
-    encoder = _encoder(study).to(device).eval().requires_grad_(False)
+    encoder = _loaded_encoder(study, device).requires_grad_(False)
     drawing = Drawing.start(study, study.warm_up, encoder.code_dim, 0, device)
     x, mesh, turned = _drawing_inputs(study, study.warm_up.batch_size, device)
 
@@ -244,13 +259,13 @@ def _warm_up_step(study: Study, device: torch.device) -> Callable[[], None]:
 
 
 def _joint_step(study: Study, variant: VariantSettings, train: int, device: torch.device) -> Callable[[], None]:
-    encoder, size = _encoder(study).to(device).train(), study.joint.batch_size
+    encoder, size = _loaded_encoder(study, device).train(), study.joint.batch_size
     drawing = Drawing.start(study, study.joint, encoder.code_dim, 0, device) if variant.view == "drawn" else None
     bank = MemoryBank(torch.randn(max(train, size), encoder.feature_dim)).to(device)
     learners = Learners(encoder, *make_optimizer(encoder.parameters(), study.joint.encoder_optimizer), bank, drawing)
-    labels = (torch.arange(len(bank.rows)) // 16).to(device)
+    labels = torch.arange(len(bank.rows)) // 16
     x, mesh, turned = _drawing_inputs(study, size, device)
-    batch = Batch(torch.arange(size, device=device), x, mesh, turned, copy=x)
+    batch = Batch(torch.arange(size), x, mesh, turned, view=x)
     return _sync(
         device,
         lambda: joint_step(learners, batch, labels, study, variant, generator(0, "cost"), step=0),

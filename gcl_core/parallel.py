@@ -99,7 +99,7 @@ def average(tensors: Sequence[Tensor]) -> None:
 def average_gradients(optimizer: Optimizer) -> None:
     """Average what the optimiser is about to apply; losses are means over equal parts, so this is the batch's gradient.
 
-    DistributedDataParallel does not fit: E_id runs four times, and D beside it, before one backward pass.
+    By hand, so that networks stay what they are: DistributedDataParallel gives the same bits (docs/PARALLEL.md).
     """
     parameters = (parameter for group in optimizer.param_groups for parameter in group["params"])
     average([parameter.grad for parameter in parameters if parameter.grad is not None])

@@ -9,7 +9,7 @@ import platform
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,16 @@ class Layout:
 
     study: Study
     root: Path = REPOSITORY
+    people_of: int | None = None  # the seed whose people this is about, where each seed has its own
+
+    def of_seed(self, seed: int = 0) -> "Layout":
+        """Return the layout as a seed's stages see it: with that seed's own people, where each seed has its own."""
+        people = self.study.people
+        if not people.each_seed or self.people_of == seed:
+            return self
+        first = people.seed - (self.people_of or 0)
+        study = self.study.model_copy(update={"people": people.model_copy(update={"seed": first + seed})})
+        return replace(self, study=study, people_of=seed)
 
     @property
     def runs(self) -> Path:
@@ -45,7 +55,7 @@ class Layout:
     @property
     def data_root(self) -> Path:
         """Folder of the pictures: the user's, or the synthetic people's."""
-        return self.study.data_root or self.runs / "people"
+        return self.study.data_root or self.runs / "people" / self._own
 
     @property
     def mesh_root(self) -> Path:
@@ -55,7 +65,11 @@ class Layout:
     @property
     def store(self) -> Path:
         """Folder of the decoded pictures and projections and their index."""
-        return self.runs / "data"
+        return self.runs / "data" / self._own
+
+    @property
+    def _own(self) -> str:
+        return "" if self.people_of is None else f"seed{self.people_of}"
 
     def stage(self, name: str, seed: int) -> Path:
         """Run folder of `baseline`, `warm_up` or a variant."""

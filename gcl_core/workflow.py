@@ -30,14 +30,20 @@ def run_study(
     """Run every step that is missing or out of date, here or on a cluster; return whether any was.
 
     `jobs` is the most CPU cores used at once; `cluster` the folder of a Snakemake profile that says where steps run.
-    Raises RunError: another run is at work on the profile, its folders cannot be written, `cluster` is no profile, or a
-    step failed (the text says which, why and where to read on). KeyboardInterrupt (also on SIGTERM) ends all steps.
+    Raises RunError: another run is at work on the profile, its folders cannot be written, `cluster` is no profile, a
+    training needs more GPUs than there are here, or a step failed (the text says which, why and where to read on).
+    KeyboardInterrupt (also on SIGTERM) ends all steps.
     """
     if cluster and not (cluster / "config.yaml").is_file():
         raise RunError(f"no Snakemake profile in {cluster}: expected config.yaml there, as in configs/cluster/slurm")
+    gpus, devices = [] if cluster or layout.study.device == "cpu" else local_gpus(), layout.study.devices
+    if gpus and devices > len(gpus):
+        raise RunError(
+            f"devices={devices}: a training takes a GPU each, and this machine shows {len(gpus)} ({', '.join(gpus)}); "
+            f"set devices to {len(gpus)} or less, or go to a cluster by --cluster (docs/CLUSTER.md)"
+        )
     with _alone(layout):
         log, started, ran = layout.runs / "snakemake.log", time.time(), False
-        gpus = [] if cluster or layout.study.device == "cpu" else local_gpus()
         where = ["--workflow-profile", str(cluster)] if cluster else []
         where += ["--cores", str(jobs or "all")] if jobs or not cluster else []
         where += ["--resources", f"gpu={len(gpus)}"] if gpus else []

@@ -1,4 +1,4 @@
-"""Steps side by side: what they ask for, how GPUs are shared, and the way through Slurm, played by a stand-in."""
+"""Steps side by side: what they ask for, and the way through Slurm, played by a stand-in."""
 
 import importlib.util
 import os
@@ -80,10 +80,14 @@ def started(checkout: Path, *words: str, **more: str) -> subprocess.Popen[str]:
     )
 
 
-def snakemake(checkout: Path, profile: str, overrides: Sequence[str], *words: str, **more: str) -> str:
+def planner(checkout: Path, profile: str, overrides: Sequence[str], *words: str, **more: str) -> subprocess.Popen[str]:
     settings = ["--config", f"profile={profile}", f"overrides=[{', '.join(map(repr, overrides))}]"]
     rules = ["--nolock", "--scheduler", "greedy", "--rerun-triggers", "mtime", "input", "params"]
-    run = started(checkout, "snakemake", *settings, *rules, *words, **more)
+    return started(checkout, "snakemake", *settings, *rules, *words, **more)
+
+
+def snakemake(checkout: Path, profile: str, overrides: Sequence[str], *words: str, **more: str) -> str:
+    run = planner(checkout, profile, overrides, *words, **more)
     answer, _ = run.communicate()
     assert run.returncode == 0, answer
     return answer
@@ -140,25 +144,12 @@ def test_steps_with_networks_ask_for_a_gpu_unless_the_study_runs_on_cpu(checkout
     assert {resources["gpu"] for resources in asked(snakemake(checkout, "smoke", [], *words)).values()} == {0}
 
 
-@pytest.mark.parametrize(("limit", "gpus", "together"), [("1", "", False), ("2", "4 7", True)])
-def test_steps_never_share_a_gpu(checkout: Path, limit: str, gpus: str, together: bool) -> None:
-    overrides = ["device=auto", "seeds=2"]
-    put_stand_ins(
-        checkout,
-        overrides,
-        "import os, time\ntime.sleep(8)\nprint('sees', os.environ.get('CUDA_VISIBLE_DEVICES', 'all'))",
-    )
-    steps = ("01_baseline_seed0", "01_baseline_seed1")
-    words = ("--resources", f"gpu={limit}", "--cores", "2", *targets(*steps))
-    told = snakemake(checkout, "smoke", overrides, *words, GCL_GPUS=gpus)
-    (first_start, first_end), (second_start, second_end) = spans(checkout, *steps)
-    seen = re.findall(r"^01_\S+ \| sees (\S+)$", told, re.MULTILINE)
-    assert len(seen) == 2
-    if together:
-        assert max(first_start, second_start) < min(first_end, second_end)
-        assert sorted(seen) == ["4", "7"]
-    else:
-        assert max(first_start, second_start) >= min(first_end, second_end) - 1  # marks are in whole seconds
+def test_trainings_ask_for_a_gpu_each_device_and_what_measures_for_one(checkout: Path) -> None:
+    plan = asked(snakemake(checkout, "market1501", ["data_root=/data", "devices=4"], "--cores", "8", "--dry-run"))
+    assert {step: resources["gpu"] for step, resources in plan.items() if resources["gpu"]} == {
+        **dict.fromkeys(NETWORKS, 1),
+        **dict.fromkeys(("01", "03", "04"), 4),
+    }
 
 
 def test_slurm_profile_speaks_of_rules_that_exist(repository: Path) -> None:
@@ -209,8 +200,10 @@ def slurm(checkout: Path) -> Path:
 
 @needs_plugin
 def test_study_goes_through_slurm_and_killed_steps_are_submitted_again(checkout: Path, slurm: Path) -> None:
-    put_stand_ins(checkout, ["device=auto"], KILLED_ONCE)
-    run = started(checkout, "gcl_core", "run", "smoke", "device=auto", "--cluster", "configs/cluster/slurm")
+    put_stand_ins(checkout, ["device=auto", "devices=2"], KILLED_ONCE)
+    run = started(
+        checkout, "gcl_core", "run", "smoke", "device=auto", "devices=2", "--cluster", "configs/cluster/slurm"
+    )
     told, _ = run.communicate()
     assert run.returncode == 0, told
     assert "16 of 16 steps done" in told
@@ -220,7 +213,9 @@ def test_study_goes_through_slurm_and_killed_steps_are_submitted_again(checkout:
         notebook = re.search(r"rule_(\w+?)(_wildcards\S*)? ", call)
         assert notebook is not None
         reads = notebook[1] in ("data_preparation", "cluster_count_curves", "ablations", "three_datasets")
-        assert ("--gpus=1" in call) is not reads
+        trains = notebook[1] in ("baseline", "generator_warm_up", "joint_training")
+        assert re.findall(r"--gpus=(\d+)", call) == ([] if reads else ["2"] if trains else ["1"])
+        assert "--nodes=1 " in call  # where the GPUs of a training are
         assert f"-p {'cpu' if reads else 'gpu'} " in call
         assert "-A project " in call
         assert "--requeue" in call

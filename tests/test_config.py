@@ -225,3 +225,29 @@ def test_a_source_set_and_a_checkpoint_exclude_each_other():
         load_study("smoke", words)
     with pytest.raises(ConfigError, match="belong together"):
         load_study("smoke", ["baseline.method=checkpoint"])
+
+
+CHANGED = "variants.gcl.title=GCL variants.tda.view=augmented evaluation.fid_variants=[gcl] "
+
+
+def test_a_variant_may_change_settings_of_its_own_stage():
+    study = load_study("smoke", CHANGED + "'variants.warm.changes={contrast.temperature: 0.2, joint.epochs: 5}'")
+    changed = study.of_variant("warm")
+    assert (changed.contrast.temperature, changed.joint.epochs) == (0.2, 5)
+    assert changed.joint.batch_size == study.joint.batch_size
+    assert study.contrast.temperature == 0.07
+    for other in ("gcl", "baseline"):
+        assert study.of_variant(other) is study
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ("{baseline.threads: 2}", "must begin with one of angles"),
+        ("{joint.epoch: 2}", "joint.epoch"),
+        ("{contrast.temperature: -1}", "contrast.temperature"),
+    ],
+)
+def test_changes_that_are_no_settings_of_stage_3_are_refused(changes: str, told: str):
+    with pytest.raises(ConfigError, match=told):
+        load_study("smoke", f"{CHANGED} 'variants.warm.changes={changes}'")

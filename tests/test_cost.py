@@ -1,14 +1,19 @@
 """What a study would cost: the numbers of steps are exact, the measured parts are real and add up."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 
 from gcl_core import cost
 from gcl_core.config import Study, load_study
 from gcl_core.cost import Cost, count_pictures, measure_costs
 from gcl_core.data.index import DataError
+from gcl_core.models.identity_encoder import IdentityEncoder, Trunk
+from gcl_core.models.weights import load_encoder, save_weights
 from gcl_core.run import Layout
+from gcl_core.training.start import start_encoder
 
 
 def study_of(*overrides: str) -> Study:
@@ -51,13 +56,54 @@ def test_every_kind_of_step_is_counted_by_the_settings(layout: Layout, monkeypat
     assert times["stage 1, tda"] == 3 * (48 // study.baseline.tda.batch_size)
     assert times["stage 2"] == 2 * (48 // study.warm_up.batch_size)
     assert times["stage 3, a variant that draws"] == 2 * (48 // study.joint.batch_size) * len(drawn)
-    assert times["stage 3, the control"] == 2 * (48 // study.joint.batch_size)
+    assert times["stage 3, a control"] == 2 * (48 // study.joint.batch_size)
     clustered = (3 - study.baseline.tda.instance_epochs) + 2 * len(study.variants)
     assert times["clustering of 48 pictures"] == clustered
     pictures = 8 * 8 * (len(study.evaluation.fid_variants) + 1) + 48 + 8
     assert times["FID"] == -(-pictures // 16)
     assert all(each.seconds > 0 for each in costs[:-1])
     assert all(each.memory > 50_000_000 for each in costs)  # a process with torch in it
+
+
+def test_every_kind_of_step_has_the_encoder_of_its_training(layout: Layout, monkeypatch: pytest.MonkeyPatch):
+    """In the layout in memory and precision that training's functions give it; ImageNet's weights are not fetched."""
+    monkeypatch.setattr(cost, "load_inception", lambda device: None)
+    monkeypatch.setattr(cost, "inception_features", lambda network, pictures: None)
+    study = study_of("compute.precision=bf16")
+    folder, cpu = layout.stage("baseline", 0), torch.device("cpu")
+    start, _ = start_encoder(Layout(study, root=layout.root), 0, cpu)
+    save_weights(start, folder / "encoder.safetensors")
+    expected = {"stage 1, tda": how_it_lies(start)}
+    later = how_it_lies(load_encoder(study, folder, cpu))
+    expected |= dict.fromkeys(("features", "stage 2", "stage 3, a variant that draws", "stage 3, a control"), later)
+    seen: dict[str, set[tuple[tuple[int, ...], bool]]] = {}
+    forward, measure = Trunk.forward, cost._cost
+
+    def watched(trunk: Trunk, x: torch.Tensor) -> torch.Tensor:
+        found = forward(trunk, x)
+        seen[at[-1]].add((trunk.layer1[0].conv1.weight.stride(), torch.is_autocast_enabled("cpu")))  # pyright: ignore
+        return found
+
+    at: list[str] = []
+
+    def measured(what: str, times: int, run: Callable[[], object]) -> Cost:
+        at.append(what.partition(":")[0])
+        seen[at[-1]] = set()
+        return measure(what, times, run)
+
+    monkeypatch.setattr(Trunk, "forward", watched)
+    monkeypatch.setattr(cost, "_cost", measured)
+    weights = study.identity_encoder.model_copy(update={"weights": "imagenet"})
+    monkeypatch.setattr("gcl_core.models.weights.load_imagenet", lambda encoder: pytest.fail("weights were fetched"))
+    fetching = study.model_copy(update={"identity_encoder": weights})
+    list(measure_costs(Layout(fetching, root=layout.root), {"train": 48, "query": 8, "gallery": 20}))
+    for what, strides in expected.items():
+        assert seen[what] == {(strides, what != "features")}, what
+
+
+def how_it_lies(encoder: IdentityEncoder) -> tuple[int, ...]:
+    """Return the strides of a 3x3 convolution, in which channels last can be told."""
+    return encoder.trunk.layer1[0].conv1.weight.stride()  # pyright: ignore
 
 
 def test_time_of_clustering_grows_with_the_square(layout: Layout, monkeypatch: pytest.MonkeyPatch):

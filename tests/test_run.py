@@ -234,3 +234,16 @@ def test_devices() -> None:
     if not torch.cuda.is_available():
         with pytest.raises(RunError, match="device=cpu"):
             resolve_device("cuda")
+
+
+def test_a_seed_has_people_of_its_own_only_where_the_study_says_so(tmp_path: Path):
+    shared = Layout(load_study("smoke", "people.seed=100"), tmp_path)
+    assert shared.of_seed(3) is shared
+    each = Layout(load_study("smoke", "people.seed=100 people.each_seed=true"), tmp_path)
+    first, third = each.of_seed(), each.of_seed(2)
+    assert [layout.study.people.seed for layout in (first, third)] == [100, 102]
+    assert [layout.store for layout in (first, third)] == [each.runs / "data" / "seed0", each.runs / "data" / "seed2"]
+    assert third.data_root == each.runs / "people" / "seed2"
+    assert third.stage("gcl", 2) == each.stage("gcl", 2)
+    assert third.of_seed(2) is third
+    assert third.of_seed(1).study == each.of_seed(1).study  # from one seed's to another's

@@ -1,8 +1,10 @@
-"""A failing, killed or stopped run, on a copy of the study whose first notebook is a stand-in; where steps run."""
+"""A failing, killed or stopped run, on a copy of the study; where steps run, and on which GPUs."""
 
 import contextlib
+import fcntl
 import io
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -21,8 +23,14 @@ from filelock import FileLock, Timeout
 from gcl_core import workflow
 from gcl_core.config import Study
 from gcl_core.run import Layout, RunError
+from tests.test_cluster import planner, targets
 
 FAILING = "print('about to fail', flush=True)\nraise ValueError('picture 7 is broken')"
+BASELINES = ("01_baseline_seed0", "01_baseline_seed1")
+PAPERMILL = """#!/bin/bash
+begin=$(date +%s.%N); sleep 4
+echo sees ${CUDA_VISIBLE_DEVICES-all} from $begin to $(date +%s.%N)
+"""
 SLEEPING = "import time\nprint('at work', flush=True)\ntime.sleep(120)"
 
 
@@ -116,6 +124,7 @@ def told_to_snakemake(
     monkeypatch: pytest.MonkeyPatch,
     device: str,
     *,
+    devices: int = 1,
     jobs: int | None = None,
     cluster: Path | None = None,
 ) -> tuple[str, str]:
@@ -129,7 +138,7 @@ def told_to_snakemake(
         yield SimpleNamespace(stderr=io.StringIO(), wait=lambda: 0)
 
     monkeypatch.setattr(workflow, "_ended_with_us", recorded)
-    layout = Layout(Study.model_validate({"profile": "told", "device": device}), root=study)
+    layout = Layout(Study.model_validate({"profile": "told", "device": device, "devices": devices}), root=study)
     workflow.run_study(layout, "mini", [], jobs=jobs, cluster=cluster)
     return told[0], told[1]
 
@@ -148,6 +157,19 @@ def test_no_more_steps_with_networks_than_gpus(
     assert told_to_snakemake(study, monkeypatch, "auto", cluster=cluster) == (f"--workflow-profile {cluster}", "")
 
 
+def test_more_devices_than_gpus_are_refused_before_anything_runs(study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,5")
+    assert told_to_snakemake(study, monkeypatch, "auto", devices=2) == ("--cores all --resources gpu=2", "3 5")
+    monkeypatch.setattr(workflow, "_alone", lambda layout: pytest.fail("it began"))
+    with pytest.raises(RunError, match=r"^devices=3: .* shows 2 \(3, 5\); set devices to 2 or less"):
+        told_to_snakemake(study, monkeypatch, "auto", devices=3)
+    monkeypatch.undo()
+    cluster = study / "configs" / "cluster" / "slurm"
+    for device, where in (("cpu", None), ("auto", cluster)):  # processes share a CPU; a cluster's nodes have their own
+        told_to_snakemake(study, monkeypatch, device, devices=3, cluster=where)
+
+
 def test_machine_without_gpu_runs_steps_that_would_use_one_side_by_side(
     study: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -158,3 +180,67 @@ def test_machine_without_gpu_runs_steps_that_would_use_one_side_by_side(
 def test_folder_without_a_cluster_profile_is_refused(study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(RunError, match=r"no Snakemake profile in \S*configs: expected config\.yaml there"):
         told_to_snakemake(study, monkeypatch, "cpu", cluster=study / "configs")  # Snakemake would run everything here
+
+
+def begin_baselines(study: Path, devices: int, gpus: str, *steps: str) -> subprocess.Popen[str]:
+    """Start baselines after a data step that is done; a stand-in for papermill tells what it sees, and when."""
+    home, mark = study / "slurm", study / targets("00_data_preparation")[0]
+    for folder in (home, mark.parent):
+        folder.mkdir(parents=True, exist_ok=True)
+    mark.touch()
+    (home / "papermill").write_text(PAPERMILL)
+    (home / "papermill").chmod(0o755)
+    words = ("--resources", f"gpu={len(gpus.split()) or 1}", "--cores", "2", *targets(*steps))
+    return planner(study, "smoke", ["device=auto", "seeds=2", f"devices={devices}"], *words, GCL_GPUS=gpus)
+
+
+def seen_by_baselines(told: str) -> list[tuple[float, float, list[str]]]:
+    """Return when each began and ended and the GPUs it saw, in order of their beginnings."""
+    lines = re.findall(r"^01_\S+ \| sees (\S+) from (\S+) to (\S+)$", told, re.MULTILINE)
+    return sorted((float(begin), float(end), seen.split(",")) for seen, begin, end in lines)
+
+
+@pytest.mark.parametrize(
+    ("devices", "gpus", "together"), [(1, "", False), (1, "4 7 9", True), (2, "0 1 2", False), (2, "0 3 4 7", True)]
+)
+def test_steps_never_share_a_gpu(study: Path, devices: int, gpus: str, together: bool) -> None:
+    run = begin_baselines(study, devices, gpus, *BASELINES)
+    told, _ = run.communicate()
+    assert run.returncode == 0, told
+    (_, first_end, first), (second_begin, _, second) = seen_by_baselines(told)
+    assert (second_begin < first_end) is together
+    assert "waits" not in told  # Snakemake starts no more than there are GPUs for
+    if gpus:
+        assert len(set(first)) == len(set(second)) == devices
+        assert {*first, *second} <= {*gpus.split()}
+    assert not together or not {*first} & {*second}
+
+
+def test_two_runs_on_one_machine_wait_for_each_other(study: Path) -> None:
+    """Of three GPUs each run wants two: they could hold one and a half pair each, and wait for ever."""
+    runs = [begin_baselines(study, 2, "0 1 2", step) for step in BASELINES]
+    told = "".join([run.communicate()[0] for run in runs])
+    assert [run.returncode for run in runs] == [0, 0], told
+    (_, first_end, first), (second_begin, _, second) = seen_by_baselines(told)
+    assert second_begin >= first_end
+    assert len(first) == len(second) == 2
+    assert 1 <= told.count("| waits for 2 of the GPUs 0 1 2: other runs have them") <= 2
+
+
+def test_a_step_that_cannot_have_all_its_gpus_lets_go_of_the_others(study: Path) -> None:
+    (study / "runs").mkdir()
+    with (study / "runs/.gpu-7").open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        run = begin_baselines(study, 2, "4 7", BASELINES[0])
+        assert run.stdout is not None
+        before = "".join(
+            iter(run.stdout.readline, "01_baseline_seed0 | waits for 2 of the GPUs 4 7: other runs have them\n")
+        )
+        assert "started" not in before
+        with (study / "runs/.gpu-4").open("w") as free:
+            time.sleep(0.5)
+            fcntl.flock(free, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    told, _ = run.communicate()
+    assert run.returncode == 0, told
+    assert "waits" not in told
+    assert [seen for *_, seen in seen_by_baselines(told)] == [["4", "7"]]

@@ -1,10 +1,11 @@
 """Batches: which rows, in what order, at which angles, and pixels in the range the networks read."""
 
+import functools
 from collections.abc import Sequence
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int64, UInt8
+from jaxtyping import Float, Int64, Shaped, UInt8
 from torch import Tensor
 
 from gcl_core.seeding import generator
@@ -34,30 +35,51 @@ def draw_angles(angles: Sequence[int], count: int, *, seed: int, purpose: str, e
     return np.asarray(angles, dtype=np.int64)[choice]
 
 
-def unit_pictures(pixels: UInt8[np.ndarray, "b h w 3"], device: torch.device) -> Float[Tensor, "b 3 h w"]:
+def send(values: Shaped[Tensor, "..."], device: torch.device) -> Shaped[Tensor, "..."]:
+    """Return the values on `device`; neither this process waits for the copy nor the GPU, through pinned memory."""
+    if device.type == "cuda" and values.device.type == "cpu":
+        values = values.pin_memory()
+    return values.to(device, non_blocking=True)
+
+
+def unit_pictures(
+    pixels: UInt8[np.ndarray, "b h w 3"] | UInt8[Tensor, "b h w 3"], device: torch.device
+) -> Float[Tensor, "b 3 h w"]:
     """Pixels 0…255 to pictures in [0, 1] on `device`."""
-    channels_first = torch.from_numpy(np.ascontiguousarray(pixels)).to(device).permute(0, 3, 1, 2).contiguous()
+    channels_first = _sent(pixels, device).permute(0, 3, 1, 2).contiguous()
     return channels_first.float().div_(255)  # bytes are cheaper to rearrange than floats
 
 
 def normalize(picture: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:
     """Pictures in [0, 1] to ImageNet-normalised (§5.3)."""
-    mean, std = _channel_statistics(picture)
+    mean, std = _channel_statistics(picture.dtype, picture.device)
     return (picture - mean) / std
 
 
-def unit_projections(pixels: UInt8[np.ndarray, "b h w"], device: torch.device) -> Float[Tensor, "b 1 h w"]:
+def denormalize(picture: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:
+    """ImageNet-normalised pictures to pictures in [0, 1], clamped."""
+    mean, std = _channel_statistics(picture.dtype, picture.device)
+    return (picture * std + mean).clamp(0, 1)
+
+
+def unit_projections(
+    pixels: UInt8[np.ndarray, "b h w"] | UInt8[Tensor, "b h w"], device: torch.device
+) -> Float[Tensor, "b 1 h w"]:
     """Grey projections 0…255 to [-1, 1] on `device` (§1.3)."""
-    return torch.from_numpy(np.ascontiguousarray(pixels)).to(device).unsqueeze(1).float().div(127.5).sub(1)
+    return _sent(pixels, device).unsqueeze(1).float().div(127.5).sub(1)
 
 
 def to_pixels(picture: Float[Tensor, "b 3 h w"]) -> UInt8[np.ndarray, "b h w 3"]:
     """ImageNet-normalised pictures to pixels 0…255, clamped and rounded (§2.3)."""
-    mean, std = _channel_statistics(picture)
-    pixels = (picture * std + mean).clamp(0, 1).mul(255).round().to(torch.uint8)
+    pixels = denormalize(picture).mul(255).round().to(torch.uint8)
     return pixels.permute(0, 2, 3, 1).contiguous().cpu().numpy()
 
 
-def _channel_statistics(picture: Tensor) -> tuple[Tensor, Tensor]:
-    shape = (1, 3, 1, 1)
-    return picture.new_tensor(IMAGENET_MEAN).view(shape), picture.new_tensor(IMAGENET_STD).view(shape)
+def _sent(pixels: np.ndarray | Tensor, device: torch.device) -> Tensor:
+    return send(pixels if isinstance(pixels, Tensor) else torch.from_numpy(np.ascontiguousarray(pixels)), device)
+
+
+@functools.cache  # to make them anew on a GPU is to wait for it
+def _channel_statistics(dtype: torch.dtype, device: torch.device) -> tuple[Tensor, Tensor]:
+    mean, std = (torch.tensor(values, dtype=dtype, device=device) for values in (IMAGENET_MEAN, IMAGENET_STD))
+    return mean.view(1, 3, 1, 1), std.view(1, 3, 1, 1)

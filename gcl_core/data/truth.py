@@ -1,11 +1,16 @@
-"""What is known of synthetic people, for evaluation only: their yaw, and their true picture from every other side."""
+"""What is known of synthetic people: their yaw, and their true picture from every other side.
 
+For evaluation, and for upper bounds: variants that train on true views in the place of drawn ones.
+"""
+
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from jaxtyping import UInt8
+from jaxtyping import Int64, UInt8
+from scipy.ndimage import gaussian_filter
 
 from gcl_core.data.pictures import read_picture
 from gcl_core.run import Layout
@@ -24,6 +29,16 @@ class Truth:
         """Return the true picture of the person in `file`, same pose and camera, turned by 45 … 315 degrees."""
         path = self.root / "true_views" / str(yaw) / f"{Path(file).stem}.png"
         return read_picture(path, self.height, self.width)
+
+    def true_views(
+        self, files: Sequence[str], yaws: Sequence[int] | Int64[np.ndarray, " n"], *, blur: float | int = 0
+    ) -> UInt8[np.ndarray, "n h w 3"]:
+        """Return one true view of each file, blurred by a Gaussian of `blur` pixels of a picture 128 rows high."""
+        views = np.stack([self.true_view(file, int(yaw)) for file, yaw in zip(files, yaws, strict=True)])
+        if not blur:
+            return views
+        sigma = blur * self.height / 128
+        return np.rint(gaussian_filter(views.astype(np.float32), (0, sigma, sigma, 0), mode="nearest")).astype(np.uint8)
 
 
 def load_truth(layout: Layout) -> Truth | None:

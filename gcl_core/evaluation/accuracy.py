@@ -5,6 +5,7 @@ from gcl_core.data.person_set import PersonSet
 from gcl_core.evaluation.features import extract_features
 from gcl_core.evaluation.ranking import RankingResult, evaluate_ranking
 from gcl_core.models.identity_encoder import IdentityEncoder
+from gcl_core.parallel import once
 
 DEFAULT = EvaluationSettings()
 
@@ -12,17 +13,25 @@ DEFAULT = EvaluationSettings()
 def evaluate_encoder(
     encoder: IdentityEncoder, people: PersonSet, settings: EvaluationSettings = DEFAULT
 ) -> RankingResult:
-    """Rank the gallery for every query by visual features alone; mAP and CMC as in §5.4."""
+    """Rank the gallery for every query by visual features alone; mAP and CMC as in §5.4.
+
+    Processes that train together share the extraction; the first ranks, and all get its result.
+    """
     query, gallery = people.rows("query"), people.rows("gallery")
     pids, camids = people.index["pid"].to_numpy(), people.index["camid"].to_numpy()
-    return evaluate_ranking(
-        extract_features(encoder, people.pictures, query, batch_size=settings.batch_size),
-        extract_features(encoder, people.pictures, gallery, batch_size=settings.batch_size),
-        pids[query],
-        pids[gallery],
-        camids[query],
-        camids[gallery],
-        average_precision=settings.average_precision,
+    query_features, gallery_features = (
+        extract_features(encoder, people.pictures, rows, batch_size=settings.batch_size) for rows in (query, gallery)
+    )
+    return once(
+        lambda: evaluate_ranking(
+            query_features,
+            gallery_features,
+            pids[query],
+            pids[gallery],
+            camids[query],
+            camids[gallery],
+            average_precision=settings.average_precision,
+        )
     )
 
 

@@ -34,32 +34,31 @@ def draw_partners(
     exclude_self: bool = False,
     shared_positive: bool = False,
 ) -> Partners:
-    """Draw two positives and up to `negatives` negatives for each anchor, uniformly, on the labels' device.
+    """Draw two positives and up to `negatives` negatives for each anchor, uniformly; on the CPU, as what is checked is.
 
     `labels` are the pseudo labels of all pictures, -1 for outliers; `indices` the anchors' places in them. Positives
     come from the anchor's cluster, independently and itself included; with `exclude_self` only where it is alone, with
     `shared_positive` both are the same (D5). Negatives, without replacement and anew for each anchor, come from
-    everything outside its cluster, outliers included. `generator` lives on the CPU. The positives do not depend on
-    `negatives`. Raises ValueError for an outlier as anchor or `negatives` below 1 (METHOD.md §3.3, D7).
+    everything outside its cluster, outliers included. The positives do not depend on `negatives`. Raises ValueError
+    for an outlier as anchor or `negatives` below 1 (METHOD.md §3.3, D7).
     """
     if negatives < 1:
         raise ValueError(f"negatives is {negatives}, expected at least 1")
-    device = labels.device
-    own = labels[indices.to(device)]
+    labels, indices = labels.cpu(), indices.cpu()
+    own = labels[indices]
     if (own < 0).any():
         raise ValueError(
-            f"pictures {indices[(own < 0).to(indices.device)].tolist()[:5]} are outliers (label -1), which have no "
-            "positives: train on clustered pictures only"
+            f"pictures {indices[own < 0].tolist()[:5]} are outliers (label -1), which have no positives: train on "
+            "clustered pictures only"
         )
     same = labels == own[:, None]
     positive = same
     if exclude_self:
-        rows = torch.arange(len(indices), device=device)
         positive = same.clone()
-        positive[rows, indices.to(device)] = same.sum(dim=1) == 1
+        positive[torch.arange(len(indices)), indices] = same.sum(dim=1) == 1
     size = positive.sum(dim=1)
     # in double precision a uniform number below 1 times the size always rounds to below the size
-    uniform = torch.rand(2, len(indices), dtype=torch.float64, generator=generator).to(device)
+    uniform = torch.rand(2, len(indices), dtype=torch.float64, generator=generator)
     ranks = (uniform * size).floor()
     counted = positive.cumsum(dim=1)
     positive_new, positive_original = ((counted <= rank[:, None]).sum(dim=1) for rank in ranks)
@@ -67,7 +66,7 @@ def draw_partners(
         positive_original = positive_new
 
     # the largest of independent uniform keys are a uniform subset; keys of the own cluster lie below all others
-    keys = torch.rand(len(indices), len(labels), generator=generator).to(device).masked_fill(same, -1)
+    keys = torch.rand(len(indices), len(labels), generator=generator).masked_fill(same, -1)
     width = min(negatives, len(labels) - int(same.sum(dim=1).min()))
     top = keys.topk(width, dim=1, sorted=False)
     return Partners(positive_new, positive_original, top.indices, top.values >= 0)

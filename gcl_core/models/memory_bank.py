@@ -2,21 +2,34 @@
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
+
+from gcl_core.data.batches import send
+
+SHORTEST = 1e-12  # below this F.normalize gives no unit vector
 
 
 def unit_rows(features: Float[Tensor, "n d"], names: Int[Tensor, " n"]) -> Float[Tensor, "n d"]:
     """Return L2-normalised rows; raises ValueError that names (by `names`) the rows that are zero or not finite."""
+    refuse(without_direction(features).to(names.device), names)
+    return F.normalize(features)
+
+
+def without_direction(features: Float[Tensor, "n d"]) -> Bool[Tensor, " n"]:
+    """Return which rows are zero or not finite."""
     norms = features.norm(dim=1)
-    bad = ~(torch.isfinite(norms) & (norms > 1e-12))  # below this F.normalize gives no unit vector
+    return ~(torch.isfinite(norms) & (norms > SHORTEST))
+
+
+def refuse(bad: Bool[Tensor, " n"], names: Int[Tensor, " n"]) -> None:
+    """Raise ValueError if any row is bad; it names them by `names`."""
     if bad.any():
-        rows = names[bad.to(names.device)].tolist()
+        rows = names[bad].tolist()
         raise ValueError(
             f"{len(rows)} of {len(names)} features for the memory bank are zero or not finite, first for rows "
             f"{rows[:5]}: the identity encoder broke down (too high a learning rate?) or these pictures are damaged"
         )
-    return F.normalize(features)
 
 
 class MemoryBank(nn.Module):
@@ -39,15 +52,27 @@ class MemoryBank(nn.Module):
     def update(self, indices: Int[Tensor, " b"], features: Float[Tensor, "b d"]) -> None:
         """Set rows `indices` to normalise(keep_old · row + (1 - keep_old) · unit feature); other rows stay as they are.
 
-        In place: call it after the backward pass of the losses that read `rows`. Raises ValueError, with the bank
-        unchanged, when an index occurs twice or a feature is zero or not finite.
+        In place: call it after the backward pass of the losses that read `rows`. With `indices` on the CPU nothing
+        waits for a GPU; that is why `check` finds features that are zero or not finite. Raises ValueError, with the
+        bank unchanged, when an index occurs twice.
         """
+        indices = indices.cpu()
         found, counts = indices.unique(return_counts=True)
         if (counts > 1).any():
             raise ValueError(
                 f"rows {found[counts > 1].tolist()[:5]} occur more than once in one update of the memory bank, so its "
                 "result would depend on the order: sample pictures without replacement"
             )
-        new = unit_rows(features.detach().to(self.rows), indices)
-        mixed = self.keep_old * self.rows[indices] + (1 - self.keep_old) * new
-        self.rows[indices] = unit_rows(mixed, indices)
+        features, places = features.detach().to(self.rows), send(indices, self.rows.device)
+        mixed = self.keep_old * self.rows[places] + (1 - self.keep_old) * F.normalize(features)
+        self.rows[places] = F.normalize(mixed)
+        bad = without_direction(features) | without_direction(mixed)
+        self._updated = bad.to("cpu", non_blocking=True), indices
+
+    def check(self) -> None:
+        """Raise ValueError if the last update had features that are zero or not finite: the bank is spoilt by then.
+
+        To be called after every update, once something else has been read from its device (`Epochs.tell` does), and
+        before a checkpoint: what was found is there then, without another wait.
+        """
+        refuse(*self._updated)

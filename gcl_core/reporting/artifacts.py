@@ -40,7 +40,7 @@ def finished_run(layout: Layout, stage: str, seed: int) -> Path:
     facts = read_json(require(folder / "manifest.json", made_by=maker(stage, seed)))
     if "finished" not in facts:
         raise RunError(f"{folder} has not run to its end; run {maker(stage, seed)} again, it goes on where it stopped")
-    ours, theirs = layout.study.model_dump(mode="json"), facts["settings"]
+    ours, theirs = layout.study.of_variant(stage).model_dump(mode="json"), facts["settings"]
     other = sorted(key for key in theirs if key in ours and _differ(theirs[key], ours[key]))
     if other:
         raise RunError(f"{folder} was made with other settings of {', '.join(other)}; run {maker(stage, seed)} again")

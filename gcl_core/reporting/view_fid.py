@@ -12,7 +12,7 @@ from torch import nn
 from tqdm import tqdm
 
 from gcl_core.config import Study
-from gcl_core.data.person_set import PersonSet
+from gcl_core.data.person_set import PersonSet, load_person_set
 from gcl_core.evaluation.encoding import ROUND_TRIPS, Encoding
 from gcl_core.evaluation.frechet import frechet_distance, kernel_distance
 from gcl_core.evaluation.inception import inception_features, inception_source, load_inception
@@ -42,11 +42,12 @@ def chosen_rows(people: PersonSet, study: Study) -> Int64[np.ndarray, " n"]:
     return np.sort(numpy_generator(0, "FID pictures").choice(rows, count, replace=False))
 
 
-def study_fid(layout: Layout, people: PersonSet) -> dict[str, list[dict[str, Any]]]:
+def study_fid(layout: Layout) -> dict[str, list[dict[str, Any]]]:
     """Return `view_fid` of every variant in `evaluation.fid_variants` and every seed: variant → one result a seed."""
     study = layout.study
+    seen = [layout.of_seed(seed) for seed in range(study.seeds)]
     return {
-        variant: [view_fid(layout, people, variant, seed) for seed in range(study.seeds)]
+        variant: [view_fid(own, load_person_set(own), variant, seed) for seed, own in enumerate(seen)]
         for variant in study.evaluation.fid_variants
     }
 

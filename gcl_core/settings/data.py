@@ -24,8 +24,10 @@ class PeopleSettings(Settings):
     pictures_per_identity: Annotated[int, Field(ge=4, le=99)] = 16
     distractors: Annotated[int, Field(ge=0)] = 0  # gallery pictures of nobody in the query, identity 0000
     junk: Annotated[int, Field(ge=0)] = 0  # badly framed gallery pictures, identity -1
+    regime: Literal["view", "background"] = "view"  # background: each camera has a place of its own
     seed: Annotated[int, Field(ge=0)] = 0
-    true_views: bool = True  # the seven true pictures beside each one, for evaluation only
+    each_seed: bool = False  # whether a training with seed k sees people of its own, those of seed + k
+    true_views: bool = True  # the seven true pictures beside each one, for evaluation and upper bounds
 
 
 class AugmentationSettings(Settings):

@@ -1,6 +1,6 @@
 """Settings of clustering, losses, stages 2 and 3, variants and evaluation (METHOD.md §3-5, §7)."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -72,14 +72,25 @@ class JointSettings(Settings):
     threads: Positive | None = None
 
 
+CHANGEABLE = ("angles", "augmentation", "clustering", "contrast", "joint", "losses")  # what stage 3 alone uses
+
+
 class VariantSettings(Settings):
     """One row of the ablation: where x_nv comes from and which contrastive losses are on (§3.3, §6.1)."""
 
     title: str = "GCL"
-    view: Literal["drawn", "augmented"] = "drawn"
+    view: Literal["drawn", "augmented", "copied", "known"] = "drawn"  # known: true views of synthetic people
+    augment: bool = False  # TDA also on x_nv as E_id sees it in the contrast (ours); "augmented" is "copied" with it
+    blur: Annotated[float, Field(ge=0, le=32)] = 0  # of true views: standard deviation in pixels of a 128-row picture
+    changes: dict[str, Any] = {}  # of other settings in its stage 3 alone, as {"joint.epochs": 40}; see CHANGEABLE
     vi: Weight = 1.0
     vi_prime: Weight = 1.0
     vi_second: Weight = 1.0
+
+    @property
+    def augments(self) -> bool:
+        """Whether E_id sees x_nv after TDA."""
+        return self.augment or self.view == "augmented"
 
 
 VARIANTS = {

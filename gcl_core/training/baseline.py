@@ -41,6 +41,7 @@ def train_baseline(layout: Layout, seed: int) -> Path:
     Raises DataError without prepared data, RunError for a folder in use or a broken checkpoint, TrainingError for a
     loss that is not finite.
     """
+    layout = layout.of_seed(seed)
     study, people, device = layout.study, load_person_set(layout), resolve_device(layout.study.device)
     method = study.baseline.method
     if study.source is not None:

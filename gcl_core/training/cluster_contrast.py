@@ -10,7 +10,8 @@ from torch import Tensor
 from torch.nn.functional import normalize as unit
 
 from gcl_core.data.augment import augment
-from gcl_core.data.batches import normalize, unit_pictures
+from gcl_core.data.batches import normalize, send
+from gcl_core.data.feed import Feed
 from gcl_core.data.person_set import PersonSet
 from gcl_core.data.sampling import pk_batches
 from gcl_core.evaluation.accuracy import accuracy_record
@@ -40,6 +41,7 @@ def train_cluster_contrast(
     identities = people.index["pid"].to_numpy()[rows]
     encoder, origin = start_encoder(layout, seed, device)
     optimizer, schedule = make_optimizer(encoder.parameters(), settings.optimizer)
+    feed = Feed(people, rows, device, projections=False)
     parts: dict[str, Stateful] = {"encoder": encoder, "optimizer": optimizer, "schedule": schedule}
 
     def label() -> tuple[Tensor, Tensor, dict[str, Any]]:
@@ -66,10 +68,10 @@ def train_cluster_contrast(
             if not batches:
                 facts["note"] = f"{facts['clusters']} clusters found: nothing to train on in this epoch"
             encoder.train()
-            for step, batch in epochs.steps(batches):
-                picture = unit_pictures(people.pictures[rows[batch]], device)
+            for step, picture in epochs.fed(batches, feed.pictures):
                 copy = augment(picture, study.augmentation, generator(seed, "cluster contrast augment", epoch, step))
-                feature, own = unit(encoder(normalize(copy)).feature), labels[torch.from_numpy(batch).to(device)]
+                feature = unit(encoder(normalize(copy)).feature)
+                own = labels[send(torch.from_numpy(batches[step]), device)]
                 loss = cluster_contrast(feature, memory.slots, own, temperature=settings.temperature)
                 epochs.tell({"loss": loss}, pictures=picture, copies=copy)
                 optimizer.zero_grad()

@@ -11,6 +11,7 @@ from torch.nn.functional import normalize
 from gcl_core.clustering.pseudo_labels import cluster
 from gcl_core.clustering.quality import clustering_quality
 from gcl_core.config import ClusteringSettings, ContrastSettings, VariantSettings
+from gcl_core.data.batches import send
 from gcl_core.losses.view_invariant import Partners, draw_partners, view_invariant_losses
 from gcl_core.models.memory_bank import MemoryBank
 from gcl_core.parallel import share
@@ -42,7 +43,8 @@ def contrast_losses(
     """Return the weighted sum of L_vi, L'_vi, L''_vi and each alone, from un-normalised z of x and x_nv (§3.3).
 
     `indices` are the whole batch's; features and losses those of this process' part, which is all of it with one
-    process. Partners are drawn for the whole batch, so that they do not depend on the number of processes.
+    process. Partners are drawn for the whole batch, so that they do not depend on the number of processes. Nothing
+    waits for a GPU if `labels` and `indices` are on the CPU.
     """
     partners = draw_partners(
         labels,
@@ -52,13 +54,13 @@ def contrast_losses(
         exclude_self=settings.exclude_self,
         shared_positive=settings.shared_positive,
     )
-    own = share(len(indices))
+    own, device = share(len(indices)), bank.rows.device
     losses = view_invariant_losses(
         normalize(original),
         normalize(new),
         bank.rows,
-        indices[own],
-        Partners(*(each[own] for each in partners)),
+        send(indices[own], device),
+        Partners(*(send(each[own], device) for each in partners)),
         temperature=settings.temperature,
         vi_positive=settings.vi_positive,
         vi_second_negatives=settings.vi_second_negatives,

@@ -1,10 +1,11 @@
 """A stage's way through its epochs: where it goes on, what it keeps on the way, how it ends when asked to."""
 
+import contextlib
 import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from types import FrameType
 from typing import Any, TypeVar
 
@@ -26,6 +27,7 @@ PROGRESS = "{desc}: {n:.2f}/{total} epochs |{bar:10}| {elapsed}<{remaining}{post
 
 Begun = TypeVar("Begun")
 Batch = TypeVar("Batch")
+Made = TypeVar("Made")
 
 
 class Stopped(SystemExit):
@@ -44,6 +46,9 @@ class Unheard(Journal):
     def show(self, epoch: int, name: str, picture: UInt8[np.ndarray, "h w 3"]) -> None:
         """Leave it to the first process."""
 
+    def pace(self, epoch: int, *, steps_per_second: float, waiting: float | None) -> None:
+        """Leave it to the first process."""
+
     def close(self) -> None:
         """Do nothing."""
 
@@ -54,7 +59,7 @@ class Epochs:
         with Epochs(run, title, count, parts) as epochs:
             for epoch in epochs:
                 labels = epochs.begin(lambda: cluster(…))
-                for step, batch in epochs.steps(batches):
+                for step, pictures in epochs.fed(batches, feed.pictures):
                     …
                     epochs.tell(losses, pictures=x)
                 epochs.end(facts, **accuracy)
@@ -84,6 +89,7 @@ class Epochs:
         self._first = self._epoch if self._goes_on else self._epoch + 1
         self._within = False  # a step is at work
         self._asked = False  # to end
+        self._open = contextlib.ExitStack()  # what makes batches
         self._saved = time.monotonic()
         self.fresh = not state
         self.journal = Unheard()
@@ -110,6 +116,7 @@ class Epochs:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._open.close()
         self._line.close()
         self.journal.close()
         if self._earlier is not None:
@@ -118,6 +125,7 @@ class Epochs:
     def __iter__(self) -> Iterator[int]:
         """Yield the epochs that are left, the one first that a checkpoint lies within."""
         for epoch in range(self._first, self._count + 1):
+            self._taken, self._spent, self._waited = 0, 0.0, None  # steps, seconds in them, those waited for batches
             if not (self._goes_on and epoch == self._first):
                 self._step, self._begun, self._meter, self._held = None, None, LossMeter(), {}
             self._epoch = epoch
@@ -144,7 +152,10 @@ class Epochs:
         self._steps = len(batches)
         for step in range(self._step or 0, len(batches)):
             self._within = True
+            begun = time.perf_counter()
             yield step, batches[step]
+            self._spent += time.perf_counter() - begun
+            self._taken += 1
             self._step = step + 1
             self._asked = any_of(self._asked)
             self._within = count() > 1  # one alone may not leave the others between two steps
@@ -154,6 +165,22 @@ class Epochs:
                 wait_for_all()  # who ends takes the others along, and the first may be at its checkpoint still
                 self._stop()
         self._within = False
+
+    def fed(
+        self, batches: Sequence[Batch], make: Callable[[Sequence[Batch]], Generator[Made]]
+    ) -> Iterator[tuple[int, Made]]:
+        """As `steps`, with what `make` yields of the batches that are left; measures how long that is waited for.
+
+        What `make` returned is closed after the last step, or with these epochs when one raises.
+        """
+        self._waited = 0.0
+        made = self._open.enter_context(contextlib.closing(make(batches[self._step or 0 :])))
+        for step, _ in self.steps(batches):
+            asked = time.perf_counter()
+            value = next(made)
+            self._waited += time.perf_counter() - asked
+            yield step, value
+        self._open.close()
 
     def tell(self, losses: Mapping[str, Tensor], **inspected: Tensor) -> None:
         """Count one step's losses and show them; `inspected` is written beside the run if one of them went astray.
@@ -190,6 +217,9 @@ class Epochs:
         self._step = None
         record = {**facts, **self._meter.means(), **accuracy}
         self._save(record=record)
+        if self._taken:
+            waiting = None if self._waited is None else self._waited / self._spent
+            self.journal.pace(self._epoch, steps_per_second=self._taken / self._spent, waiting=waiting)
         self.journal.record(self._epoch, **record)
         self._asked = any_of(self._asked)
         self._within = False

@@ -4,18 +4,22 @@ A variant is data: where x_nv comes from, and which contrastive losses weigh how
 clustered and stand in the memory; those without a mesh (ours, §1.3) are never in a batch, of the control neither.
 """
 
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Int64
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from gcl_core.config import Study
 from gcl_core.data.augment import augment
-from gcl_core.data.batches import draw_angles, epoch_batches, normalize, unit_pictures, unit_projections
+from gcl_core.data.batches import draw_angles, epoch_batches, normalize, unit_pictures
+from gcl_core.data.feed import Drawn, Feed
 from gcl_core.data.person_set import PersonSet, load_person_set
+from gcl_core.data.truth import Truth, load_truth
 from gcl_core.evaluation.accuracy import accuracy_record
 from gcl_core.evaluation.features import extract_features
 from gcl_core.models.identity_encoder import IdentityEncoder
@@ -33,7 +37,12 @@ from gcl_core.training.joint_step import Batch, Learners, joint_step
 from gcl_core.training.optimizers import make_optimizer
 
 SETTINGS = {"picture", "identity_encoder", "compute", "clustering", "contrast", "joint", "devices"}
-SETTINGS_OF_VIEW = {"drawn": {"generator", "discriminator", "angles", "losses"}, "augmented": {"augmentation"}}
+SETTINGS_OF_VIEW = {
+    "drawn": {"generator", "discriminator", "angles", "losses"},
+    "augmented": {"augmentation"},
+    "copied": set(),
+    "known": {"angles"},
+}
 
 
 @on_devices
@@ -42,6 +51,8 @@ def train_jointly(layout: Layout, variant: str, seed: int) -> Path:
 
     Raises RunError for an unknown variant or a missing earlier stage, else as `train_baseline`.
     """
+    layout = layout.of_seed(seed)
+    layout = replace(layout, study=layout.study.of_variant(variant))
     study, people, device = layout.study, load_person_set(layout), resolve_device(layout.study.device)
     if variant not in study.variants:
         raise RunError(f"no variant {variant!r} in profile {study.profile!r}; known: {', '.join(study.variants)}")
@@ -54,14 +65,15 @@ def train_jointly(layout: Layout, variant: str, seed: int) -> Path:
         drawing = Drawing.start(study, study.joint, encoder.code_dim, seed, device)
         drawing.take_over(warm_up, device)
         inputs["warm_up"] = hash_file(warm_up / "generator.safetensors")
-    used = study.model_dump(mode="json", include=SETTINGS | SETTINGS_OF_VIEW[chosen.view])
+    seen = SETTINGS_OF_VIEW[chosen.view] | ({"augmentation"} if chosen.augment else set())
+    used = study.model_dump(mode="json", include=SETTINGS | seen)
     measured = study.evaluation.model_dump(include={"average_precision"})
     with (
         cpu_threads(study.joint.threads),
         opened(
             RunFolder(
                 layout.stage(variant, seed),
-                settings={**used, "variant": chosen.model_dump(exclude={"title"}), "evaluation": measured},
+                settings={**used, "variant": chosen.model_dump(exclude={"title", "changes"}), "evaluation": measured},
                 inputs=inputs,
                 code=hash_code(CODE),
                 seed=seed,
@@ -70,12 +82,12 @@ def train_jointly(layout: Layout, variant: str, seed: int) -> Path:
         ) as run,
     ):
         if not once(lambda: run.finished):
-            _train(study, people, encoder, drawing, variant, seed, run, device)
+            _train(layout, people, encoder, drawing, variant, seed, run, device)
     return run.path
 
 
 def _train(
-    study: Study,
+    layout: Layout,
     people: PersonSet,
     encoder: IdentityEncoder,
     drawing: Drawing | None,
@@ -84,12 +96,15 @@ def _train(
     run: RunFolder,
     device: torch.device,
 ) -> None:
-    settings, variant = study.joint, study.variants[name]
+    study, settings, variant = layout.study, layout.study.joint, layout.study.variants[name]
     check_batch_size(settings.batch_size)
     rows = people.rows("train")
     identities = people.index["pid"].to_numpy()[rows]
     drawable = np.isin(rows, people.with_mesh(rows))
     bank = MemoryBank(extract_features(encoder, people.pictures, rows), keep_old=study.contrast.keep_old).to(device)
+    truth = load_truth(layout) if variant.view == "known" else None
+    files = people.index["file"].iloc[rows].tolist()
+    feed = Feed(people, rows, device, projections=drawing is not None)
     learners = Learners(encoder, *make_optimizer(encoder.parameters(), settings.encoder_optimizer), bank, drawing)
     best = BestEpoch(run.path / "best") if settings.keep == "best_on_test" else None
     parts = learners.parts() if best is None else {**learners.parts(), "best": best}
@@ -106,6 +121,10 @@ def _train(
         with atomic(_labels_file(run, epoch)) as temporary, temporary.open("wb") as stream:
             np.save(stream, labels.numpy())
         return labels, facts
+
+    def true_views(truth: Truth, picked: Int64[np.ndarray, " b"], angles: Int64[np.ndarray, " n"]) -> Tensor:
+        views = truth.true_views([files[row] for row in picked], angles[picked], blur=variant.blur)
+        return unit_pictures(torch.from_numpy(views), device)
 
     def label(epoch: int) -> tuple[Tensor, dict[str, Any]]:
         stale = once(lambda: _stale_rows(run, epoch, drawable, refresh_outliers=settings.refresh_outliers))
@@ -131,26 +150,25 @@ def _train(
             elif facts["clusters"] == 1:
                 facts["note"] = "one cluster found: only outliers are negatives in this epoch"
             angles = draw_angles(study.angles, len(rows), seed=seed, purpose="joint angle", epoch=epoch)
-            labels = labels.to(device)
             encoder.train()
-            for step, picked in epochs.steps(batches):
-                own, indices = share(len(picked)), torch.from_numpy(picked).to(device)
-                if drawing is None:
-                    picture = unit_pictures(people.pictures[rows[picked]], device)
-                    copy = augment(picture, study.augmentation, generator(seed, "joint augment", epoch, step))
-                    # drawn for the whole batch, however many processes there are
-                    batch = Batch(indices, normalize(picture[own]), copy=normalize(copy[own]))
+            picked, make = batches, feed.pictures
+            if drawing is not None:
+                picked, make = [each[share(len(each))] for each in batches], partial(feed.drawn, angles=angles)
+            for step, made in epochs.fed(picked, make):
+                indices, draw = torch.from_numpy(batches[step]), generator(seed, "joint augment", epoch, step)
+                if isinstance(made, Drawn):
+                    batch = Batch(indices, normalize(made.pictures), made.mesh, made.turned)
                 else:
-                    mine = picked[own]
-                    batch = Batch(
-                        indices,
-                        normalize(unit_pictures(people.pictures[rows[mine]], device)),
-                        mesh=unit_projections(people.projections[rows[mine], 0], device),
-                        turned=unit_projections(people.projections[rows[mine], angles[mine] // 45], device),
-                    )
-                draw = generator(seed, "joint partners", epoch, step)
-                told = joint_step(learners, batch, labels, study, variant, draw, step=step)
+                    view = made if truth is None else true_views(truth, batches[step], angles)
+                    # drawn for the whole batch, however many processes there are
+                    view = augment(view, study.augmentation, draw) if variant.augments else view
+                    own = share(len(indices))
+                    batch = Batch(indices, normalize(made[own]), view=normalize(view[own]))
+                partners = generator(seed, "joint partners", epoch, step)
+                changed = partial(augment_part, study, draw, len(indices)) if drawing and variant.augment else None
+                told = joint_step(learners, batch, labels, study, variant, partners, step=step, augment_drawn=changed)
                 epochs.tell(told, **{key: value for key, value in batch._asdict().items() if value is not None})
+                bank.check()
             learners.end_epoch()
             if drawing is not None:
                 epochs.journal.show(epoch, "views", sample_views(encoder, drawing.generator, people))
@@ -168,6 +186,14 @@ def _train(
     else:
         best.place(run.path)
         run.finish(kept_epoch=best.epoch)
+
+
+def augment_part(study: Study, draw: torch.Generator, whole: int, view: Float[Tensor, "b 3 h w"]) -> Tensor:
+    """Return TDA of this process' part of pictures in [0, 1]; `draw` is drawn from for all `whole` of the batch."""
+    own = share(whole)
+    pictures = view.new_zeros(whole, *view.shape[1:])
+    pictures[own] = view
+    return augment(pictures, study.augmentation, draw)[own]
 
 
 def _labels_file(run: RunFolder, epoch: int) -> Path:

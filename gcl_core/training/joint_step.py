@@ -1,5 +1,6 @@
 """One step of the joint training, and all that it changes (§1.2, §3; without drawing the TDA control of §6.1)."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -10,6 +11,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import MultiStepLR
 
 from gcl_core.config import Study, VariantSettings
+from gcl_core.data.batches import denormalize, normalize
 from gcl_core.models.identity_encoder import IdentityEncoder
 from gcl_core.models.memory_bank import MemoryBank
 from gcl_core.parallel import average_gradients, average_statistics, gather, share
@@ -45,14 +47,14 @@ class Batch(NamedTuple):
     """Pictures of a step, ImageNet-normalised, and the rows of the whole batch in the memory bank.
 
     Of several processes each has the pictures of its own part (`share`), all have all rows.
-    `turned`: the mesh at the angle to be drawn. `copy`: the augmented pictures, where nothing is drawn.
+    `turned`: the mesh at the angle to be drawn. `view`: x_nv, where nothing is drawn.
     """
 
     indices: Int[Tensor, " whole"]
     x: Float[Tensor, "b 3 h w"]
     mesh: Float[Tensor, "b 1 h w"] | None = None
     turned: Float[Tensor, "b 1 h w"] | None = None
-    copy: Float[Tensor, "b 3 h w"] | None = None
+    view: Float[Tensor, "b 3 h w"] | None = None
 
 
 def joint_step(
@@ -64,18 +66,20 @@ def joint_step(
     partners: torch.Generator,
     *,
     step: int,
+    augment_drawn: Callable[[Tensor], Tensor] | None = None,
 ) -> dict[str, Tensor]:
     """Update D, then G and E_id on their common loss, then the memory rows of the batch; return every loss unweighted.
 
     Of several processes each returns the losses of its own part, and all end with the same weights and memory.
-    `labels` are the pseudo labels of all training pictures; `partners` draws positives and negatives. Raises ValueError
+    `labels` are the pseudo labels of all training pictures; `partners` draws positives and negatives;
+    `augment_drawn` changes drawn views, in [0, 1], before E_id sees them for the contrast. Raises ValueError
     for an outlier in the batch.
     """
     encoder, drawing = learners.encoder, learners.drawing
     optimizers = [learners.optimizer]
     if drawing is None:
-        assert batch.copy is not None
-        original, new = encoder(batch.x).feature, encoder(batch.copy).feature
+        assert batch.view is not None
+        original, new = encoder(batch.x).feature, encoder(batch.view).feature
         loss, told = batch.x.new_zeros(()), {}
     else:
         assert batch.mesh is not None
@@ -87,6 +91,8 @@ def joint_step(
         loss, told = generator_losses(cycle, batch.x, drawing.discriminator, study.losses)
         told |= scored
         original, new = cycle.real.feature, cycle.nv.feature
+        if augment_drawn is not None:
+            new = encoder(normalize(augment_drawn(denormalize(cycle.x_nv)))).feature
         optimizers.append(drawing.generator_optimizer)
     memory_loss, memory_told = contrast_losses(
         original, new, learners.bank, labels, batch.indices, study.contrast, variant, partners

@@ -26,6 +26,7 @@ class Journal:
 
     def __init__(self, run: RunFolder, title: str, epochs: int, *, start: int, step: int | None = None):
         self._run, self._title, self._epochs = run, title, epochs
+        self._pace = ""
         self._writer = SummaryWriter(str(run.path / "tensorboard"), purge_step=start + 1)
         if start or step:
             within = f" and {step} steps" if step else ""
@@ -39,7 +40,19 @@ class Journal:
                 self._writer.add_scalar(name, value, epoch)
         self._writer.flush()
         told = [f"{name} {_short(values[name])}" for name in SHOWN if values.get(name) is not None]
-        _say(f"{self._title}: epoch {epoch}/{self._epochs}  {'  '.join(told)}")
+        _say(f"{self._title}: epoch {epoch}/{self._epochs}  {'  '.join(told)}{self._pace}")
+        self._pace = ""
+
+    def pace(self, epoch: int, *, steps_per_second: float, waiting: float | None) -> None:
+        """Tell how fast an epoch's steps went, and which share of their time they waited for pictures (None: unknown).
+
+        On the epoch's line and for TensorBoard alone: metrics.jsonl holds no clock time.
+        """
+        self._pace = f"  {steps_per_second:.3g} steps/s"
+        self._writer.add_scalar("steps_per_second", steps_per_second, epoch)
+        if waiting is not None:
+            self._pace += f"  waiting {100 * waiting:.1f} %"
+            self._writer.add_scalar("waiting", waiting, epoch)
 
     def show(self, epoch: int, name: str, picture: UInt8[np.ndarray, "h w 3"]) -> None:
         """Give TensorBoard a picture of an epoch."""

@@ -12,7 +12,8 @@ from torch.nn import functional
 
 from gcl_core.config import VariantSettings
 from gcl_core.data.augment import augment
-from gcl_core.data.batches import epoch_batches, normalize, unit_pictures
+from gcl_core.data.batches import epoch_batches, normalize
+from gcl_core.data.feed import Feed
 from gcl_core.data.person_set import PersonSet
 from gcl_core.evaluation.accuracy import accuracy_record
 from gcl_core.evaluation.features import extract_features
@@ -55,7 +56,7 @@ def train_tda(layout: Layout, people: PersonSet, seed: int, run: RunFolder, devi
     optimizer, schedule = make_optimizer(encoder.parameters(), settings.optimizer)
     bank = MemoryBank(extract_features(encoder, people.pictures, rows), keep_old=contrast.keep_old).to(device)
     parts: dict[str, Stateful] = {"encoder": encoder, "optimizer": optimizer, "schedule": schedule, "bank": bank}
-    every_picture = torch.arange(len(rows))
+    feed, every_picture = Feed(people, rows, device, projections=False), torch.arange(len(rows))
 
     def label(epoch: int) -> tuple[Tensor, dict[str, Any]]:
         if epoch <= settings.instance_epochs:
@@ -74,12 +75,11 @@ def train_tda(layout: Layout, people: PersonSet, seed: int, run: RunFolder, devi
             labels, facts = epochs.begin(lambda epoch=epoch: label(epoch))
             encoder.train()
             clustered = (labels >= 0).nonzero().flatten().numpy()
-            labels = labels.to(device)
-            batches = epoch_batches(clustered, settings.batch_size, seed=seed, purpose="baseline order", epoch=epoch)
-            for step, batch in epochs.steps(even(batches)):
-                picture = unit_pictures(people.pictures[rows[batch]], device)
+            order = epoch_batches(clustered, settings.batch_size, seed=seed, purpose="baseline order", epoch=epoch)
+            batches = even(order)
+            for step, picture in epochs.fed(batches, feed.pictures):
                 copy = augment(picture, study.augmentation, generator(seed, "baseline augment", epoch, step))
-                own, indices = share(len(batch)), torch.from_numpy(batch).to(device)
+                own, indices = share(len(picture)), torch.from_numpy(batches[step])
                 picture, copy = picture[own], copy[own]  # drawn for the whole batch, however many processes there are
                 original, new = encoder(normalize(picture)).feature, encoder(normalize(copy)).feature
                 loss, _ = contrast_losses(
@@ -92,13 +92,14 @@ def train_tda(layout: Layout, people: PersonSet, seed: int, run: RunFolder, devi
                     ALL_LOSSES,
                     generator(seed, "baseline partners", epoch, step),
                 )
-                epochs.tell({"loss": loss}, pictures=picture, copies=copy)
                 optimizer.zero_grad()
                 loss.backward()
                 average_gradients(optimizer)
                 optimizer.step()
                 average_statistics(encoder)
-                bank.update(indices, gather(original, own, len(batch)))
+                bank.update(indices, gather(original, own, len(indices)))
+                epochs.tell({"loss": loss}, pictures=picture, copies=copy)
+                bank.check()
             schedule.step()
             epochs.end(facts, **accuracy_record(encoder, people, study.evaluation))
 

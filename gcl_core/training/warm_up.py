@@ -1,11 +1,13 @@
 """Stage 2: warm up structure encoder, generator and discriminator while the identity encoder stays as it is (§5.1)."""
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from gcl_core.data.batches import draw_angles, epoch_batches, normalize, unit_pictures, unit_projections
+from gcl_core.data.batches import draw_angles, epoch_batches, normalize
+from gcl_core.data.feed import Feed
 from gcl_core.data.person_set import PersonSet, load_person_set
 from gcl_core.models.identity_encoder import IdentityEncoder
 from gcl_core.models.weights import load_encoder
@@ -43,6 +45,7 @@ def warm_up_generator(layout: Layout, seed: int) -> Path:
 
     Needs the baseline of the same seed. Raises as `train_baseline`.
     """
+    layout = layout.of_seed(seed)
     study, people, device = layout.study, load_person_set(layout), resolve_device(layout.study.device)
     baseline = layout.stage("baseline", seed)
     encoder = load_encoder(study, baseline, device).requires_grad_(False)
@@ -71,16 +74,14 @@ def _train(
     check_batch_size(settings.batch_size)
     rows = people.with_mesh(people.rows("train"))
     drawing = Drawing.start(study, settings, encoder.code_dim, seed, device)
-    every = np.arange(len(rows))
+    feed, every = Feed(people, rows, device, projections=True), np.arange(len(rows))
     with Epochs(run, f"warm-up seed {seed}", settings.epochs, drawing.parts()) as epochs:
         for epoch in epochs:
             angles = draw_angles(study.angles, len(rows), seed=seed, purpose="warm-up angle", epoch=epoch)
             batches = even(epoch_batches(every, settings.batch_size, seed=seed, purpose="warm-up order", epoch=epoch))
-            for step, batch in epochs.steps(batches):
-                batch = batch[share(len(batch))]
-                x = normalize(unit_pictures(people.pictures[rows[batch]], device))
-                mesh = unit_projections(people.projections[rows[batch], 0], device)
-                turned = unit_projections(people.projections[rows[batch], angles[batch] // 45], device)
+            own = [batch[share(len(batch))] for batch in batches]
+            for step, (pictures, mesh, turned) in epochs.fed(own, partial(feed.drawn, angles=angles)):
+                x = normalize(pictures)
                 cycle = draw_cycle(encoder, drawing.generator, x, mesh, turned)
                 scored = update_discriminator(drawing, cycle, x, study.discriminator, step=step)
                 loss, told = generator_losses(cycle, x, drawing.discriminator, study.losses)

@@ -301,8 +301,9 @@ def test_pictures_are_chosen_among_training_pictures_the_same_each_time(layout: 
 
 
 def test_all_variants_and_seeds_are_measured(layout: Layout, people: PersonSet, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(module, "load_person_set", lambda _layout: people)
     monkeypatch.setattr(module, "view_fid", lambda _layout, _people, variant, seed: {"of": (variant, seed)})
-    results = study_fid(layout, people)
+    results = study_fid(layout)
     assert {name: [result["of"] for result in seeds] for name, seeds in results.items()} == {
         name: [(name, 0), (name, 1)] for name in layout.study.evaluation.fid_variants
     }

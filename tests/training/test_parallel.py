@@ -80,7 +80,7 @@ def steps_of(study: Study, variant: str, *, frozen: bool) -> dict[str, Tensor]:
         x, other = torch.randn(2, BATCH, 3, 64, 32, dtype=torch.float64, generator=draw)
         mesh, turned = torch.rand(2, BATCH, 1, 64, 32, dtype=torch.float64, generator=draw).mul(2).sub(1)
         own = share(BATCH)
-        batch = Batch(indices, x[own], mesh[own], turned[own]) if drawn else Batch(indices, x[own], copy=other[own])
+        batch = Batch(indices, x[own], mesh[own], turned[own]) if drawn else Batch(indices, x[own], view=other[own])
         partners = torch.Generator().manual_seed(step)
         told = joint_step(learners, batch, labels, study, study.variants[variant], partners, step=step)
         means = {name: value.detach().clone() for name, value in told.items()}

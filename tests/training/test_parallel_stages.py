@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from safetensors.torch import load_file
 
+from gcl_core.data import feed
 from gcl_core.parallel import rank, run_processes
 from gcl_core.run import Layout, hash_file, read_json, read_metrics
 from gcl_core.training import joint, tda, warm_up
@@ -60,9 +61,10 @@ def exact_warm_up(layout: Layout) -> Path:
         patch.multiple(
             warm_up,
             load_encoder=doubled(warm_up.load_encoder),
-            unit_pictures=doubled(warm_up.unit_pictures),
-            unit_projections=doubled(warm_up.unit_projections),
             sample_views=lambda *_: np.zeros((1, 1, 3), np.uint8),  # shown only, and drawn in single precision
+        ),
+        patch.multiple(
+            feed, unit_pictures=doubled(feed.unit_pictures), unit_projections=doubled(feed.unit_projections)
         ),
         patch.object(warm_up, "Drawing", SimpleNamespace(start=started)),
     ):

@@ -72,7 +72,7 @@ class _Studio:
 
     folder: PeopleFolder
     mannequin: "Mannequin"
-    street: "Street"
+    streets: list["Street"]  # of each camera
 
 
 def _make_missing(folder: PeopleFolder, workers: int | None, progress: bool) -> None:
@@ -93,16 +93,15 @@ def _work(folder: PeopleFolder, people: list[list[Shot]], workers: int | None) -
     if not people:
         return
     from gcl_core.data.people.figure import make_mannequin
-    from gcl_core.data.people.scene import make_street
+    from gcl_core.data.people.scene import make_streets
     from gcl_core.mesh.body import load_bodies
 
-    seed = folder.settings.seed
     skeleton, rest_body = load_bodies()
-    studio = _Studio(folder, make_mannequin(skeleton, rest_body), make_street(seed))
+    studio = _Studio(folder, make_mannequin(skeleton, rest_body), make_streets(folder.settings))
 
     def orders() -> Iterator[tuple[list[Shot], Looks, "RestBody"]]:
         for shots in people:
-            looks = draw_looks(seed, shots[0].person.kind, shots[0].person.number)
+            looks = draw_looks(folder.settings.seed, shots[0].person.kind, shots[0].person.number)
             yield shots, looks, rest_body(looks.body)  # here, so that only this process needs the body model
 
     count = _worker_count(workers, sum(map(len, people)))
@@ -157,7 +156,8 @@ def _photograph(studio: _Studio, shots: list[Shot], looks: Looks, rest: "RestBod
     figure = dress(studio.mannequin, rest, looks)
     given = {"seed": folder.settings.seed, "height": folder.height, "width": folder.width}
     for shot in shots:
-        moment = pose_moment(shot, looks, figure, rest, skeleton, studio.street, **given)
+        street = studio.streets[shot.camid - 1]
+        moment = pose_moment(shot, looks, figure, rest, skeleton, street, **given)
         for (what, yaw), path in folder.missing(shot).items():
             if what == "mesh":
                 _save_jpeg(path, take_projection(moment, yaw), MESH_QUALITY)

@@ -1,18 +1,21 @@
-"""What stands around the people: one street for all cameras, of which each picture shows a piece drawn at random.
+"""What stands around the people: a street, of which each picture shows a piece drawn at random.
 
-A background that told the camera would let a network recognise cameras in place of people.
+In the regime "view" all cameras share one street: a background that told the camera would let a network recognise
+cameras in place of people. That is the difficulty of the regime "background", where each has a place of its own.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float32
 from scipy.ndimage import gaussian_filter
 
+from gcl_core.config import PeopleSettings
 from gcl_core.mesh.projection import OVERSAMPLING
 from gcl_core.seeding import numpy_generator
 
 ROWS, COLUMNS = 256, 1536  # of a texture; a person is about 120 rows high in it
+PLACE = 0.04  # share of its street that a camera with a place of its own shows, about a person's width
 _MATERIALS = np.array(
     [
         [168, 160, 150],
@@ -29,17 +32,24 @@ _MATERIALS = np.array(
 
 @dataclass(frozen=True)
 class Street:
-    """Two long textures, RGB in 0..255."""
+    """Two long textures, RGB in 0..255, and the share of their length and height in which pictures begin."""
 
     wall: Float32[np.ndarray, "r c 3"]
     ground: Float32[np.ndarray, "r c 3"]
+    shown: float = 1.0
 
 
-def make_street(seed: int) -> Street:
-    """Return the street of a set, the same for all its cameras."""
-    return Street(
-        _make_wall(numpy_generator(seed, "people/wall")), _make_ground(numpy_generator(seed, "people/ground"))
-    )
+def make_streets(settings: PeopleSettings) -> list[Street]:
+    """Return the street that each camera of a set sees: the same for all or, by regime, a short one for each."""
+    if settings.regime == "view":
+        return [make_street(settings.seed)] * settings.cameras
+    return [replace(make_street(settings.seed, f"/{camera}"), shown=PLACE) for camera in range(settings.cameras)]
+
+
+def make_street(seed: int, which: str = "") -> Street:
+    """Return a street of a set."""
+    wall, ground = (numpy_generator(seed, f"people/{what}{which}") for what in ("wall", "ground"))
+    return Street(_make_wall(wall), _make_ground(ground))
 
 
 def draw_backdrop(street: Street, rng: np.random.Generator, height: int, width: int) -> Float32[np.ndarray, "h w 3"]:
@@ -48,13 +58,14 @@ def draw_backdrop(street: Street, rng: np.random.Generator, height: int, width: 
     rows, columns = height * OVERSAMPLING, width * OVERSAMPLING
     horizon = int(rows * rng.uniform(0.5, 0.82))
     ground_step = step * np.linspace(1.6, 0.7, rows - horizon)  # nearer is larger
-    left = rng.uniform(0, COLUMNS)
+    tall, long = ROWS * street.shown, COLUMNS * street.shown
+    left = rng.uniform(0, long)
     across = (left + step * np.arange(columns)).astype(int) % COLUMNS
-    up = (rng.uniform(0, ROWS) + step * np.arange(horizon)).astype(int) % ROWS
-    down = (rng.uniform(0, ROWS) + np.cumsum(ground_step)).astype(int) % ROWS
+    up = (rng.uniform(0, tall) + step * np.arange(horizon)).astype(int) % ROWS
+    down = (rng.uniform(0, tall) + np.cumsum(ground_step)).astype(int) % ROWS
     picture = np.empty((rows, columns, 3), dtype=np.float32)
     picture[:horizon] = street.wall[up[:, None], across]
-    picture[horizon:] = street.ground[down[:, None], (across + int(rng.uniform(0, COLUMNS))) % COLUMNS]
+    picture[horizon:] = street.ground[down[:, None], (across + int(rng.uniform(0, long))) % COLUMNS]
     return picture * np.float32(rng.uniform(0.88, 1.08))
 
 

@@ -1,0 +1,281 @@
+"""The claims table: from evidence made by hand, each verdict comes out each way, and what is missing says so."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from gcl_core.config import load_study
+from gcl_core.reporting.artifacts import where
+from gcl_core.reporting.claims import (
+    ARI,
+    CHANCE,
+    CLAIMS,
+    CLUSTERS,
+    COLUMNS,
+    DISTANCE,
+    FAR,
+    FAR_NEAR,
+    FID,
+    MAP,
+    NEAR,
+    POOLED,
+    PSNR,
+    RANK1,
+    RHO,
+    Evidence,
+    Measured,
+    claim_verdict,
+    claims_reading,
+    claims_table,
+    dose_figure,
+    dose_reading,
+    dose_table,
+    sensitivity_table,
+)
+from gcl_core.reporting.fid_table import NOVEL
+from gcl_core.reporting.tables import NOT_RUN, latex_table, markdown_table
+
+PUBLISHED = dict(zip(NOVEL, (3.0, 7.0, 5.0, 2.0, 4.0, 6.0, 1.0), strict=True))  # ranks of the means of Table 1
+PIDS = np.repeat(np.arange(30), 2)
+
+
+def queries(gain: float, *, far: float = 0, near: float = 0, rank1: int = 30) -> pd.DataFrame:
+    """Return 60 queries of 30 people: AP 0.4 and `gain` on average, more for one person than for another."""
+    uneven = gain * (1 + 0.1 * np.cos(np.pi * PIDS))
+    no_far = np.where(PIDS < 5, np.nan, 0.3 + far)
+    hits = (np.arange(60) < rank1).astype(int)
+    return pd.DataFrame({"pid": PIDS, "ap": 0.4 + uneven, "rank1": hits, "ap_far": no_far, "ap_near": 0.5 + near})
+
+
+def seeds(**variants: list[Measured]) -> list[Evidence]:
+    """Return evidence with 100 true people from variant → one Measured a seed."""
+    count = max(map(len, variants.values()))
+    return [
+        Evidence(100, {name: each[seed] for name, each in variants.items() if seed < len(each)})
+        for seed in range(count)
+    ]
+
+
+def gains(*values: float) -> list[Measured]:
+    return [Measured(queries(value)) for value in values]
+
+
+def numbers_of(name: str, *values: Any) -> list[Measured]:
+    return [Measured(**{name: value}) for value in values]
+
+
+def row(evidence: list[Evidence], claim: str, metric: str, compared: str) -> dict[str, Any]:
+    lines = where(claims_table(evidence), claim=claim, metric=metric).to_dict("records")
+    found = [line for line in lines if line["compared"].split(" (")[0].split(",")[0] == compared]
+    assert len(found) == 1
+    return found[0]
+
+
+def test_without_evidence_every_row_says_not_run_and_nothing_fails():
+    for evidence in ([], [Evidence(100, {}), Evidence(100, {"gcl": Measured()})]):
+        frame = claims_table(evidence)
+        assert list(frame.columns) == COLUMNS
+        assert set(frame["effect"]) == set(frame["verdict"]) == {NOT_RUN}
+        assert {claim_verdict(frame, key) for key in CLAIMS} == {NOT_RUN}
+        assert dose_reading(dose_table(evidence)) == "Dose and response: not run."
+        assert set(sensitivity_table(evidence)["mAP"]) == {NOT_RUN}
+
+
+def test_the_table_is_read_as_numbers_with_blanks():
+    frame = claims_table(seeds(gcl=gains(0.03, 0.04), tda=gains(0, 0)))
+    assert "| --: | --: | --: | --: | --: | --: |" in markdown_table(frame)
+    assert "nan" not in markdown_table(frame).lower()
+    assert "<NA>" not in latex_table(frame, caption="c", label="l")
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [((0.03, 0.031, 0.032), "reproduced"), ((0.03, -0.02, 0.04), "inconclusive"), ((-0.03,) * 3, "not reproduced")],
+)
+def test_a_gain_in_accuracy_comes_out_each_way(values: tuple[float, ...], expected: str):
+    evidence = seeds(gcl=gains(*values), tda=gains(0, 0, 0), no_l_vi=gains(0, 0, 0))
+    for key, metric, compared in (("C2", MAP, "gcl - tda"), ("C5", MAP, "gcl - no_l_vi"), ("C8", MAP, "gcl - tda")):
+        lines = where(claims_table(evidence), claim=key, metric=metric, compared=compared)
+        assert lines["verdict"].tolist() == [expected]
+        assert lines["effect"].tolist() == [pytest.approx(100 * np.mean(values))]  # in points
+
+
+def test_rank1_is_a_row_in_points_and_a_claim_needs_both_metrics():
+    theirs = [Measured(queries(0, rank1=30))] * 3
+    better = [Measured(queries(0.03, rank1=45))] * 3
+    assert row(seeds(gcl=better, tda=theirs), "C2", RANK1, "gcl - tda")["effect"] == pytest.approx(25)
+    assert claim_verdict(claims_table(seeds(gcl=better, tda=theirs)), "C2") == "reproduced"
+    worse = [Measured(queries(0.03, rank1=15))] * 3
+    assert claim_verdict(claims_table(seeds(gcl=worse, tda=theirs)), "C2") == "not reproduced"
+
+
+def test_equal_compute_and_rows_of_ours_stand_beside_the_papers_claim_and_do_not_decide_it():
+    plain, better = [Measured(queries(0))] * 3, [Measured(queries(0.03, rank1=45))] * 3
+    evidence = seeds(gcl=better, tda=plain, tda_equal_compute=[Measured(queries(0.06))] * 3, gcl_tda=plain)
+    assert row(evidence, "C2", MAP, "gcl - tda_equal_compute")["verdict"] == "not reproduced"
+    ours = row(evidence, "C2", MAP, "gcl_tda - tda")
+    assert ours["compared"].endswith("(ours, not the paper's)")
+    assert ours["verdict"] == "not reproduced"
+    assert claim_verdict(claims_table(evidence), "C2") == "reproduced"
+
+
+@pytest.mark.parametrize(
+    ("ours", "aris", "expected"),
+    [
+        ((95, 94, 93), (0.70, 0.70, 0.70), "reproduced"),
+        ((105, 106, 107), (0.70, 0.70, 0.70), "reproduced"),  # too many count like too few
+        ((95, 94, 93), (0.50, 0.51, 0.50), "not reproduced"),  # closer in number, worse in substance
+        ((70, 71, 72), (0.70, 0.70, 0.70), "not reproduced"),
+        ((95, 60, 93), (0.70, 0.70, 0.70), "inconclusive"),
+        ((95, 94, 93), (0.60, 0.80, 0.70), "inconclusive"),
+        ((95, 94, 93), (None, None, None), "inconclusive"),
+    ],
+)
+def test_a_closer_number_of_clusters_needs_an_ari_that_is_not_lower(ours: Any, aris: Any, expected: str):
+    gcl = [Measured(clusters=count, ari=ari) for count, ari in zip(ours, aris, strict=True)]
+    evidence = seeds(gcl=gcl, tda=[Measured(clusters=80, ari=0.7)] * 3)
+    line = row(evidence, "C1", CLUSTERS, "tda - gcl")
+    assert line["effect"] == pytest.approx(20 - np.mean([abs(count - 100) for count in ours]))
+    assert line["verdict"] == claim_verdict(claims_table(evidence), "C1") == expected
+    if aris[0] is not None:
+        assert row(evidence, "C1", ARI, "gcl - tda")["effect"] == pytest.approx(100 * np.mean(aris) - 70)
+
+
+def test_the_published_order_of_views_is_reproduced_by_itself_and_by_its_reverse_not():
+    up, down = PUBLISHED, {yaw: -fid for yaw, fid in PUBLISHED.items()}
+    evidence = seeds(gcl=numbers_of("fid", up, up, up))
+    assert row(evidence, "C3", RHO, "gcl")["effect"] == pytest.approx(1)
+    assert row(evidence, "C3", CHANCE, "gcl")["effect"] == pytest.approx(100 / 5040)
+    assert claim_verdict(claims_table(evidence), "C3") == "reproduced"
+    assert claim_verdict(claims_table(seeds(gcl=numbers_of("fid", down, down))), "C3") == "not reproduced"
+    mixed = seeds(gcl=numbers_of("fid", up, down, up))
+    assert row(mixed, "C3", POOLED, "gcl")["effect"] == pytest.approx(1)
+    assert claim_verdict(claims_table(mixed), "C3") == "inconclusive"
+
+
+def test_an_order_that_many_orders_match_is_no_evidence_however_sure_over_seeds():
+    swapped = dict(zip(NOVEL, (4.0, 5.0, 7.0, 2.0, 6.0, 3.0, 1.0), strict=True))
+    evidence = seeds(gcl=numbers_of("fid", *[swapped] * 3))
+    line = row(evidence, "C3", RHO, "gcl")
+    assert line["low over seeds"] > 0.5
+    assert row(evidence, "C3", CHANCE, "gcl")["effect"] > 5
+    assert line["verdict"] == "inconclusive"
+
+
+@pytest.mark.parametrize(("sign", "expected"), [(1, "reproduced"), (-1, "not reproduced")])
+def test_without_the_losses_distance_and_fid_are_larger_and_psnr_smaller(sign: int, expected: str):
+    def views(distance: float, fid: float, psnr: float) -> list[Measured]:
+        return [Measured(distance=distance, fid=dict.fromkeys(NOVEL, fid), psnr=psnr)] * 3
+
+    evidence = seeds(gcl=views(0.3, 60.0, 17), no_vi=views(0.3 + sign * 0.1, 60.0 + sign * 5, 17 - sign))
+    for metric, effect in ((DISTANCE, 10), (FID, 5), (PSNR, 1)):
+        line = row(evidence, "C4", metric, "gcl - no_vi" if metric == PSNR else "no_vi - gcl")
+        assert (line["effect"], line["verdict"]) == (pytest.approx(sign * effect), expected)
+    assert claim_verdict(claims_table(evidence), "C4") == expected
+
+
+def test_the_gain_among_far_views_is_set_against_that_among_near_ones_query_by_query():
+    evidence = seeds(gcl=[Measured(queries(0, far=0.06, near=0.02))] * 3, tda=gains(0, 0, 0))
+    values = {metric: row(evidence, "C6", metric, "gcl - tda") for metric in (FAR, NEAR, FAR_NEAR)}
+    assert [values[metric]["effect"] for metric in (FAR, NEAR, FAR_NEAR)] == pytest.approx([6, 2, 4])
+    assert (values[NEAR]["verdict"], claim_verdict(claims_table(evidence), "C6")) == ("", "reproduced")
+    both = seeds(gcl=[Measured(queries(0, far=0.03, near=0.06))] * 3, tda=gains(0, 0, 0))
+    assert row(both, "C6", FAR, "gcl - tda")["verdict"] == "reproduced"
+    assert claim_verdict(claims_table(both), "C6") == "not reproduced"  # better, but not because of the view
+
+
+def test_where_near_views_were_not_told_apart_only_the_far_gain_is_known():
+    gcl, tda = (queries(0, far=far).drop(columns="ap_near") for far in (0.06, 0))
+    evidence = seeds(gcl=[Measured(gcl)] * 2, tda=[Measured(tda)] * 2)
+    assert row(evidence, "C6", FAR, "gcl - tda")["effect"] == pytest.approx(6)
+    assert row(evidence, "C6", FAR_NEAR, "gcl - tda")["effect"] == NOT_RUN
+    assert claim_verdict(claims_table(evidence), "C6") == "inconclusive"
+
+
+def test_settings_have_a_sign_and_a_spread_and_no_verdict():
+    evidence = seeds(gcl=gains(0, 0, 0), tau_002=gains(-0.03, -0.031, -0.032), tau_01=gains(0.03, -0.03, 0.01))
+    assert row(evidence, "C7", MAP, "tau_002 - gcl")["verdict"] == "lower"
+    assert row(evidence, "C7", MAP, "tau_01 - gcl")["verdict"] == "either sign"
+    assert row(evidence, "C7", MAP, "angles_* - gcl")["verdict"] == NOT_RUN
+    assert claim_verdict(claims_table(evidence), "C7") == "no verdict"
+    table = sensitivity_table(evidence).set_index("variant")
+    assert table.loc["tau_01", ["seed 0 mAP", "seed 1 mAP", "mAP", "spread"]].tolist() == pytest.approx(
+        [43, 37, 40 + 1 / 3, 6]
+    )
+    assert table.loc["gcl", "spread"] == 0
+
+
+def test_one_seed_is_inconclusive_and_an_effect_is_over_the_seeds_that_have_both():
+    one = seeds(gcl=gains(0.03), tda=gains(0))
+    assert claim_verdict(claims_table(one), "C2") == "inconclusive"
+    line = row(seeds(gcl=gains(0.03, 0.04, 0.05), tda=gains(0, 0)), "C2", MAP, "gcl - tda")
+    assert (line["seeds"], line["effect"]) == (2, pytest.approx(3.5))
+
+
+def test_variants_of_a_seed_with_other_queries_are_refused():
+    other = queries(0).assign(pid=PIDS[::-1])
+    with pytest.raises(ValueError, match="60 queries of gcl and 60 of tda differ in their pids"):
+        claims_table(seeds(gcl=gains(0), tda=[Measured(other)]))
+
+
+def test_the_reading_names_every_claim_with_its_verdict_and_every_comparison():
+    frame = claims_table(seeds(gcl=gains(0.03, 0.031), tda=gains(0, 0), no_l_vi=gains(0.06, 0.06)))
+    paragraphs = claims_reading(frame).split("\n\n")
+    assert len(paragraphs) == len(CLAIMS) == 8
+    for paragraph, (key, claim) in zip(paragraphs, CLAIMS.items(), strict=True):
+        assert paragraph.startswith(f"**{key}, {claim_verdict(frame, key)}**: {claim.sentence}")
+        assert all(text in paragraph for text in where(frame, claim=key)["compared"])
+    assert "gcl - no_l_vi: mAP -2.95 (" in paragraphs[4]
+    assert paragraphs[4].startswith("**C5, not reproduced**")
+    assert "2 seeds), reproduced" in paragraphs[1]
+
+
+def dose(*values: tuple[str, float, float], count: int = 3) -> pd.DataFrame:
+    """Return the dose table of (rung, PSNR, gain), the gain a little different from seed to seed."""
+    rungs = {
+        name: [Measured(queries(gain + 0.001 * seed), psnr=psnr) for seed in range(count)]
+        for name, psnr, gain in values
+    }
+    return dose_table(seeds(tda=gains(*[0] * count), **rungs))
+
+
+def test_rungs_are_in_order_of_quality_and_the_answer_is_where_the_gain_is_first_sure():
+    table = dose(("dose_b", 20, 0.03), ("gcl", 17, 0.0), ("dose_a", 12, -0.02), ("true_views", np.inf, 0.05))
+    assert table["rung"].tolist() == ["dose_a", "gcl", "dose_b", "true_views", "random"]
+    assert table["gain in mAP"].tolist()[:4] == pytest.approx([-1.9, 0.1, 3.1, 5.1])
+    assert table["gain in mAP"].tolist()[4] == NOT_RUN
+    text = dose_reading(table)
+    assert "first excludes zero with dose_b at 20.0 dB (+3.1, 3 seeds)." in text
+    assert "GCL's own views stand among them as gcl at 17.0 dB (+0.1, 3 seeds): not reproduced." in text
+
+
+def test_the_answer_says_when_no_rung_helps_or_better_views_do_not():
+    assert "With no views does the gain" in dose_reading(dose(("dose_a", 12, -0.02), ("gcl", 17, -0.01)))
+    text = dose_reading(dose(("dose_a", 12, 0.03), ("dose_b", 20, -0.02)))
+    assert "first excludes zero with dose_a" in text
+    assert "though better: dose_b at 20.0 dB (-1.9, 3 seeds)." in text
+    assert "GCL's own views have no place: not run." in text
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_the_dose_figure_shows_rungs_at_their_psnr_and_cuts_off_nothing(count: int):
+    rungs = [("dose_a", 12.0, -0.02), ("gcl", 17.0, 0.02), ("random", 9.0, -0.03), ("true_views", np.inf, 0.05)]
+    figure = dose_figure(load_study("smoke"), dose(*rungs, count=count))
+    axes = figure.axes[0]
+    places = {str(line.get_label()): np.ravel(line.get_xdata())[0] for line in axes.lines}
+    assert (places["GCL"], places["random"], places["views of given quality"]) == (17, 9, 12)
+    assert places["true views"] > 18
+    assert axes.get_xticklabels()[-1].get_text() == "∞"
+    texts = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert ("95 % over seeds" in texts) == (count > 1)
+    figure.canvas.draw()
+    box, (width, height) = figure.get_tightbbox(), figure.get_size_inches()
+    assert min(box.x0, box.y0) > -0.01
+    assert box.x1 < width + 0.01
+    assert box.y1 < height + 0.01
+
+
+def test_a_figure_without_rungs_says_not_run():
+    assert [text.get_text() for text in dose_figure(load_study("smoke"), dose_table([])).axes[0].texts] == [NOT_RUN]

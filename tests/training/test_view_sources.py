@@ -1,0 +1,157 @@
+"""Where a variant's new views come from: copies, true views, drawn ones with TDA on them; and its number of epochs."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+
+from gcl_core.config import ConfigError, load_study
+from gcl_core.data.batches import normalize
+from gcl_core.data.truth import Truth, load_truth
+from gcl_core.run import Layout, read_json, read_metrics
+from gcl_core.training import joint
+from gcl_core.training.baseline import train_baseline
+from gcl_core.training.joint import augment_part, train_jointly
+from gcl_core.training.joint_step import Batch
+from gcl_core.training.warm_up import warm_up_generator
+
+MakeLayout = Callable[..., Layout]
+NO_CHANGE = ("flip=0", "pad=0", "jitter=0", "hue=0", "erase=0")
+BOTH = ("variants.gcl.title=GCL", "variants.tda.view=augmented", "evaluation.fid_variants=[gcl]")
+
+
+def steps_of(layout: Layout, variant: str, monkeypatch: pytest.MonkeyPatch) -> list[tuple[Batch, dict[str, Any]]]:
+    """Train a variant; return the batches of its steps and their losses."""
+    seen, step = [], joint.joint_step
+
+    def record(learners: Any, batch: Batch, *rest: Any, **named: Any) -> Any:
+        told = step(learners, batch, *rest, **named)
+        seen.append((batch, {name: float(value.detach()) for name, value in told.items()}))
+        return told
+
+    monkeypatch.setattr(joint, "joint_step", record)
+    train_jointly(layout, variant, 0)
+    monkeypatch.setattr(joint, "joint_step", step)
+    assert seen
+    return seen
+
+
+def test_a_copy_is_the_picture_itself(boxes: MakeLayout, monkeypatch: pytest.MonkeyPatch):
+    layout = boxes(*BOTH, "variants.copy.view=copied")
+    train_baseline(layout, 0)
+    for batch, _ in steps_of(layout, "copy", monkeypatch):
+        assert batch.view is not None
+        torch.testing.assert_close(batch.view, batch.x, rtol=0, atol=0)
+
+
+def test_tda_of_a_copy_is_the_tda_control(boxes: MakeLayout):
+    layout = boxes(*BOTH, "variants.copy.view=copied", "variants.copy.augment=true")
+    train_baseline(layout, 0)
+    control, copy = train_jointly(layout, "tda", 0), train_jointly(layout, "copy", 0)
+    assert (control / "encoder.safetensors").read_bytes() == (copy / "encoder.safetensors").read_bytes()
+
+
+def test_true_views_are_those_at_the_angle_that_would_be_drawn(boxes: MakeLayout, monkeypatch: pytest.MonkeyPatch):
+    asked_of: set[str] = set()
+
+    class Shaded(Truth):
+        """Shows by its brightness which view was asked for."""
+
+        def true_views(self, files: Any, yaws: Any, *, blur: float | int = 0) -> np.ndarray:
+            asked_of.update(files)
+            shades = np.array(yaws)[:, None, None, None] / 45 * 10 + blur
+            return np.broadcast_to(shades, (len(files), 64, 32, 3)).astype(np.uint8)
+
+    layout, shaded = (
+        boxes(*BOTH, "variants.known.view=known", "variants.known.blur=3"),
+        Shaded(Path(), pd.DataFrame(), 64, 32),
+    )
+    train_baseline(layout, 0)
+    monkeypatch.setattr(joint, "load_truth", lambda _: shaded)
+    shades = {
+        round(shade / 10) * 10 + 3: normalize(torch.full((1, 3, 64, 32), (shade + 3) / 255))
+        for shade in range(0, 71, 10)
+    }
+    asked = set()
+    for batch, _ in steps_of(layout, "known", monkeypatch):
+        assert batch.view is not None
+        for view in batch.view:
+            asked |= {shade for shade, whole in shades.items() if torch.allclose(view, whole[0], atol=1e-6)}
+    assert asked <= {shade for shade in shades if shade > 3}  # never at 0°
+    assert len(asked) > 4
+    assert all(file.startswith("train/") for file in asked_of)
+
+
+def test_drawn_views_with_tda_that_changes_nothing_give_the_losses_of_drawn_views(
+    boxes: MakeLayout, monkeypatch: pytest.MonkeyPatch
+):
+    words = [f"augmentation.{word}" for word in NO_CHANGE]
+    layout = boxes(*BOTH, "variants.gcl_tda.augment=true", "joint.epochs=1", *words)
+    train_baseline(layout, 0)
+    warm_up_generator(layout, 0)
+    (_, plain), *_ = steps_of(layout, "gcl", monkeypatch)
+    (_, same), *_ = steps_of(layout, "gcl_tda", monkeypatch)
+    # drawn views are clamped to what pictures can show before TDA
+    assert {name: same[name] for name in plain} == pytest.approx(plain, rel=0.02)
+    layout = boxes(*BOTH, "variants.strong.augment=true", "joint.epochs=1")
+    (_, changed), *_ = steps_of(layout, "strong", monkeypatch)
+    assert abs(changed["vi"] - plain["vi"]) > 0.02 * plain["vi"]
+    assert changed["image"] == pytest.approx(plain["image"], rel=1e-6)  # the generator's side sees them unchanged
+
+
+def test_tda_of_drawn_views_keeps_the_way_back_to_the_generator():
+    study = load_study("smoke")
+    view = torch.rand(4, 3, 64, 32, generator=torch.Generator().manual_seed(0), requires_grad=True)
+    augment_part(study, torch.Generator().manual_seed(1), 4, view).sum().backward()
+    assert view.grad is not None
+    assert view.grad.abs().sum(dim=(1, 2, 3)).min() > 0
+
+
+def test_a_variant_may_have_epochs_of_its_own(boxes: MakeLayout):
+    layout = boxes(*BOTH, "variants.long.view=augmented", "variants.long.changes={joint.epochs: 3}", "joint.evaluate_every=2")
+    train_baseline(layout, 0)
+    long = train_jointly(layout, "long", 0)
+    assert [line["epoch"] for line in read_metrics(long)] == [0, 1, 2, 3]
+    assert ["map" in line for line in read_metrics(long)] == [True, False, True, True]
+    assert read_json(long / "manifest.json")["kept_epoch"] == 3
+    assert [line["epoch"] for line in read_metrics(train_jointly(layout, "tda", 0))] == [0, 1, 2]
+
+
+def test_true_views_are_blurred_by_a_share_of_the_height(tmp_path: Path):
+    pixels = np.zeros((64, 32, 3), np.uint8)
+    pixels[:, 16:] = 200
+    for yaw in (45, 90):
+        path = tmp_path / "true_views" / str(yaw) / "0001_c1s1_000001_00.png"
+        path.parent.mkdir(parents=True)
+        Image.fromarray(pixels if yaw == 45 else 255 - pixels).save(path)
+    truth = Truth(tmp_path, people=pd.DataFrame(), height=64, width=32)
+    files = ["bounding_box_train/0001_c1s1_000001_00.jpg"] * 2
+    sharp, soft = truth.true_views(files, [45, 90]), truth.true_views(files, [45, 90], blur=4)
+    np.testing.assert_array_equal(sharp, [pixels, 255 - pixels])
+    # two pixels here: a step blurred by a Gaussian is its cumulative distribution, half a pixel from the edge 0.6
+    expected = 200 * np.array([1 - 0.5987, 0.5987])
+    np.testing.assert_allclose(soft[0, 30, 15:17, 0], expected, atol=3)
+    np.testing.assert_allclose(soft[1].astype(int) + soft[0], 255, atol=1)
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ("dataset=folder data_root=here variants.known.view=known", "true views"),
+        ("people.true_views=false variants.known.view=known", "true views"),
+        ("variants.known.blur=2", "blur is for known views"),
+        ("dataset=folder data_root=here people.each_seed=true", "each_seed"),
+    ],
+)
+def test_views_that_nobody_knows_are_refused(words: str, told: str):
+    with pytest.raises(ConfigError, match=told):
+        load_study("smoke", [*BOTH, *words.split()])
+
+
+def test_a_set_without_true_views_has_none(tmp_path: Path):
+    assert load_truth(Layout(load_study("smoke"), root=tmp_path)) is None
