@@ -7,4 +7,5 @@ PATH="$(dirname "$python"):$PATH"
 ruff check .
 ruff format --check .
 basedpyright --pythonpath "$python"
-exec "$python" -m pytest "$@"
+export OMP_NUM_THREADS=1 # the two processes that share the tests would wait for each other's threads
+exec "$python" -m pytest -n 2 --dist loadfile --no-loadscope-reorder "$@"

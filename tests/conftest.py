@@ -10,6 +10,11 @@ install_import_hook("gcl_core", "beartype.beartype")
 REPOSITORY = Path(__file__).resolve().parents[1]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the smoke study first: it takes longest, and the other tests run beside it."""
+    items.sort(key=lambda item: item.path.name != "test_smoke_study.py")
+
+
 @pytest.fixture(scope="session")
 def repository() -> Path:
     """Root of this checkout."""

@@ -1,4 +1,4 @@
-"""How exactly networks compute while they train: float32, TF32 or bfloat16; and whether they are compiled."""
+"""How exactly networks compute while they train: float32, TF32 or bfloat16; and whether they are compiled or frugal."""
 
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
+from gcl_core.models.frugal import Frugal
 from gcl_core.settings.common import ComputeSettings
 
 Network = TypeVar("Network", bound=nn.Module)
@@ -16,12 +17,15 @@ def prepared(network: Network, settings: ComputeSettings, *, compiled: bool = Tr
 
     Passes without gradients, such as those of an evaluation, are float32 always. In bfloat16 (autocast) what comes out
     is float32 again, so that losses are. `compiled` false leaves out `settings.compile`: a network that is
-    differentiated twice, as D is for its penalty, cannot be compiled. TF32 is a switch of the process and concerns
-    NVIDIA GPUs alone; without it even convolutions are full float32, which is not PyTorch's default.
+    differentiated twice, as D is for its penalty, cannot be compiled. With `settings.micro_batch` the forward pass is
+    `Frugal`. TF32 is a switch of the process and concerns NVIDIA GPUs alone; without it even convolutions are full
+    float32, which is not PyTorch's default.
     """
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = settings.precision == "tf32"
     if settings.precision == "bf16":
         network.forward = _in_bfloat16(network.forward)
+    if settings.micro_batch is not None:
+        network.forward = Frugal(network, settings.micro_batch)
     if settings.compile and compiled:
         network.compile()
     return network

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Positive = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -33,3 +33,13 @@ class ComputeSettings(Settings):
 
     precision: Literal["fp32", "tf32", "bf16"] = "fp32"  # bf16: autocast; losses and weights stay float32
     compile: bool = False  # E_id and G by torch.compile; slow at first
+    micro_batch: Positive | None = None  # pictures that pass G, E_str, D at a time: less memory (docs/PARALLEL.md)
+
+    @model_validator(mode="after")
+    def _one_of_two(self) -> "ComputeSettings":
+        if self.compile and self.micro_batch is not None:
+            raise ValueError(
+                f"compute: compile and micro_batch={self.micro_batch} exclude each other, as compiled passes choose "
+                "themselves what to keep; set compute.compile=false or compute.micro_batch=null"
+            )
+        return self

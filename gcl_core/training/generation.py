@@ -1,7 +1,6 @@
 """The generative half of a step, shared by warm-up and joint training: draw, cycle back, score (§1.2, §3.1-3.2)."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -9,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
-from torch import Tensor, nn
+from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import MultiStepLR
 
@@ -19,6 +18,7 @@ from gcl_core.losses.adversarial import discriminator_loss, generator_adversaria
 from gcl_core.losses.reconstruction import reconstruction
 from gcl_core.models.discriminator import Discriminator
 from gcl_core.models.drawing import draw_views
+from gcl_core.models.frugal import in_parts, kept_statistics
 from gcl_core.models.generator import Generator
 from gcl_core.models.identity_encoder import EncoderOutput, IdentityEncoder
 from gcl_core.models.weights import build_discriminator, build_generator, load_weights, save_weights
@@ -109,19 +109,6 @@ def draw_cycle(
     return Cycle(x_rec, x_nv, x_cyc, real, rec, nv, cyc)
 
 
-@contextmanager
-def kept_statistics(network: nn.Module) -> Iterator[None]:
-    """Leave the running statistics of a network in train mode alone; it still normalises by those of its batch."""
-    layers = [layer for layer in network.modules() if isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d)]
-    for layer in layers:
-        layer.track_running_stats = False
-    try:
-        yield
-    finally:
-        for layer in layers:
-            layer.track_running_stats = True
-
-
 def update_discriminator(
     drawing: Drawing, cycle: Cycle, x: Float[Tensor, "b 3 h w"], settings: DiscriminatorSettings, *, step: int
 ) -> dict[str, Tensor]:
@@ -129,22 +116,27 @@ def update_discriminator(
 
     The penalty is computed at every `penalty_every`-th step, counted from 0, and weighs that much more.
     """
-    penalise = step % settings.penalty_every == 0
+    penalise, found = step % settings.penalty_every == 0, x.new_zeros(2)
     drawing.discriminator.requires_grad_(True)
-    loss = discriminator_loss(
-        drawing.discriminator,
-        x,
-        (cycle.x_rec, cycle.x_nv, cycle.x_cyc),
-        penalty_weight=settings.penalty_weight * settings.penalty_every,
-        penalty=penalise,
-    )
     drawing.discriminator_optimizer.zero_grad()
-    loss.total.backward()
+    score, parts = in_parts(drawing.discriminator, len(x))
+    for part in parts:
+        real, *fakes = (each[part] for each in (x, cycle.x_rec, cycle.x_nv, cycle.x_cyc))
+        loss = discriminator_loss(
+            score,
+            real,
+            fakes,
+            penalty_weight=settings.penalty_weight * settings.penalty_every,
+            penalty=penalise,
+        )
+        share = len(real) / len(x)  # each term is a mean over pictures
+        (share * loss.total).backward()
+        found += share * torch.stack([loss.real + loss.fake, loss.penalty]).detach()
     average_gradients(drawing.discriminator_optimizer)
     drawing.discriminator_optimizer.step()
     drawing.discriminator.requires_grad_(False)  # the generator's step passes through D and leaves it alone
-    told = {"discriminator": loss.real + loss.fake}
-    return {**told, "penalty": loss.penalty} if penalise else told
+    told = {"discriminator": found[0]}
+    return {**told, "penalty": found[1]} if penalise else told
 
 
 def generator_losses(
