@@ -104,11 +104,14 @@ FID = tables("table1_fid_per_view", "table1_orderings") + figures("fid_per_view"
 CURVES = tables("figure2_cluster_count") + figures("figure2_cluster_count")
 ABLATIONS = tables("ablations", "reid_accuracy") + figures("ablations")
 THREE = tables("accuracy_three_datasets", "table1_three_datasets", "orderings_three_datasets")
+CLAIMS = tables("claims", "controls", "dose", "sensitivity") + figures("dose")
 ERRORS = tables("error_analysis") + figures("ranked_lists") + [f"{FIGURES}/queries.csv"]
 VIEWS = tables("view_quality") + figures("figure1_view_invariance", "figure3_generated_views_train")
 if study.dataset == "synthetic":  # elsewhere bodies are not known, and test pictures may have no meshes
     DATASET += tables("mesh_ways") + figures("mesh_ways")
     VIEWS += figures("figure3_generated_views_test")
+if study.profile == "evidence":  # its notebook also reads the runs of the other regime
+    CLAIMS += tables("claims_background")
 
 
 wildcard_constraints:
@@ -117,7 +120,7 @@ wildcard_constraints:
 
 
 rule all:
-    input: DATASET, CLUSTERS, FID, CURVES, ABLATIONS, VIEWS, THREE, ERRORS
+    input: DATASET, CLUSTERS, FID, CURVES, ABLATIONS, VIEWS, THREE, ERRORS, CLAIMS
 
 
 rule data_preparation:
@@ -240,5 +243,16 @@ rule error_analysis:
     output: ERRORS, step=step("10_error_analysis_seed0")
     log: executed("10_error_analysis_seed0")
     params: settings=SETTINGS, given="-p seed 0"
+    resources: **MEASURES
+    shell: RUN
+
+
+# runs of profile evidence_background are read where they are there, as those of the three datasets are
+rule claims:
+    input: trained(study.variants), step("05_fid_per_view"), core("11_claims"), notebook="notebooks/11_claims.ipynb"
+    output: CLAIMS, step=step("11_claims")
+    log: executed("11_claims")
+    params: settings=SETTINGS, given=""
+    threads: workflow.cores
     resources: **MEASURES
     shell: RUN

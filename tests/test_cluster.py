@@ -27,7 +27,7 @@ TINY = (
     "baseline.tda.instance_epochs=1",
     "joint.epochs=1",
 )
-NETWORKS = {"01", "02", "03", "04", "05", "08", "10"}  # notebooks that train or measure with one
+NETWORKS = {"01", "02", "03", "04", "05", "08", "10", "11"}  # notebooks that train or measure with one
 SLURM = """#!/bin/bash
 # sbatch, srun, sacct, scancel, sacctmgr, sinfo: a job runs here and at once, numbered by the process that submitted it
 jobs=$(dirname "$0")/jobs
@@ -138,7 +138,7 @@ def test_two_trainings_run_at_once(checkout: Path) -> None:
 def test_steps_with_networks_ask_for_a_gpu_unless_the_study_runs_on_cpu(checkout: Path) -> None:
     words = ("--cores", "8", "--dry-run")
     plan = asked(snakemake(checkout, "market1501", ["data_root=/data", "seeds=3"], *words))
-    assert len(plan) == 11
+    assert len(plan) == 12
     assert {step for step, resources in plan.items() if resources["gpu"]} == NETWORKS
     assert all(resources["runtime"] > 0 and resources["mem_mb"] > 0 for resources in plan.values())
     assert {resources["gpu"] for resources in asked(snakemake(checkout, "smoke", [], *words)).values()} == {0}
@@ -171,7 +171,7 @@ def test_commands_of_the_guide_run(repository: Path, checkout: Path, word: str) 
     run = started(checkout, *shlex.split(line))
     told, _ = run.communicate()
     assert run.returncode == 0, told
-    assert "32 of 32 steps to run" in told if word == "plan" else len(re.findall(r"^gcl +[012] ", told, re.M)) == 3
+    assert "33 of 33 steps to run" in told if word == "plan" else len(re.findall(r"^gcl +[012] ", told, re.M)) == 3
 
 
 @needs_plugin
@@ -182,7 +182,7 @@ def test_slurm_profile_is_understood(repository: Path, checkout: Path) -> None:
     assert run.returncode == 0, plan
     assert re.search(r"^rule ablations:[^[]*slurm_partition=cpu", plan, re.MULTILINE)
     assert set(re.findall(r"^    threads: (\d+)$", plan, re.MULTILINE)) == {"8"}
-    assert re.search(r"^total +33$", plan, re.MULTILINE)
+    assert re.search(r"^total +34$", plan, re.MULTILINE)
 
 
 @pytest.fixture
@@ -206,9 +206,9 @@ def test_study_goes_through_slurm_and_killed_steps_are_submitted_again(checkout:
     )
     told, _ = run.communicate()
     assert run.returncode == 0, told
-    assert "16 of 16 steps done" in told
+    assert "17 of 17 steps done" in told
     calls = [path.read_text() for path in slurm.glob("*.call")]
-    assert len(calls) == 17  # the first step twice
+    assert len(calls) == 18  # the first step twice
     for call in calls:
         notebook = re.search(r"rule_(\w+?)(_wildcards\S*)? ", call)
         assert notebook is not None

@@ -90,9 +90,10 @@ def test_full_size_profiles_keep_the_published_constants(profile: str, tmp_path:
 
 
 def test_every_profile_loads_under_its_own_name(tmp_path: Path) -> None:
-    assert set(known_profiles()) == {"smoke", "mini", "folder_small", *ELSEWHERE}
+    made = {"smoke", "mini", "evidence", "evidence_background"}
+    assert set(known_profiles()) == {*made, "folder_small", *ELSEWHERE}
     for profile in known_profiles():
-        study = load_study(profile, [] if profile in ("smoke", "mini") else [f"data_root={tmp_path}"])
+        study = load_study(profile, [] if profile in made else [f"data_root={tmp_path}"])
         assert study.profile == profile
 
 

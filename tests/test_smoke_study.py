@@ -14,6 +14,7 @@ import nbformat
 import pytest
 
 from gcl_core.run import hash_file
+from gcl_core.workflow import step_states
 
 PROFILE = "smoke_test"  # beside `smoke`, so that the test leaves a user's own runs alone
 FIGURES = (
@@ -28,6 +29,7 @@ FIGURES = (
     "figure3_generated_views_test",
     "ablations",
     "ranked_lists",
+    "dose",
 )
 TABLES = (
     "dataset",
@@ -42,6 +44,10 @@ TABLES = (
     "table1_three_datasets",
     "orderings_three_datasets",
     "error_analysis",
+    "claims",
+    "controls",
+    "dose",
+    "sensitivity",
 )
 
 
@@ -76,7 +82,7 @@ def runs(repository: Path, study: object) -> Path:
 def test_progress_and_summary_are_shown(study: subprocess.CompletedProcess[str]) -> None:
     assert re.search(r"^01_baseline_seed0 \| .*epoch 4/4", study.stdout, re.MULTILINE)
     assert re.search(r"^04_joint_training_gcl_seed0 \| done in", study.stdout, re.MULTILINE)
-    assert "16 of 16 steps done" in study.stdout
+    assert "17 of 17 steps done" in study.stdout
     for name in ("baseline", "gcl", "tda", "no_vi"):
         assert re.search(rf"^{name} +0 +\d+ +\d+\.\d +\d+\.\d", study.stdout, re.MULTILINE)
     assert f"figures/{PROFILE}/" in study.stdout.splitlines()[-1]
@@ -87,7 +93,7 @@ def test_every_notebook_was_executed_without_error(runs: Path, repository: Path)
     assert {path.name[:2] for path in executed} == {
         path.name[:2] for path in (repository / "notebooks").glob("*.ipynb")
     }
-    assert len(executed) == 16
+    assert len(executed) == 17
     for path in executed:
         notebook = nbformat.read(path, as_version=4)
         code = [cell for cell in notebook.cells if cell.cell_type == "code"]
@@ -134,11 +140,16 @@ def test_second_run_does_nothing_in_seconds(runs: Path, figures: Path, repositor
     assert time.monotonic() - start < 60  # a few seconds on a quiet machine
 
 
-def test_missing_figure_and_changed_setting_are_noticed(figures: Path, repository: Path) -> None:
+def waiting(*overrides: str) -> list[str]:
+    """Return the steps that would run."""
+    states = step_states("smoke", [f"profile={PROFILE}", *overrides])
+    return [step for step, done in states.items() if not done]
+
+
+def test_missing_figure_changed_setting_and_another_seed_are_noticed(figures: Path) -> None:
     (figures / "ablations.png").unlink()
-    answer = run_all(repository, "--dry-run")
-    assert re.findall(r"^(\S+) +to run$", answer.stdout, re.MULTILINE) == ["07_ablations"]
-    answer = run_all(repository, "--dry-run", "contrast.temperature=0.05")
-    assert "16 of 16 steps to run" in answer.stdout
-    answer = run_all(repository, "--dry-run", "--seeds", "2")
-    assert not re.search(r"seed0 +to run", answer.stdout)
+    assert waiting() == ["07_ablations"]
+    assert len(waiting("contrast.temperature=0.05")) == 17
+    more = waiting("seeds=2")
+    assert "01_baseline_seed1" in more
+    assert not [step for step in more if step.endswith("seed0")]

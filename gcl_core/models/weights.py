@@ -106,6 +106,7 @@ def _read(path: Path) -> tuple[Description | None, dict[str, Tensor]]:
 def load_encoder(study: Study, folder: Path, device: torch.device) -> IdentityEncoder:
     """Load E_id of a run folder, in eval mode."""
     network = IdentityEncoder(**study.identity_encoder.model_dump(exclude={"weights"}))
+    network = network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     return prepared(load_weights(network, folder / "encoder.safetensors", device), study.compute)
 
 

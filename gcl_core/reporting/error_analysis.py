@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 
 from gcl_core.config import Study
 from gcl_core.data.person_set import PersonSet
@@ -62,9 +62,15 @@ def precision_by_view(
     Ours: docs/METHOD.md has no such measure. Ranges have their own numbers of right pictures: compare encoders within
     a range, not ranges with each other.
     """
-    ranges = np.digitize(differences, VIEW_STEPS[1:-1])
+    return precision_by_range(retrieval, distances, np.digitize(differences, VIEW_STEPS[1:-1]), len(VIEW_STEPS) - 1)
+
+
+def precision_by_range(
+    retrieval: Retrieval, distances: Float[np.ndarray, "q g"], ranges: Int64[np.ndarray, "q g"], count: int
+) -> Float[np.ndarray, "q {count}"]:
+    """Return `precision_by_view` for ranges of one's own: for each query and gallery picture one of 0 ... count - 1."""
     query_pids, gallery_pids, query_camids, gallery_camids = retrieval.ids
-    precision = np.full((len(distances), len(VIEW_STEPS) - 1), np.nan)
+    precision = np.full((len(distances), count), np.nan)
     for query in range(len(distances)):
         right, one = retrieval.right(query), slice(query, query + 1)
         for place in sorted(set(ranges[query, right])):

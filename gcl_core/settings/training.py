@@ -82,7 +82,7 @@ class VariantSettings(Settings):
     view: Literal["drawn", "augmented", "copied", "known"] = "drawn"  # known: true views of synthetic people
     augment: bool = False  # TDA also on x_nv as E_id sees it in the contrast (ours); "augmented" is "copied" with it
     blur: Annotated[float, Field(ge=0, le=32)] = 0  # of true views: standard deviation in pixels of a 128-row picture
-    changes: dict[str, Any] = {}  # of other settings in its stage 3 alone, as {"joint.epochs": 40}; see CHANGEABLE
+    changes: dict[str, Any] = Field(default_factory=dict)  # of other settings, as {"joint.epochs": 40}: CHANGEABLE
     vi: Weight = 1.0
     vi_prime: Weight = 1.0
     vi_second: Weight = 1.0

@@ -113,7 +113,9 @@ def test_tda_of_drawn_views_keeps_the_way_back_to_the_generator():
 
 
 def test_a_variant_may_have_epochs_of_its_own(boxes: MakeLayout):
-    layout = boxes(*BOTH, "variants.long.view=augmented", "variants.long.changes={joint.epochs: 3}", "joint.evaluate_every=2")
+    layout = boxes(
+        *BOTH, "variants.long.view=augmented", "variants.long.changes={joint.epochs: 3}", "joint.evaluate_every=2"
+    )
     train_baseline(layout, 0)
     long = train_jointly(layout, "long", 0)
     assert [line["epoch"] for line in read_metrics(long)] == [0, 1, 2, 3]
