@@ -140,7 +140,7 @@ def test_a_process_that_gets_the_signal_goes_on_to_the_same_bits(
     start = time.monotonic()
     process.send_signal(number)
     told = process.communicate(timeout=60)[0]
-    if process.returncode:  # it may have been done already
+    if process.returncode and "epoch 3/3" not in told:  # after the last epoch nobody listens, or it is done already
         assert process.returncode == (-9 if number == signal.SIGKILL else 143), told
         assert time.monotonic() - start < 30  # a second or so on a quiet machine
     assert result(CHAIN[0](broken)) == expected
