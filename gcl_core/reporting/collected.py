@@ -25,10 +25,10 @@ from gcl_core.reporting.artifacts import (
 from gcl_core.reporting.error_analysis import precision_by_range, view_differences
 from gcl_core.reporting.evidence import Evidence, Measured
 from gcl_core.reporting.fid_table import NOVEL
-from gcl_core.reporting.found_runs import manifest
+from gcl_core.reporting.found_runs import headline, manifest
 from gcl_core.reporting.view_fid import chosen_rows, kept_fid
 from gcl_core.reporting.view_quality import view_quality
-from gcl_core.run import Layout, fingerprint, hash_file, read_json, read_metrics, resolve_device, write_json
+from gcl_core.run import Layout, fingerprint, hash_file, read_json, resolve_device, write_json
 
 PROTOCOL = 1  # goes up when the way of measuring changes, so that kept numbers are measured again
 FAR = 60  # degrees; right pictures whose view differs by more are far
@@ -75,12 +75,12 @@ def measured(layout: Layout, people: PersonSet, truth: Truth | None, variant: st
     if kept.get("identity") != identity:
         kept = {"identity": identity, **_measure(layout, people, truth, variant, seed, run)}
         write_json(run / KEPT, kept)
-    last, fid = read_metrics(run)[-1], kept_fid(run)
+    kept_epoch, fid = headline(run), kept_fid(run)
     views = fid["views"].get(study.evaluation.encoding) if fid else None
     return Measured(
         queries=pd.DataFrame(kept["queries"]).astype(np.float64).astype({"pid": np.int64}),
-        clusters=last["clusters"],
-        ari=last["ari"],
+        clusters=kept_epoch["clusters"],
+        ari=kept_epoch["ari"],
         fid={yaw: views[str(yaw)]["fid"] for yaw in NOVEL} if views else None,
         distance=kept["distance"],
         psnr=float("inf") if given.view == "known" and kept["psnr"] is None else kept["psnr"],

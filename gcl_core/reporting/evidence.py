@@ -27,7 +27,7 @@ class Measured:
     """What one data seed has of one variant; None for what was not measured.
 
     queries: columns pid, ap in [0, 1], rank1 (0 or 1), ap_far and ap_near: average precision among right pictures more
-    than 60° away and among the others, NaN where a query has none. clusters, ari: of the last epoch. fid: yaw (45 ...
+    than 60° away and among the others, NaN where a query has none. clusters, ari: of the epoch kept. fid: yaw (45 ...
     315) → FID. distance: of E_id features between picture and drawn view as a share of that to other people, since two
     feature spaces have no common unit. psnr: of views against true ones in dB, infinite for true views.
     """
