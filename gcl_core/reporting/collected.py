@@ -6,11 +6,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 from tqdm import tqdm
 
 from gcl_core.config import Study
 from gcl_core.data.person_set import PersonSet, load_person_set
 from gcl_core.data.truth import Truth, load_truth
+from gcl_core.evaluation.picture_quality import psnr_ssim
 from gcl_core.evaluation.queries import Retrieval, retrieve
 from gcl_core.evaluation.ranking import squared_distances
 from gcl_core.models.weights import load_encoder
@@ -33,7 +35,6 @@ from gcl_core.run import Layout, fingerprint, hash_file, read_json, resolve_devi
 PROTOCOL = 1  # goes up when the way of measuring changes, so that kept numbers are measured again
 FAR = 60  # degrees; right pictures whose view differs by more are far
 KEPT = "claims.json"
-WHITE = 255
 BASELINE = "baseline (and E_id frozen in stage 3, by construction)"
 
 
@@ -126,13 +127,13 @@ def given_psnr(people: PersonSet, truth: Truth, study: Study, variant: str) -> f
     """
     rows, given = chosen_rows(people, study), study.variants[variant]
     files = people.index["file"].iloc[rows].tolist()
-    errors = []
+    values = []
     for yaw in NOVEL:
         yaws = [yaw] * len(rows)
-        true = truth.true_views(files, yaws).astype(np.float64)
+        true = truth.true_views(files, yaws)
         views = people.pictures[rows] if given.view == "copied" else truth.true_views(files, yaws, blur=given.blur)
-        errors += np.square(views - true).mean(axis=(1, 2, 3)).tolist()
-    values = [10 * np.log10(WHITE**2 / error) for error in errors if error > 0]
+        psnr, _ = psnr_ssim(*(torch.from_numpy(each).permute(0, 3, 1, 2) for each in (views, true)))
+        values += psnr[np.isfinite(psnr)].tolist()
     return float(np.mean(values)) if values else float("inf")
 
 
