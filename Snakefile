@@ -95,7 +95,7 @@ def people_of_seed(wildcards):
 def start_of_variant(wildcards):
     """A variant that draws views needs the generator; the larger input also makes the scheduler start it earlier."""
     baseline, warm_up = step(f"01_baseline_seed{wildcards.seed}"), step(f"03_generator_warm_up_seed{wildcards.seed}")
-    return [baseline, warm_up] if study.variants[wildcards.variant].view == "drawn" else [baseline]
+    return [baseline, warm_up] if study.variants[wildcards.variant].needs_generator else [baseline]
 
 
 DATASET = tables("dataset") + figures("dataset_examples")

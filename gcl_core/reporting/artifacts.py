@@ -67,7 +67,7 @@ def required_runs(layout: Layout, variant: str, seed: int) -> list[Path]:
     variants = layout.study.variants
     if variant not in variants:
         raise RunError(f"no variant {variant!r} in profile {layout.study.profile!r}; known: {', '.join(variants)}")
-    stages = ["baseline", "warm_up"] if variants[variant].view == "drawn" else ["baseline"]
+    stages = ["baseline", "warm_up"] if variants[variant].needs_generator else ["baseline"]
     return [finished_run(layout, stage, seed) for stage in stages]
 
 

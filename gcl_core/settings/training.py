@@ -79,7 +79,8 @@ class VariantSettings(Settings):
     """One row of the ablation: where x_nv comes from and which contrastive losses are on (§3.3, §6.1)."""
 
     title: str = "GCL"
-    view: Literal["drawn", "augmented", "copied", "known"] = "drawn"  # known: true views of synthetic people
+    # drawn_once: as the generator of stage 2 draws them, which learns no more; known: true views of synthetic people
+    view: Literal["drawn", "drawn_once", "augmented", "copied", "known"] = "drawn"
     augment: bool = False  # TDA also on x_nv as E_id sees it in the contrast (ours); "augmented" is "copied" with it
     blur: Annotated[float, Field(ge=0, le=32)] = 0  # of true views: standard deviation in pixels of a 128-row picture
     changes: dict[str, Any] = Field(default_factory=dict)  # of other settings, as {"joint.epochs": 40}: CHANGEABLE
@@ -91,6 +92,11 @@ class VariantSettings(Settings):
     def augments(self) -> bool:
         """Whether E_id sees x_nv after TDA."""
         return self.augment or self.view == "augmented"
+
+    @property
+    def needs_generator(self) -> bool:
+        """Whether it starts from the generator of stage 2."""
+        return self.view in ("drawn", "drawn_once")
 
 
 VARIANTS = {

@@ -4,6 +4,7 @@ A variant is data: where x_nv comes from, and which contrastive losses weigh how
 clustered and stand in the memory; those without a mesh (ours, §1.3) are never in a batch, of the control neither.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -19,12 +20,13 @@ from gcl_core.data.augment import augment
 from gcl_core.data.batches import draw_angles, epoch_batches, normalize, unit_pictures
 from gcl_core.data.feed import Drawn, Feed
 from gcl_core.data.person_set import PersonSet, load_person_set
-from gcl_core.data.truth import Truth, load_truth
+from gcl_core.data.truth import load_truth
 from gcl_core.evaluation.accuracy import accuracy_record
 from gcl_core.evaluation.features import extract_features
+from gcl_core.models.drawing import draw_views
 from gcl_core.models.identity_encoder import IdentityEncoder
 from gcl_core.models.memory_bank import MemoryBank
-from gcl_core.models.weights import load_encoder, save_weights
+from gcl_core.models.weights import load_encoder, load_generator, save_weights
 from gcl_core.parallel import check_batch_size, even, is_first, on_devices, once, opened, share
 from gcl_core.run import Layout, RunError, RunFolder, atomic, cpu_threads, hash_code, hash_file, resolve_device
 from gcl_core.seeding import generator
@@ -36,9 +38,12 @@ from gcl_core.training.generation import Drawing, sample_views
 from gcl_core.training.joint_step import Batch, Learners, joint_step
 from gcl_core.training.optimizers import make_optimizer
 
+# places in the training rows and a yaw for each → their new views in [0, 1]
+ViewSource = Callable[[Int64[np.ndarray, " b"], Int64[np.ndarray, " b"]], Float[Tensor, "b 3 h w"]]
 SETTINGS = {"picture", "identity_encoder", "compute", "clustering", "contrast", "joint", "devices"}
 SETTINGS_OF_VIEW = {
     "drawn": {"generator", "discriminator", "angles", "losses"},
+    "drawn_once": {"generator", "angles"},
     "augmented": {"augmentation"},
     "copied": set(),
     "known": {"angles"},
@@ -64,6 +69,7 @@ def train_jointly(layout: Layout, variant: str, seed: int) -> Path:
     if chosen.view == "drawn":
         drawing = Drawing.start(study, study.joint, encoder.code_dim, seed, device)
         drawing.take_over(warm_up, device)
+    if chosen.needs_generator:
         inputs["warm_up"] = hash_file(warm_up / "generator.safetensors")
     seen = SETTINGS_OF_VIEW[chosen.view] | ({"augmentation"} if chosen.augment else set())
     used = study.model_dump(mode="json", include=SETTINGS | seen)
@@ -102,8 +108,7 @@ def _train(
     identities = people.index["pid"].to_numpy()[rows]
     drawable = np.isin(rows, people.with_mesh(rows))
     bank = MemoryBank(extract_features(encoder, people.pictures, rows), keep_old=study.contrast.keep_old).to(device)
-    truth = load_truth(layout) if variant.view == "known" else None
-    files = people.index["file"].iloc[rows].tolist()
+    given = view_source(layout, people, rows, name, seed, device)
     feed = Feed(people, rows, device, projections=drawing is not None)
     learners = Learners(encoder, *make_optimizer(encoder.parameters(), settings.encoder_optimizer), bank, drawing)
     best = BestEpoch(run.path / "best") if settings.keep == "best_on_test" else None
@@ -121,10 +126,6 @@ def _train(
         with atomic(_labels_file(run, epoch)) as temporary, temporary.open("wb") as stream:
             np.save(stream, labels.numpy())
         return labels, facts
-
-    def true_views(truth: Truth, picked: Int64[np.ndarray, " b"], angles: Int64[np.ndarray, " n"]) -> Tensor:
-        views = truth.true_views([files[row] for row in picked], angles[picked], blur=variant.blur)
-        return unit_pictures(torch.from_numpy(views), device)
 
     def label(epoch: int) -> tuple[Tensor, dict[str, Any]]:
         stale = once(lambda: _stale_rows(run, epoch, drawable, refresh_outliers=settings.refresh_outliers))
@@ -159,7 +160,7 @@ def _train(
                 if isinstance(made, Drawn):
                     batch = Batch(indices, normalize(made.pictures), made.mesh, made.turned)
                 else:
-                    view = made if truth is None else true_views(truth, batches[step], angles)
+                    view = made if given is None else given(batches[step], angles[batches[step]])
                     # drawn for the whole batch, however many processes there are
                     view = augment(view, study.augmentation, draw) if variant.augments else view
                     own = share(len(indices))
@@ -186,6 +187,32 @@ def _train(
     else:
         best.place(run.path)
         run.finish(kept_epoch=best.epoch)
+
+
+def view_source(
+    layout: Layout, people: PersonSet, rows: Int64[np.ndarray, " n"], name: str, seed: int, device: torch.device
+) -> ViewSource | None:
+    """Return what gives a variant's new views without learning to draw; None where they are made of the pictures."""
+    variant = layout.study.variants[name]
+    if variant.view == "known":
+        truth, files = load_truth(layout), people.index["file"].to_numpy()[rows]
+        assert truth is not None
+
+        def known(picked: Int64[np.ndarray, " b"], yaws: Int64[np.ndarray, " b"]) -> Float[Tensor, "b 3 h w"]:
+            return unit_pictures(torch.from_numpy(truth.true_views(files[picked].tolist(), yaws, blur=variant.blur)), device)
+
+        return known
+    if variant.view == "drawn_once":
+        encoder = load_encoder(layout.study, layout.stage("baseline", seed), device)
+        artist = load_generator(layout.study, layout.stage("warm_up", seed), device)
+
+        def drawn(picked: Int64[np.ndarray, " b"], yaws: Int64[np.ndarray, " b"]) -> Float[Tensor, "b 3 h w"]:
+            meshes = people.projections[rows[picked], yaws // 45][:, None]
+            views = draw_views(encoder, artist, people.pictures[rows[picked]], meshes)[:, 0]
+            return unit_pictures(torch.from_numpy(views), device)
+
+        return drawn
+    return None
 
 
 def augment_part(study: Study, draw: torch.Generator, whole: int, view: Float[Tensor, "b 3 h w"]) -> Tensor:

@@ -11,8 +11,11 @@ import torch
 from PIL import Image
 
 from gcl_core.config import ConfigError, load_study
-from gcl_core.data.batches import normalize
+from gcl_core.data.batches import normalize, unit_pictures
+from gcl_core.data.person_set import load_person_set
 from gcl_core.data.truth import Truth, load_truth
+from gcl_core.models.drawing import draw_views
+from gcl_core.models.weights import load_encoder, load_generator
 from gcl_core.run import Layout, read_json, read_metrics
 from gcl_core.training import joint
 from gcl_core.training.baseline import train_baseline
@@ -85,6 +88,27 @@ def test_true_views_are_those_at_the_angle_that_would_be_drawn(boxes: MakeLayout
     assert asked <= {shade for shade in shades if shade > 3}  # never at 0°
     assert len(asked) > 4
     assert all(file.startswith("train/") for file in asked_of)
+
+
+def test_views_drawn_once_are_those_of_the_warm_ups_generator(boxes: MakeLayout, monkeypatch: pytest.MonkeyPatch):
+    layout = boxes(*BOTH, "variants.once.view=drawn_once")
+    baseline, warm_up = train_baseline(layout, 0), warm_up_generator(layout, 0)
+    weights = (warm_up / "generator.safetensors").read_bytes()
+    people, cpu = load_person_set(layout), torch.device("cpu")
+    rows = people.rows("train")
+    encoder, artist = load_encoder(layout.study, baseline, cpu), load_generator(layout.study, warm_up, cpu)
+    drawn = draw_views(encoder, artist, people.pictures[rows], people.projections[rows])
+    seen = set()
+    for batch, told in steps_of(layout, "once", monkeypatch):
+        assert batch.view is not None
+        assert not {"image", "adversarial"} & set(told)
+        for index, view in zip(batch.indices.tolist(), batch.view, strict=True):
+            ours = normalize(unit_pictures(drawn[index], cpu))
+            close = [torch.allclose(view, each, atol=0.02) for each in ours]  # a level of 255, by the batch's rounding
+            assert any(close[1:])
+            seen |= {place for place, same in enumerate(close) if same}
+    assert len(seen - {0}) > 4
+    assert (warm_up / "generator.safetensors").read_bytes() == weights
 
 
 def test_drawn_views_with_tda_that_changes_nothing_give_the_losses_of_drawn_views(
