@@ -6,13 +6,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 from tqdm import tqdm
 
 from gcl_core.config import Study
 from gcl_core.data.person_set import PersonSet, load_person_set
 from gcl_core.data.truth import Truth, load_truth
-from gcl_core.evaluation.picture_quality import psnr_ssim
+from gcl_core.evaluation.picture_quality import person_psnr
 from gcl_core.evaluation.queries import Retrieval, retrieve
 from gcl_core.evaluation.ranking import squared_distances
 from gcl_core.models.weights import load_encoder
@@ -28,12 +27,14 @@ from gcl_core.reporting.error_analysis import precision_by_range, view_differenc
 from gcl_core.reporting.evidence import Evidence, Measured
 from gcl_core.reporting.fid_table import NOVEL
 from gcl_core.reporting.found_runs import headline, manifest
+from gcl_core.reporting.galleries import draw_people
 from gcl_core.reporting.view_fid import chosen_rows, kept_fid
 from gcl_core.reporting.view_quality import view_quality
 from gcl_core.run import Layout, fingerprint, hash_file, read_json, resolve_device, write_json
 
-PROTOCOL = 1  # goes up when the way of measuring changes, so that kept numbers are measured again
+PROTOCOL = 2  # goes up when the way of measuring changes, so that kept numbers are measured again
 FAR = 60  # degrees; right pictures whose view differs by more are far
+WHITE = 255  # behind the mesh in a projection (§1.3)
 KEPT = "claims.json"
 BASELINE = "baseline (and E_id frozen in stage 3, by construction)"
 
@@ -98,9 +99,8 @@ def _measure(
     if given.view == "drawn":
         quality = view_quality(layout, people, truth, variant, seed, "train")
         distance = float((numbers(quality, "distance") / numbers(quality, "distance_others")).mean())
-        psnr = float(numbers(quality, "psnr").mean()) if truth is not None else None
-    elif truth is not None and given.view in ("copied", "known"):
-        psnr = given_psnr(people, truth, study, variant)
+    if truth is not None and given.view != "augmented":
+        psnr = given_psnr(layout, people, truth, variant, seed)
     queries = query_precision(found, truth).to_dict("list")
     known = {name: [None if np.isnan(value) else value for value in values] for name, values in queries.items()}
     return {"queries": known, "distance": distance, "psnr": psnr if psnr is not None and np.isfinite(psnr) else None}
@@ -120,19 +120,25 @@ def query_precision(found: Retrieval, truth: Truth | None) -> pd.DataFrame:
     return table
 
 
-def given_psnr(people: PersonSet, truth: Truth, study: Study, variant: str) -> float:
-    """Return the PSNR (dB) against true views of what E_id is given undrawn: copies of the picture, or true views.
+def given_psnr(layout: Layout, people: PersonSet, truth: Truth, variant: str, seed: int) -> float:
+    """Return the PSNR (dB) on the person, against true views, of the views that a variant gives to E_id.
 
     Mean over the pictures of `chosen_rows` and seven angles, those that differ at all; infinite where none does.
     """
-    rows, given = chosen_rows(people, study), study.variants[variant]
+    study, given = layout.study, layout.study.variants[variant]
+    rows = chosen_rows(people, study)
     files = people.index["file"].iloc[rows].tolist()
+    artist = {"drawn": variant, "drawn_once": "warm_up"}.get(given.view)
+    drawn = draw_people(layout, people, artist, seed, rows) if artist else None
     values = []
-    for yaw in NOVEL:
+    for place, yaw in enumerate(NOVEL):
         yaws = [yaw] * len(rows)
-        true = truth.true_views(files, yaws)
-        views = people.pictures[rows] if given.view == "copied" else truth.true_views(files, yaws, blur=given.blur)
-        psnr, _ = psnr_ssim(*(torch.from_numpy(each).permute(0, 3, 1, 2) for each in (views, true)))
+        if drawn is not None:
+            views = drawn[:, place]
+        else:
+            views = people.pictures[rows] if given.view == "copied" else truth.true_views(files, yaws, blur=given.blur)
+        person = people.projections[rows, place + 1] < WHITE
+        psnr = person_psnr(views, truth.true_views(files, yaws), person)
         values += psnr[np.isfinite(psnr)].tolist()
     return float(np.mean(values)) if values else float("inf")
 

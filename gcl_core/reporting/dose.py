@@ -10,18 +10,18 @@ from matplotlib.ticker import MaxNLocator
 
 from gcl_core.config import Study
 from gcl_core.reporting.claims import LIMITS, claim_row
-from gcl_core.reporting.evidence import MAP, PARAMETERS, PSNR, Evidence, effect_of, family, rungs, value_of
+from gcl_core.reporting.evidence import MAP, PARAMETERS, PSNR, UNCHANGED, Evidence, effect_of, family, rungs, value_of
 from gcl_core.reporting.style import COLUMN, GREY, look, new_figure, styled
 from gcl_core.reporting.tables import NOT_RUN
 
 
 def sensitivity_table(evidence: Sequence[Evidence]) -> pd.DataFrame:
-    """Return mAP (%) of GCL and of each variant of PARAMETERS: a column a seed, mean, and spread, their range.
+    """Return mAP (%) of UNCHANGED and of each variant of PARAMETERS: a column a seed, mean, and spread, their range.
 
     `not run` stands where nothing was; a seed that lacks a variant is blank, and spread too where there is one seed.
     """
     rows = []
-    for name in ("gcl", *(name for parameter in PARAMETERS for name in family(evidence, parameter))):
+    for name in (UNCHANGED, *(name for parameter in PARAMETERS for name in family(evidence, parameter))):
         read = [value_of(each, name, MAP) for each in evidence]
         values = {f"seed {seed} mAP": each.mean() for seed, each in enumerate(read) if each is not None}
         maps = list(values.values())
@@ -35,8 +35,8 @@ def sensitivity_table(evidence: Sequence[Evidence]) -> pd.DataFrame:
 def dose_table(evidence: Sequence[Evidence]) -> pd.DataFrame:
     """Return a row a rung, from worst to best views: their PSNR (dB, mean over seeds) and the gain in mAP over `tda`.
 
-    Rungs are copy (no new view at all), dose_*, GCL itself and true_views, whose PSNR is infinite. Blank PSNR: not
-    measured.
+    Rungs are copy (no new view at all), dose_*, views drawn once, GCL itself and true_views, whose PSNR is infinite.
+    Blank PSNR: not measured.
     """
     rows = []
     for rung in rungs(evidence):
@@ -69,6 +69,7 @@ def dose_figure(study: Study, table: pd.DataFrame) -> Figure:
     marks = {
         "copy": {**dose, "marker": "X", "label": "copies, no new view"},
         "true_views": {**dose, "marker": "^", "label": "true views"},
+        "drawn_once": {**look(study, "gcl"), "mfc": "none", "label": "views drawn once"},
         "gcl": look(study, "gcl"),
     }
     named: dict[str, Any] = {}  # one entry for all rungs of a kind
@@ -85,7 +86,8 @@ def dose_figure(study: Study, table: pd.DataFrame) -> Figure:
     if any(np.isinf(line[PSNR]) for line in lines):
         ticks[right], high = "∞", right + 1
     axes.set_xticks(list(ticks), list(ticks.values()))
-    axes.set(xlabel="PSNR of the views given (dB)", ylabel="gain in mAP over TDA (points)", xlim=(low, high))
+    axes.set(xlabel="PSNR of the person in the views given (dB)", ylabel="gain in mAP over TDA (points)")
+    axes.set_xlim(low, high)
     axes.margins(y=0.08)
     if lines:
         figure.legend(list(named.values()), list(named), loc="outside lower center", ncols=2)

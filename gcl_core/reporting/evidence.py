@@ -13,13 +13,14 @@ from gcl_core.reporting.fid_table import mean_over_views
 from gcl_core.seeding import numpy_generator
 
 CLUSTERS, ARI, MAP, RANK1 = "clusters off, % of people", "100 ARI", "mAP", "rank-1"
-DISTANCE, FID, PSNR = "feature distance, % of that to others", "FID, mean of 7 views", "PSNR (dB)"
+DISTANCE, FID, PSNR = "feature distance, % of that to others", "FID, mean of 7 views", "PSNR on the person (dB)"
 FAR, NEAR, FAR_NEAR = "mAP, far views", "mAP, near views", "mAP, far - near views"
 QUERIES = {  # metric of queries → its column, and the one taken away from it
     **{MAP: ("ap",), RANK1: ("rank1",)},
     **{FAR: ("ap_far",), NEAR: ("ap_near",), FAR_NEAR: ("ap_far", "ap_near")},
 }
 PARAMETERS = ("angles", "parts", "alpha", "tau", "negatives", "rho")  # tau_005 is a variant of tau
+UNCHANGED = "drawn_once"  # what variants of a parameter are compared with
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class Measured:
     queries: columns pid, ap in [0, 1], rank1 (0 or 1), ap_far and ap_near: average precision among right pictures more
     than 60° away and among the others, NaN where a query has none. clusters, ari: of the epoch kept. fid: yaw (45 ...
     315) → FID. distance: of E_id features between picture and drawn view as a share of that to other people, since two
-    feature spaces have no common unit. psnr: of views against true ones in dB, infinite for true views.
+    feature spaces have no common unit. psnr: of the person in views against true ones, in dB; infinite for true views.
     """
 
     queries: pd.DataFrame | None = None
@@ -99,5 +100,5 @@ def family(evidence: Sequence[Evidence], prefix: str) -> list[str]:
 
 
 def rungs(evidence: Sequence[Evidence]) -> list[str]:
-    """Return the variants whose views differ in quality alone: none new, true ones blurred, drawn ones, true ones."""
-    return ["copy", *family(evidence, "dose"), "gcl", "true_views"]
+    """Return the variants that differ in their views: none new, true ones blurred, drawn ones, true ones."""
+    return ["copy", *family(evidence, "dose"), "drawn_once", "gcl", "true_views"]

@@ -199,7 +199,8 @@ def view_source(
         assert truth is not None
 
         def known(picked: Int64[np.ndarray, " b"], yaws: Int64[np.ndarray, " b"]) -> Float[Tensor, "b 3 h w"]:
-            return unit_pictures(torch.from_numpy(truth.true_views(files[picked].tolist(), yaws, blur=variant.blur)), device)
+            views = truth.true_views(files[picked].tolist(), yaws, blur=variant.blur)
+            return unit_pictures(torch.from_numpy(views), device)
 
         return known
     if variant.view == "drawn_once":

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from gcl_core.evaluation.picture_quality import psnr_ssim
+from gcl_core.evaluation.picture_quality import person_psnr, psnr_ssim
 from gcl_core.seeding import generator
 
 
@@ -44,3 +44,15 @@ def test_pictures_are_judged_one_by_one_and_noise_is_worse() -> None:
 def test_pictures_too_small_for_the_window() -> None:
     with pytest.raises(ValueError, match="at least 11 pixels"):
         psnr_ssim(noise(1)[..., :10], noise(1)[..., :10])
+
+
+def test_psnr_of_the_person_does_not_see_the_background():
+    truth = np.full((3, 32, 16, 3), 100, np.uint8)
+    person = np.zeros((3, 32, 16), bool)
+    person[:2, 8:20, 4:9] = True
+    given = np.where(person[..., None], truth, 0).astype(np.uint8)
+    given[1, 8:14, 4:9] += 10  # half of the person
+    psnr = person_psnr(given, truth, person)
+    assert psnr[0] == np.inf
+    assert psnr[1] == pytest.approx(10 * np.log10(255**2 / 50))
+    assert np.isnan(psnr[2])

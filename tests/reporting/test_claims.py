@@ -99,8 +99,8 @@ def test_rank1_is_a_row_in_points_and_a_claim_needs_both_metrics():
 
 def test_equal_compute_and_rows_of_ours_stand_beside_the_papers_claim_and_do_not_decide_it():
     plain, better = [Measured(queries(0))] * 3, [Measured(queries(0.03, rank1=45))] * 3
-    evidence = seeds(gcl=better, tda=plain, tda_equal_compute=[Measured(queries(0.06))] * 3, gcl_tda=plain)
-    assert row(evidence, "C2", MAP, "gcl - tda_equal_compute")["verdict"] == "not reproduced"
+    evidence = seeds(gcl=better, tda=plain, tda_long=[Measured(queries(0.06))] * 3, gcl_tda=plain)
+    assert row(evidence, "C2", MAP, "gcl - tda_long")["verdict"] == "not reproduced"
     ours = row(evidence, "C2", MAP, "gcl_tda - tda")
     assert ours["compared"].endswith("(ours, not the paper's)")
     assert ours["verdict"] == "not reproduced"
@@ -184,16 +184,16 @@ def test_views_of_any_quality_stand_beside_gcls_and_do_not_decide_whether_those_
     evidence = seeds(gcl=gains(-0.03, -0.03), copy=gains(0.03, 0.03), true_views=gains(0.05, 0.05), tda=gains(0, 0))
     lines = where(claims_table(evidence), claim="C8", metric=MAP)
     compared = [text.partition(" - ")[0] for text in lines["compared"]]
-    assert compared == ["copy", "dose_*", "gcl", "true_views", "true_views_tda"]
-    assert lines["verdict"].tolist() == ["reproduced", NOT_RUN, "not reproduced", "reproduced", NOT_RUN]
+    assert compared == ["copy", "dose_*", "drawn_once", "gcl", "true_views", "true_views_tda"]
+    assert lines["verdict"].tolist() == ["reproduced", NOT_RUN, NOT_RUN, "not reproduced", "reproduced", NOT_RUN]
     assert claim_verdict(claims_table(evidence), "C8") == "not reproduced"
 
 
 def test_settings_have_a_sign_and_no_verdict():
-    evidence = seeds(gcl=gains(0, 0, 0), tau_002=gains(-0.03, -0.031, -0.032), tau_01=gains(0.03, -0.03, 0.01))
-    assert row(evidence, "C7", MAP, "tau_002 - gcl")["verdict"] == "lower"
-    assert row(evidence, "C7", MAP, "tau_01 - gcl")["verdict"] == "either sign"
-    assert row(evidence, "C7", MAP, "angles_* - gcl")["verdict"] == NOT_RUN
+    evidence = seeds(drawn_once=gains(0, 0, 0), tau_002=gains(-0.03, -0.031, -0.032), tau_01=gains(0.03, -0.03, 0.01))
+    assert row(evidence, "C7", MAP, "tau_002 - drawn_once")["verdict"] == "lower"
+    assert row(evidence, "C7", MAP, "tau_01 - drawn_once")["verdict"] == "either sign"
+    assert row(evidence, "C7", MAP, "angles_* - drawn_once")["verdict"] == NOT_RUN
     assert claim_verdict(claims_table(evidence), "C7") == "no verdict"
 
 

@@ -32,7 +32,7 @@ def dose(*values: tuple[str, float, float], count: int = 3) -> pd.DataFrame:
 
 def test_rungs_are_in_order_of_quality_and_the_answer_is_where_the_gain_is_first_sure():
     table = dose(("dose_b", 20, 0.03), ("gcl", 17, 0.0), ("dose_a", 12, -0.02), ("true_views", np.inf, 0.05))
-    assert table["rung"].tolist() == ["dose_a", "gcl", "dose_b", "true_views", "copy"]
+    assert table["rung"].tolist() == ["dose_a", "gcl", "dose_b", "true_views", "copy", "drawn_once"]
     assert table["gain in mAP"].tolist()[:4] == pytest.approx([-1.9, 0.1, 3.1, 5.1])
     assert table["gain in mAP"].tolist()[4] == NOT_RUN
     text = dose_reading(table)
@@ -89,15 +89,15 @@ def test_without_evidence_nothing_fails():
 
 
 def test_settings_have_a_column_a_seed_and_a_spread():
-    values = {"gcl": (0, 0, 0), "tau_002": (-0.03, -0.03, -0.03), "tau_01": (0.03, -0.03, 0.01)}
+    values = {"drawn_once": (0, 0, 0), "tau_002": (-0.03, -0.03, -0.03), "tau_01": (0.03, -0.03, 0.01)}
     evidence = [Evidence(100, {name: gained(gain[seed]) for name, gain in values.items()}) for seed in range(3)]
     table = sensitivity_table(evidence).set_index("variant")
     assert table.loc["tau_01", ["seed 0 mAP", "seed 1 mAP", "mAP", "spread"]].tolist() == pytest.approx(
         [43, 37, 40 + 1 / 3, 6]
     )
-    assert table.loc["gcl", "spread"] == 0
+    assert table.loc["drawn_once", "spread"] == 0
     assert table.index.tolist() == [
-        "gcl",
+        "drawn_once",
         "angles_*",
         "parts_*",
         "alpha_*",
