@@ -89,8 +89,19 @@ def test_full_size_profiles_keep_the_published_constants(profile: str, tmp_path:
     assert study.dataset == profile
 
 
+def test_the_large_synthetic_study_keeps_the_published_constants_and_is_as_large_as_market() -> None:
+    study = load_study("synthetic_large", [])
+    assert {key for key in PUBLISHED if value_at(study, key) != PUBLISHED[key]} == {"clustering.rho"}
+    pictures = study.people.train_identities * study.people.pictures_per_identity
+    assert pictures >= 12936  # METHOD.md §4
+    others = study.people.pictures_per_identity - 1
+    assert study.clustering.rho * (pictures - 1) / 2 == pytest.approx(others, rel=0.1)
+    half = load_study("synthetic_large", ["picture.height=128", "picture.width=64"])
+    assert (half.picture.height, half.picture.width) == (128, 64)
+
+
 def test_every_profile_loads_under_its_own_name(tmp_path: Path) -> None:
-    made = {"smoke", "mini", "evidence", "evidence_background"}
+    made = {"smoke", "mini", "evidence", "evidence_background", "synthetic_large"}
     assert set(known_profiles()) == {*made, "folder_small", *ELSEWHERE}
     for profile in known_profiles():
         study = load_study(profile, [] if profile in made else [f"data_root={tmp_path}"])
