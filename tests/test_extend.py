@@ -1,0 +1,74 @@
+"""The worked examples of docs/EXTEND.md apply to this state of the code, and do what they say."""
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+USED = """
+import torch
+from gcl_core.clustering.pseudo_labels import cluster
+from gcl_core.config import load_study
+from gcl_core.models.memory_bank import MemoryBank
+from gcl_core.training.contrast import contrast_losses
+import gcl_core
+
+study = load_study("smoke", ["variants.gcl.pull=0.5", "variants.tda.view=augmented", "evaluation.fid_variants=[gcl]",
+                             "clustering.method=average"])
+draw = torch.Generator().manual_seed(0)
+rows = torch.nn.functional.normalize(torch.randn(12, 8, generator=draw))
+bank, labels, picked = MemoryBank(rows, keep_old=0.2), torch.arange(12) // 4, torch.tensor([0, 5, 9])
+new = torch.randn(3, 8, generator=draw)
+
+def total(variant):
+    words = (rows[picked], new, bank, labels, picked, study.contrast, variant, torch.Generator().manual_seed(1))
+    return contrast_losses(*words)
+
+plain, told = total(study.variants["tda"])
+pulled, _ = total(study.variants["gcl"])
+expected = (rows[picked] - torch.nn.functional.normalize(new)).square().sum(1).mean()
+assert torch.isclose(told["pull"], expected) and torch.isclose(pulled - plain, 0.5 * expected), (told, pulled, plain)
+
+centres = torch.eye(8)[:3].repeat_interleave(6, 0)
+features = torch.nn.functional.normalize(centres + 0.1 * torch.randn(18, 8, generator=draw))
+found = cluster(features, method="average", k1=6, k2=2, rho=1, min_samples=4)
+assert found.labels.tolist() == [0] * 6 + [1] * 6 + [2] * 6, found
+print(gcl_core.__file__)
+"""
+
+
+@pytest.fixture
+def changed(repository: Path, tmp_path: Path) -> Path:
+    """Copy the package and its profiles, and apply all examples."""
+    for folder in ("gcl_core", "configs"):
+        shutil.copytree(repository / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    examples = re.findall(r"```diff\n(.*?)```", (repository / "docs" / "EXTEND.md").read_text(), re.DOTALL)
+    assert len(examples) == 2
+    for example in examples:
+        applied = subprocess.run(["git", "apply", "-"], input=example, text=True, cwd=tmp_path, capture_output=True)
+        assert applied.returncode == 0, applied.stderr
+    return tmp_path
+
+
+def test_the_examples_apply_and_work(changed: Path):
+    words = {**os.environ, "PYTHONPATH": str(changed)}
+    answer = subprocess.run([sys.executable, "-c", USED], cwd=changed, env=words, text=True, capture_output=True)
+    assert answer.returncode == 0, answer.stderr
+    assert Path(answer.stdout.strip()).is_relative_to(changed)
+
+
+def test_the_commands_of_the_examples_are_taken(repository: Path, changed: Path):
+    text = (repository / "docs" / "EXTEND.md").read_text()
+    commands = re.findall(r"```bash\n./run_all.sh (.*?)\n```", text, re.DOTALL)
+    assert len(commands) == 2
+    load = "import sys; from gcl_core.config import load_study; print(load_study(sys.argv[1], sys.argv[2:]).profile)"
+    words = {**os.environ, "PYTHONPATH": str(changed)}
+    for command, profile in zip(commands, ("pull", "linkage"), strict=True):
+        line = [sys.executable, "-c", load, *shlex.split(command)]
+        answer = subprocess.run(line, cwd=changed, env=words, text=True, capture_output=True)
+        assert answer.stdout.strip() == profile, answer.stderr
