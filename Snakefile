@@ -110,8 +110,6 @@ VIEWS = tables("view_quality") + figures("figure1_view_invariance", "figure3_gen
 if study.dataset == "synthetic":  # elsewhere bodies are not known, and test pictures may have no meshes
     DATASET += tables("mesh_ways") + figures("mesh_ways")
     VIEWS += figures("figure3_generated_views_test")
-if study.profile == "evidence":  # its notebook also reads the runs of the other regime
-    CLAIMS += tables("claims_background")
 
 
 wildcard_constraints:
@@ -247,7 +245,6 @@ rule error_analysis:
     shell: RUN
 
 
-# runs of profile evidence_background are read where they are there, as those of the three datasets are
 rule claims:
     input: trained(study.variants), step("05_fid_per_view"), core("11_claims"), notebook="notebooks/11_claims.ipynb"
     output: CLAIMS, step=step("11_claims")

@@ -18,8 +18,7 @@ def psnr_ssim(
         raise ValueError(f"pictures of {drawn.shape[2]}x{drawn.shape[3]}: SSIM needs at least 11 pixels a side")
     psnr, ssim = np.empty(len(drawn)), np.empty(len(drawn))
     for index, (ours, true) in enumerate(zip(drawn.cpu().numpy(), truth.cpu().numpy(), strict=True)):
-        same = np.array_equal(ours, true)  # scikit-image divides by zero
-        psnr[index] = np.inf if same else peak_signal_noise_ratio(true, ours, data_range=255)
+        psnr[index] = _psnr(ours, true)
         ssim[index] = structural_similarity(
             true, ours, channel_axis=0, data_range=255, gaussian_weights=True, sigma=1.5, use_sample_covariance=False
         )
@@ -33,6 +32,10 @@ def person_psnr(
 
     A view with the right background and the wrong person would do well over all pixels.
     """
-    errors = (given.astype(np.float64) - truth) ** 2
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return 10 * np.log10(255**2 / (errors * person[..., None]).sum(axis=(1, 2, 3)) * 3 * person.sum(axis=(1, 2)))
+    each = zip(given, truth, person, strict=True)
+    return np.array([_psnr(ours[seen], true[seen]) if seen.any() else np.nan for ours, true, seen in each])
+
+
+def _psnr(ours: UInt8[np.ndarray, "..."], true: UInt8[np.ndarray, "..."]) -> float:
+    same = np.array_equal(ours, true)  # scikit-image divides by zero
+    return np.inf if same else float(peak_signal_noise_ratio(true, ours, data_range=255))

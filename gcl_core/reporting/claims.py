@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from gcl_core.config import Study
 from gcl_core.evaluation.effects import Effect, rank_agreement, seed_effect, verdict
 from gcl_core.reporting.artifacts import where
 from gcl_core.reporting.evidence import (
@@ -30,10 +31,19 @@ from gcl_core.reporting.evidence import (
 from gcl_core.reporting.fid_table import NOVEL
 from gcl_core.reporting.published import published_fid
 from gcl_core.reporting.tables import NOT_RUN
+from gcl_core.run import Layout
 
 RHO, POOLED, CHANCE = "Spearman's rho", "Spearman's rho, pooled", "permutation p, pooled (%)"
 # rows so marked do not decide the paper's claim
 OURS, COMPUTE = " (ours, not the paper's)", " (TDA for longer, within GCL's compute)"
+REPORTING = ("evidence", "evidence_background", "evidence_settings")  # the profiles whose runs decide: docs/PROTOCOL.md
+RULES = (
+    "An effect is the first minus the second on the same queries, in points. Intervals hold 95 %: over queries with "
+    "these seeds, over seeds for others. *Reproduced*: all lie above zero. *Not reproduced*: one ends at or below "
+    "zero or below the smallest effect worth having. *Inconclusive*: all else, and whatever one seed shows. A claim's "
+    "verdict is its weakest row's; rows that are ours or of a longer TDA decide nothing. The rest is in "
+    "docs/PROTOCOL.md."
+)
 CHANCE_LIMIT = 5  # %: more orders than that agree as well, and rho is no evidence
 LIMITS = ("low over queries", "high over queries", "low over seeds", "high over seeds")
 COLUMNS = ["claim", "compared", "metric", "effect", *LIMITS, "seeds", "verdict"]
@@ -68,7 +78,13 @@ COMPARISONS = (  # claim, ours, theirs, metric, mark: claimed to be positive
     *(("C2", "gcl", "tda_long", metric, COMPUTE) for metric in (MAP, RANK1)),
     *(
         ("C2", ours, theirs, metric, OURS)
-        for ours, theirs in (("gcl", "copy"), ("gcl_tda", "tda"), ("drawn_once", "tda"), ("drawn_once", "copy"))
+        for ours, theirs in (
+            ("gcl", "copy"),
+            ("gcl_tda", "tda"),
+            ("gcl_light", "tda"),
+            ("drawn_once", "tda"),
+            ("drawn_once", "copy"),
+        )
         for metric in (MAP, RANK1)
     ),
     *(("C4", "no_vi", "gcl", metric, "") for metric in (DISTANCE, FID)),
@@ -198,6 +214,27 @@ def claims_reading(frame: pd.DataFrame) -> str:
             f"**{key}, {claim_verdict(frame, key)}**: {claim.sentence} ({claim.where}). {'; '.join(told)}."
         )
     return "\n\n".join(paragraphs)
+
+
+def claims_page(study: Study, frame: pd.DataFrame) -> str:
+    """Return `claims_reading` with what a reader of it alone needs: what the rules are and the names stand for."""
+    names = "; ".join(f"`{name}`: {variant.title}" for name, variant in study.variants.items())
+    others = " and ".join(f"`{profile}`" for profile in REPORTING if profile != study.profile)
+    told = f"Trained in stage 3, all from one baseline: {names}. What is not run here may be in profiles {others}."
+    return f"{RULES}\n\n{told}\n\n{claims_reading(frame)}"
+
+
+def reported_claims(layout: Layout) -> str:
+    """Return the claims of the profiles that report, from the tables of theirs that lie beside the study's own figures.
+
+    What one of them is not there is said so: those of another study's runs may be, and those of this repository are.
+    """
+    texts = []
+    for profile in REPORTING:
+        path = layout.figures.parent / profile / "claims.md"
+        text = path.read_text(encoding="utf-8") if path.is_file() else f"{NOT_RUN}: {path} is not there."
+        texts.append(f"### Profile `{profile}`\n\n{text}")
+    return "\n\n".join(texts)
 
 
 def _told(line: Mapping[str, Any]) -> str:

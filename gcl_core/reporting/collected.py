@@ -1,6 +1,5 @@
 """The evidence that a study's finished runs hold: each variant on its seed's own people, measured once and kept."""
 
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +25,7 @@ from gcl_core.reporting.artifacts import (
 from gcl_core.reporting.error_analysis import precision_by_range, view_differences
 from gcl_core.reporting.evidence import Evidence, Measured
 from gcl_core.reporting.fid_table import NOVEL
-from gcl_core.reporting.found_runs import headline, manifest
+from gcl_core.reporting.found_runs import headline
 from gcl_core.reporting.galleries import draw_people
 from gcl_core.reporting.view_fid import chosen_rows, kept_fid
 from gcl_core.reporting.view_quality import view_quality
@@ -39,21 +38,14 @@ KEPT = "claims.json"
 BASELINE = "baseline (and E_id frozen in stage 3, by construction)"
 
 
-def complete_seeds(layout: Layout) -> list[int]:
-    """Return the seeds of a study of which the baseline and every variant have run to their end."""
-    stages = ["baseline", *layout.study.variants]
-    seeds = range(layout.study.seeds)
-    return [seed for seed in seeds if all("finished" in manifest(layout.stage(stage, seed)) for stage in stages)]
-
-
-def collected_evidence(layout: Layout, *, seeds: Iterable[int] | None = None) -> list[Evidence]:
-    """Return what finished runs hold of every variant, one entry a seed: all of the study unless `seeds` are given.
+def collected_evidence(layout: Layout) -> list[Evidence]:
+    """Return what finished runs hold of every variant, one entry a seed of the study.
 
     What is slow is kept in `claims.json` of each run folder, under a hash of its weights and data: a second call costs
     nothing. FID is there where notebook 05 measured it. Raises RunError as `finished_run` does.
     """
     evidence = []
-    for seed in range(layout.study.seeds) if seeds is None else seeds:
+    for seed in range(layout.study.seeds):
         own = layout.of_seed(seed)
         people, truth = load_person_set(own), load_truth(own)
         names = tqdm(own.study.variants, desc=f"evidence seed {seed}", mininterval=2)

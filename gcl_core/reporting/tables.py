@@ -38,15 +38,18 @@ LATEX = {
 }
 
 
-def save_table(frame: pd.DataFrame, layout: Layout, name: str, *, runs: Sequence[Path], caption: str) -> Markdown:
+def save_table(
+    frame: pd.DataFrame, layout: Layout, name: str, *, runs: Sequence[Path], caption: str, reading: str = ""
+) -> Markdown:
     """Write `name`.csv, `name`.md and `name`.tex to the study's figures; return the table for display.
 
-    The CSV keeps full precision, the others round as DIGITS says; missing values are blank. Files are written whole or
+    The CSV keeps full precision, the others round as DIGITS says; missing values are blank. The Markdown file begins
+    with `reading`, what the table says in words, where that is given. Files are written whole or
     not at all and entered into the manifest with the run folders that they come from.
     """
     texts = {
         "csv": _csv(frame),
-        "md": f"{caption}\n\n{markdown_table(frame)}",
+        "md": "\n\n".join(part for part in (reading, caption, markdown_table(frame)) if part),
         "tex": latex_table(frame, caption=caption, label=f"tab:{name}"),
     }
     files = []

@@ -1,13 +1,26 @@
 """The claims table: from evidence made by hand, each verdict comes out each way, and what is missing says so."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from gcl_core.config import load_study
 from gcl_core.reporting.artifacts import where
-from gcl_core.reporting.claims import CHANCE, CLAIMS, COLUMNS, POOLED, RHO, claim_verdict, claims_reading, claims_table
+from gcl_core.reporting.claims import (
+    CHANCE,
+    CLAIMS,
+    COLUMNS,
+    POOLED,
+    RHO,
+    claim_verdict,
+    claims_page,
+    claims_reading,
+    claims_table,
+    reported_claims,
+)
 from gcl_core.reporting.evidence import (
     ARI,
     CLUSTERS,
@@ -24,6 +37,7 @@ from gcl_core.reporting.evidence import (
 )
 from gcl_core.reporting.fid_table import NOVEL
 from gcl_core.reporting.tables import NOT_RUN, latex_table, markdown_table
+from gcl_core.run import Layout
 
 PUBLISHED = dict(zip(NOVEL, (3.0, 7.0, 5.0, 2.0, 4.0, 6.0, 1.0), strict=True))  # ranks of the means of Table 1
 PIDS = np.repeat(np.arange(30), 2)
@@ -220,3 +234,24 @@ def test_the_reading_names_every_claim_with_its_verdict_and_every_comparison():
     assert "gcl - no_l_vi: mAP -2.95 (" in paragraphs[4]
     assert paragraphs[4].startswith("**C5, not reproduced**")
     assert "2 seeds), reproduced" in paragraphs[1]
+
+
+def test_the_page_tells_the_rules_and_the_names_to_whoever_reads_it_alone():
+    study, frame = load_study("evidence"), claims_table(seeds(gcl=gains(0.03, 0.031), tda=gains(0, 0)))
+    page = claims_page(study, frame)
+    assert page.endswith(claims_reading(frame))
+    assert all(f"`{name}`: {variant.title}" in page for name, variant in study.variants.items())
+    for outcome in ("*Reproduced*", "*Not reproduced*", "*Inconclusive*"):
+        assert outcome in page
+    assert "`evidence_background` and `evidence_settings`" in page
+
+
+def test_claims_of_the_reporting_profiles_are_read_as_they_lie_and_missing_ones_named(tmp_path: Path):
+    layout = Layout(load_study("mini"), root=tmp_path)
+    there = layout.figures.parent / "evidence" / "claims.md"
+    there.parent.mkdir(parents=True)
+    there.write_text("what runs gave")
+    told = reported_claims(layout).split("### Profile ")[1:]
+    assert told[0].strip() == "`evidence`\n\nwhat runs gave"
+    assert [each.split("\n")[0] for each in told] == ["`evidence`", "`evidence_background`", "`evidence_settings`"]
+    assert all("not run" in each and "claims.md is not there" in each for each in told[1:])

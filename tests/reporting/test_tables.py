@@ -31,6 +31,15 @@ def test_all_formats_are_written_and_recorded(layout: Layout, frame: pd.DataFram
     assert "12.3 " in str(shown.data)
 
 
+def test_a_reading_begins_the_markdown_alone(layout: Layout, frame: pd.DataFrame):
+    save_table(frame, layout, "plain", runs=[], caption="A caption")
+    save_table(frame, layout, "told", runs=[], caption="A caption", reading="In words.")
+    plain, told = ((layout.figures / f"{name}.md").read_text() for name in ("plain", "told"))
+    assert told == f"In words.\n\n{plain}"
+    assert (layout.figures / "told.csv").read_bytes() == (layout.figures / "plain.csv").read_bytes()
+    assert "In words" not in (layout.figures / "told.tex").read_text()
+
+
 def test_the_csv_keeps_every_digit(layout: Layout, frame: pd.DataFrame):
     save_table(frame, layout, "some_table", runs=[], caption="A caption")
     back = pd.read_csv(io.StringIO((layout.figures / "some_table.csv").read_text()))
