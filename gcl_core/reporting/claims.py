@@ -196,32 +196,29 @@ def claim_verdict(frame: pd.DataFrame, key: str) -> str:
     `not run` when none of them was run, `no verdict` for a claim that asks for none (C7).
     """
     lines = where(frame, claim=key)
-    needed = [
-        line["verdict"]
-        for line in lines.to_dict("records")
-        if line["verdict"] and not line["compared"].endswith((OURS, COMPUTE))
-    ]
+    needed = [line["verdict"] for line in lines.to_dict("records") if _decides(line)]
     outcome = _weakest(needed)
     return outcome if CLAIMS[key].smallest or outcome == NOT_RUN else "no verdict"
 
 
 def claims_reading(frame: pd.DataFrame) -> str:
-    """Return a paragraph a claim from `claims_table`: the claim, its verdict, and every comparison with its own."""
+    """Return a paragraph a claim from `claims_table`: the claim, its verdict, and each comparison that decides it."""
     paragraphs = []
     for key, claim in CLAIMS.items():
-        told = [_told(line) for line in where(frame, claim=key).to_dict("records")]
+        lines = where(frame, claim=key).to_dict("records")
+        told = [_told(line) for line in lines if _decides(line) and line["effect"] != NOT_RUN]
         paragraphs.append(
-            f"**{key}, {claim_verdict(frame, key)}**: {claim.sentence} ({claim.where}). {'; '.join(told)}."
+            f"**{key}, {claim_verdict(frame, key)}**: {claim.sentence} ({claim.where}). {'; '.join(told)}"
         )
-    return "\n\n".join(paragraphs)
+    return "\n\n".join(f"{text.strip().removesuffix('.')}." for text in paragraphs)
 
 
-def claims_page(study: Study, frame: pd.DataFrame) -> str:
-    """Return `claims_reading` with what a reader of it alone needs: what the rules are and the names stand for."""
+def claims_page(study: Study, frame: pd.DataFrame, doses: str) -> str:
+    """Return `claims_reading` and `doses`, what `dose_reading` says, with what a reader of them alone needs."""
     names = "; ".join(f"`{name}`: {variant.title}" for name, variant in study.variants.items())
     others = " and ".join(f"`{profile}`" for profile in REPORTING if profile != study.profile)
     told = f"Trained in stage 3, all from one baseline: {names}. What is not run here may be in profiles {others}."
-    return f"{RULES}\n\n{told}\n\n{claims_reading(frame)}"
+    return f"{RULES}\n\n{told}\n\n{claims_reading(frame)}\n\n{doses}"
 
 
 def reported_claims(layout: Layout) -> str:
@@ -237,11 +234,13 @@ def reported_claims(layout: Layout) -> str:
     return "\n\n".join(texts)
 
 
+def _decides(line: Mapping[str, Any]) -> bool:
+    """Whether a row has part in the verdict on its claim."""
+    return bool(line["verdict"]) and not line["compared"].endswith((OURS, COMPUTE))
+
+
 def _told(line: Mapping[str, Any]) -> str:
-    if line["effect"] == NOT_RUN:
-        return f"{line['compared']}: {line['metric']} {NOT_RUN}"
     spans = [(kind, line[f"low over {kind}"], line[f"high over {kind}"]) for kind in ("queries", "seeds")]
     facts = [f"{low:+.2f} to {high:+.2f} over {kind}" for kind, low, high in spans if np.isfinite(low)]
     facts.append("one seed" if line["seeds"] == 1 else f"{line['seeds']} seeds")
-    outcome = f", {line['verdict']}" if line["verdict"] else ""
-    return f"{line['compared']}: {line['metric']} {line['effect']:+.2f} ({', '.join(facts)}){outcome}"
+    return f"{line['compared']}: {line['metric']} {line['effect']:+.2f} ({', '.join(facts)}), {line['verdict']}"

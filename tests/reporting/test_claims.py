@@ -224,13 +224,15 @@ def test_variants_of_a_seed_with_other_queries_are_refused():
         claims_table(seeds(gcl=gains(0), tda=[Measured(other)]))
 
 
-def test_the_reading_names_every_claim_with_its_verdict_and_every_comparison():
+def test_the_reading_names_every_claim_with_its_verdict_and_what_decides_it():
     frame = claims_table(seeds(gcl=gains(0.03, 0.031), tda=gains(0, 0), no_l_vi=gains(0.06, 0.06)))
     paragraphs = claims_reading(frame).split("\n\n")
     assert len(paragraphs) == len(CLAIMS) == 8
     for paragraph, (key, claim) in zip(paragraphs, CLAIMS.items(), strict=True):
         assert paragraph.startswith(f"**{key}, {claim_verdict(frame, key)}**: {claim.sentence}")
-        assert all(text in paragraph for text in where(frame, claim=key)["compared"])
+        for line in where(frame, claim=key).to_dict("records"):
+            decides = line["verdict"] not in ("", NOT_RUN) and "(" not in line["compared"]
+            assert (f"{line['compared']}: {line['metric']} " in paragraph) == decides
     assert "gcl - no_l_vi: mAP -2.95 (" in paragraphs[4]
     assert paragraphs[4].startswith("**C5, not reproduced**")
     assert "2 seeds), reproduced" in paragraphs[1]
@@ -238,8 +240,8 @@ def test_the_reading_names_every_claim_with_its_verdict_and_every_comparison():
 
 def test_the_page_tells_the_rules_and_the_names_to_whoever_reads_it_alone():
     study, frame = load_study("evidence"), claims_table(seeds(gcl=gains(0.03, 0.031), tda=gains(0, 0)))
-    page = claims_page(study, frame)
-    assert page.endswith(claims_reading(frame))
+    page = claims_page(study, frame, "How good views must be.")
+    assert page.endswith(f"{claims_reading(frame)}\n\nHow good views must be.")
     assert all(f"`{name}`: {variant.title}" in page for name, variant in study.variants.items())
     for outcome in ("*Reproduced*", "*Not reproduced*", "*Inconclusive*"):
         assert outcome in page
