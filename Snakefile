@@ -127,6 +127,7 @@ rule data_preparation:
     log: executed("00_data_preparation")
     params: settings=SETTINGS, given="-p seed 0"
     threads: workflow.cores
+    priority: 3  # first of all: it takes every core, and would wait until no training runs
     resources: **DECODES
     shell: RUN
 
@@ -137,7 +138,7 @@ rule more_people:  # of the seeds after the first, where each has its own
     log: executed("00_data_preparation_seed{seed}")
     params: settings=SETTINGS, given="-p seed {seed}"
     threads: workflow.cores
-    priority: 2
+    priority: 3
     resources: **DECODES
     shell: RUN
 
