@@ -150,10 +150,10 @@ def _summary(chosen: argparse.Namespace, words: Sequence[str]) -> None:
 
 
 def _show_trainings(layout) -> None:
-    """Print each training's last epoch, or the one it keeps: accuracy in percent, clusters found."""
+    """Print each training's last epoch, or the one it keeps: accuracy in percent, clusters found, its run folder."""
     from gcl_core.run import read_json, read_metrics
 
-    print(f"{'training':<16}{'seed':>5}{'epoch':>8}{'mAP':>7}{'rank-1':>8}{'clusters':>10}")
+    print(f"{'training':<16}{'seed':>5}{'epoch':>8}{'mAP':>7}{'rank-1':>8}{'clusters':>10}  run folder")
     for stage in ("baseline", *layout.study.variants):
         for seed in range(layout.study.seeds):
             folder = layout.stage(stage, seed)
@@ -162,7 +162,7 @@ def _show_trainings(layout) -> None:
             last = next((line for line in lines if line["epoch"] == kept), lines[-1] if lines else {})
             print(
                 f"{stage:<16}{seed:>5}{last.get('epoch', '-'):>8}{_percent(last.get('map')):>7}"
-                f"{_percent(last.get('rank1')):>8}{last.get('clusters') or '-':>10}"
+                f"{_percent(last.get('rank1')):>8}{last.get('clusters') or '-':>10}  {folder.relative_to(layout.root)}"
             )
 
 

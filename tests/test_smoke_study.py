@@ -84,7 +84,8 @@ def test_progress_and_summary_are_shown(study: subprocess.CompletedProcess[str])
     assert re.search(r"^04_joint_training_gcl_seed0 \| done in", study.stdout, re.MULTILINE)
     assert "17 of 17 steps done" in study.stdout
     for name in ("baseline", "gcl", "tda", "no_vi"):
-        assert re.search(rf"^{name} +0 +\d+ +\d+\.\d +\d+\.\d", study.stdout, re.MULTILINE)
+        line = rf"^{name} +0 +\d+ +\d+\.\d +\d+\.\d +\d+  runs/{PROFILE}/{name}/seed0$"
+        assert re.search(line, study.stdout, re.MULTILINE)
     assert f"figures/{PROFILE}/" in study.stdout.splitlines()[-1]
 
 
