@@ -101,8 +101,8 @@ def view_manifest(
     """
     chosen = people.index.iloc[rows]
     yaws = [YAWS[place] for place in choice.places]
-    named = zip(*(chosen[column].tolist() for column in ("file", "pid", "camid")), strict=True)
-    stems = [_stem(*each, choice.naming) for each in named]
+    named = zip(chosen["file"].tolist(), chosen["pid"].tolist(), chosen["camid"].tolist(), strict=True)
+    stems = [_stem(file, pid, camid, choice.naming) for file, pid, camid in named]
     if twice := sorted(stem for stem, count in Counter(stems).items() if count > 1):
         raise RunError(f"several pictures of {choice.split} are named {some_of(twice)}; rename all but one of each")
     frame = pd.DataFrame(

@@ -4,10 +4,12 @@ import hashlib
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from datasets import load_dataset
+from PIL import Image
 
 from gcl_core.export.choice import Choice
 from gcl_core.export.read import load_views, verify_views
@@ -29,7 +31,7 @@ def test_both_loaders_give_every_picture_with_its_line(layout: Layout, tmp_path:
     assert len(split) == len(views.manifest) == 6
     columns = [name for name in views.manifest.columns if name != "file"]
     assert set(split.column_names) == {"image", *columns}
-    lines = {(line["source"], line["yaw"]): line for line in split}
+    lines: dict[Any, Any] = {(line["source"], line["yaw"]): line for line in map(dict, split)}
     for line, picture in zip(views.manifest.to_dict("records"), pictures, strict=True):
         theirs = lines[line["source"], line["yaw"]]
         assert np.array_equal(np.asarray(theirs["image"]), picture)
@@ -39,8 +41,10 @@ def test_both_loaders_give_every_picture_with_its_line(layout: Layout, tmp_path:
 def test_views_of_a_picture_stand_in_the_order_of_yaws(folder: Path):
     views = load_views(folder)
     source = "bounding_box_train/0004_c2s1_00.jpg"
-    lines = views.manifest[views.manifest["source"] == source].sort_values("yaw")
-    assert np.array_equal(views.of([source])[0], views.pictures(lines))
+    found = views.of([source])[0]
+    for place, yaw in enumerate((45, 180)):
+        with Image.open(folder / f"nv/{yaw}/0004_c2s1_00.png") as picture:
+            assert np.array_equal(found[place], np.asarray(picture))
     with pytest.raises(RunError, match=r"no views of bounding_box_train/0004_c1s1_00.jpg"):
         views.of(["bounding_box_train/0004_c1s1_00.jpg"])
 
@@ -69,7 +73,8 @@ def test_a_changed_pixel_is_found_even_when_the_sums_are_made_anew(folder: Path)
     with pytest.raises(RunError, match=f"Changed: {name}"):
         verify_views(folder)
     sums = (folder / "SHA256SUMS").read_text()
-    (folder / "SHA256SUMS").write_text(sums.replace(*(hashlib.sha256(each).hexdigest() for each in (before, data))))
+    old, new = (hashlib.sha256(each).hexdigest() for each in (before, data))
+    (folder / "SHA256SUMS").write_text(sums.replace(old, new))
     with pytest.raises(RunError, match=f"Changed: {name}"):
         verify_views(folder)
 
