@@ -105,6 +105,7 @@ CURVES = tables("figure2_cluster_count") + figures("figure2_cluster_count")
 ABLATIONS = tables("ablations", "reid_accuracy") + figures("ablations")
 THREE = tables("accuracy_three_datasets", "table1_three_datasets", "orderings_three_datasets")
 CLAIMS = tables("claims", "controls", "dose", "sensitivity") + figures("dose")
+NOVEL = tables("novel_view_dataset") + figures("novel_view_dataset")
 ERRORS = tables("error_analysis") + figures("ranked_lists") + [f"{FIGURES}/queries.csv"]
 VIEWS = tables("view_quality") + figures("figure1_view_invariance", "figure3_generated_views_train")
 if study.dataset == "synthetic":  # elsewhere bodies are not known, and test pictures may have no meshes
@@ -118,7 +119,7 @@ wildcard_constraints:
 
 
 rule all:
-    input: DATASET, CLUSTERS, FID, CURVES, ABLATIONS, VIEWS, THREE, ERRORS, CLAIMS
+    input: DATASET, CLUSTERS, FID, CURVES, ABLATIONS, VIEWS, THREE, ERRORS, CLAIMS, NOVEL
 
 
 rule data_preparation:
@@ -251,6 +252,16 @@ rule claims:
     output: CLAIMS, step=step("11_claims")
     log: executed("11_claims")
     params: settings=SETTINGS, given=""
+    threads: workflow.cores
+    resources: **MEASURES
+    shell: RUN
+
+
+rule novel_view_dataset:
+    input: trained(["gcl"], [0]), core("12_novel_view_dataset"), notebook="notebooks/12_novel_view_dataset.ipynb"
+    output: NOVEL, step=step("12_novel_view_dataset_seed0")
+    log: executed("12_novel_view_dataset_seed0")
+    params: settings=SETTINGS, given="-p seed 0"
     threads: workflow.cores
     resources: **MEASURES
     shell: RUN

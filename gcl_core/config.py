@@ -60,7 +60,7 @@ from gcl_core.settings.training import (
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 PROFILES = REPOSITORY / "configs"
-STAGES = ("baseline", "warm_up", "source", "data", "people", "notebooks", "steps")  # folders of a study's own making
+STAGES = ("baseline", "warm_up", "source", "data", "people", "novel_views", "notebooks", "steps")  # folders of its own
 
 
 class ConfigError(ValueError):

@@ -171,7 +171,7 @@ def test_commands_of_the_guide_run(repository: Path, checkout: Path, word: str) 
     run = started(checkout, *shlex.split(line))
     told, _ = run.communicate()
     assert run.returncode == 0, told
-    assert "33 of 33 steps to run" in told if word == "plan" else len(re.findall(r"^gcl +[012] ", told, re.M)) == 3
+    assert "34 of 34 steps to run" in told if word == "plan" else len(re.findall(r"^gcl +[012] ", told, re.M)) == 3
 
 
 @needs_plugin
@@ -206,7 +206,7 @@ def test_study_goes_through_slurm_and_killed_steps_are_submitted_again(checkout:
     )
     told, _ = run.communicate()
     assert run.returncode == 0, told
-    assert "17 of 17 steps done" in told
+    assert "18 of 18 steps done" in told
     calls = [path.read_text() for path in slurm.glob("*.call")]
     assert len(calls) == 18  # the first step twice
     for call in calls:

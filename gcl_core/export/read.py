@@ -1,0 +1,89 @@
+"""An export of drawn views as others get it: its manifest and pictures, and whether every byte is as it was written."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from jaxtyping import UInt8
+
+from gcl_core.data.index import some_of
+from gcl_core.data.pictures import read_picture
+from gcl_core.run import RunError, hash_file
+
+RECIPE, SUMS = "recipe.json", "SHA256SUMS"  # the first and the last file of an export
+
+
+@dataclass(frozen=True)
+class Views:
+    """An export: `manifest` has one line a view (see `view_manifest`); pictures are read when asked for."""
+
+    folder: Path
+    manifest: pd.DataFrame
+
+    @property
+    def drawn(self) -> bool:
+        """Whether the pictures are here, not recipe and manifest alone."""
+        return not self.manifest["sha256"].isna().to_numpy().any()
+
+    def pictures(self, lines: pd.DataFrame) -> UInt8[np.ndarray, "n h w 3"]:
+        """Return the pictures of lines of the manifest. Raises RunError where the export holds none."""
+        if not self.drawn:
+            raise RunError(f"{self.folder} holds recipe and manifest alone; its README.md says how to draw the pixels")
+        size = int(lines["height"].iloc[0]), int(lines["width"].iloc[0])
+        return np.stack([read_picture(self.folder / file, *size) for file in lines["file"]])
+
+    def of(self, sources: Sequence[str]) -> UInt8[np.ndarray, "n v h w 3"]:
+        """Return all views of each source picture, yaws ascending. Raises RunError for one that has none here."""
+        lines = {source: lines for source, lines in self.manifest.groupby("source", sort=False)}
+        lacking = [source for source in sources if source not in lines]
+        if lacking:
+            raise RunError(f"{self.folder} has no views of {some_of(lacking)}; export those people too")
+        return np.stack([self.pictures(lines[source]) for source in sources])
+
+
+def load_views(folder: Path) -> Views:
+    """Open a finished export. Raises RunError when there is none or it has not run to its end."""
+    _require_finished(folder)
+    return Views(folder, pd.read_parquet(folder / "manifest.parquet"))
+
+
+def verify_views(folder: Path) -> int:
+    """Return the number of an export's files, all of them as they were written.
+
+    Raises RunError that names every changed, missing or extra file; a picture counts as changed, too, when SHA256SUMS
+    was made anew but the manifest knows it otherwise.
+    """
+    _require_finished(folder)
+    sums = _read_sums(folder / SUMS)
+    there = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()} - {SUMS}
+    found = {name: hash_file(folder / name) for name in sorted(there & set(sums))}
+    changed = {name for name, digest in found.items() if digest != sums[name]}
+    if "manifest.parquet" in found and "manifest.parquet" not in changed:
+        drawn = pd.read_parquet(folder / "manifest.parquet").dropna(subset="sha256")
+        told = dict(zip(drawn["file"], drawn["sha256"], strict=True))
+        changed |= {name for name in found if told.get(name, found[name]) != found[name]}
+    faults = {"changed": sorted(changed), "missing": sorted(set(sums) - there), "extra": sorted(there - set(sums))}
+    if any(faults.values()):
+        told = "; ".join(f"{kind}: {', '.join(names)}" for kind, names in faults.items() if names)
+        raise RunError(
+            f"{folder} is not as it was exported. {told[0].upper()}{told[1:]}. Export it anew, or get it anew"
+        )
+    return len(found)
+
+
+def _require_finished(folder: Path) -> None:
+    if not (folder / SUMS).is_file():
+        raise RunError(
+            f"{folder} holds no finished export of views ({SUMS} is not there); make it, or go on with it, by "
+            "python -m gcl_core export-views"
+        )
+
+
+def _read_sums(path: Path) -> dict[str, str]:
+    try:
+        lines = [line.split("  ", 1) for line in path.read_text(encoding="utf-8").splitlines()]
+        return {name: digest for digest, name in lines}
+    except ValueError as error:
+        raise RunError(f"{path} is damaged: a line is not `SHA-256  file`; get it anew") from error

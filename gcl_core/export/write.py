@@ -1,0 +1,226 @@
+"""An export of drawn views: batch by batch, gone on with after a kill, ended with checksums of every file."""
+
+import contextlib
+import io
+import os
+import shlex
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import PIL
+from filelock import FileLock, Timeout
+from jaxtyping import Int64, UInt8
+from PIL import Image
+from tqdm import tqdm
+
+from gcl_core.data.person_set import PersonSet, load_person_set
+from gcl_core.export.choice import Choice, chosen_rows, drawing_run, view_manifest, weights_of
+from gcl_core.export.datasheet import datasheet
+from gcl_core.export.read import RECIPE, SUMS
+from gcl_core.mesh.projection import YAWS
+from gcl_core.models.drawing import draw_views
+from gcl_core.models.weights import load_encoder, load_generator
+from gcl_core.run import (
+    Layout,
+    RunError,
+    atomic,
+    hash_code,
+    hash_file,
+    provenance,
+    read_json,
+    resolve_device,
+    write_json,
+    write_text,
+)
+
+PARTS = ".parts"  # a file a finished batch, while an export is under way
+
+Draw = Callable[[Int64[np.ndarray, " b"]], UInt8[np.ndarray, "b v h w 3"]]
+
+
+def export_views(
+    layout: Layout,
+    out: Path,
+    choice: Choice,
+    *,
+    words: str = "",
+    pixels: bool = False,
+    renew: bool = False,
+) -> Path:
+    """Write the chosen views of a finished run into `out` as a dataset (docs/NOVEL_VIEWS.md), and return `out`.
+
+    Of real people the recipe and the manifest alone, unless `pixels` are asked for; of synthetic ones the pictures too.
+    `words` are the profile and settings as one types them: the datasheet repeats them. A broken export goes on behind
+    its last whole batch and ends with the same bytes; a finished one is left as it is. An export of other weights,
+    data or choice there is refused or, with `renew`, set aside as `<out>.superseded`.
+    Raises ConfigError as `chosen_rows`, RunError as `drawing_run`, and when `out` holds something else or is at work,
+    or the disk is full.
+    """
+    layout = layout.of_seed(choice.seed)
+    people, run = load_person_set(layout), drawing_run(layout, choice)
+    rows, weights = chosen_rows(people, choice), weights_of(run)
+    manifest = view_manifest(people, rows, choice, run, weights)
+    recipe = _recipe(layout, people, choice, run, weights, words)
+    recipe["pixels"] = pixels or layout.study.dataset == "synthetic"
+    with _alone(out):
+        recipe = _enter(out, recipe, renew=renew)
+        if not (out / SUMS).is_file():
+            if recipe["pixels"]:
+                draw = _artist(layout, people, choice, run)
+                manifest["sha256"] = _draw_all(
+                    rows, draw, manifest["file"].tolist(), out, layout.study.evaluation.batch_size
+                )
+            _finish(out, manifest, recipe, choice)
+        shutil.rmtree(out / PARTS, ignore_errors=True)
+    return out
+
+
+def _recipe(
+    layout: Layout, people: PersonSet, choice: Choice, run: Path, weights: dict[str, str], words: str
+) -> dict[str, Any]:
+    """Return all that decides an export's bytes, as `made_of`, and what else one wants to know of it."""
+    study, facts = layout.study, read_json(run / "manifest.json")
+    made = provenance(resolve_device(study.device))
+    made["packages"]["pillow"] = PIL.__version__
+    return {
+        "made_of": {
+            "dataset": study.dataset,
+            "data": people.fingerprint,
+            "variant": choice.variant,
+            "seed": choice.seed,
+            "split": choice.split,
+            "yaws": [YAWS[place] for place in choice.places],
+            "people": None if choice.people is None else sorted(set(choice.people)),
+            "each": choice.each,
+            "naming": choice.naming,
+            "weights": weights,
+            "batch": study.evaluation.batch_size,  # sums of other batches may round differently
+            "code": hash_code(("models",)),
+        },
+        "words": shlex.join(map(_without_path, shlex.split(words))) or study.profile,
+        "run": {key: facts.get(key) for key in ("fingerprint", "git_revision", "settings")},
+        "made": made,
+    }
+
+
+def _without_path(word: str) -> str:
+    """Return a word of a command without this machine's folders: the file's name, or DIR for a setting's value."""
+    key, equals, value = word.partition("=")
+    path = Path(value if equals else key)
+    return word if not path.is_absolute() else f"{key}=DIR" if equals else path.name
+
+
+@contextlib.contextmanager
+def _alone(out: Path) -> Iterator[None]:
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(out.parent / f".{out.name}.lock", timeout=0):
+            yield
+    except Timeout as error:
+        raise RunError(f"another export is at work in {out}; wait for it or stop it, then try again") from error
+    except OSError as error:
+        raise RunError(f"cannot write in {out.parent}: {error.strerror or error}; nothing there changed") from error
+
+
+def _enter(out: Path, recipe: dict[str, Any], *, renew: bool) -> dict[str, Any]:
+    """Begin an export in `out` or go on with the one there; return its recipe."""
+    if not (out / RECIPE).is_file():
+        if out.exists() and (not out.is_dir() or any(not _is_leftover(path) for path in out.iterdir())):
+            raise RunError(f"{out} holds something else than an export of views; nothing there changed. Name a new one")
+        write_json(out / RECIPE, recipe)
+        return recipe
+    earlier = read_json(out / RECIPE)
+    before, now = earlier["made_of"], recipe["made_of"]
+    other = sorted(key for key in now if before.get(key) != now[key])
+    if other and not renew:
+        raise RunError(
+            f"{out} holds an export made of other {', '.join(other)}, and two are never mixed; nothing there changed. "
+            "Name a new folder, or delete that one"
+        )
+    if other:
+        aside = out.with_name(f"{out.name}.superseded")
+        shutil.rmtree(aside, ignore_errors=True)
+        out.rename(aside)
+        print(f"{out}: made of other {', '.join(other)}; set aside as {aside.name}, exporting anew")
+        return _enter(out, recipe, renew=False)
+    if recipe["pixels"] and not earlier["pixels"]:  # the recipe was there, now its pictures are drawn
+        (out / SUMS).unlink(missing_ok=True)
+        write_json(out / RECIPE, recipe)
+        return recipe
+    return earlier
+
+
+def _is_leftover(path: Path) -> bool:
+    """Whether a path is what a killed atomic write leaves behind."""
+    return path.name.startswith(".") and path.suffix == ".tmp"
+
+
+def _artist(layout: Layout, people: PersonSet, choice: Choice, run: Path) -> Draw:
+    device = resolve_device(layout.study.device)
+    encoder, generator = load_encoder(layout.study, run, device), load_generator(layout.study, run, device)
+
+    def draw(rows: Int64[np.ndarray, " b"]) -> UInt8[np.ndarray, "b v h w 3"]:
+        meshes = people.projections[rows][:, choice.places]
+        return draw_views(encoder, generator, people.pictures[rows], meshes, batch_size=len(rows))
+
+    return draw
+
+
+def _draw_all(rows: Int64[np.ndarray, " n"], draw: Draw, files: Sequence[str], out: Path, size: int) -> list[str]:
+    """Draw every view into its file, `size` pictures at a time; return the files' SHA-256 in the manifest's order.
+
+    A batch is drawn anew unless its part names the hashes of its files and they have them.
+    """
+    views = len(files) // len(rows)
+    hashes: list[str] = []
+    with ThreadPoolExecutor(os.cpu_count()) as pool, tqdm(total=len(files), desc="views", mininterval=2) as bar:
+        for start in range(0, len(rows), size):
+            batch = rows[start : start + size]
+            paths = [out / file for file in files[start * views : (start + size) * views]]
+            part = out / PARTS / f"{start // size:05d}.json"
+            kept = read_json(part) if part.is_file() else None
+            if kept is None or kept != list(pool.map(_hash, paths)):
+                drawn = draw(batch)
+                kept = list(pool.map(write_picture, drawn.reshape(-1, *drawn.shape[2:]), paths))
+                write_json(part, kept)
+            hashes += kept
+            bar.update(len(paths))
+    return hashes
+
+
+def write_picture(picture: UInt8[np.ndarray, "h w 3"], path: Path) -> str:
+    """Write a picture as PNG, whole or not at all; return the file's SHA-256."""
+    stream = io.BytesIO()
+    Image.fromarray(picture).save(stream, format="png")
+    with atomic(path) as temporary:
+        temporary.write_bytes(stream.getvalue())
+    return sha256(stream.getvalue()).hexdigest()
+
+
+def _hash(path: Path) -> str | None:
+    return hash_file(path) if path.is_file() else None
+
+
+def _finish(out: Path, manifest: pd.DataFrame, recipe: dict[str, Any], choice: Choice) -> None:
+    """Write what describes the pictures, and SHA256SUMS last: an export that has it is finished."""
+    write_text(out / "manifest.csv", manifest.to_csv(index=False, lineterminator="\n"))
+    with atomic(out / "manifest.parquet") as temporary:
+        manifest.to_parquet(temporary, index=False)
+    write_text(out / "README.md", datasheet(manifest, recipe))
+    sums = {}
+    if recipe["pixels"]:
+        metadata = manifest.rename(columns={"file": "file_name"})
+        metadata["file_name"] = [file.removeprefix(f"{choice.folder}/") for file in manifest["file"]]
+        write_text(out / choice.folder / "metadata.csv", metadata.to_csv(index=False, lineterminator="\n"))
+        sums = dict(zip(manifest["file"], manifest["sha256"], strict=True))
+        sums[f"{choice.folder}/metadata.csv"] = hash_file(out / choice.folder / "metadata.csv")
+    for path in [path for path in out.rglob("*") if _is_leftover(path)]:
+        path.unlink()
+    sums |= {name: hash_file(out / name) for name in (RECIPE, "README.md", "manifest.csv", "manifest.parquet")}
+    write_text(out / SUMS, "".join(f"{digest}  {name}\n" for name, digest in sorted(sums.items())))
