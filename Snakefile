@@ -18,6 +18,7 @@ RUNS, FIGURES = f"runs/{study.profile}", f"figures/{study.profile}"
 SEEDS = range(study.seeds)
 SETTINGS = hashlib.sha256(study.model_dump_json(exclude={"seeds"}).encode()).hexdigest()  # more seeds only add steps
 WORDS = OVERRIDES if isinstance(OVERRIDES, str) else shlex.join(OVERRIDES)
+REPORTED = f"{shlex.quote(PROFILE)} {WORDS}".replace("{", "{{").replace("}", "}}")
 STUDY = f"-r profile {shlex.quote(PROFILE)} -r overrides {shlex.quote(WORDS)}".replace("{", "{{").replace("}", "}}")
 
 # What a step asks of a cluster: GPUs, minutes, megabytes. They are ceilings, not measurements; configs/cluster/ can change
@@ -107,6 +108,9 @@ THREE = tables("accuracy_three_datasets", "table1_three_datasets", "orderings_th
 CLAIMS = tables("claims", "controls", "dose", "sensitivity") + figures("dose")
 ERRORS = tables("error_analysis") + figures("ranked_lists") + [f"{FIGURES}/queries.csv"]
 VIEWS = tables("view_quality") + figures("figure1_view_invariance", "figure3_generated_views_train")
+REPORTING = [f"gcl_core/reporting/report{name}" for name in (".html.j2", ".py", "_facts.py", "_items.py")]
+REPORTING += ["gcl_core/reporting/citation.py", "CITATION.cff"]
+REPORT = [f"{FIGURES}/report.html", f"{FIGURES}/how-to-cite.md"]
 if study.dataset == "synthetic":  # elsewhere bodies are not known, and test pictures may have no meshes
     DATASET += tables("mesh_ways") + figures("mesh_ways")
     VIEWS += figures("figure3_generated_views_test")
@@ -118,7 +122,7 @@ wildcard_constraints:
 
 
 rule all:
-    input: DATASET, CLUSTERS, FID, CURVES, ABLATIONS, VIEWS, THREE, ERRORS, CLAIMS
+    input: DATASET, CLUSTERS, FID, CURVES, ABLATIONS, VIEWS, THREE, ERRORS, CLAIMS, REPORT
 
 
 rule data_preparation:
@@ -254,3 +258,16 @@ rule claims:
     threads: workflow.cores
     resources: **MEASURES
     shell: RUN
+
+
+# no notebook: it shows what they made, in a few seconds, so that it also runs where a cluster's jobs are handed out
+rule report:
+    input: DATASET, CLUSTERS, FID, CURVES, ABLATIONS, VIEWS, THREE, ERRORS, CLAIMS, REPORTING
+    output: REPORT, step=step("report")
+    params: settings=SETTINGS
+    localrule: True
+    resources: **READS
+    shell:
+        "SECONDS=0\n"
+        f"python -m gcl_core report {REPORTED}\n"
+        "echo $(date -u +%Y-%m-%dT%H:%M:%SZ) $SECONDS s > {output.step}"
