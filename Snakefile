@@ -109,7 +109,7 @@ CLAIMS = tables("claims", "controls", "dose", "sensitivity") + figures("dose")
 ERRORS = tables("error_analysis") + figures("ranked_lists") + [f"{FIGURES}/queries.csv"]
 VIEWS = tables("view_quality") + figures("figure1_view_invariance", "figure3_generated_views_train")
 REPORTING = [f"gcl_core/reporting/report{name}" for name in (".html.j2", ".py", "_facts.py", "_items.py")]
-REPORTING += ["gcl_core/reporting/citation.py", "CITATION.cff"]
+REPORTING += ["gcl_core/reporting/citation.py"]
 REPORT = [f"{FIGURES}/report.html", f"{FIGURES}/how-to-cite.md"]
 if study.dataset == "synthetic":  # elsewhere bodies are not known, and test pictures may have no meshes
     DATASET += tables("mesh_ways") + figures("mesh_ways")

@@ -168,7 +168,7 @@ def test_dry_run_from_anywhere_says_what_would_run_and_touches_nothing(repositor
     steps = re.findall(r"^(\d\d_\w+) +to run$", answer.stdout, re.MULTILINE)
     assert len(steps) == 1 + 2 + 1 + 2 + 2 * 6 + 7
     assert steps == sorted(steps)
-    assert "25 of 25 steps to run" in answer.stdout
+    assert "26 of 26 steps to run" in answer.stdout
     assert re.search(r"^stage 3, a variant that draws.* \d+\.\d GB$", answer.stdout, re.MULTILINE)
     assert re.search(r"^together about \d", answer.stdout, re.MULTILINE)
     assert list(tmp_path.iterdir()) == []

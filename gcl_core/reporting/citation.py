@@ -10,8 +10,8 @@ from gcl_core.reporting.report_items import Section
 
 CITATION_FILE = REPOSITORY / "CITATION.cff"
 LICENCE = (
-    "The study and its figures are under the MIT licence (LICENSE): use them with attribution, as above. What was drawn "
-    "on, and under which terms, is in NOTICE."
+    "The study and its figures are under the MIT licence (LICENSE): use them with attribution, as above. What was "
+    "drawn on, and under which terms, is in NOTICE."
 )
 SYNTHETIC = "Every person in these pictures is synthetic."
 REAL = (
@@ -43,8 +43,8 @@ def citation_page(study: Study, sections: Sequence[Section]) -> str:
             "",
             "## Figures and tables",
             "",
-            "Name one by profile, file, commit and settings; `python -m gcl_core run` at that commit makes it again. The",
-            "settings are a fingerprint of the whole configuration (`settings` in manifest.json).",
+            "Name one by profile, file, commit and settings; `python -m gcl_core run` at that commit makes it again.",
+            "The settings are a fingerprint of the whole configuration (`settings` in manifest.json).",
             "",
             "| file | kind | what it shows | commit | settings | seeds |",
             "|---|---|---|---|---|---|",
@@ -59,7 +59,13 @@ def citation_page(study: Study, sections: Sequence[Section]) -> str:
 
 
 def _bibtex(kind: str, key: str, fields: Mapping[str, str]) -> list[str]:
-    return ["```bibtex", f"@{kind}{{{key},", *(f"  {name} = {{{value}}}," for name, value in fields.items()), "}", "```"]
+    return [
+        "```bibtex",
+        f"@{kind}{{{key},",
+        *(f"  {name} = {{{value}}}," for name, value in fields.items()),
+        "}",
+        "```",
+    ]
 
 
 def _paper(reference: Mapping[str, Any]) -> dict[str, str]:

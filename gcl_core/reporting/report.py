@@ -24,7 +24,7 @@ from gcl_core.run import Layout, RunError, read_json, write_text
 REPORT, CITATION = "report.html", "how-to-cite.md"
 STEP = "report"  # its own mark among the steps is not told of: the page would differ when made again
 TEMPLATE = Path(__file__).with_name("report.html.j2")
-MARKS = {"reproduced": "✓", "not reproduced": "✗", "inconclusive": "?", "not run": "–", "no verdict": "·"}
+MARKS = {"reproduced": "✓", "not reproduced": "✗", "inconclusive": "?", "not run": "\u2013", "no verdict": "·"}
 
 
 def write_report(layout: Layout, runs: Path | None = None) -> list[Path]:
@@ -42,7 +42,11 @@ def write_report(layout: Layout, runs: Path | None = None) -> list[Path]:
     manifest = layout.figures / "manifest.json"
     entries = read_json(manifest) if manifest.is_file() else {}
     runs = runs or layout.runs
-    found, sections, made_by = findings(layout.figures), report_sections(layout, entries), runs_of(layout, entries, runs)
+    found, sections, made_by = (
+        findings(layout.figures),
+        report_sections(layout, entries),
+        runs_of(layout, entries, runs),
+    )
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )

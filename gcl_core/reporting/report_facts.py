@@ -11,8 +11,8 @@ import pandas as pd
 from gcl_core.config import Study
 from gcl_core.reporting.claims import CLAIMS, Claim, claim_verdict, told_comparisons
 from gcl_core.reporting.tables import NOT_RUN
-from gcl_core.settings.training import VariantSettings
 from gcl_core.run import Layout, fingerprint, read_json
+from gcl_core.settings.training import VariantSettings
 
 VERDICTS = ("reproduced", "not reproduced", "inconclusive", "no verdict", NOT_RUN)
 
@@ -53,15 +53,15 @@ def runs_of(layout: Layout, entries: Mapping[str, Mapping[str, Any]], runs: Path
 
     `here` tells whether the run is there and still the one that the figures show.
     """
-    recorded = {
-        (run["folder"], str(run["fingerprint"])): run for entry in entries.values() for run in entry["runs"]
-    }
+    recorded = {(run["folder"], str(run["fingerprint"])): run for entry in entries.values() for run in entry["runs"]}
     own = PurePosixPath("runs", layout.study.profile)
     lines = []
     for (folder, _), run in sorted(recorded.items()):
         path = PurePosixPath(folder)
         place = runs / path.relative_to(own) if path.is_relative_to(own) else layout.root / path
-        facts = next((read_json(file) for file in (place / "manifest.json", place / "store.json") if file.is_file()), {})
+        facts = next(
+            (read_json(file) for file in (place / "manifest.json", place / "store.json") if file.is_file()), {}
+        )
         here = bool(facts) and facts.get("fingerprint") == run["fingerprint"]
         lines.append({**run, "facts": facts if here else {}, "here": here})
     return lines

@@ -83,6 +83,7 @@ class Section:
 
     @property
     def anchor(self) -> str:
+        """Where links to the section lead."""
         return self.title.lower().replace(" ", "-")
 
 
