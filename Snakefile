@@ -18,6 +18,7 @@ RUNS, FIGURES = f"runs/{study.profile}", f"figures/{study.profile}"
 SEEDS = range(study.seeds)
 SETTINGS = hashlib.sha256(study.model_dump_json(exclude={"seeds"}).encode()).hexdigest()  # more seeds only add steps
 WORDS = OVERRIDES if isinstance(OVERRIDES, str) else shlex.join(OVERRIDES)
+REPORTED = f"{shlex.quote(PROFILE)} {WORDS}".replace("{", "{{").replace("}", "}}")
 STUDY = f"-r profile {shlex.quote(PROFILE)} -r overrides {shlex.quote(WORDS)}".replace("{", "{{").replace("}", "}}")
 
 # What a step asks of a cluster: GPUs, minutes, megabytes. They are ceilings, not measurements; configs/cluster/ can change
@@ -108,6 +109,9 @@ CLAIMS = tables("claims", "controls", "dose", "sensitivity") + figures("dose")
 NOVEL = tables("novel_view_dataset") + figures("novel_view_dataset")
 ERRORS = tables("error_analysis") + figures("ranked_lists") + [f"{FIGURES}/queries.csv"]
 VIEWS = tables("view_quality") + figures("figure1_view_invariance", "figure3_generated_views_train")
+REPORTING = [f"gcl_core/reporting/report{name}" for name in (".html.j2", ".py", "_facts.py", "_items.py")]
+REPORTING += ["gcl_core/reporting/citation.py"]
+REPORT = [f"{FIGURES}/report.html", f"{FIGURES}/how-to-cite.md"]
 if study.dataset == "synthetic":  # elsewhere bodies are not known, and test pictures may have no meshes
     DATASET += tables("mesh_ways") + figures("mesh_ways")
     VIEWS += figures("figure3_generated_views_test")
@@ -119,7 +123,7 @@ wildcard_constraints:
 
 
 rule all:
-    input: DATASET, CLUSTERS, FID, CURVES, ABLATIONS, VIEWS, THREE, ERRORS, CLAIMS, NOVEL
+    input: DATASET, CLUSTERS, FID, CURVES, ABLATIONS, VIEWS, THREE, ERRORS, CLAIMS, NOVEL, REPORT
 
 
 rule data_preparation:
@@ -265,3 +269,16 @@ rule novel_view_dataset:
     threads: workflow.cores
     resources: **MEASURES
     shell: RUN
+
+
+# no notebook: it shows what they made, in a few seconds, so that it also runs where a cluster's jobs are handed out
+rule report:
+    input: DATASET, CLUSTERS, FID, CURVES, ABLATIONS, VIEWS, THREE, ERRORS, CLAIMS, NOVEL, REPORTING
+    output: REPORT, step=step("report")
+    params: settings=SETTINGS
+    localrule: True
+    resources: **READS
+    shell:
+        "SECONDS=0\n"
+        f"python -m gcl_core report {REPORTED}\n"
+        "echo $(date -u +%Y-%m-%dT%H:%M:%SZ) $SECONDS s > {output.step}"

@@ -74,6 +74,10 @@ def _parser() -> argparse.ArgumentParser:
     for each in (run, plan):
         each.add_argument("--seeds", type=_count, metavar="N", help="repeat the study with N seeds (setting `seeds`)")
     add_study("summary", _summary, study, "show each training's last epoch, or the one it keeps")
+    report = add_study(
+        "report", _report, study, "write figures/PROFILE/report.html, one page with all it found, and how-to-cite.md"
+    )
+    report.add_argument("--runs", type=Path, metavar="DIR", help="the profile's run folders (default: runs/PROFILE)")
     evaluate = add_study(
         "evaluate", _evaluate, "[PROFILE] RUN [key=value ...]", "measure mAP and CMC of a trained encoder"
     )
@@ -149,6 +153,15 @@ def _summary(chosen: argparse.Namespace, words: Sequence[str]) -> None:
     from gcl_core.run import Layout
 
     _show_trainings(Layout(study))
+
+
+def _report(chosen: argparse.Namespace, words: Sequence[str]) -> None:
+    study, _, _ = _study(chosen, words)
+    from gcl_core.reporting.report import write_report
+    from gcl_core.run import Layout
+
+    for path in write_report(Layout(study), chosen.runs):
+        print(_short(path))
 
 
 def _show_trainings(layout) -> None:

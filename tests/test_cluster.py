@@ -67,7 +67,8 @@ def checkout(repository: Path, tmp_path: Path) -> Path:
     """A checkout of its own."""
     for name in ("gcl_core", "configs", "notebooks"):
         shutil.copytree(repository / name, tmp_path / name)
-    shutil.copy(repository / "Snakefile", tmp_path)
+    for name in ("Snakefile", "CITATION.cff"):
+        shutil.copy(repository / name, tmp_path)
     return tmp_path
 
 
@@ -171,7 +172,7 @@ def test_commands_of_the_guide_run(repository: Path, checkout: Path, word: str) 
     run = started(checkout, *shlex.split(line))
     told, _ = run.communicate()
     assert run.returncode == 0, told
-    assert "34 of 34 steps to run" in told if word == "plan" else len(re.findall(r"^gcl +[012] ", told, re.M)) == 3
+    assert "35 of 35 steps to run" in told if word == "plan" else len(re.findall(r"^gcl +[012] ", told, re.M)) == 3
 
 
 @needs_plugin
@@ -182,7 +183,7 @@ def test_slurm_profile_is_understood(repository: Path, checkout: Path) -> None:
     assert run.returncode == 0, plan
     assert re.search(r"^rule ablations:[^[]*slurm_partition=cpu", plan, re.MULTILINE)
     assert set(re.findall(r"^    threads: (\d+)$", plan, re.MULTILINE)) == {"8"}
-    assert re.search(r"^total +34$", plan, re.MULTILINE)
+    assert re.search(r"^total +36$", plan, re.MULTILINE)
 
 
 @pytest.fixture
@@ -206,9 +207,9 @@ def test_study_goes_through_slurm_and_killed_steps_are_submitted_again(checkout:
     )
     told, _ = run.communicate()
     assert run.returncode == 0, told
-    assert "18 of 18 steps done" in told
+    assert "19 of 19 steps done" in told
     calls = [path.read_text() for path in slurm.glob("*.call")]
-    assert len(calls) == 18  # the first step twice
+    assert len(calls) == 19  # the first step twice, the report never
     for call in calls:
         notebook = re.search(r"rule_(\w+?)(_wildcards\S*)? ", call)
         assert notebook is not None

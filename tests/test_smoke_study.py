@@ -51,6 +51,7 @@ TABLES = (
     "sensitivity",
     "novel_view_dataset",
 )
+REPORT = {"report.html", "how-to-cite.md"}  # they show the manifest and have no entry in it
 
 
 def run_all(repository: Path, *words: str) -> subprocess.CompletedProcess[str]:
@@ -84,7 +85,7 @@ def runs(repository: Path, study: object) -> Path:
 def test_progress_and_summary_are_shown(study: subprocess.CompletedProcess[str]) -> None:
     assert re.search(r"^01_baseline_seed0 \| .*epoch 4/4", study.stdout, re.MULTILINE)
     assert re.search(r"^04_joint_training_gcl_seed0 \| done in", study.stdout, re.MULTILINE)
-    assert "18 of 18 steps done" in study.stdout
+    assert "19 of 19 steps done" in study.stdout
     for name in ("baseline", "gcl", "tda", "no_vi"):
         line = rf"^{name} +0 +\d+ +\d+\.\d +\d+\.\d +\d+  runs/{PROFILE}/{name}/seed0$"
         assert re.search(line, study.stdout, re.MULTILINE)
@@ -121,13 +122,22 @@ def test_table_is_there_in_all_formats(name: str, figures: Path) -> None:
 
 def test_manifest_knows_every_file_and_its_runs(figures: Path, repository: Path) -> None:
     manifest = json.loads((figures / "manifest.json").read_text())
-    assert set(manifest) == {path.name for path in figures.iterdir()} - {"manifest.json"}
+    assert set(manifest) == {path.name for path in figures.iterdir()} - {"manifest.json", *REPORT}
     for name, entry in manifest.items():
         assert entry["sha256"] == hash_file(figures / name)
         assert entry["profile"] == PROFILE
         assert all(entry[key] for key in ("caption", "settings", "git_revision"))
         assert entry["runs"] or "three_datasets" in name  # of those sets nobody may have run anything here
         assert all((repository / run["folder"]).is_dir() for run in entry["runs"])
+
+
+def test_report_shows_every_file_and_every_step(figures: Path, runs: Path) -> None:
+    page = (figures / "report.html").read_text(encoding="utf-8")
+    assert len(page) < 5_000_000
+    assert set(re.findall(r'<a href="([\w.]+)">', page)) >= {path.name for path in figures.iterdir()} - {"report.html"}
+    assert not re.findall(r": not run; notebooks/|was changed|is gone|not here", page)
+    steps = {path.stem for path in (runs / "steps").glob("*.done")} - {"report"}
+    assert all(f"<td>{step}</td>" in page for step in steps)
 
 
 def test_second_run_does_nothing_in_seconds(runs: Path, figures: Path, repository: Path) -> None:
@@ -151,8 +161,8 @@ def waiting(*overrides: str) -> list[str]:
 
 def test_missing_figure_changed_setting_and_another_seed_are_noticed(figures: Path) -> None:
     (figures / "ablations.png").unlink()
-    assert waiting() == ["07_ablations"]
-    assert len(waiting("contrast.temperature=0.05")) == 18
+    assert waiting() == ["07_ablations", "report"]
+    assert len(waiting("contrast.temperature=0.05")) == 19
     more = waiting("seeds=2")
     assert "01_baseline_seed1" in more
     assert not [step for step in more if step.endswith("seed0")]

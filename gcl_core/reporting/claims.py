@@ -201,15 +201,19 @@ def claim_verdict(frame: pd.DataFrame, key: str) -> str:
     return outcome if CLAIMS[key].smallest or outcome == NOT_RUN else "no verdict"
 
 
+def told_comparisons(frame: pd.DataFrame, key: str) -> list[str]:
+    """Return in words each comparison of `claims_table` that decides a claim and was run: how large, how sure."""
+    lines = where(frame, claim=key).to_dict("records")
+    return [_told(line) for line in lines if _decides(line) and line["effect"] != NOT_RUN]
+
+
 def claims_reading(frame: pd.DataFrame) -> str:
     """Return a paragraph a claim from `claims_table`: the claim, its verdict, and each comparison that decides it."""
-    paragraphs = []
-    for key, claim in CLAIMS.items():
-        lines = where(frame, claim=key).to_dict("records")
-        told = [_told(line) for line in lines if _decides(line) and line["effect"] != NOT_RUN]
-        paragraphs.append(
-            f"**{key}, {claim_verdict(frame, key)}**: {claim.sentence} ({claim.where}). {'; '.join(told)}"
-        )
+    paragraphs = [
+        f"**{key}, {claim_verdict(frame, key)}**: {claim.sentence} ({claim.where}). "
+        f"{'; '.join(told_comparisons(frame, key))}"
+        for key, claim in CLAIMS.items()
+    ]
     return "\n\n".join(f"{text.strip().removesuffix('.')}." for text in paragraphs)
 
 

@@ -20,12 +20,15 @@ DIGITS = {  # decimals of a column; two where nothing is said
     "eps": 4,
     **dict.fromkeys(("L_vi", "L'_vi", "L''_vi"), 0),
 }
+COLUMN_CHARACTERS, PAGE_CHARACTERS = 52, 112  # what fits into 3.25 and 6.875 inches at 8 points
 LATEX = {
     "\\": r"\textbackslash{}",
     **{character: "\\" + character for character in "&%$#_{}"},
     "~": r"\textasciitilde{}",
     "^": r"\textasciicircum{}",
     "[": "{[}",  # at the start of a row it would be an argument of the line break before it
+    "*": "{*}",  # and this one too
+    "|": r"\textbar{}",
     "<": r"\textless{}",
     ">": r"\textgreater{}",
     "°": r"\textdegree{}",
@@ -34,6 +37,8 @@ LATEX = {
     "\u2013": "--",
     "ε": r"$\varepsilon$",
     "≥": r"$\geq$",
+    "≤": r"$\leq$",
+    "\u2212": "$-$",
     "→": r"$\to$",
 }
 
@@ -77,24 +82,36 @@ def markdown_table(frame: pd.DataFrame) -> str:
     return "\n".join(f"| {' | '.join(row)} |" for row in [head, rule, *body]) + "\n"
 
 
+def read_markdown(text: str) -> tuple[list[bool], list[list[str]]]:
+    """Return what `markdown_table` wrote, alone or at the end of a text: which columns hold numbers, and the rows."""
+    lines = text.rstrip("\n").rpartition("\n\n")[2].splitlines()
+    rows = [f" {line[2:-2]} ".split(" | ") for line in lines]
+    head, rule, *body = [[cell.strip().replace(r"\|", "|") for cell in row] for row in rows]
+    return [mark == "--:" for mark in rule], [head, *body]
+
+
 def latex_table(frame: pd.DataFrame, *, caption: str, label: str) -> str:
-    """Return a frame as a LaTeX table (needs the packages booktabs and textcomp), every special character escaped."""
+    """Return a frame as a LaTeX table (needs booktabs, textcomp and graphicx), every special character escaped.
+
+    It stands in one column of a two-column page if it fits there, otherwise across both, made smaller if it must be.
+    """
     alignment = "".join("r" if numeric else "l" for numeric in _numeric(frame))
-    head = [escape_latex(str(column)) for column in frame.columns]
-    body = [[escape_latex(text) for text in row] for row in _cells(frame)]
+    rows = [list(map(str, frame.columns)), *_cells(frame)]
+    head, *body = [" & ".join(map(escape_latex, row)) + r" \\" for row in rows]
+    width = sum(2.8 + max(map(len, column)) for column in zip(*rows, strict=True))  # 2.8: the space between columns
+    kind = "table" if width <= COLUMN_CHARACTERS else "table*"
+    tabular = [rf"\begin{{tabular}}{{{alignment}}}", r"\toprule", head, r"\midrule", *body, r"\bottomrule"]
+    tabular.append(r"\end{tabular}")
+    if width > PAGE_CHARACTERS:
+        tabular = [r"\resizebox{\textwidth}{!}{%", *tabular, "}"]
     lines = [
-        r"\begin{table}",
+        rf"\begin{{{kind}}}",
         r"\centering",
+        r"\footnotesize",
         rf"\caption{{{escape_latex(caption)}}}",
         rf"\label{{{label}}}",
-        rf"\begin{{tabular}}{{{alignment}}}",
-        r"\toprule",
-        " & ".join(head) + r" \\",
-        r"\midrule",
-        *(" & ".join(row) + r" \\" for row in body),
-        r"\bottomrule",
-        r"\end{tabular}",
-        r"\end{table}",
+        *tabular,
+        rf"\end{{{kind}}}",
     ]
     return "\n".join(lines) + "\n"
 
