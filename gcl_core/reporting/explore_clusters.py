@@ -13,6 +13,7 @@ from gcl_core.reporting.ranked_lists import draw_frame
 from gcl_core.reporting.style import styled
 
 ACROSS = 16  # pictures in a line
+LARGEST = 3  # clusters in the picture for readers without a kernel
 SHOWN = 48  # pictures of a cluster; a sentence tells how many there are
 
 
@@ -35,6 +36,12 @@ def clusters_by_size(clustering: Clustering) -> list[int]:
     labels, sizes = np.unique(clustering.labels, return_counts=True)
     order = np.lexsort((labels, -sizes, labels < 0))
     return [int(label) for label in labels[order]]
+
+
+def largest_clusters(clustering: Clustering) -> list[int]:
+    """Return the labels of the three largest clusters, and -1 where there are outliers."""
+    labels = clusters_by_size(clustering)
+    return [label for label in labels if label >= 0][:LARGEST] + [label for label in labels if label < 0]
 
 
 def members(clustering: Clustering, label: int) -> Int64[np.ndarray, " m"]:

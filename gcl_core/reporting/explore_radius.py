@@ -56,6 +56,20 @@ def radius_words(labels: np.ndarray, clustering: Clustering, eps: float) -> str:
     )
 
 
+def radius_reading(table: pd.DataFrame, clustering: Clustering) -> str:
+    """Return sentences that read the curve: where agreement with people is best, and what ε has."""
+    lines = table.to_dict("records")
+    best = max(lines, key=lambda line: line["ari"])
+    own = next(line for line in lines if line["eps"] == clustering.eps)
+    counts, people = [line["clusters"] for line in lines], len(np.unique(clustering.identities))
+    return (
+        f"Over these radii DBSCAN finds {min(counts):.0f} to {max(counts):.0f} clusters for {people} people. ARI is "
+        f"highest, {best['ari']:.3f}, at {best['eps'] / clustering.eps:.2f} of ε, with {best['clusters']:.0f} clusters "
+        f"and {best['outliers']:.0f} outliers; at ε it is {own['ari']:.3f}, with {own['clusters']:.0f} and "
+        f"{own['outliers']:.0f}."
+    )
+
+
 @styled()
 def radius_figure(clustering: Clustering, table: pd.DataFrame, eps: float, labels: np.ndarray) -> Figure:
     """Return three panels: clusters and outliers by radius, ARI by radius, sizes at `eps`, which a line marks."""

@@ -18,6 +18,7 @@ from gcl_core.reporting.style import styled
 from gcl_core.seeding import numpy_generator
 
 SHOWN = 15  # of a picture's nearest; sentences tell of all
+SAMPLE = 100  # pictures whose neighbourhoods are counted
 PALE = 0.3  # how much is left of a neighbour that is not mutual
 
 
@@ -36,10 +37,10 @@ class Neighbourhood:
     right: Bool[np.ndarray, " k"]
 
 
-def neighbourhoods(clustering: Clustering, settings: ClusteringSettings, count: int) -> list[Neighbourhood]:
+def neighbourhoods(clustering: Clustering, settings: ClusteringSettings, count: int = SAMPLE) -> list[Neighbourhood]:
     """Return the neighbourhoods of `count` training pictures, drawn at random but the same in every run (§4 step 2)."""
     random = numpy_generator(0, "neighbourhoods")
-    places = np.sort(random.permutation(len(clustering.labels))[:count])
+    places = random.permutation(len(clustering.labels))[:count]
     return [neighbourhood(clustering, settings, int(place)) for place in places]
 
 
@@ -89,16 +90,16 @@ def neighbourhood_figure(people: PersonSet, clustering: Clustering, shown: Seque
     return figure
 
 
-def neighbourhood_reading(clustering: Clustering, shown: Sequence[Neighbourhood]) -> str:
-    """Return sentences on the pictures shown: how often mutual neighbours, others, and those within ε are right."""
-    right, mutual = (np.concatenate([getattr(each, name) for each in shown]) for name in ("right", "mutual"))
-    near = np.concatenate([each.jaccard <= clustering.eps for each in shown])
+def neighbourhood_reading(clustering: Clustering, found: Sequence[Neighbourhood]) -> str:
+    """Return sentences on neighbourhoods: how often mutual neighbours, others, and those within ε are right."""
+    right, mutual = (np.concatenate([getattr(each, name) for each in found]) for name in ("right", "mutual"))
+    near = np.concatenate([each.jaccard <= clustering.eps for each in found])
     parts = [right[mutual], right[~mutual]]
     helps = all(map(len, parts)) and parts[0].mean() > parts[1].mean()
     verdict = "being mutual tells something, without any label" if helps else "being mutual tells nothing here"
     return (
-        f"The {len(shown)} pictures have {len(right)} nearest neighbours in all, of which {_share(right)} show the "
-        f"same person. Of the {mutual.sum()} mutual ones it is {_share(parts[0])}, of the {(~mutual).sum()} others "
+        f"{len(found)} pictures drawn at random have {len(right)} nearest neighbours in all, of which {_share(right)} "
+        f"show the same person. Of the {mutual.sum()} mutual ones it is {_share(parts[0])}, of the {(~mutual).sum()} others "
         f"{_share(parts[1])}: {verdict}. Within ε = {clustering.eps:.3f} lie {near.sum()}, of which "
         f"{_share(right[near])} are right."
     )
