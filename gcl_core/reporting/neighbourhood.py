@@ -99,8 +99,8 @@ def neighbourhood_reading(clustering: Clustering, found: Sequence[Neighbourhood]
     verdict = "being mutual tells something, without any label" if helps else "being mutual tells nothing here"
     return (
         f"{len(found)} pictures drawn at random have {len(right)} nearest neighbours in all, of which {_share(right)} "
-        f"show the same person. Of the {mutual.sum()} mutual ones it is {_share(parts[0])}, of the {(~mutual).sum()} others "
-        f"{_share(parts[1])}: {verdict}. Within ε = {clustering.eps:.3f} lie {near.sum()}, of which "
+        f"show the same person. Of the {mutual.sum()} mutual ones it is {_share(parts[0])}, of the {(~mutual).sum()} "
+        f"others {_share(parts[1])}: {verdict}. Within ε = {clustering.eps:.3f} lie {near.sum()}, of which "
         f"{_share(right[near])} are right."
     )
 
