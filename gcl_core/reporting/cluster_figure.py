@@ -3,9 +3,11 @@
 import numpy as np
 import pandas as pd
 import torch
+from jaxtyping import Float, Int64
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from sklearn.manifold import TSNE
+from torch import Tensor
 
 from gcl_core.reporting.clusters import Clustering
 from gcl_core.reporting.style import COLOURS, GREY, MARKERS, PAGE, new_figure, styled
@@ -24,12 +26,12 @@ def clustering_figure(clustering: Clustering, split: pd.DataFrame) -> Figure:
     figure = new_figure(PAGE, 4.4)
     panels = figure.subplots(2, 3)
     _distance_panel(panels[0, 0], clustering)
-    _size_panel(panels[0, 1], clustering)
+    draw_sizes(panels[0, 1], clustering.labels, clustering.identities)
     _split_panel(panels[0, 2], split)
     _purity_panel(panels[1, 0], clustering)
-    places, rows, shown = embed(clustering)
-    _map_panel(panels[1, 1], places, shown, clustering.identities[rows], "t-SNE, colour: person")
-    _map_panel(panels[1, 2], places, shown, clustering.labels[rows], "the same, colour: pseudo label")
+    places, rows, shown = embed(clustering.features, clustering.identities)
+    draw_map(panels[1, 1], places, shown, clustering.identities[rows], "t-SNE, colour: person")
+    draw_map(panels[1, 2], places, shown, clustering.labels[rows], "the same, colour: pseudo label")
     return figure
 
 
@@ -47,9 +49,10 @@ def _distance_panel(axes: Axes, clustering: Clustering) -> None:
     axes.legend(loc="upper center", ncols=2, columnspacing=1)
 
 
-def _size_panel(axes: Axes, clustering: Clustering) -> None:
-    found = np.bincount(clustering.labels[clustering.labels >= 0])
-    true = np.unique(clustering.identities, return_counts=True)[1]
+def draw_sizes(axes: Axes, labels: Int64[np.ndarray, " n"], identities: Int64[np.ndarray, " n"]) -> None:
+    """Draw the sizes of clusters beside the true numbers of pictures a person, each the largest first."""
+    found = np.bincount(labels[labels >= 0])
+    true = np.unique(identities, return_counts=True)[1]
     for sizes, label, colour, line in ((found, "clusters", COLOURS[2], "-"), (true, "people", GREY, "--")):
         sizes = np.sort(sizes)[::-1]
         axes.step(np.arange(1, len(sizes) + 1), sizes, where="mid", color=colour, linestyle=line, label=label)
@@ -77,12 +80,14 @@ def _purity_panel(axes: Axes, clustering: Clustering) -> None:
     axes.set(title="purity of clusters", xlabel="share of the cluster's main person", ylabel="clusters", xlim=(0, 1.02))
 
 
-def embed(clustering: Clustering) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def embed(
+    features: Float[Tensor, "n d"], identities: Int64[np.ndarray, " n"]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return t-SNE places, the rows they belong to, and which of them are of the people in colour."""
     random = numpy_generator(0, "embedding")
-    people = random.permutation(np.unique(clustering.identities))[:HIGHLIGHTED]
-    coloured = np.flatnonzero(np.isin(clustering.identities, people))
-    rest = random.permutation(np.flatnonzero(~np.isin(clustering.identities, people)))
+    people = random.permutation(np.unique(identities))[:HIGHLIGHTED]
+    coloured = np.flatnonzero(np.isin(identities, people))
+    rest = random.permutation(np.flatnonzero(~np.isin(identities, people)))
     rows = np.sort(np.concatenate([coloured, rest])[: max(EMBEDDED, len(coloured))])
     tsne = TSNE(
         perplexity=min(30.0, (len(rows) - 1) / 3),
@@ -90,11 +95,12 @@ def embed(clustering: Clustering) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         metric="cosine",
         random_state=derive_seed(0, "t-SNE") % 2**32,
     )
-    places = tsne.fit_transform(clustering.features[torch.from_numpy(rows)].numpy())
-    return places, rows, np.isin(clustering.identities[rows], people)
+    places = tsne.fit_transform(features[torch.from_numpy(rows)].numpy())
+    return places, rows, np.isin(identities[rows], people)
 
 
-def _map_panel(axes: Axes, places: np.ndarray, shown: np.ndarray, groups: np.ndarray, title: str) -> None:
+def draw_map(axes: Axes, places: np.ndarray, shown: np.ndarray, groups: np.ndarray, title: str) -> None:
+    """Draw a map: pictures that are `shown` have a colour and marker a group, those of group -1 are crosses."""
     axes.scatter(*places[~shown].T, s=3, color="0.85", linewidths=0)
     named = [group for group in np.unique(groups[shown]) if group >= 0 or "label" not in title]
     for place, group in enumerate(named):

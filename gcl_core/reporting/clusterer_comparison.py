@@ -59,7 +59,7 @@ def clusterer_figure(clustering: Clustering, labels: Labels, table: pd.DataFrame
     """
     figure = new_figure(PAGE, 3.9)
     panels = figure.subplots(2, 4).ravel()
-    places, rows, _ = embed(clustering)
+    places, rows, _ = embed(clustering.features, clustering.identities)
     people = np.unique(clustering.identities, return_inverse=True)[1]
     _map_panel(panels[0], places, people[rows], f"people: {people.max() + 1}\n")
     letters = [chr(ord("A") + place) for place in range(len(labels))]

@@ -58,7 +58,7 @@ def ranked_lists_figure(
         right = retrieval.right(int(query))
         for left, line in zip(lefts[1:], lines[lines != NOBODY], strict=False):
             canvas[top : top + height, left : left + width] = people.pictures[gallery_rows[line]]
-            _frame(axes, left, top, width, height, right=bool(right[line]))
+            draw_frame(axes, left, top, width, height, right=bool(right[line]))
             if differences is not None:
                 below = (left + width / 2, top + height)
                 text = f"{differences[query, line]:.0f}°"
@@ -67,8 +67,8 @@ def ranked_lists_figure(
     return figure
 
 
-def _frame(axes: Axes, left: int, top: int, width: int, height: int, *, right: bool) -> None:
-    """Frame the picture whose first pixel is (left, top); pixel centres are at whole numbers."""
+def draw_frame(axes: Axes, left: int, top: int, width: int, height: int, *, right: bool) -> None:
+    """Frame the picture whose first pixel is (left, top), right or wrong; pixel centres are at whole numbers."""
     frame = Rectangle((left - 0.5, top - 0.5), width, height, fill=False, linewidth=1.5, clip_on=False)
     frame.set(**(RIGHT if right else WRONG))
     axes.add_patch(frame)
