@@ -134,7 +134,7 @@ def test_manifest_knows_every_file_and_its_runs(figures: Path, repository: Path)
 def test_report_shows_every_file_and_every_step(figures: Path, runs: Path) -> None:
     page = (figures / "report.html").read_text(encoding="utf-8")
     assert len(page) < 5_000_000
-    assert set(re.findall(r'<a href="([\w.]+)">', page)) >= {path.name for path in figures.iterdir()} - {"report.html"}
+    assert set(re.findall(r'<a href="([\w.-]+)">', page)) >= {path.name for path in figures.iterdir()} - {"report.html"}
     assert not re.findall(r": not run; notebooks/|was changed|is gone|not here", page)
     steps = {path.stem for path in (runs / "steps").glob("*.done")} - {"report"}
     assert all(f"<td>{step}</td>" in page for step in steps)
