@@ -27,7 +27,7 @@ TINY = (
     "baseline.tda.instance_epochs=1",
     "joint.epochs=1",
 )
-NETWORKS = {"01", "02", "03", "04", "05", "08", "10", "11"}  # notebooks that train or measure with one
+NETWORKS = {"01", "02", "03", "04", "05", "08", "10", "11", "12"}  # notebooks that train or measure with one
 SLURM = """#!/bin/bash
 # sbatch, srun, sacct, scancel, sacctmgr, sinfo: a job runs here and at once, numbered by the process that submitted it
 jobs=$(dirname "$0")/jobs
@@ -139,7 +139,7 @@ def test_two_trainings_run_at_once(checkout: Path) -> None:
 def test_steps_with_networks_ask_for_a_gpu_unless_the_study_runs_on_cpu(checkout: Path) -> None:
     words = ("--cores", "8", "--dry-run")
     plan = asked(snakemake(checkout, "market1501", ["data_root=/data", "seeds=3"], *words))
-    assert len(plan) == 12
+    assert len(plan) == 13
     assert {step for step, resources in plan.items() if resources["gpu"]} == NETWORKS
     assert all(resources["runtime"] > 0 and resources["mem_mb"] > 0 for resources in plan.values())
     assert {resources["gpu"] for resources in asked(snakemake(checkout, "smoke", [], *words)).values()} == {0}
