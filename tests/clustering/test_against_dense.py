@@ -74,14 +74,14 @@ def test_blobs(count: int) -> None:
 
 @pytest.mark.parametrize("count", COUNTS)
 def test_duplicates(count: int) -> None:
-    """Every fifth picture is there two to four times."""
+    """Every fifth picture is there two to four times; products are exact, so that copies tie on every processor."""
     random = generator(0, "test dense duplicates")
     centres = torch.randn(count // 20, 64, generator=random, dtype=torch.float64).repeat_interleave(20, 0)
     features = normalize(centres + 1.2 * torch.randn(count, 64, generator=random, dtype=torch.float64))
     copies = torch.arange(count)
     for step in (1, 2, 3):
         copies[step :: 5 * step] = copies[::5][: len(copies[step :: 5 * step])]
-    check(features[copies])
+    check((features[copies] * 2**14).round() / 2**14)
 
 
 @pytest.mark.parametrize("count", COUNTS)
