@@ -25,6 +25,7 @@ from gcl_core.reporting.report_items import embedded
 from gcl_core.reporting.style import COLUMN, new_figure, save_figure
 from gcl_core.reporting.tables import markdown_table, read_markdown, save_lines, save_table
 from gcl_core.run import Layout, RunError, read_json, write_json, write_text
+from tests import lab
 
 PIDS = np.repeat(np.arange(30), 2)
 PAPER = "https://arxiv.org/abs/2012.09071"
@@ -271,26 +272,11 @@ def test_how_to_cite_names_paper_study_and_every_figure_with_commit_settings_and
     assert "MIT licence" in text
 
 
-@pytest.fixture
-def chromium() -> str:
-    """Path of a Chromium; skips the test where there is none, or no playwright to drive it."""
-    pytest.importorskip("playwright.sync_api", reason="no playwright here to open the page with")
-    names = ("chromium", "chromium-browser", "google-chrome")
-    found = next((path for path in map(shutil.which, names) if path), None)
-    if found is None:
-        pytest.skip("no Chromium here to open the page with")
-    return found
-
-
 @pytest.mark.parametrize("width", [390, 1280])
-def test_a_browser_shows_it_whole_without_sideways_scrolling(width: int, layout: Layout, chromium: str):
-    from playwright.sync_api import sync_playwright
-
+def test_a_browser_shows_it_whole_without_sideways_scrolling(width: int, layout: Layout):
     write_report(layout)
     told: list[str] = []
-    with sync_playwright() as playwright:
-        words = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-        browser = playwright.chromium.launch(executable_path=chromium, args=words)
+    with lab.browser() as browser:
         page = browser.new_page(viewport={"width": width, "height": 900})
         page.on("console", lambda message: told.append(message.text))
         page.on("pageerror", lambda error: told.append(str(error)))
@@ -300,5 +286,4 @@ def test_a_browser_shows_it_whole_without_sideways_scrolling(width: int, layout:
         assert page.evaluate("[...document.images].every(image => image.naturalWidth > 0)")
         boxes = page.evaluate("[...document.querySelectorAll('.scroll')].map(box => box.getBoundingClientRect().right)")
         assert max(boxes) <= width
-        browser.close()
     assert told == []
