@@ -105,12 +105,19 @@ def copied(notebooks: Sequence[Path], folder: Path, **parameters: str) -> list[s
     return [path.name for path in notebooks]
 
 
-def start_all_cells(page, address: str, name: str) -> None:
-    """Open a notebook in a page, wait for its kernel, and choose Run All Cells in its menu."""
+def start_all_cells(page, address: str, name: str, kernel: str | None) -> str:
+    """Open a notebook in a page, wait for its kernel, and choose Run All Cells in its menu; return the kernel's id.
+
+    With the id of another notebook's kernel it goes on in that one, which has imported torch already.
+    """
     page.goto(f"{address}doc/tree/{name}?reset")
     page.wait_for_function(READY, timeout=180_000)
+    if kernel is not None:
+        page.evaluate("id => window.jupyterapp.shell.currentWidget.sessionContext.changeKernel({id})", kernel)
+        page.wait_for_function(READY, timeout=180_000)
     page.locator(".lm-MenuBar-itemLabel", has_text="Run").first.click()
     page.locator(".lm-Menu-itemLabel", has_text="Run All Cells").first.click()
+    return page.evaluate("() => window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.id")
 
 
 def wait_for_cells(page, *, seconds: int) -> int:

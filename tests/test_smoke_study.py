@@ -17,7 +17,6 @@ from gcl_core.run import hash_file
 from gcl_core.workflow import step_states
 from tests import lab
 
-TABS = 3  # notebooks that run side by side in the browser
 PROFILE = "smoke_test"  # beside `smoke`, so that the test leaves a user's own runs alone
 FIGURES = (
     "dataset_examples",
@@ -181,19 +180,18 @@ def test_every_notebook_runs_in_jupyterlab_and_its_sliders_move(
     shots.mkdir(parents=True, exist_ok=True)
     told: list[str] = []
     moved = set()
+    kernel = None
     with lab.jupyterlab(tmp_path / "notebooks") as address, lab.browser() as browser:
-        for start in range(0, len(names), TABS):
-            pages = {name: browser.new_page(viewport=lab.WINDOW) for name in names[start : start + TABS]}
-            for name, page in pages.items():
-                page.on("pageerror", lambda error, name=name: told.append(f"{name}: {error}"))
-                lab.start_all_cells(page, address, name)
-            for name, page in pages.items():
-                assert lab.wait_for_cells(page, seconds=300) > 3
-                if page.locator(lab.SLIDER).count():
-                    before, after = lab.move_first_slider(page)
-                    assert before != after, name
-                    moved.add(name[:2])
-                page.screenshot(path=shots / f"{Path(name).stem}.png")
-                page.close()
+        for name in names:
+            page = browser.new_page(viewport=lab.WINDOW)
+            page.on("pageerror", lambda error, name=name: told.append(f"{name}: {error}"))
+            kernel = lab.start_all_cells(page, address, name, kernel)
+            assert lab.wait_for_cells(page, seconds=300) > 3
+            if page.locator(lab.SLIDER).count():
+                before, after = lab.move_first_slider(page)
+                assert before != after, name
+                moved.add(name[:2])
+            page.screenshot(path=shots / f"{Path(name).stem}.png")
+            page.close()
     assert moved >= {"02", "08", "10"}
     assert told == []
