@@ -31,6 +31,8 @@ FIGURES = (
     "ablations",
     "ranked_lists",
     "dose",
+    "claims",
+    "sensitivity",
     "novel_view_dataset",
 )
 TABLES = (

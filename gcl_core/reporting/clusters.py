@@ -59,10 +59,13 @@ def analyse(
     return Clustering(features, distances, eps, labels, identities, clustering_quality(labels, identities))
 
 
-def baseline_clustering(layout: Layout, people: PersonSet, seed: int) -> Clustering:
-    """Cluster the training pictures by the baseline's features: the clustering with which joint training starts."""
-    study, rows = layout.study, people.rows("train")
-    encoder = load_encoder(study, finished_run(layout, "baseline", seed), resolve_device(study.device))
+def stage_clustering(layout: Layout, people: PersonSet, stage: str, seed: int) -> Clustering:
+    """Cluster the training pictures by the features of a finished stage or variant.
+
+    By the baseline's: the clustering with which joint training starts. Raises RunError as `finished_run` does.
+    """
+    study, rows = layout.study.of_variant(stage), people.rows("train")
+    encoder = load_encoder(study, finished_run(layout, stage, seed), resolve_device(study.device))
     features = extract_features(encoder, people.pictures, rows, batch_size=study.evaluation.batch_size)
     return analyse(features, people.index["pid"].to_numpy()[rows], study.clustering)
 

@@ -1,4 +1,4 @@
-"""How good views must be to help: the gain over TDA against the quality of the views given; and other settings."""
+"""How good views must be to help: the gain over TDA against the quality of the views given."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,26 +10,9 @@ from matplotlib.ticker import MaxNLocator
 
 from gcl_core.config import Study
 from gcl_core.reporting.claims import LIMITS, claim_row
-from gcl_core.reporting.evidence import MAP, PARAMETERS, PSNR, UNCHANGED, Evidence, effect_of, family, rungs, value_of
+from gcl_core.reporting.evidence import MAP, PSNR, Evidence, effect_of, rungs, value_of
 from gcl_core.reporting.style import COLUMN, GREY, look, new_figure, styled
 from gcl_core.reporting.tables import NOT_RUN
-
-
-def sensitivity_table(evidence: Sequence[Evidence]) -> pd.DataFrame:
-    """Return mAP (%) of UNCHANGED and of each variant of PARAMETERS: a column a seed, mean, and spread, their range.
-
-    `not run` stands where nothing was; a seed that lacks a variant is blank, and spread too where there is one seed.
-    """
-    rows = []
-    for name in (UNCHANGED, *(name for parameter in PARAMETERS for name in family(evidence, parameter))):
-        read = [value_of(each, name, MAP) for each in evidence]
-        values = {f"seed {seed} mAP": each.mean() for seed, each in enumerate(read) if each is not None}
-        maps = list(values.values())
-        spread = {"spread": max(maps) - min(maps)} if len(maps) > 1 else {}
-        rows.append({"variant": name, **values, "mAP": np.mean(maps) if maps else NOT_RUN, **spread})
-    return pd.DataFrame(rows).reindex(
-        columns=["variant", *(f"seed {seed} mAP" for seed in range(len(evidence))), "mAP", "spread"]
-    )
 
 
 def dose_table(evidence: Sequence[Evidence]) -> pd.DataFrame:

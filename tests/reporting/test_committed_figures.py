@@ -11,8 +11,15 @@ from PIL import Image
 from gcl_core.reporting.style import COLUMN, PAGE, PRINT_DPI
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-FIGURES = sorted(path for profile in ("mini", "evidence") for path in (REPOSITORY / "figures" / profile).glob("*.pdf"))
-CURVES = ("ablations", "clusterers", "clustering_analysis", "dose", "fid_per_view", "figure2_cluster_count")
+FIGURES = sorted(
+    path
+    for profile in ("mini", "evidence", "evidence_settings")
+    for path in (REPOSITORY / "figures" / profile).glob("*.pdf")
+)
+CURVES = (
+    *("ablations", "claims", "clusterers", "clustering_analysis", "dose"),
+    *("fid_per_view", "figure2_cluster_count", "sensitivity"),
+)
 SIDES = re.compile(
     r'<(?:page width|word xMin)="([-\d.]+)" (?:height|yMin)="([-\d.]+)"(?: xMax="([-\d.]+)" yMax="([-\d.]+)")?'
 )

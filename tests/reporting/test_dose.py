@@ -1,11 +1,11 @@
-"""Gain by quality of the views given: order of rungs, what the reading says, what the figure shows; other settings."""
+"""Gain by quality of the views given: order of rungs, what the reading says, what the figure shows."""
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from gcl_core.config import load_study
-from gcl_core.reporting.dose import dose_figure, dose_reading, dose_table, sensitivity_table
+from gcl_core.reporting.dose import dose_figure, dose_reading, dose_table
 from gcl_core.reporting.evidence import PSNR, Evidence, Measured
 from gcl_core.reporting.tables import NOT_RUN
 
@@ -85,24 +85,3 @@ def test_quality_is_the_mean_over_the_seeds_that_know_it():
 def test_without_evidence_nothing_fails():
     for evidence in ([], [Evidence(100, {}), Evidence(100, {"gcl": Measured()})]):
         assert dose_reading(dose_table(evidence)) == "Dose and response: not run."
-        assert set(sensitivity_table(evidence)["mAP"]) == {NOT_RUN}
-
-
-def test_settings_have_a_column_a_seed_and_a_spread():
-    values = {"drawn_once": (0, 0, 0), "tau_002": (-0.03, -0.03, -0.03), "tau_01": (0.03, -0.03, 0.01)}
-    evidence = [Evidence(100, {name: gained(gain[seed]) for name, gain in values.items()}) for seed in range(3)]
-    table = sensitivity_table(evidence).set_index("variant")
-    assert table.loc["tau_01", ["seed 0 mAP", "seed 1 mAP", "mAP", "spread"]].tolist() == pytest.approx(
-        [43, 37, 40 + 1 / 3, 6]
-    )
-    assert table.loc["drawn_once", "spread"] == 0
-    assert table.index.tolist() == [
-        "drawn_once",
-        "angles_*",
-        "parts_*",
-        "alpha_*",
-        "tau_002",
-        "tau_01",
-        "negatives_*",
-        "rho_*",
-    ]
