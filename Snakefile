@@ -105,6 +105,7 @@ FID = tables("table1_fid_per_view", "table1_orderings") + figures("fid_per_view"
 CURVES = tables("figure2_cluster_count") + figures("figure2_cluster_count")
 ABLATIONS = tables("ablations", "reid_accuracy") + figures("ablations")
 THREE = tables("accuracy_three_datasets", "table1_three_datasets", "orderings_three_datasets")
+THREE += figures("accuracy_three_datasets")
 CLAIMS = tables("claims", "controls", "dose", "sensitivity") + figures("claims", "dose", "sensitivity")
 NOVEL = tables("novel_view_dataset") + figures("novel_view_dataset")
 ERRORS = tables("error_analysis") + figures("ranked_lists") + [f"{FIGURES}/queries.csv"]

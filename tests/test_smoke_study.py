@@ -33,6 +33,7 @@ FIGURES = (
     "dose",
     "claims",
     "sensitivity",
+    "accuracy_three_datasets",
     "novel_view_dataset",
 )
 TABLES = (

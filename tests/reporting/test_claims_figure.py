@@ -32,7 +32,7 @@ def test_every_effect_on_map_has_its_mark_and_the_intervals_that_are_known():
         *[([-0.5, 2.5], 2), ([1], 2)],
         *[([0.1, 0.9], 3), ([0.5], 3)],
     ]
-    marks = [line for line in axes.lines if line.get_marker() in "^vos"]
+    marks = [line for line in axes.lines if str(line.get_marker()) in "^vos"]
     assert [(mark.get_color(), mark.get_marker()) for mark in marks[:3]] == list(LOOKS.values())
     assert [mark.get_markerfacecolor() == "white" for mark in marks] == [False, True, False, False]
 

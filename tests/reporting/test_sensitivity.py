@@ -51,9 +51,9 @@ def test_curves_stand_over_the_values_that_the_variants_train_with():
     assert [text.get_text() for text in temperature.get_xticklabels()] == ["0.02", "0.05", "0.2"]
     assert [text.get_text() for text in rho.get_xticklabels()] == ["0.03", "0.04"]
     first, second, mean, ring = temperature.lines
-    assert list(first.get_ydata()) == pytest.approx([40, 50, 60])
-    assert list(second.get_ydata()) == pytest.approx([42, 52, 62])
-    assert list(mean.get_ydata()) == pytest.approx([41, 51, 61])
+    assert np.asarray(first.get_ydata()) == pytest.approx([40, 50, 60])
+    assert np.asarray(second.get_ydata()) == pytest.approx([42, 52, 62])
+    assert np.asarray(mean.get_ydata()) == pytest.approx([41, 51, 61])
     assert (ring.get_xdata(), ring.get_ydata()) == ([1], pytest.approx([51]))
 
 

@@ -12,6 +12,7 @@ from gcl_core.config import load_study
 from gcl_core.reporting.found_runs import found_runs, runs_of_the_datasets
 from gcl_core.reporting.three_datasets import dataset_accuracy_reading, dataset_accuracy_table
 from gcl_core.reporting.three_datasets_fid import dataset_fid_reading, dataset_fid_table, dataset_orderings
+from gcl_core.reporting.three_datasets_figure import dataset_accuracy_figure
 from gcl_core.run import Layout, RunError, write_json, write_text
 
 NOVEL = (45, 90, 135, 180, 225, 270, 315)
@@ -163,3 +164,23 @@ def test_fid_on_the_three_datasets_in_both_encodings_with_floor_and_orderings(
     assert "All 4 orderings hold in 3 of the 3 published rows." in reading
     assert "JPEG - PNG: -1.00." in reading
     assert "Not measured yet: DukeMTMC-reID, MSMT17." in reading
+
+
+def test_the_figure_marks_every_value_and_says_what_was_not_run(layout: Layout, market: Callable[..., Path]):
+    market("baseline", 0, [0.4])
+    market("gcl", 0, [0.7])
+    figure = dataset_accuracy_figure(dataset_accuracy_table(layout))
+    market1501, _, msmt17 = figure.axes
+    names = [text.get_text() for text in market1501.get_yticklabels()]
+    assert names[:4] == ["JVTC", "JVTC+", "MMCL", "SpCL"]
+    gcl, told = names.index("GCL"), names.index("GCL †")
+    marks = {float(line.get_ydata()[0]): line for line in market1501.lines}  # pyright: ignore[reportIndexIssue, reportArgumentType]
+    assert marks[gcl].get_xdata() == pytest.approx([70])
+    assert marks[told].get_xdata() == pytest.approx([66.8])
+    assert (marks[told].get_markerfacecolor(), marks[gcl].get_markerfacecolor()) == ("white", marks[gcl].get_color())
+    assert [text.get_text() for text in msmt17.texts if text.get_text() == "not run"] == ["not run"] * 3
+    figure.canvas.draw()
+    box, (width, height) = figure.get_tightbbox(), figure.get_size_inches()
+    assert min(box.x0, box.y0) > -0.01
+    assert box.x1 < width + 0.01
+    assert box.y1 < height + 0.01
