@@ -11,8 +11,8 @@ Regenerates every table and figure of a profile in figures/<profile>/. Sets up .
 an active conda or venv environment that has the requirements is used as it is. Stop it at any time: the
 same command goes on where it was. A second run with nothing changed does nothing.
 
-  PROFILE        a name in configs/ (smoke, mini, evidence, evidence_background, evidence_settings,
-                 synthetic_large, market1501, dukemtmc_reid, msmt17, folder, folder_small) or a YAML file;
+  PROFILE        a name in configs/ (smoke, mini, evidence, evidence_background, evidence_light,
+                 evidence_settings, synthetic_large, market1501, dukemtmc_reid, msmt17, folder, folder_small) or a YAML file;
                  default mini
   key=value      a setting, as in joint.epochs=3 or data_root=/path/to/Market-1501-v15.09.15
   --seeds N      repeat the study with N seeds

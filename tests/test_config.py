@@ -1,5 +1,6 @@
 """Settings: the defaults are the published constants, every profile loads, and wrong input is named precisely."""
 
+import itertools
 import shlex
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from gcl_core.config import ConfigError, Study, known_profiles, load_study
+from gcl_core.reporting.claims import REPORTING
 from gcl_core.settings.training import LossWeights
 
 ELSEWHERE = {"market1501", "dukemtmc_reid", "msmt17", "folder"}
@@ -102,7 +104,7 @@ def test_the_large_synthetic_study_keeps_the_published_constants_and_is_as_large
 
 
 def test_every_profile_loads_under_its_own_name(tmp_path: Path) -> None:
-    made = {"smoke", "mini", "evidence", "evidence_background", "evidence_settings", "synthetic_large"}
+    made = {"smoke", "mini", "synthetic_large", *REPORTING}
     assert set(known_profiles()) == {*made, "folder_small", *ELSEWHERE}
     for profile in known_profiles():
         study = load_study(profile, [] if profile in made else [f"data_root={tmp_path}"])
@@ -128,15 +130,15 @@ def test_small_profile_of_ones_own_pictures_shrinks_as_mini_does(tmp_path: Path)
 def test_profiles_of_the_claims_differ_in_people_seeds_and_variants_alone() -> None:
     """What is fixed for one is fixed for all (docs/PROTOCOL.md); those that report share no people with each other."""
     own = {"profile", "people", "seeds", "variants", "evaluation"}
-    studies = [load_study(name) for name in ("evidence", "evidence_background", "evidence_settings", "mini")]
+    studies = [load_study(name) for name in (*REPORTING, "mini")]
     settings = [study.model_dump(exclude=own) for study in studies]
-    assert settings[1:] == settings[:1] * 3
-    for study in studies[1:]:
-        for name in study.variants.keys() & studies[0].variants.keys():
-            assert study.variants[name] == studies[0].variants[name]
+    assert settings[1:] == settings[:1] * len(REPORTING)
+    for one, other in itertools.combinations(studies, 2):
+        for name in one.variants.keys() & other.variants.keys():
+            assert one.variants[name] == other.variants[name]
     seen = [{study.people.seed + seed for seed in range(study.seeds)} for study in studies]
     assert len(set.union(*seen)) == sum(map(len, seen))
-    assert all(min(seeds) >= 100 for seeds in seen[:3])
+    assert all(min(seeds) >= 100 for seeds in seen[:-1])
     assert all(study.people.each_seed and study.people.cameras == 4 for study in studies)
     assert {study.people.test_identities * study.people.cameras for study in studies} == {240, 384}
 

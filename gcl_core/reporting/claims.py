@@ -36,7 +36,7 @@ from gcl_core.run import Layout
 RHO, POOLED, CHANCE = "Spearman's rho", "Spearman's rho, pooled", "permutation p, pooled (%)"
 # rows so marked do not decide the paper's claim
 OURS, COMPUTE = " (ours, not the paper's)", " (TDA for longer, within GCL's compute)"
-REPORTING = ("evidence", "evidence_background", "evidence_settings")  # the profiles whose runs decide: docs/PROTOCOL.md
+REPORTING = ("evidence", "evidence_background", "evidence_light", "evidence_settings")  # docs/PROTOCOL.md
 RULES = (
     "An effect is the first minus the second on the same queries, in points. Intervals hold 95 %: over queries with "
     "these seeds, over seeds for others. *Reproduced*: all lie above zero. *Not reproduced*: one ends at or below "
@@ -220,8 +220,9 @@ def claims_reading(frame: pd.DataFrame) -> str:
 def claims_page(study: Study, frame: pd.DataFrame, doses: str) -> str:
     """Return `claims_reading` and `doses`, what `dose_reading` says, with what a reader of them alone needs."""
     names = "; ".join(f"`{name}`: {variant.title}" for name, variant in study.variants.items())
-    others = " and ".join(f"`{profile}`" for profile in REPORTING if profile != study.profile)
-    told = f"Trained in stage 3, all from one baseline: {names}. What is not run here may be in profiles {others}."
+    *others, last = [f"`{profile}`" for profile in REPORTING if profile != study.profile]
+    elsewhere = f"What is not run here may be in profiles {', '.join(others)} and {last}"
+    told = f"Trained in stage 3, all from one baseline: {names}. {elsewhere}."
     return f"{RULES}\n\n{told}\n\n{claims_reading(frame)}\n\n{doses}"
 
 

@@ -14,6 +14,7 @@ from gcl_core.reporting.claims import (
     CLAIMS,
     COLUMNS,
     POOLED,
+    REPORTING,
     RHO,
     claim_verdict,
     claims_page,
@@ -245,7 +246,7 @@ def test_the_page_tells_the_rules_and_the_names_to_whoever_reads_it_alone():
     assert all(f"`{name}`: {variant.title}" in page for name, variant in study.variants.items())
     for outcome in ("*Reproduced*", "*Not reproduced*", "*Inconclusive*"):
         assert outcome in page
-    assert "`evidence_background` and `evidence_settings`" in page
+    assert "`evidence_background`, `evidence_light` and `evidence_settings`" in page
 
 
 def test_claims_of_the_reporting_profiles_are_read_as_they_lie_and_missing_ones_named(tmp_path: Path):
@@ -255,5 +256,5 @@ def test_claims_of_the_reporting_profiles_are_read_as_they_lie_and_missing_ones_
     there.write_text("what runs gave")
     told = reported_claims(layout).split("### Profile ")[1:]
     assert told[0].strip() == "`evidence`\n\nwhat runs gave"
-    assert [each.split("\n")[0] for each in told] == ["`evidence`", "`evidence_background`", "`evidence_settings`"]
+    assert [each.split("\n")[0] for each in told] == [f"`{profile}`" for profile in REPORTING]
     assert all("not run" in each and "claims.md is not there" in each for each in told[1:])
