@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -13,9 +14,11 @@ from pathlib import Path
 import nbformat
 import pytest
 
+from gcl_core.cli import main
 from gcl_core.run import hash_file
 from gcl_core.workflow import step_states
 from tests import lab
+from tests.documented import MODULE, commands
 
 PROFILE = "smoke_test"  # beside `smoke`, so that the test leaves a user's own runs alone
 FIGURES = (
@@ -161,6 +164,18 @@ def waiting(*overrides: str) -> list[str]:
     """Return the steps that would run."""
     states = step_states("smoke", [f"profile={PROFILE}", *overrides])
     return [step for step, done in states.items() if not done]
+
+
+@pytest.mark.parametrize("line", [line for file, line in commands() if file == "NOVEL_VIEWS.md" and "mini" in line])
+def test_the_guide_to_novel_views_holds(
+    line: str, study: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = line.partition(MODULE)[2].replace(" mini ", f" smoke profile={PROFILE} ")
+    main(shlex.split(words, comments=True))
+    [folder] = [path.parent for path in tmp_path.rglob("recipe.json")]
+    assert len(list(folder.rglob("*.png"))) == len((folder / "manifest.csv").read_text().splitlines()) - 1 > 0
+    main(["verify-views", str(folder)])
 
 
 def test_missing_figure_changed_setting_and_another_seed_are_noticed(figures: Path) -> None:

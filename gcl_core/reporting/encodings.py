@@ -28,7 +28,7 @@ def encoding_gallery(
         strong = np.minimum(GAIN * _difference(views, read), 255).astype(np.uint8)
         lossless: Sequence[np.ndarray | None] = [people.pictures[row], *views]
         gallery.append(
-            {"as PNG": lossless, f"as JPEG {QUALITY}": [None, *read], f"difference x {GAIN}": [None, *strong]}
+            {"as PNG": lossless, f"as JPEG {QUALITY}": [None, *read], f"{GAIN} x the difference": [None, *strong]}
         )
     return gallery
 

@@ -11,7 +11,7 @@ from gcl_core.config import Study
 from gcl_core.data.person_set import PersonSet
 from gcl_core.reporting.clusters import Clustering, stage_clustering
 from gcl_core.reporting.error_analysis import stage_title
-from gcl_core.reporting.style import COLOURS, PAGE, new_figure, styled
+from gcl_core.reporting.style import GREY, PAGE, look, new_figure, styled
 from gcl_core.run import Layout
 
 MOST = 4  # that many and more stand together
@@ -55,8 +55,9 @@ def _bars(axes: Axes, study: Study, counts: Mapping[str, np.ndarray], values: ra
         heights = np.bincount(np.minimum(each, MOST), minlength=MOST + 1)[values.start :]
         places = np.array(values) + width * (number - (len(counts) - 1) / 2)
         hatch = HATCHES[number % len(HATCHES)]
+        colour = look(study, stage)["color"] if stage in study.variants else GREY
         label = stage_title(study, stage)
-        bars = axes.bar(places, heights, width, label=label, color=COLOURS[number], hatch=hatch, edgecolor="white")
+        bars = axes.bar(places, heights, width, label=label, color=colour, hatch=hatch, edgecolor="white")
         axes.bar_label(bars, fontsize=6, padding=1)
     axes.set_xticks(values, [f"{value} or more" if value == MOST else str(value) for value in values])
     axes.margins(y=0.12)

@@ -68,7 +68,7 @@ def test_jpeg_and_its_difference_stand_below_the_views_as_measured(trained: Layo
         assert (jpeg == jpeg_round_trip(views)).all()
         assert moved.max() > 0
         assert (difference == np.minimum(GAIN * moved, 255)).all()
-        assert list(person) == ["as PNG", "as JPEG 75", f"difference x {GAIN}"]
+        assert list(person) == ["as PNG", "as JPEG 75", f"{GAIN} x the difference"]
     flat = np.full((1, 7, 64, 32, 3), 128, np.uint8)
     assert "moves the 7 views above by 0.0 of 255 grey levels on average" in encoding_reading(flat)
 
