@@ -196,7 +196,7 @@ def claim_verdict(frame: pd.DataFrame, key: str) -> str:
     `not run` when none of them was run, `no verdict` for a claim that asks for none (C7).
     """
     lines = where(frame, claim=key)
-    needed = [line["verdict"] for line in lines.to_dict("records") if _decides(line)]
+    needed = [line["verdict"] for line in lines.to_dict("records") if decides(line)]
     outcome = _weakest(needed)
     return outcome if CLAIMS[key].smallest or outcome == NOT_RUN else "no verdict"
 
@@ -204,7 +204,7 @@ def claim_verdict(frame: pd.DataFrame, key: str) -> str:
 def told_comparisons(frame: pd.DataFrame, key: str) -> list[str]:
     """Return in words each comparison of `claims_table` that decides a claim and was run: how large, how sure."""
     lines = where(frame, claim=key).to_dict("records")
-    return [_told(line) for line in lines if _decides(line) and line["effect"] != NOT_RUN]
+    return [_told(line) for line in lines if decides(line) and line["effect"] != NOT_RUN]
 
 
 def claims_reading(frame: pd.DataFrame) -> str:
@@ -239,7 +239,7 @@ def reported_claims(layout: Layout) -> str:
     return "\n\n".join(texts)
 
 
-def _decides(line: Mapping[str, Any]) -> bool:
+def decides(line: Mapping[str, Any]) -> bool:
     """Whether a row has part in the verdict on its claim."""
     return bool(line["verdict"]) and not line["compared"].endswith((OURS, COMPUTE))
 

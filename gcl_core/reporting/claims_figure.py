@@ -1,11 +1,14 @@
 """The claims in one picture: every effect on mAP with both of its intervals, beside the line of no effect."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from gcl_core.reporting.claims import COMPUTE, OURS
+from gcl_core.reporting.claims import COMPUTE, OURS, decides
 from gcl_core.reporting.evidence import MAP
 from gcl_core.reporting.style import COLOURS, GREY, PAGE, new_figure, styled
 from gcl_core.reporting.tables import NOT_RUN
@@ -26,13 +29,14 @@ def claims_figure(table: pd.DataFrame) -> Figure:
     axes = figure.subplots()
     axes.axvline(0, color="black", linewidth=0.8)
     for place, line in enumerate(lines):
-        decides = bool(line["verdict"]) and not line["compared"].endswith((OURS, COMPUTE))
         colour, marker = LOOKS.get(line["verdict"], PLAIN)
         for kind, width in (("seeds", 0.8), ("queries", 2.4)):
             ends = [line[f"low over {kind}"], line[f"high over {kind}"]]
             if np.isfinite(ends).all():
                 axes.plot(ends, [place, place], color=colour, linewidth=width, alpha=0.6, solid_capstyle="butt")
-        axes.plot(line["effect"], place, marker=marker, color=colour, mfc=colour if decides else "white", markersize=4)
+        axes.plot(
+            line["effect"], place, marker=marker, color=colour, mfc=colour if decides(line) else "white", markersize=4
+        )
     axes.set_yticks(range(len(lines)), [_name(line) for line in lines])
     axes.set_ylim(max(2.5, len(lines) - 0.5), -0.5)
     axes.set_xlabel("effect, in points of mAP")
@@ -50,11 +54,11 @@ def claims_figure(table: pd.DataFrame) -> Figure:
     return figure
 
 
-def _shown(line: dict) -> bool:
+def _shown(line: Mapping[str, Any]) -> bool:
     return line["metric"].startswith(MAP) and line["claim"] != "C8" and line["effect"] != NOT_RUN
 
 
-def _name(line: dict) -> str:
+def _name(line: Mapping[str, Any]) -> str:
     """Return a row's name: claim, comparison without its mark, and the metric where it is not plain mAP."""
     compared = line["compared"].removesuffix(OURS).removesuffix(COMPUTE)
     return f"{line['claim']}  {compared}" + ("" if line["metric"] == MAP else f", {line['metric'].split(', ')[1]}")
