@@ -8,6 +8,7 @@ import pandas as pd
 from gcl_core.reporting.claims import COLUMNS, COMPUTE, claims_table
 from gcl_core.reporting.claims_figure import LOOKS, claims_figure
 from gcl_core.reporting.tables import NOT_RUN
+from tests.fits import assert_fits
 
 ROWS: list[tuple[Any, ...]] = [
     ("C1", "tda - gcl", "clusters off, % of people", 2.0, None, None, -1.0, 5.0, 3, "inconclusive"),
@@ -39,11 +40,7 @@ def test_every_effect_on_map_has_its_mark_and_the_intervals_that_are_known():
 
 def test_nothing_is_cut_off():
     figure = claims_figure(pd.DataFrame(ROWS, columns=COLUMNS))
-    figure.canvas.draw()
-    box, (width, height) = figure.get_tightbbox(), figure.get_size_inches()
-    assert min(box.x0, box.y0) > -0.01
-    assert box.x1 < width + 0.01
-    assert box.y1 < height + 0.01
+    assert_fits(figure)
 
 
 def test_without_evidence_the_figure_says_not_run():

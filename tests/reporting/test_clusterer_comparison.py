@@ -17,6 +17,7 @@ from gcl_core.reporting.clusterer_comparison import (
     clusterer_table,
 )
 from gcl_core.reporting.clusters import Clustering
+from tests.fits import assert_fits
 
 CLOSE, LOOSE = [0] * 4 + [-1] * 4, [0] * 4 + [1] * 4
 
@@ -68,11 +69,7 @@ def test_the_figure_marks_outliers_and_stays_within_its_borders():
     # the first of each are the outliers, then cluster by cluster
     assert drawn == [[0, 4, 4], [4, 4], [0, 4, 4], [0, 8], [0, 4, 4], [0, 4, 4], [0, 4, 4]]
     assert [text.get_text() for text in pairs.texts] == list("ABCDEF")
-    figure.canvas.draw()
-    box, (width, height) = figure.get_tightbbox(), figure.get_size_inches()
-    assert min(box.x0, box.y0) > -0.01
-    assert box.x1 < width + 0.01
-    assert box.y1 < height + 0.01
+    assert_fits(figure)
 
 
 def test_without_any_cluster_k_means_has_no_number_to_take():

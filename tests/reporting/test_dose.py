@@ -8,6 +8,7 @@ from gcl_core.config import load_study
 from gcl_core.reporting.dose import dose_figure, dose_reading, dose_table
 from gcl_core.reporting.evidence import PSNR, Evidence, Measured
 from gcl_core.reporting.tables import NOT_RUN
+from tests.fits import assert_fits
 
 PIDS = np.repeat(np.arange(30), 2)
 
@@ -59,11 +60,7 @@ def test_the_dose_figure_shows_rungs_at_their_psnr_and_cuts_off_nothing(count: i
     assert axes.get_xticklabels()[-1].get_text() == "∞"
     texts = [text.get_text() for text in figure.legends[0].get_texts()]
     assert ("95 % over seeds" in texts) == (count > 1)
-    figure.canvas.draw()
-    box, (width, height) = figure.get_tightbbox(), figure.get_size_inches()
-    assert min(box.x0, box.y0) > -0.01
-    assert box.x1 < width + 0.01
-    assert box.y1 < height + 0.01
+    assert_fits(figure)
 
 
 def test_without_true_views_the_axis_has_no_infinity():

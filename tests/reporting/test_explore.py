@@ -27,6 +27,7 @@ from gcl_core.reporting.ranked_lists import ranked_lists_figure
 from gcl_core.reporting.style import new_figure, picture
 from gcl_core.run import Layout
 from gcl_core.seeding import numpy_generator
+from tests.fits import assert_fits
 
 SETTINGS = ClusteringSettings(k1=6, k2=3, rho=0.2, min_samples=3)
 
@@ -230,8 +231,4 @@ def test_static_copies_of_every_part_fit(people: PersonSet, clustering: Clusteri
         turned_figure(gallery[0], 3),
     ]
     for figure in figures:
-        figure.canvas.draw()
-        box, (width, height) = figure.get_tightbbox(), figure.get_size_inches()
-        assert min(box.x0, box.y0) > -0.01
-        assert box.x1 < width + 0.01
-        assert box.y1 < height + 0.01
+        assert_fits(figure)

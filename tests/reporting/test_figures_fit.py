@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from matplotlib.figure import Figure
 from torch.nn import functional
 
 from gcl_core.config import ClusteringSettings
@@ -23,16 +22,7 @@ from gcl_core.reporting.dataset import dataset_figure
 from gcl_core.reporting.fid_table import fid_figure
 from gcl_core.reporting.galleries import choose_people, gallery_people, view_gallery
 from gcl_core.run import Layout
-
-
-def assert_fits(figure: Figure) -> None:
-    figure.canvas.draw()
-    box = figure.get_tightbbox()
-    width, height = figure.get_size_inches()
-    assert box.x0 > -0.01
-    assert box.y0 > -0.01
-    assert box.x1 < width + 0.01
-    assert box.y1 < height + 0.01
+from tests.fits import assert_fits
 
 
 @pytest.fixture

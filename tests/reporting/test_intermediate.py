@@ -22,6 +22,7 @@ from gcl_core.reporting.feature_maps import feature_maps_figure, feature_maps_re
 from gcl_core.reporting.galleries import draw_people
 from gcl_core.reporting.neighbourhood import neighbourhood_figure, neighbourhood_reading, neighbourhoods
 from gcl_core.run import Layout, RunError
+from tests.fits import assert_fits
 
 ROWS = np.array([2, 9])
 
@@ -93,11 +94,7 @@ def test_cycle_turns_there_and_back_and_scores_both(layout: Layout, people: Pers
         assert ours == pytest.approx(theirs[:, 0].numpy(), abs=1e-6)
     figure = cycle_figure(cycle)
     assert len(figure.axes) == 2 * (2 + 4 + 6)
-    figure.canvas.draw()
-    box, (width, height) = figure.get_tightbbox(), figure.get_size_inches()
-    assert min(box.x0, box.y0) > -0.01
-    assert box.x1 < width + 0.01
-    assert box.y1 < height + 0.01
+    assert_fits(figure)
 
 
 def test_cycle_reading_says_how_far_and_who_is_told_apart():

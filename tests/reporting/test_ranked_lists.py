@@ -15,6 +15,7 @@ from gcl_core.evaluation.ranking import evaluate_ranking
 from gcl_core.reporting.ranked_lists import choose_queries, ranked_lists_figure
 from gcl_core.reporting.style import COLOURS
 from gcl_core.seeding import numpy_generator
+from tests.fits import assert_fits
 
 HEIGHT, WIDTH = 64, 32
 QUERIES = np.array([1, 0])
@@ -115,11 +116,7 @@ def test_ranks_precision_and_view_differences_are_written_and_fit(people: Person
     lines = ranked_gallery(retrieval, QUERIES, 10)
     expected = [f"{differences[query, line]:.0f}°" for query, row in zip(QUERIES, lines, strict=True) for line in row]
     assert [text for text in texts if text.endswith("°")] == expected
-    figure.canvas.draw()
-    box, (width, height) = figure.get_tightbbox(), figure.get_size_inches()
-    assert min(box.x0, box.y0) > -0.01
-    assert box.x1 < width + 0.01
-    assert box.y1 < height + 0.01
+    assert_fits(figure)
 
 
 def test_a_list_that_ends_early_leaves_its_places_white(people: PersonSet, retrieval: Retrieval):

@@ -14,6 +14,7 @@ from gcl_core.reporting.three_datasets import dataset_accuracy_reading, dataset_
 from gcl_core.reporting.three_datasets_fid import dataset_fid_reading, dataset_fid_table, dataset_orderings
 from gcl_core.reporting.three_datasets_figure import dataset_accuracy_figure
 from gcl_core.run import Layout, RunError, write_json, write_text
+from tests.fits import assert_fits
 
 NOVEL = (45, 90, 135, 180, 225, 270, 315)
 
@@ -179,8 +180,4 @@ def test_the_figure_marks_every_value_and_says_what_was_not_run(layout: Layout, 
     assert marks[told].get_xdata() == pytest.approx([66.8])
     assert (marks[told].get_markerfacecolor(), marks[gcl].get_markerfacecolor()) == ("white", marks[gcl].get_color())
     assert [text.get_text() for text in msmt17.texts if text.get_text() == "not run"] == ["not run"] * 3
-    figure.canvas.draw()
-    box, (width, height) = figure.get_tightbbox(), figure.get_size_inches()
-    assert min(box.x0, box.y0) > -0.01
-    assert box.x1 < width + 0.01
-    assert box.y1 < height + 0.01
+    assert_fits(figure)
