@@ -217,13 +217,24 @@ def claims_reading(frame: pd.DataFrame) -> str:
     return "\n\n".join(f"{text.strip().removesuffix('.')}." for text in paragraphs)
 
 
+def beside_reading(frame: pd.DataFrame) -> str:
+    """Return in words the comparisons of `claims_table` that are ours and lie above zero in every interval, if any."""
+    lines = where(frame, verdict="reproduced").to_dict("records")
+    told = [
+        _told({**line, "compared": line["compared"].removesuffix(OURS)})
+        for line in lines
+        if line["compared"].endswith(OURS)
+    ]
+    return f"Beside the claims, ours, every interval above zero: {'; '.join(told)}." if told else ""
+
+
 def claims_page(study: Study, frame: pd.DataFrame, doses: str) -> str:
-    """Return `claims_reading` and `doses`, what `dose_reading` says, with what a reader of them alone needs."""
+    """Return `claims_reading`, `beside_reading` and `doses`, what `dose_reading` says, with what their reader needs."""
     names = "; ".join(f"`{name}`: {variant.title}" for name, variant in study.variants.items())
     *others, last = [f"`{profile}`" for profile in REPORTING if profile != study.profile]
     elsewhere = f"What is not run here may be in profiles {', '.join(others)} and {last}"
     told = f"Trained in stage 3, all from one baseline: {names}. {elsewhere}."
-    return f"{RULES}\n\n{told}\n\n{claims_reading(frame)}\n\n{doses}"
+    return "\n\n".join(filter(None, [RULES, told, claims_reading(frame), beside_reading(frame), doses]))
 
 
 def reported_claims(layout: Layout) -> str:

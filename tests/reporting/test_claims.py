@@ -16,6 +16,7 @@ from gcl_core.reporting.claims import (
     POOLED,
     REPORTING,
     RHO,
+    beside_reading,
     claim_verdict,
     claims_page,
     claims_reading,
@@ -247,6 +248,15 @@ def test_the_page_tells_the_rules_and_the_names_to_whoever_reads_it_alone():
     for outcome in ("*Reproduced*", "*Not reproduced*", "*Inconclusive*"):
         assert outcome in page
     assert "`evidence_background`, `evidence_light` and `evidence_settings`" in page
+
+
+def test_what_is_ours_and_sure_is_told_beside_the_claims():
+    table = claims_table(seeds(gcl=gains(0.0, 0.001), tda=gains(0, 0), gcl_light=gains(0.03, 0.031)))
+    text = beside_reading(table)
+    assert text.startswith("Beside the claims, ours, every interval above zero: gcl_light - tda: mAP +3.")
+    assert "gcl - tda" not in text
+    assert text in claims_page(load_study("evidence_light"), table, "")
+    assert beside_reading(claims_table([])) == ""
 
 
 def test_claims_of_the_reporting_profiles_are_read_as_they_lie_and_missing_ones_named(tmp_path: Path):
