@@ -4,17 +4,14 @@ import numpy as np
 import torch
 from jaxtyping import Int64, UInt8
 
-from gcl_core.config import VariantSettings
 from gcl_core.data.augment import augment
 from gcl_core.data.batches import normalize, to_pixels, unit_pictures
 from gcl_core.data.person_set import PersonSet
 from gcl_core.data.truth import Truth
-from gcl_core.mesh.projection import YAWS
+from gcl_core.reporting.fid_table import NOVEL
 from gcl_core.reporting.galleries import draw_people
 from gcl_core.run import Layout
 from gcl_core.seeding import generator
-
-NOVEL = YAWS[1:]
 
 
 def second_views(
@@ -41,7 +38,7 @@ def second_views(
 def _views(
     layout: Layout, people: PersonSet, truth: Truth | None, name: str, rows: Int64[np.ndarray, " n"]
 ) -> UInt8[np.ndarray, "n 7 h w 3"]:
-    variant: VariantSettings = layout.study.variants[name]
+    variant = layout.study.variants[name]
     if variant.view in ("drawn", "drawn_once"):
         return draw_people(layout, people, name if variant.view == "drawn" else "warm_up", 0, rows)
     if variant.view == "known":
