@@ -9,7 +9,7 @@ import shlex
 from pathlib import Path
 
 from gcl_core.config import load_study
-from gcl_core.sources import source_files
+from gcl_core.provenance import source_files
 
 PROFILE = config.get("profile", "mini")
 OVERRIDES = config.get("overrides") or []  # key=value words, as a list or as one text
@@ -110,8 +110,8 @@ CLAIMS = tables("claims", "controls", "dose", "sensitivity") + figures("claims",
 NOVEL = tables("novel_view_dataset") + figures("novel_view_dataset")
 ERRORS = tables("error_analysis") + figures("ranked_lists") + [f"{FIGURES}/queries.csv"]
 VIEWS = tables("view_quality") + figures("figure1_view_invariance", "figure3_generated_views_train")
-REPORTING = [f"gcl_core/reporting/report{name}" for name in (".html.j2", ".py", "_facts.py", "_items.py")]
-REPORTING += ["gcl_core/reporting/citation.py"]
+REPORTING = [f"gcl_core/report/{name}" for name in ("report.html.j2", "page.py", "facts.py", "items.py")]
+REPORTING += ["gcl_core/report/citation.py"]
 REPORT = [f"{FIGURES}/report.html", f"{FIGURES}/how-to-cite.md"]
 if study.dataset == "synthetic":  # elsewhere bodies are not known, and test pictures may have no meshes
     DATASET += tables("mesh_ways") + figures("mesh_ways")

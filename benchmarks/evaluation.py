@@ -15,7 +15,7 @@ from torch.nn.functional import normalize
 
 from gcl_core.evaluation.gallery_reranking import rerank_gallery
 from gcl_core.evaluation.ranking import JUNK, evaluate_ranking, rank_distances, squared_distances
-from gcl_core.seeding import generator, numpy_generator
+from gcl_core.seeding import numpy_rng, rng
 
 PEOPLE, CAMERAS = 751, 6
 MATCHING, JUNK_SHARE = 0.82, 0.03  # of the gallery, the rest are distractors; Market-1501 has 13,115 of 15,913
@@ -26,7 +26,7 @@ Ids = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]  # pids of queries a
 
 def simulate(queries: int, gallery: int, size: int) -> tuple[torch.Tensor, torch.Tensor, Ids]:
     """Unit features and ids; distractors and junk are nobody's: each has a centre of its own."""
-    numbers, random = numpy_generator(0, "evaluation benchmark"), generator(0, "evaluation benchmark")
+    numbers, random = numpy_rng(0, "evaluation benchmark"), rng(0, "evaluation benchmark")
     people = [numbers.integers(1, PEOPLE + 1, count) for count in (queries, gallery)]
     kind = numbers.random(gallery)
     pids = np.where(kind < MATCHING, people[1], np.where(kind < MATCHING + JUNK_SHARE, JUNK, 0))

@@ -15,13 +15,14 @@ from pathlib import Path
 
 from gcl_core.config import load_study
 from gcl_core.data.preparation import prepare_data
-from gcl_core.run import Layout, hash_file
-from gcl_core.seeding import numpy_generator
+from gcl_core.files import hash_file
+from gcl_core.layout import Layout
+from gcl_core.seeding import numpy_rng
 
 TRAIN = """
 import sys, pathlib
 from gcl_core.config import Study
-from gcl_core.run import Layout
+from gcl_core.layout import Layout
 from gcl_core.training import epochs
 from gcl_core.training.baseline import train_baseline
 from gcl_core.training.joint import train_jointly
@@ -60,7 +61,7 @@ def main() -> None:
     parser.add_argument("--terms", type=int, default=10)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    study, random = load_study(options.profile), numpy_generator(options.seed, "faults")
+    study, random = load_study(options.profile), numpy_rng(options.seed, "faults")
     with tempfile.TemporaryDirectory() as one, tempfile.TemporaryDirectory() as other:
         whole, broken = (Layout(study, root=Path(folder)) for folder in (one, other))
         for layout in (whole, broken):

@@ -26,10 +26,10 @@ from step import PROFILES, ROWS, begin, now
 from gcl_core.config import load_study
 from gcl_core.data import feed
 from gcl_core.data.augment import augment
-from gcl_core.data.batches import epoch_batches, normalize
+from gcl_core.data.batches import epoch_batches, imagenet_normalize
 from gcl_core.data.feed import Batches, Feed
 from gcl_core.data.person_set import PersonSet
-from gcl_core.seeding import generator, numpy_generator
+from gcl_core.seeding import numpy_rng, rng
 from gcl_core.training.joint_step import Batch, joint_step
 from gcl_core.training.journal import LossMeter
 
@@ -39,7 +39,7 @@ SIZES = {"64x32": (64, 32), "256x128": (256, 128)}
 
 def random_people(folder: Path, rows: int, height: int, width: int) -> PersonSet:
     """Return random bytes, memory-mapped as a prepared set is."""
-    draw, arrays = numpy_generator(0, "feeding benchmark"), {}
+    draw, arrays = numpy_rng(0, "feeding benchmark"), {}
     for name, shape in (("pictures", (height, width, 3)), ("projections", (8, height, width))):
         array = np.lib.format.open_memmap(folder / f"{name}.npy", mode="w+", dtype=np.uint8, shape=(rows, *shape))
         for row in range(rows):
@@ -82,11 +82,11 @@ def making(device: torch.device, rows: int, repeats: int) -> dict[str, dict[str,
     settings = load_study("mini").augmentation
 
     def ready(value: Any, _: int) -> None:
-        normalize(value.pictures)
+        imagenet_normalize(value.pictures)
 
     def augmented(value: torch.Tensor, number: int) -> None:
-        normalize(augment(value, settings, generator(0, "feeding benchmark", number)))
-        normalize(value)
+        imagenet_normalize(augment(value, settings, rng(0, "feeding benchmark", number)))
+        imagenet_normalize(value)
 
     for title, (height, width) in SIZES.items():
         with tempfile.TemporaryDirectory() as folder:
@@ -122,8 +122,10 @@ def waiting(profile: str, device: torch.device, rows: int, steps: int) -> dict[s
                     start = now(device)
                     value = next(made)
                     waits.append(time.perf_counter() - start)
-                    batch = Batch(torch.from_numpy(picked), normalize(value.pictures), value.mesh, value.turned)
-                    draw = generator(0, "feeding benchmark, partners", step)
+                    batch = Batch(
+                        torch.from_numpy(picked), imagenet_normalize(value.pictures), value.mesh, value.turned
+                    )
+                    draw = rng(0, "feeding benchmark, partners", step)
                     told = joint_step(learners, batch, labels, study, study.variants["gcl"], draw, step=step)
                     LossMeter().add(told)
                     learners.bank.check()

@@ -14,7 +14,7 @@ from scipy.linalg import sqrtm
 
 from gcl_core.evaluation.frechet import frechet_distance, kernel_distance
 from gcl_core.evaluation.moments import Statistics, gaussian_statistics
-from gcl_core.seeding import numpy_generator
+from gcl_core.seeding import numpy_rng
 
 Result = TypeVar("Result")
 FAR = 1e4  # an offset of all features
@@ -24,8 +24,8 @@ LOOPED = 150  # rows of a subset that plain loops go over
 
 def features(rows: int, size: int, decay: float, set_number: int) -> np.ndarray:
     """Rows whose k-th principal variance falls as 1/k^decay, on axes turned a little from set to set."""
-    axes = np.linalg.qr(numpy_generator(0, "frechet axes").normal(size=(size, size)))[0]
-    random = numpy_generator(0, "frechet rows", set_number)
+    axes = np.linalg.qr(numpy_rng(0, "frechet axes").normal(size=(size, size)))[0]
+    random = numpy_rng(0, "frechet rows", set_number)
     turn = np.linalg.qr(np.eye(size) + random.normal(size=(size, size)) / size)[0]
     scale = np.arange(1, size + 1) ** (-decay / 2)
     return (random.normal(size=(rows, size)) * scale) @ (axes @ turn) + random.normal(size=size) / size
@@ -71,8 +71,8 @@ def distances(a: Statistics, b: Statistics) -> dict[str, float]:
 
 def few_rows(count: int, size: int) -> dict[str, float]:
     """Fewer rows than features, against sqrtm in the subspace they span, where both covariances have full rank."""
-    axes = np.linalg.qr(numpy_generator(0, "frechet few").normal(size=(size, count - 1)))[0]
-    small = [numpy_generator(0, "frechet few", number).normal(size=(count, count - 1)) for number in range(2)]
+    axes = np.linalg.qr(numpy_rng(0, "frechet few").normal(size=(size, count - 1)))[0]
+    small = [numpy_rng(0, "frechet few", number).normal(size=(count, count - 1)) for number in range(2)]
     a, b = (gaussian_statistics(rows @ axes.T) for rows in small)
     ours, seconds = timed(lambda: frechet_distance(a, b))
     expected = sqrtm_distance(*(gaussian_statistics(rows) for rows in small))

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from gcl_core.config import Study
 from gcl_core.losses.view_invariant import draw_partners
-from gcl_core.seeding import generator
+from gcl_core.seeding import rng
 from gcl_core.training.joint_step import Batch, Learners
 
 
@@ -91,4 +91,4 @@ def plain_memory_losses(z: Tensor, z_nv: Tensor, memory: Tensor, work: Work, num
 
 
 def partners(number: int) -> torch.Generator:
-    return generator(0, "step benchmark, partners", number)
+    return rng(0, "step benchmark, partners", number)

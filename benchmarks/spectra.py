@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch.nn.functional import normalize
 
-from gcl_core.seeding import generator
+from gcl_core.seeding import rng
 
 FILE = Path(__file__).with_name("spectra.json")
 PICTURES = 16  # a person
@@ -45,7 +45,7 @@ def simulate(count: int, size: int, kind: Kind, seed: int = 0) -> torch.Tensor:
 
     `size` may be above 256: the features then lie in a subspace. Isotropic: white centres and noise of 1.3 times them.
     """
-    random = generator(seed, "benchmark features")
+    random = rng(seed, "benchmark features")
     people = -(-count // PICTURES)
     if kind == "isotropic":
         between, within, mean = torch.ones(size), torch.full((size,), 1.3), 0.0

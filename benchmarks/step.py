@@ -25,7 +25,7 @@ from torch import Tensor
 from gcl_core.config import Study, load_study
 from gcl_core.models.memory_bank import MemoryBank
 from gcl_core.models.weights import build_encoder
-from gcl_core.seeding import generator
+from gcl_core.seeding import rng
 from gcl_core.training import joint_step as ours
 from gcl_core.training.generation import Drawing
 from gcl_core.training.joint_step import Batch, Learners
@@ -56,7 +56,7 @@ def our_step(learners: Learners, work: Work, number: int) -> dict[str, Tensor]:
 
 def begin(study: Study, rows: int, device: torch.device, dtype: torch.dtype = torch.float32) -> Learners:
     """Return networks, optimisers and a memory bank at random weights."""
-    draw = generator(0, "step benchmark, weights")
+    draw = rng(0, "step benchmark, weights")
     encoder = build_encoder(study, 0).to(device, dtype).train()
     drawing = Drawing.start(study, study.joint, encoder.code_dim, 0, device)
     for network in (encoder, drawing.generator.to(dtype), drawing.discriminator.to(dtype)):
@@ -79,7 +79,7 @@ def settle(learners: Learners, work: Work) -> Learners:
 
 def random_work(study: Study, rows: int, device: torch.device, dtype: torch.dtype = torch.float32) -> Work:
     """Return a batch of random pictures and projections, and clusters of equal size."""
-    draw, picture, size = generator(0, "step benchmark, pictures"), study.picture, study.joint.batch_size
+    draw, picture, size = rng(0, "step benchmark, pictures"), study.picture, study.joint.batch_size
     x = torch.randn(size, 3, picture.height, picture.width, generator=draw)
     mesh, turned = torch.rand(2, size, 1, picture.height, picture.width, generator=draw).mul(2).sub(1)
     indices = torch.randperm(rows, generator=draw)[:size].to(device)

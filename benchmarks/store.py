@@ -23,7 +23,7 @@ from gcl_core.data.batches import epoch_batches, unit_pictures
 from gcl_core.data.index import MARKET_FOLDERS, read_index
 from gcl_core.data.pictures import BadPictureError, read_picture
 from gcl_core.data.store import fill_array, open_array, place_array
-from gcl_core.seeding import numpy_generator
+from gcl_core.seeding import numpy_rng
 
 CPU = torch.device("cpu")
 BATCH_SIZES = (16, 64)
@@ -31,7 +31,7 @@ BATCH_SIZES = (16, 64)
 
 def make_noise(root: Path, count: int) -> None:
     """Write `count` grey-noise JPEGs of 64 x 128 pixels in Market's layout, nearly all for training."""
-    random = numpy_generator(0, "store benchmark")
+    random = numpy_rng(0, "store benchmark")
     for number in range(count):
         split = "query" if number == 0 else "gallery" if number == 1 else "train"
         folder = root / MARKET_FOLDERS[split]

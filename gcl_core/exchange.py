@@ -8,6 +8,8 @@ import torch
 from torch import nn
 
 from gcl_core.config import STAGES
+from gcl_core.files import RunError, hash_file, read_json
+from gcl_core.layout import Layout
 from gcl_core.models.checkpoints import read_encoder_checkpoint
 from gcl_core.models.released import (
     Imported,
@@ -25,7 +27,8 @@ from gcl_core.models.weights import (
     load_generator,
     save_weights,
 )
-from gcl_core.run import Layout, RunError, RunFolder, hash_code, hash_file, read_json, read_metrics
+from gcl_core.provenance import hash_code
+from gcl_core.run_folder import RunFolder, read_metrics
 
 CPU = torch.device("cpu")
 

@@ -27,7 +27,10 @@ from torch import Tensor, nn
 from torch.multiprocessing.spawn import ProcessExitedException, ProcessRaisedException, start_processes
 from torch.optim import Optimizer
 
-from gcl_core.run import Layout, RunError, RunFolder, resolve_device
+from gcl_core.device import resolve_device
+from gcl_core.files import RunError
+from gcl_core.layout import Layout
+from gcl_core.run_folder import RunFolder
 
 PATIENCE = timedelta(hours=12)  # the first process may cluster that long; one that dies is noticed at once
 GRACE = 10.0  # seconds the others have to end by themselves when one has failed

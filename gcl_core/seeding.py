@@ -15,11 +15,11 @@ def derive_seed(seed: int, purpose: str, *where: int) -> int:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little") >> 1
 
 
-def generator(seed: int, purpose: str, *where: int) -> torch.Generator:
+def rng(seed: int, purpose: str, *where: int) -> torch.Generator:
     """Return a CPU torch generator for (seed, purpose, where)."""
     return torch.Generator().manual_seed(derive_seed(seed, purpose, *where))
 
 
-def numpy_generator(seed: int, purpose: str, *where: int) -> np.random.Generator:
+def numpy_rng(seed: int, purpose: str, *where: int) -> np.random.Generator:
     """Return a NumPy generator for (seed, purpose, where)."""
     return np.random.Generator(np.random.PCG64(derive_seed(seed, purpose, *where)))

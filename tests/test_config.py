@@ -9,8 +9,8 @@ import pytest
 from pydantic import ValidationError
 
 from gcl_core.config import ConfigError, Study, known_profiles, load_study
-from gcl_core.reporting.claims import REPORTING
 from gcl_core.settings.training import LossWeights
+from gcl_core.tables.claims import REPORTING
 
 ELSEWHERE = {"market1501", "dukemtmc_reid", "msmt17", "folder"}
 

@@ -7,11 +7,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from gcl_core import exchange, run
+from gcl_core import exchange
 from gcl_core.cli import _study
-from gcl_core.cli_weights import add_weight_commands
+from gcl_core.cli.weights import add_weight_commands
 from gcl_core.config import ConfigError, load_study
 from gcl_core.exchange import export_run, import_run
+from gcl_core.files import RunError, hash_file, read_json, write_json
+from gcl_core.layout import Layout
 from gcl_core.models.released import export_discriminator, export_encoder, export_generator
 from gcl_core.models.weights import (
     build_discriminator,
@@ -22,7 +24,6 @@ from gcl_core.models.weights import (
     load_generator,
     save_weights,
 )
-from gcl_core.run import Layout, RunError, hash_file, read_json, write_json
 
 CPU = torch.device("cpu")
 RELEASED = load_study("smoke", "fidelity=[D3]")
@@ -167,7 +168,7 @@ def test_a_generator_of_parts_stays_here(tmp_path: Path):
 class TestCommands:
     @pytest.fixture
     def command(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-        monkeypatch.setattr(run, "Layout", lambda study: Layout(study, root=tmp_path))
+        monkeypatch.setattr("gcl_core.layout.Layout", lambda study: Layout(study, root=tmp_path))
         parser = argparse.ArgumentParser()
         commands = parser.add_subparsers(required=True)
 

@@ -12,27 +12,17 @@ import pytest
 import torch
 
 from gcl_core.config import load_study
-from gcl_core.run import (
-    Layout,
-    RunError,
-    RunFolder,
-    atomic,
-    fingerprint,
-    hash_code,
-    hash_file,
-    provenance,
-    read_json,
-    read_metrics,
-    resolve_device,
-    write_json,
-    write_text,
-)
+from gcl_core.device import resolve_device
+from gcl_core.files import RunError, atomic, hash_file, read_json, write_json, write_text
+from gcl_core.layout import Layout
+from gcl_core.provenance import fingerprint, hash_code, provenance
+from gcl_core.run_folder import RunFolder, read_metrics
 
 CPU = torch.device("cpu")
 HOLDER = """
 import sys, time, torch
 from pathlib import Path
-from gcl_core.run import RunFolder
+from gcl_core.run_folder import RunFolder
 folder = RunFolder(Path(sys.argv[1]), settings={}, inputs={}, code="c", seed=0, device=torch.device("cpu"))
 with folder:
     print("held", flush=True)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import nbformat
 
-from gcl_core.sources import source_files
+from gcl_core.provenance import source_files
 
 
 def notebook(path: Path, *cells: str) -> Path:
@@ -16,12 +16,12 @@ def notebook(path: Path, *cells: str) -> Path:
 
 
 def test_direct_and_indirect_imports_are_found(tmp_path: Path) -> None:
-    found = source_files(notebook(tmp_path / "a.ipynb", "x = 1", "from gcl_core.run import Layout"))
-    assert found == ["gcl_core/__init__.py", "gcl_core/run.py"]
+    found = source_files(notebook(tmp_path / "a.ipynb", "x = 1", "from gcl_core.layout import Layout"))
+    assert found == ["gcl_core/__init__.py", "gcl_core/layout.py"]
     found = source_files(notebook(tmp_path / "b.ipynb", "from gcl_core.training.baseline import train_baseline"))
     assert {"gcl_core/training/baseline.py", "gcl_core/models/identity_encoder.py", "gcl_core/seeding.py"} < set(found)
     assert "gcl_core/training/__init__.py" in found
-    assert not any(name.startswith("gcl_core/reporting") for name in found)
+    assert not any(name.startswith("gcl_core/figures") for name in found)
     assert found == sorted(found)
 
 
@@ -33,8 +33,8 @@ def test_module_imported_from_its_package_is_found(tmp_path: Path) -> None:
 
 
 def test_settings_are_compared_by_value_and_tables_as_files(tmp_path: Path) -> None:
-    found = source_files(notebook(tmp_path / "a.ipynb", "from gcl_core.reporting.published import published"))
-    assert "gcl_core/reporting/paper_values.csv" in found
+    found = source_files(notebook(tmp_path / "a.ipynb", "from gcl_core.measure.published import published"))
+    assert "gcl_core/measure/paper_values.csv" in found
     assert "gcl_core/config.py" not in found
     assert not [name for name in found if name.startswith(("gcl_core/settings/", "gcl_core/fidelity"))]
 

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from gcl_core.clustering.blocks import rows_at_once
-from gcl_core.seeding import generator
+from gcl_core.seeding import rng
 
 RECALL = 0.92  # wanted of approximate neighbours
 SAMPLE = 1000  # pictures on which recall is measured
@@ -93,7 +93,7 @@ def _nearest(features: Tensor, rows: Int64[Tensor, " r"], k: int) -> Int64[Tenso
 
 def _sampled_neighbours(features: Tensor, k: int, sample: int, seed: int, purpose: str) -> tuple[Tensor, Tensor]:
     """Return some pictures and the k nearest of each."""
-    rows = torch.randperm(len(features), generator=generator(seed, purpose))[:sample].to(features.device)
+    rows = torch.randperm(len(features), generator=rng(seed, purpose))[:sample].to(features.device)
     return rows, torch.cat([_nearest(features, part, k) for part in rows.split(FEW)])
 
 
@@ -107,7 +107,7 @@ def _lists_for(features: Tensor, centres: Tensor, own: Tensor, k: int, *, recall
 
 def _centres(features: Tensor, count: int, seed: int) -> Tensor:
     """Return unit centres by spherical k-means on a sample."""
-    draw = torch.randperm(len(features), generator=generator(seed, "centres of lists"))
+    draw = torch.randperm(len(features), generator=rng(seed, "centres of lists"))
     sample = features[draw[: SAMPLE_A_LIST * count].to(features.device)]
     centres = sample[:count]
     for _ in range(ROUNDS):

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float, Int64, Shaped, UInt8
 from torch import Tensor
 
-from gcl_core.seeding import generator
+from gcl_core.seeding import rng
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)  # §5.3
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -21,7 +21,7 @@ def epoch_batches(
 
     Fewer rows than one batch give a single smaller batch, and no batch for less than two rows (batch norm needs two).
     """
-    order = rows[torch.randperm(len(rows), generator=generator(seed, purpose, epoch)).numpy()]
+    order = rows[torch.randperm(len(rows), generator=rng(seed, purpose, epoch)).numpy()]
     size = min(batch_size, len(rows))
     return [order[start : start + size] for start in range(0, len(rows) - size + 1, size)] if size >= 2 else []
 
@@ -31,7 +31,7 @@ def draw_angles(angles: Sequence[int], count: int, *, seed: int, purpose: str, e
 
     The draw depends on (seed, purpose, epoch, row) alone.
     """
-    choice = torch.randint(len(angles), (count,), generator=generator(seed, purpose, epoch)).numpy()
+    choice = torch.randint(len(angles), (count,), generator=rng(seed, purpose, epoch)).numpy()
     return np.asarray(angles, dtype=np.int64)[choice]
 
 
@@ -50,13 +50,13 @@ def unit_pictures(
     return channels_first.float().div_(255)  # bytes are cheaper to rearrange than floats
 
 
-def normalize(picture: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:
+def imagenet_normalize(picture: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:
     """Pictures in [0, 1] to ImageNet-normalised (§5.3)."""
     mean, std = _channel_statistics(picture.dtype, picture.device)
     return (picture - mean) / std
 
 
-def denormalize(picture: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:
+def imagenet_denormalize(picture: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:
     """ImageNet-normalised pictures to pictures in [0, 1], clamped."""
     mean, std = _channel_statistics(picture.dtype, picture.device)
     return (picture * std + mean).clamp(0, 1)
@@ -71,7 +71,7 @@ def unit_projections(
 
 def to_pixels(picture: Float[Tensor, "b 3 h w"]) -> UInt8[np.ndarray, "b h w 3"]:
     """ImageNet-normalised pictures to pixels 0…255, clamped and rounded (§2.3)."""
-    pixels = denormalize(picture).mul(255).round().to(torch.uint8)
+    pixels = imagenet_denormalize(picture).mul(255).round().to(torch.uint8)
     return pixels.permute(0, 2, 3, 1).contiguous().cpu().numpy()
 
 

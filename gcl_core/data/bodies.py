@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath
 import pandas as pd
 
 from gcl_core.data.index import PICTURE_SUFFIXES, DataError, read_index, some_of
+from gcl_core.files import hash_file
 from gcl_core.mesh.fit import fit_figures
 from gcl_core.mesh.fitted import GOOD, FittedBodies, judge, load_table, save_table
 from gcl_core.mesh.keypoints import Keypoints, add_depths, read_coco
@@ -16,7 +17,7 @@ from gcl_core.mesh.smpl import SmplModelBodies
 from gcl_core.mesh.smpl_files import read_smpl
 from gcl_core.mesh.stick_figure import StickFigure, load_family
 from gcl_core.mesh.transfer import TransferredBodies
-from gcl_core.run import fingerprint, hash_file
+from gcl_core.provenance import fingerprint
 
 FORMAT = 1  # raise it when the same inputs come to be fitted or drawn differently
 TABLE = "bodies.csv"

@@ -14,9 +14,9 @@ from tqdm import tqdm
 
 from gcl_core.data.index import read_index
 from gcl_core.data.pictures import BadPictureError, read_whole
+from gcl_core.device import resolve_device
 from gcl_core.mesh.errors import MeshError
 from gcl_core.mesh.keypoints import Person, write_coco
-from gcl_core.run import resolve_device
 
 BATCH = 16
 PERSON = 0.5  # score below which a detection is nobody

@@ -13,7 +13,9 @@ from jaxtyping import Int64, UInt8
 from gcl_core.config import Study
 from gcl_core.data.index import PICTURE_SUFFIXES, DataError
 from gcl_core.data.store import open_array
-from gcl_core.run import Layout, fingerprint, read_json, write_json
+from gcl_core.files import read_json, write_json
+from gcl_core.layout import Layout
+from gcl_core.provenance import fingerprint
 
 ARRAYS = ("index.csv", "pictures.npy", "projections.npy")
 SETTINGS = {"dataset", "data_root", "mesh_root", "picture", "people", "on_bad_picture", "on_missing_mesh"}

@@ -22,8 +22,10 @@ from gcl_core.data.person_set import (
 from gcl_core.data.pictures import BadPictureError, read_picture
 from gcl_core.data.released import BadProjectionError, read_projection
 from gcl_core.data.store import fill_array, partial_path, place_array, require_space
+from gcl_core.files import RunError, hash_file, read_json, write_text
+from gcl_core.layout import Layout
 from gcl_core.mesh.projection import YAWS, projection_folder
-from gcl_core.run import Layout, RunError, fingerprint, hash_file, read_json, write_text
+from gcl_core.provenance import fingerprint
 
 QUARANTINE, WITHOUT_MESH = "quarantine.csv", "without_mesh.csv"
 PICTURES, PROJECTIONS = "pictures.npy", "projections.npy"

@@ -14,8 +14,8 @@ from tqdm import tqdm
 
 from gcl_core.data.index import DISTRACTOR, JUNK, SPLITS, list_ignored, list_pictures, some_of
 from gcl_core.data.pictures import BadPictureError, PictureFacts, inspect_picture
+from gcl_core.files import hash_file
 from gcl_core.mesh.projection import YAWS, projection_folder
-from gcl_core.run import hash_file
 
 PUBLISHED = {  # split → pictures (§5.4), identities (general knowledge); Duke's gallery: 408 people seen by one camera
     "market1501": {"train": (12936, 751), "query": (3368, 750), "gallery": (15913, 750)},

@@ -3,7 +3,7 @@
 import numpy as np
 from jaxtyping import Int64
 
-from gcl_core.seeding import numpy_generator
+from gcl_core.seeding import numpy_rng
 
 
 def pk_batches(
@@ -28,7 +28,7 @@ def pk_batches(
         return []
     size = min(classes, len(members))
     count = max(1, int((labels >= 0).sum()) // (size * instances)) if iterations is None else iterations
-    random = numpy_generator(seed, purpose, epoch)
+    random = numpy_rng(seed, purpose, epoch)
     waiting: list[int] = []
     batches = []
     for _ in range(count):

@@ -3,7 +3,7 @@
 from gcl_core.config import SourceSettings
 from gcl_core.data.person_set import PersonSet, load_person_set
 from gcl_core.data.preparation import prepare_data
-from gcl_core.run import Layout
+from gcl_core.layout import Layout
 
 
 def source_layout(layout: Layout) -> Layout:

@@ -14,7 +14,8 @@ import numpy as np
 from tqdm import tqdm
 
 from gcl_core.data.index import DataError
-from gcl_core.run import RunError, fingerprint, read_json, write_json
+from gcl_core.files import RunError, read_json, write_json
+from gcl_core.provenance import fingerprint
 
 CHUNK_BYTES = 32 * 2**20  # decoded, written and checksummed together: no more is lost by a kill
 BLOCKS = 32  # of a chunk; each is a thread's task. Processes decode a fifth faster, but take seconds to start

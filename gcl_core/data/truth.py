@@ -13,7 +13,7 @@ from jaxtyping import Int64, UInt8
 from scipy.ndimage import gaussian_filter
 
 from gcl_core.data.pictures import read_picture
-from gcl_core.run import Layout
+from gcl_core.layout import Layout
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ import torch
 from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
-from gcl_core.data.batches import normalize, unit_pictures
+from gcl_core.data.batches import imagenet_normalize, unit_pictures
 from gcl_core.data.feed import ahead
 from gcl_core.models.identity_encoder import IdentityEncoder
 from gcl_core.parallel import gather, share
@@ -33,7 +33,7 @@ def extract_features(
     def load(start: int) -> Tensor:
         return unit_pictures(pictures[rows[start : start + batch_size]], device)
 
-    features = [encoder.features(normalize(each)).cpu() for each in ahead(load, own, device)]
+    features = [encoder.features(imagenet_normalize(each)).cpu() for each in ahead(load, own, device)]
     encoder.train(was_training)
     features.append(torch.empty(0, encoder.feature_dim))  # there may be more processes than batches
     return gather(torch.cat(features), slice(own.start, min(own.stop, len(rows))), len(rows))

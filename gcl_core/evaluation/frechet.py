@@ -6,7 +6,7 @@ from scipy import linalg
 from threadpoolctl import threadpool_limits
 
 from gcl_core.evaluation.moments import EPSILON, Statistics, check_count, check_finite
-from gcl_core.seeding import numpy_generator
+from gcl_core.seeding import numpy_rng
 
 LOSS = 1e-10  # digits given up for speed: of the sum of singular values, at most; what is really lost is far less
 
@@ -70,7 +70,7 @@ def kernel_distance(
         )
     values = []
     for subset in range(subsets):
-        random = numpy_generator(seed, "kernel distance", subset)
+        random = numpy_rng(seed, "kernel distance", subset)
         x = features_a[random.choice(len(features_a), subset_size, replace=False)].astype(np.float64)
         y = features_b[random.choice(len(features_b), subset_size, replace=False)].astype(np.float64)
         values.append(_unbiased_mean(_kernel(x, x)) + _unbiased_mean(_kernel(y, y)) - 2 * _kernel(x, y).mean())

@@ -11,9 +11,10 @@ from jaxtyping import Int64
 from gcl_core.config import ConfigError
 from gcl_core.data.index import MARKET_FOLDERS, MARKET_NAME, SPLITS, some_of
 from gcl_core.data.person_set import PersonSet
+from gcl_core.files import RunError, hash_file, read_json
+from gcl_core.layout import Layout
+from gcl_core.measure.artifacts import finished_run
 from gcl_core.mesh.projection import YAWS
-from gcl_core.reporting.artifacts import finished_run
-from gcl_core.run import Layout, RunError, hash_file, read_json
 
 NOVEL = YAWS[1:]
 NAMINGS = ("nv", "market")

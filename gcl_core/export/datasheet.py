@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from gcl_core.reporting.tables import markdown_table
+from gcl_core.tables.formats import markdown_table
 
 MOTIVATION = """\
 The supplement of GCL (Chen et al., CVPR 2021) announces the drawn views of its datasets as a dataset of its own, of

@@ -10,7 +10,7 @@ from jaxtyping import UInt8
 
 from gcl_core.data.index import some_of
 from gcl_core.data.pictures import read_picture
-from gcl_core.run import RunError, hash_file
+from gcl_core.files import RunError, hash_file
 
 RECIPE, SUMS = "recipe.json", "SHA256SUMS"  # the first and the last file of an export
 

@@ -20,24 +20,16 @@ from PIL import Image
 from tqdm import tqdm
 
 from gcl_core.data.person_set import PersonSet, load_person_set
+from gcl_core.device import resolve_device
 from gcl_core.export.choice import Choice, chosen_rows, drawing_run, view_manifest, weights_of
 from gcl_core.export.datasheet import datasheet
 from gcl_core.export.read import RECIPE, SUMS
+from gcl_core.files import RunError, atomic, hash_file, read_json, write_json, write_text
+from gcl_core.layout import Layout
 from gcl_core.mesh.projection import YAWS
 from gcl_core.models.drawing import draw_views
 from gcl_core.models.weights import load_encoder, load_generator
-from gcl_core.run import (
-    Layout,
-    RunError,
-    atomic,
-    hash_code,
-    hash_file,
-    provenance,
-    read_json,
-    resolve_device,
-    write_json,
-    write_text,
-)
+from gcl_core.provenance import hash_code, provenance
 
 PARTS = ".parts"  # a file a finished batch, while an export is under way
 

@@ -14,8 +14,8 @@ from jaxtyping import Float32
 from torch import Tensor
 from tqdm import tqdm
 
+from gcl_core.device import cpu_threads
 from gcl_core.mesh.stick_figure import FREE, StickFigure, turn
-from gcl_core.run import cpu_threads
 
 STARTS = 8  # yaws from which every figure is fitted, evenly around
 FIRST_STEPS, LAST_STEPS = 40, 60  # of each start, then of the best one

@@ -9,6 +9,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from gcl_core.files import write_text
 from gcl_core.mesh.body import Body
 from gcl_core.mesh.errors import MeshError
 from gcl_core.mesh.fit import Fit
@@ -16,7 +17,6 @@ from gcl_core.mesh.keypoints import Keypoints
 from gcl_core.mesh.pose import about, bone_transforms, inherit, part_way, relax_hand, skin, towards
 from gcl_core.mesh.projection import view_matrix
 from gcl_core.mesh.stick_figure import FREE, SHAPE, SIDES, BodyFamily, arm_directions, leg_directions, turn
-from gcl_core.run import write_text
 
 GOOD = "good"
 FEWEST = 8  # trusted points; with fewer a pose is mostly guessed

@@ -16,9 +16,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float32
 
+from gcl_core.files import write_json
 from gcl_core.mesh.errors import MeshError
 from gcl_core.mesh.stick_figure import POINTS
-from gcl_core.run import write_json
 
 TRUST = np.array([0.0, 0.3, 1.0], dtype=np.float32)  # how far a point with v = 0, 1, 2 is believed
 # where POINTS stand among BlazePose's 33 landmarks

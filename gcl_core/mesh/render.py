@@ -12,10 +12,10 @@ from jaxtyping import UInt8
 from PIL import Image
 from tqdm import tqdm
 
+from gcl_core.files import atomic, read_json, write_json
 from gcl_core.mesh.body import Body
 from gcl_core.mesh.errors import MeshError
 from gcl_core.mesh.projection import YAWS, project_body, projection_folder
-from gcl_core.run import atomic, read_json, write_json
 
 QUALITY = 98  # JPEG; white must stay white
 MARK = "bodies.json"

@@ -6,10 +6,10 @@ from typing import Any
 import torch
 
 from gcl_core.config import Study
+from gcl_core.files import RunError, hash_file
 from gcl_core.models.identity_encoder import IdentityEncoder
 from gcl_core.models.released import read_released_encoder
 from gcl_core.models.weights import load_weights
-from gcl_core.run import RunError, hash_file
 
 NOT_IN_THE_WEIGHTS = ("parts", "code_layout")  # how the code is cut from the same trunk
 

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from jaxtyping import UInt8
 
-from gcl_core.data.batches import normalize, to_pixels, unit_pictures, unit_projections
+from gcl_core.data.batches import imagenet_normalize, to_pixels, unit_pictures, unit_projections
 from gcl_core.models.generator import Generator
 from gcl_core.models.identity_encoder import IdentityEncoder
 
@@ -28,7 +28,7 @@ def draw_views(
     drawn = np.empty((*projections.shape, 3), dtype=np.uint8)
     for start in range(0, len(pictures), batch_size):
         stop = start + batch_size
-        code = encoder(normalize(unit_pictures(pictures[start:stop], device))).code
+        code = encoder(imagenet_normalize(unit_pictures(pictures[start:stop], device))).code
         for view in range(projections.shape[1]):
             structure = generator.structure(unit_projections(projections[start:stop, view], device))
             drawn[start:stop, view] = to_pixels(generator(structure, code))

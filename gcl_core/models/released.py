@@ -11,6 +11,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from gcl_core.files import RunError, atomic
 from gcl_core.models.describe import mismatches, some
 from gcl_core.models.discriminator import Discriminator
 from gcl_core.models.generator import Generator
@@ -24,7 +25,6 @@ from gcl_core.models.released_names import (
     generator_names,
 )
 from gcl_core.models.torch_files import TorchFile, read_torch_file
-from gcl_core.run import RunError, atomic
 
 CLASSIFIERS = ("classifier.", "fc.")  # of a labelled source set or of ImageNet; no part of E_id
 

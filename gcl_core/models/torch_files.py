@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gcl_core.run import RunError
+from gcl_core.files import RunError
 
 # numbers that training scripts keep beside the weights (epoch, best mAP), under the names of NumPy 1 and 2
 NUMPY_NUMBERS: list[Any] = [

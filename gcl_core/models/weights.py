@@ -14,12 +14,12 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from gcl_core.config import Study
+from gcl_core.files import RunError, atomic
 from gcl_core.models.describe import Description, describe, differences, mismatches, some
 from gcl_core.models.discriminator import Discriminator
 from gcl_core.models.generator import Generator
 from gcl_core.models.identity_encoder import IdentityEncoder, load_imagenet
 from gcl_core.models.precision import prepared
-from gcl_core.run import RunError, atomic
 from gcl_core.seeding import derive_seed
 
 Network = TypeVar("Network", bound=nn.Module)

@@ -8,19 +8,23 @@ from typing import Any
 import torch
 
 from gcl_core.config import Study
-from gcl_core.data.camera_styles import styles_fingerprint
 from gcl_core.data.person_set import PersonSet, load_person_set
+from gcl_core.device import cpu_threads, resolve_device
 from gcl_core.evaluation.accuracy import accuracy_record
+from gcl_core.files import hash_file
+from gcl_core.layout import Layout
 from gcl_core.models.checkpoints import read_encoder_checkpoint
 from gcl_core.models.weights import save_weights
 from gcl_core.parallel import is_first, on_devices, once, opened
-from gcl_core.run import Layout, RunFolder, cpu_threads, hash_code, hash_file, resolve_device
-from gcl_core.training.cluster_contrast import train_cluster_contrast
+from gcl_core.provenance import hash_code
+from gcl_core.run_folder import RunFolder
+from gcl_core.training.baselines.cluster_contrast.training import train_cluster_contrast
+from gcl_core.training.baselines.jvtc.camera_styles import styles_fingerprint
+from gcl_core.training.baselines.jvtc.training import train_jvtc
+from gcl_core.training.baselines.source import pretrain_on_source
+from gcl_core.training.baselines.tda import train_tda
 from gcl_core.training.journal import Journal
-from gcl_core.training.jvtc import train_jvtc
-from gcl_core.training.source import pretrain_on_source
 from gcl_core.training.start import start_inputs
-from gcl_core.training.tda import train_tda
 
 CODE = ("data", "models", "losses", "clustering", "training")  # whose change makes a run anew
 SETTINGS = {"picture", "identity_encoder", "compute"}

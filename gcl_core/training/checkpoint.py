@@ -16,7 +16,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from gcl_core.run import RunError, atomic
+from gcl_core.files import RunError, atomic
 from gcl_core.training.tensor_tree import TreeError, pack, unpack
 
 STATE = "gcl_core checkpoint"  # the metadata's one entry; the order of several would differ from file to file

@@ -16,8 +16,9 @@ from safetensors.torch import save_file
 from torch import Tensor
 from tqdm import tqdm
 
+from gcl_core.files import RunError, atomic
 from gcl_core.parallel import any_of, average, count, is_first, once, rank, wait_for_all
-from gcl_core.run import RunError, RunFolder, atomic, read_metrics
+from gcl_core.run_folder import RunFolder, read_metrics
 from gcl_core.training.checkpoint import Stateful, resume, save_checkpoint
 from gcl_core.training.journal import Journal, LossMeter, TrainingError
 

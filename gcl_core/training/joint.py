@@ -17,19 +17,23 @@ from torch import Tensor
 
 from gcl_core.config import Study
 from gcl_core.data.augment import augment
-from gcl_core.data.batches import draw_angles, epoch_batches, normalize, unit_pictures
+from gcl_core.data.batches import draw_angles, epoch_batches, imagenet_normalize, unit_pictures
 from gcl_core.data.feed import Drawn, Feed
 from gcl_core.data.person_set import PersonSet, load_person_set
 from gcl_core.data.truth import load_truth
+from gcl_core.device import cpu_threads, resolve_device
 from gcl_core.evaluation.accuracy import accuracy_record
 from gcl_core.evaluation.features import extract_features
+from gcl_core.files import RunError, atomic, hash_file
+from gcl_core.layout import Layout
 from gcl_core.models.drawing import draw_views
 from gcl_core.models.identity_encoder import IdentityEncoder
 from gcl_core.models.memory_bank import MemoryBank
 from gcl_core.models.weights import load_encoder, load_generator, save_weights
 from gcl_core.parallel import check_batch_size, even, is_first, on_devices, once, opened, share
-from gcl_core.run import Layout, RunError, RunFolder, atomic, cpu_threads, hash_code, hash_file, resolve_device
-from gcl_core.seeding import generator
+from gcl_core.provenance import hash_code
+from gcl_core.run_folder import RunFolder
+from gcl_core.seeding import rng
 from gcl_core.training.baseline import CODE
 from gcl_core.training.best import BestEpoch
 from gcl_core.training.contrast import relabel
@@ -156,16 +160,16 @@ def _train(
             if drawing is not None:
                 picked, make = [each[share(len(each))] for each in batches], partial(feed.drawn, angles=angles)
             for step, made in epochs.fed(picked, make):
-                indices, draw = torch.from_numpy(batches[step]), generator(seed, "joint augment", epoch, step)
+                indices, draw = torch.from_numpy(batches[step]), rng(seed, "joint augment", epoch, step)
                 if isinstance(made, Drawn):
-                    batch = Batch(indices, normalize(made.pictures), made.mesh, made.turned)
+                    batch = Batch(indices, imagenet_normalize(made.pictures), made.mesh, made.turned)
                 else:
                     view = made if given is None else given(batches[step], angles[batches[step]])
                     # drawn for the whole batch, however many processes there are
                     view = augment(view, study.augmentation, draw) if variant.augments else view
                     own = share(len(indices))
-                    batch = Batch(indices, normalize(made[own]), view=normalize(view[own]))
-                partners = generator(seed, "joint partners", epoch, step)
+                    batch = Batch(indices, imagenet_normalize(made[own]), view=imagenet_normalize(view[own]))
+                partners = rng(seed, "joint partners", epoch, step)
                 changed = partial(augment_part, study, draw, len(indices)) if drawing and variant.augment else None
                 told = joint_step(learners, batch, labels, study, variant, partners, step=step, augment_drawn=changed)
                 epochs.tell(told, **{key: value for key, value in batch._asdict().items() if value is not None})

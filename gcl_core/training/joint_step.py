@@ -11,7 +11,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import MultiStepLR
 
 from gcl_core.config import Study, VariantSettings
-from gcl_core.data.batches import denormalize, normalize
+from gcl_core.data.batches import imagenet_denormalize, imagenet_normalize
 from gcl_core.models.identity_encoder import IdentityEncoder
 from gcl_core.models.memory_bank import MemoryBank
 from gcl_core.parallel import average_gradients, average_statistics, gather, share
@@ -92,7 +92,7 @@ def joint_step(
         told |= scored
         original, new = cycle.real.feature, cycle.nv.feature
         if augment_drawn is not None:
-            new = encoder(normalize(augment_drawn(denormalize(cycle.x_nv)))).feature
+            new = encoder(imagenet_normalize(augment_drawn(imagenet_denormalize(cycle.x_nv)))).feature
         optimizers.append(drawing.generator_optimizer)
     memory_loss, memory_told = contrast_losses(
         original, new, learners.bank, labels, batch.indices, study.contrast, variant, partners

@@ -2,9 +2,10 @@
 
 import torch
 
+from gcl_core.files import hash_file
+from gcl_core.layout import Layout
 from gcl_core.models.identity_encoder import IdentityEncoder
 from gcl_core.models.weights import build_encoder, load_encoder
-from gcl_core.run import Layout, hash_file
 
 Started = tuple[IdentityEncoder, str]
 

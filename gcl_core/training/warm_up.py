@@ -6,9 +6,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from gcl_core.data.batches import draw_angles, epoch_batches, normalize
+from gcl_core.data.batches import draw_angles, epoch_batches, imagenet_normalize
 from gcl_core.data.feed import Feed
 from gcl_core.data.person_set import PersonSet, load_person_set
+from gcl_core.device import cpu_threads, resolve_device
+from gcl_core.files import hash_file
+from gcl_core.layout import Layout
 from gcl_core.models.identity_encoder import IdentityEncoder
 from gcl_core.models.weights import load_encoder
 from gcl_core.parallel import (
@@ -21,7 +24,8 @@ from gcl_core.parallel import (
     opened,
     share,
 )
-from gcl_core.run import Layout, RunFolder, cpu_threads, hash_code, hash_file, resolve_device
+from gcl_core.provenance import hash_code
+from gcl_core.run_folder import RunFolder
 from gcl_core.training.baseline import CODE
 from gcl_core.training.epochs import Epochs
 from gcl_core.training.generation import Drawing, draw_cycle, generator_losses, sample_views, update_discriminator
@@ -81,7 +85,7 @@ def _train(
             batches = even(epoch_batches(every, settings.batch_size, seed=seed, purpose="warm-up order", epoch=epoch))
             own = [batch[share(len(batch))] for batch in batches]
             for step, (pictures, mesh, turned) in epochs.fed(own, partial(feed.drawn, angles=angles)):
-                x = normalize(pictures)
+                x = imagenet_normalize(pictures)
                 cycle = draw_cycle(encoder, drawing.generator, x, mesh, turned)
                 scored = update_discriminator(drawing, cycle, x, study.discriminator, step=step)
                 loss, told = generator_losses(cycle, x, drawing.discriminator, study.losses)

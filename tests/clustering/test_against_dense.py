@@ -15,7 +15,7 @@ from gcl_core.clustering.jaccard import jaccard_distance
 from gcl_core.clustering.pseudo_labels import cluster
 from gcl_core.evaluation.features import extract_features
 from gcl_core.models.identity_encoder import IdentityEncoder
-from gcl_core.seeding import generator
+from gcl_core.seeding import rng
 
 COUNTS = (500, 2500)  # one block of rows, and more than one
 
@@ -67,7 +67,7 @@ def check(features: torch.Tensor) -> None:
 
 @pytest.mark.parametrize("count", COUNTS)
 def test_blobs(count: int) -> None:
-    random = generator(0, "test dense blobs")
+    random = rng(0, "test dense blobs")
     centres = torch.randn(count // 20, 64, generator=random, dtype=torch.float64).repeat_interleave(20, 0)
     check(normalize(centres + 1.2 * torch.randn(count, 64, generator=random, dtype=torch.float64)))
 
@@ -75,7 +75,7 @@ def test_blobs(count: int) -> None:
 @pytest.mark.parametrize("count", COUNTS)
 def test_duplicates(count: int) -> None:
     """Every fifth picture is there two to four times; products are exact, so that copies tie on every processor."""
-    random = generator(0, "test dense duplicates")
+    random = rng(0, "test dense duplicates")
     centres = torch.randn(count // 20, 64, generator=random, dtype=torch.float64).repeat_interleave(20, 0)
     features = normalize(centres + 1.2 * torch.randn(count, 64, generator=random, dtype=torch.float64))
     copies = torch.arange(count)

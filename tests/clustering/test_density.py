@@ -13,7 +13,7 @@ from gcl_core.clustering import density
 from gcl_core.clustering.density import choose_eps, density_labels
 from gcl_core.clustering.jaccard import JaccardDistances
 from gcl_core.clustering.pseudo_labels import cluster
-from gcl_core.seeding import numpy_generator
+from gcl_core.seeding import numpy_rng
 
 
 def sparse(dense: np.ndarray) -> JaccardDistances:
@@ -22,7 +22,7 @@ def sparse(dense: np.ndarray) -> JaccardDistances:
 
 def random_distances(n: int, seed: int) -> np.ndarray:
     """Symmetric distances on a coarse grid, so with many ties, many ones and some zeros."""
-    random = numpy_generator(seed, "test distances")
+    random = numpy_rng(seed, "test distances")
     dense = np.triu(np.minimum(1, random.integers(0, 40, (n, n)) / 16), k=1)
     return dense + dense.T
 

@@ -10,12 +10,12 @@ from torch.nn.functional import normalize
 
 from gcl_core.clustering import blocks
 from gcl_core.clustering.jaccard import jaccard_distance
-from gcl_core.seeding import generator
+from gcl_core.seeding import rng
 
 
 def people(count: int, pictures: int, spread: float, *, size: int = 24, seed: int = 0) -> torch.Tensor:
     """Unit features of `count` people with `pictures` pictures each, in float64."""
-    random = generator(seed, "test people")
+    random = rng(seed, "test people")
     centres = normalize(torch.randn(count, size, generator=random, dtype=torch.float64))
     noise = torch.randn(count * pictures, size, generator=random, dtype=torch.float64) / math.sqrt(size)
     return normalize(centres.repeat_interleave(pictures, 0) + spread * noise)
@@ -86,7 +86,7 @@ def test_symmetric_in_unit_range_with_zero_diagonal() -> None:
 
 def test_does_not_depend_on_the_order_of_pictures() -> None:
     features = people(10, 9, 0.9)
-    order = torch.randperm(len(features), generator=generator(0, "test order")).numpy()
+    order = torch.randperm(len(features), generator=rng(0, "test order")).numpy()
     moved = jaccard_distance(features[order], k1=15, k2=4).dense()
     assert np.allclose(moved, jaccard_distance(features, k1=15, k2=4).dense()[np.ix_(order, order)], atol=1e-6)
 
@@ -116,7 +116,7 @@ def test_a_zero_distance_is_told_from_an_absent_pair() -> None:
 def test_rounding_of_duplicates_is_distance_zero() -> None:
     """The same picture encoded in two batches differs by rounding; its pair must not enter the radius."""
     features = people(3, 4, 0.5, size=8).repeat_interleave(2, 0)
-    features[1::2] = normalize(features[1::2] + 3e-7 * torch.randn(12, 8, generator=generator(0, "test rounding")))
+    features[1::2] = normalize(features[1::2] + 3e-7 * torch.randn(12, 8, generator=rng(0, "test rounding")))
     distances = jaccard_distance(features, k1=8, k2=1).dense()
     pairs = distances[np.arange(0, 24, 2), np.arange(1, 24, 2)]
     assert not pairs.any()

@@ -12,11 +12,11 @@ from gcl_core.clustering import blocks, neighbours
 from gcl_core.clustering.jaccard import jaccard_distance
 from gcl_core.clustering.neighbours import approximate_neighbours, exact_neighbours, measured_recall
 from gcl_core.clustering.pseudo_labels import cluster
-from gcl_core.seeding import generator
+from gcl_core.seeding import rng
 
 
 def people(count: int, pictures: int, spread: float = 0.8, size: int = 24) -> torch.Tensor:
-    random = generator(0, "test neighbours")
+    random = rng(0, "test neighbours")
     centres = normalize(torch.randn(count, size, generator=random)).repeat_interleave(pictures, 0)
     return normalize(centres + spread * torch.randn(count * pictures, size, generator=random) / math.sqrt(size))
 

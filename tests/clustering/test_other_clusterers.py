@@ -12,7 +12,7 @@ from gcl_core.clustering import other_clusterers
 from gcl_core.clustering.jaccard import JaccardDistances, jaccard_distance
 from gcl_core.clustering.numbering import number_by_first_member
 from gcl_core.clustering.other_clusterers import hierarchy_labels, kmeans_labels
-from gcl_core.seeding import generator, numpy_generator
+from gcl_core.seeding import numpy_rng, rng
 
 
 def sparse(dense: np.ndarray) -> JaccardDistances:
@@ -21,7 +21,7 @@ def sparse(dense: np.ndarray) -> JaccardDistances:
 
 def grid_distances(n: int, seed: int) -> np.ndarray:
     """Symmetric distances of loose groups on a coarse grid, so with many ties, many ones and some zeros."""
-    random = numpy_generator(seed, "test distances")
+    random = numpy_rng(seed, "test distances")
     group = random.integers(0, n // 8, n)
     steps = random.integers(0, 24, (n, n)) + np.where(group[:, None] == group, 0, 14 + random.integers(0, 40, (n, n)))
     dense = np.triu(np.minimum(1, steps / 16), k=1)
@@ -29,7 +29,7 @@ def grid_distances(n: int, seed: int) -> np.ndarray:
 
 
 def blobs(sizes: list[int], seed: int, spread: float = 0.15) -> torch.Tensor:
-    random = generator(seed, "test blobs")
+    random = rng(seed, "test blobs")
     centres = torch.eye(16)[: len(sizes)].repeat_interleave(torch.tensor(sizes), 0)
     return normalize(centres + spread * torch.randn(sum(sizes), 16, generator=random))
 
@@ -83,7 +83,7 @@ def test_labels_equal_the_definition_on_dense_distances(seed: int, min_samples: 
 @pytest.mark.parametrize("seed", range(6))
 def test_where_nothing_ties_scikit_learn_says_the_same(seed: int) -> None:
     # with min_samples 2 and no distance twice, only pictures at 1 from all would tie, and there are none
-    random = numpy_generator(seed, "test groups")
+    random = numpy_rng(seed, "test groups")
     group = random.integers(0, 8, 60)
     dense = random.uniform(0.6, 0.99, (60, 60)) * np.where(group[:, None] == group, 0.6, 1)
     dense = np.triu(dense, k=1) + np.triu(dense, k=1).T
@@ -98,7 +98,7 @@ def test_order_of_pictures_does_not_matter() -> None:
     for min_samples in (2, 4):
         found = hierarchy_labels(sparse(dense), min_samples=min_samples)
         assert found.max() > 0
-        order = numpy_generator(0, "test order").permutation(60)
+        order = numpy_rng(0, "test order").permutation(60)
         moved = hierarchy_labels(sparse(dense[np.ix_(order, order)]), min_samples=min_samples)
         assert np.array_equal(moved, number_by_first_member(found[order]))
 
@@ -152,7 +152,7 @@ def test_one_picture_is_no_dense_region() -> None:
 @pytest.mark.parametrize("large", [20_000, 10])
 def test_kmeans_finds_blobs_and_has_no_outliers(large: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(other_clusterers, "LARGE", large)  # 10: by mini-batches
-    order = torch.randperm(60, generator=generator(0, "test order"))
+    order = torch.randperm(60, generator=rng(0, "test order"))
     truth = np.repeat([0, 1, 2], [20, 15, 25])[order]
     found = kmeans_labels(blobs([20, 15, 25], 0)[order], clusters=3)
     assert np.array_equal(found, number_by_first_member(truth))

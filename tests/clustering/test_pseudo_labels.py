@@ -11,11 +11,11 @@ from torch.nn.functional import normalize
 from gcl_core.clustering.density import choose_eps, density_labels
 from gcl_core.clustering.jaccard import JaccardDistances, jaccard_distance
 from gcl_core.clustering.pseudo_labels import cluster
-from gcl_core.seeding import generator
+from gcl_core.seeding import rng
 
 
 def blobs(sizes: list[int], spread: float = 0.05) -> torch.Tensor:
-    random = generator(0, "test blobs")
+    random = rng(0, "test blobs")
     centres = torch.eye(8)[: len(sizes)].repeat_interleave(torch.tensor(sizes), 0)
     return normalize(centres + spread * torch.randn(sum(sizes), 8, generator=random))
 
@@ -28,7 +28,7 @@ def test_three_blobs_are_three_clusters_in_any_order() -> None:
     assert found.outliers == 0
     assert np.array_equal(found.labels, truth)
 
-    order = torch.randperm(73, generator=generator(0, "test order"))
+    order = torch.randperm(73, generator=rng(0, "test order"))
     moved = cluster(features[order], rho=0.35)
     assert moved.eps == pytest.approx(found.eps, abs=1e-6)
     seen: dict[int, int] = {}

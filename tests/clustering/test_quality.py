@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from gcl_core.clustering.quality import clustering_quality
-from gcl_core.seeding import numpy_generator
+from gcl_core.seeding import numpy_rng
 
 
 def test_perfect_clusters() -> None:
@@ -43,7 +43,7 @@ def test_outliers_are_singletons_for_ari_nmi_and_pairs_and_left_out_of_purity() 
 
 @pytest.mark.parametrize("seed", range(8))
 def test_purity_and_pairs_equal_counting_one_by_one(seed: int) -> None:
-    random = numpy_generator(seed, "test quality")
+    random = numpy_rng(seed, "test quality")
     labels, truth = 3 * random.integers(-1, 5, 40), random.integers(0, 7, 40)  # labels with gaps between them
     labels[labels < 0] = -1
     quality = clustering_quality(labels, truth)

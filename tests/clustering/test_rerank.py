@@ -8,12 +8,12 @@ import torch
 
 from gcl_core.clustering import blocks
 from gcl_core.clustering.rerank import labels_within, radius_of, rerank
-from gcl_core.seeding import generator
+from gcl_core.seeding import rng
 
 
 def blobs(count: int, pictures: int, spread: float) -> np.ndarray:
     """Squared Euclidean distances, float32, of `count` blobs with `pictures` points each."""
-    random = generator(0, "test rerank")
+    random = rng(0, "test rerank")
     centres = 2 * torch.randn(count, 10, generator=random, dtype=torch.float64)
     noise = torch.randn(count * pictures, 10, generator=random, dtype=torch.float64)
     points = (centres.repeat_interleave(pictures, 0) + spread * noise).numpy()
@@ -22,7 +22,7 @@ def blobs(count: int, pictures: int, spread: float) -> np.ndarray:
 
 def lopsided(n: int) -> np.ndarray:
     """Distances that are not symmetric, with many ties and no zero on the diagonal: what a joint distance may be."""
-    values = torch.randint(3, 12, (n, n), generator=generator(1, "test rerank")).numpy() / 16
+    values = torch.randint(3, 12, (n, n), generator=rng(1, "test rerank")).numpy() / 16
     return values.astype(np.float32)
 
 

@@ -5,7 +5,14 @@ import pytest
 import torch
 
 from gcl_core.config import load_study
-from gcl_core.data.batches import draw_angles, epoch_batches, normalize, to_pixels, unit_pictures, unit_projections
+from gcl_core.data.batches import (
+    draw_angles,
+    epoch_batches,
+    imagenet_normalize,
+    to_pixels,
+    unit_pictures,
+    unit_projections,
+)
 
 CPU = torch.device("cpu")
 YAWS = (45, 90, 135, 180, 225, 270, 315)
@@ -54,8 +61,8 @@ def test_released_angles_leave_out_315():
 
 def test_pixels_survive_normalising_and_back():
     pixels = np.arange(256, dtype=np.uint8).repeat(3).reshape(1, 16, 16, 3)
-    assert (to_pixels(normalize(unit_pictures(pixels, CPU))) == pixels).all()
-    black = normalize(unit_pictures(np.zeros((1, 2, 2, 3), np.uint8), CPU))[0, :, 0, 0]
+    assert (to_pixels(imagenet_normalize(unit_pictures(pixels, CPU))) == pixels).all()
+    black = imagenet_normalize(unit_pictures(np.zeros((1, 2, 2, 3), np.uint8), CPU))[0, :, 0, 0]
     assert black.tolist() == pytest.approx([-0.485 / 0.229, -0.456 / 0.224, -0.406 / 0.225])
     projections = unit_projections(np.array([[[0, 255]]], np.uint8), CPU)
     assert projections.flatten().tolist() == [-1, 1]

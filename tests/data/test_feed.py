@@ -10,7 +10,7 @@ import torch
 from gcl_core.data import feed
 from gcl_core.data.feed import AHEAD, SHARE, Feed, ahead, fits
 from gcl_core.data.person_set import PersonSet
-from gcl_core.seeding import numpy_generator
+from gcl_core.seeding import numpy_rng
 
 CPU = torch.device("cpu")
 
@@ -18,7 +18,7 @@ CPU = torch.device("cpu")
 @pytest.fixture
 def people() -> PersonSet:
     """Return twenty random pictures and their projections."""
-    draw = numpy_generator(0, "feed")
+    draw = numpy_rng(0, "feed")
     pictures = draw.integers(0, 256, (20, 6, 4, 3)).astype(np.uint8)
     return PersonSet(pd.DataFrame(), pictures, draw.integers(0, 256, (20, 8, 6, 4)).astype(np.uint8), "random")
 

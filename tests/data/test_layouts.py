@@ -15,8 +15,8 @@ from gcl_core.data.index import read_index
 from gcl_core.data.people.make import make_people
 from gcl_core.data.preparation import prepare_data
 from gcl_core.data.report import report_data
+from gcl_core.layout import Layout
 from gcl_core.mesh.projection import YAWS, projection_folder
-from gcl_core.run import Layout
 
 SETTINGS = PeopleSettings(
     train_identities=3,

@@ -4,13 +4,13 @@ import numpy as np
 
 from gcl_core.config import PeopleSettings
 from gcl_core.data.people.scene import draw_backdrop, make_street, make_streets
-from gcl_core.seeding import numpy_generator
+from gcl_core.seeding import numpy_rng
 
 
 def _wall_colours(settings: PeopleSettings) -> np.ndarray:
     """Mean colour of the upper half of twelve backdrops of each of four cameras."""
     streets = make_streets(settings)
-    rng = numpy_generator(0, "test")
+    rng = numpy_rng(0, "test")
     return np.array([[draw_backdrop(street, rng, 32, 16)[:32].mean((0, 1)) for _ in range(12)] for street in streets])
 
 

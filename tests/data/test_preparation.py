@@ -17,8 +17,9 @@ from gcl_core.data.index import MARKET_FOLDERS, DataError
 from gcl_core.data.person_set import PersonSet, load_person_set
 from gcl_core.data.pictures import BadPictureError
 from gcl_core.data.preparation import prepare_data
+from gcl_core.files import RunError
+from gcl_core.layout import Layout
 from gcl_core.mesh.projection import YAWS, projection_folder
-from gcl_core.run import Layout, RunError
 
 PEOPLE = {
     "train": ["0001_c1s1_000001_00.jpg", "0002_c1s1_000006_00.jpg", "0002_c2s1_000002_00.jpg"],

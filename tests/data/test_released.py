@@ -7,7 +7,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 from gcl_core.data.released import BadProjectionError, read_projection
-from gcl_core.seeding import numpy_generator
+from gcl_core.seeding import numpy_rng
 
 GREY, BLUE = (150, 150, 150), (140, 165, 190)
 
@@ -28,7 +28,7 @@ def render(
 
 def test_pixels_are_the_files_in_grey_resized_bicubic(tmp_path: Path):
     picture = render()
-    shade = numpy_generator(0, "projection").integers(100, 200, (128, 64, 1)).repeat(3, axis=-1)
+    shade = numpy_rng(0, "projection").integers(100, 200, (128, 64, 1)).repeat(3, axis=-1)
     picture = Image.fromarray(np.where(np.asarray(picture) == 150, shade, 255).astype(np.uint8))
     picture.save(tmp_path / "mesh.png")
     expected = np.asarray(picture.convert("L").resize((48, 96), Image.Resampling.BICUBIC))

@@ -16,8 +16,8 @@ import pytest
 from gcl_core.data import store
 from gcl_core.data.index import DataError
 from gcl_core.data.store import fill_array, journal_path, open_array, partial_path, place_array, require_space
-from gcl_core.run import RunError, read_json
-from gcl_core.seeding import numpy_generator
+from gcl_core.files import RunError, read_json
+from gcl_core.seeding import numpy_rng
 
 SHAPE = (100, 4, 3)  # a chunk holds seven rows: the last one is short
 CHUNK = 7 * 12
@@ -37,7 +37,7 @@ def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def values(row: int) -> np.ndarray:
-    return numpy_generator(0, "store test", row).integers(1, 256, SHAPE[1:], dtype=np.uint8)
+    return numpy_rng(0, "store test", row).integers(1, 256, SHAPE[1:], dtype=np.uint8)
 
 
 def fill(target: Path, read: Callable[[int], np.ndarray | None] = values, **changes: object) -> dict[int, str]:

@@ -18,14 +18,14 @@ from gcl_core.evaluation.ranking import RankingResult, evaluate_ranking
 from gcl_core.models.identity_encoder import IdentityEncoder
 from gcl_core.models.weights import build_encoder
 from gcl_core.parallel import run_processes
-from gcl_core.seeding import numpy_generator
+from gcl_core.seeding import numpy_rng
 
 
 def made_up() -> PersonSet:
     """Six people, each in the gallery twice and once a query, in pictures of noise."""
     ids = [(pid, cam, split) for split, cam in (("gallery", 2), ("gallery", 3), ("query", 1)) for pid in range(6)]
     index = pd.DataFrame(ids, columns=["pid", "camid", "split"]).assign(file=[f"{i}" for i in range(18)], mesh=True)
-    pictures = numpy_generator(0, "test accuracy").integers(0, 256, (18, 64, 32, 3), dtype=np.uint8)
+    pictures = numpy_rng(0, "test accuracy").integers(0, 256, (18, 64, 32, 3), dtype=np.uint8)
     return PersonSet(index, pictures, np.ones((18, 8, 64, 32), np.uint8), fingerprint="made up")
 
 

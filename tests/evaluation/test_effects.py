@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import spearmanr
 
 from gcl_core.evaluation.effects import Effect, Interval, paired_effect, rank_agreement, seed_effect, verdict
-from gcl_core.seeding import numpy_generator
+from gcl_core.seeding import numpy_rng
 
 
 def paired(differences: list[list[float]], people: list[list[int]], resamples: int = 2000) -> Effect:
@@ -15,7 +15,7 @@ def paired(differences: list[list[float]], people: list[list[int]], resamples: i
     theirs = [np.array(values) for values in differences]
     ours = [2 * values for values in theirs]
     pids = [np.array(values) for values in people]
-    return paired_effect(ours, theirs, pids, resamples=resamples, rng=numpy_generator(0, "test"))
+    return paired_effect(ours, theirs, pids, resamples=resamples, rng=numpy_rng(0, "test"))
 
 
 def made(over_queries: Interval | None, over_seeds: Interval | None, seeds: int = 3) -> Effect:
@@ -45,19 +45,19 @@ def test_every_seed_counts_the_same_however_many_queries_it_has():
 
 
 def test_sign_is_ours_minus_theirs_and_pairing_is_query_by_query():
-    random = numpy_generator(0, "pairs")
+    random = numpy_rng(0, "pairs")
     theirs = random.random(200)
     ours, people = theirs + 0.01 + 0.001 * random.standard_normal(200), np.arange(200)
-    forward = paired_effect([ours], [theirs], [people], rng=numpy_generator(0, "a"))
+    forward = paired_effect([ours], [theirs], [people], rng=numpy_rng(0, "a"))
     assert forward.over_queries is not None
     assert forward.mean == pytest.approx(0.01, abs=0.001)
     assert forward.over_queries[1] - forward.over_queries[0] < 0.001  # unpaired it would be about 0.1
-    backward = paired_effect([theirs], [ours], [people], rng=numpy_generator(0, "a"))
+    backward = paired_effect([theirs], [ours], [people], rng=numpy_rng(0, "a"))
     assert backward.over_queries == pytest.approx((-forward.over_queries[1], -forward.over_queries[0]), abs=5e-5)
 
 
 def test_many_people_of_one_query_have_the_normal_interval_and_seeds_narrow_it():
-    random = numpy_generator(0, "normal")
+    random = numpy_rng(0, "normal")
     values = random.standard_normal((2, 400))
     one, two = (paired(values[:count].tolist(), [list(range(400))] * count, 10_000) for count in (1, 2))
     assert one.over_queries is not None
@@ -77,7 +77,7 @@ def test_students_interval_of_three_seeds_is_the_tabulated_one():
 
 
 def test_over_seeds_a_percentile_bootstrap_of_three_covers_three_quarters_and_students_t_covers():
-    random = numpy_generator(0, "three seeds")
+    random = numpy_rng(0, "three seeds")
     seeds = random.standard_normal((1500, 3))
     every = np.array(list(itertools.product(range(3), repeat=3)))  # all 27 resamples
     low, high = np.quantile(seeds[:, every].mean(axis=2), [0.025, 0.975], axis=1, method="inverted_cdf")
@@ -87,7 +87,7 @@ def test_over_seeds_a_percentile_bootstrap_of_three_covers_three_quarters_and_st
 
 
 def test_both_intervals_cover_what_they_are_about_in_95_of_100_simulations():
-    random = numpy_generator(0, "coverage")
+    random = numpy_rng(0, "coverage")
     pids = np.repeat(np.arange(60), 3)
     over_queries, over_seeds = [], []
     for _ in range(500):
@@ -102,7 +102,7 @@ def test_both_intervals_cover_what_they_are_about_in_95_of_100_simulations():
 
 
 def test_the_same_generator_gives_the_same_interval():
-    random = numpy_generator(0, "values")
+    random = numpy_rng(0, "values")
     values, people = random.random((2, 50)).tolist(), [list(range(50))] * 2
     assert paired(values, people) == paired(values, people)
 
@@ -127,7 +127,7 @@ def test_one_seed_has_no_interval_over_seeds_and_one_person_none_over_queries():
 
 
 def test_what_does_not_belong_together_is_refused():
-    values, people, rng = np.array([0.1, 0.2, np.nan]), np.array([1, 2, 3]), numpy_generator(0, "test")
+    values, people, rng = np.array([0.1, 0.2, np.nan]), np.array([1, 2, 3]), numpy_rng(0, "test")
     with pytest.raises(ValueError, match="seed 0: 3 values of ours, 2 of theirs, 3 pids"):
         paired_effect([values], [values[:2]], [people], rng=rng)
     with pytest.raises(ValueError, match="seed 1: 2 of 3 queries have a value in one variant only"):

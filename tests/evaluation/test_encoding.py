@@ -9,13 +9,13 @@ import pytest
 
 from gcl_core.evaluation import encoding as module
 from gcl_core.evaluation.encoding import ROUND_TRIPS, jpeg_round_trip, png_round_trip
-from gcl_core.seeding import numpy_generator
+from gcl_core.seeding import numpy_rng
 
 
 @pytest.fixture
 def pictures() -> np.ndarray:
     """Noise with a flat region: what JPEG keeps and what it does not."""
-    noise = numpy_generator(0, "encoding test").integers(0, 256, (3, 64, 32, 3), dtype=np.uint8)
+    noise = numpy_rng(0, "encoding test").integers(0, 256, (3, 64, 32, 3), dtype=np.uint8)
     noise[:, 32:] = 128
     return noise
 

@@ -8,12 +8,12 @@ from gcl_core.evaluation import frechet as module
 from gcl_core.evaluation import moments
 from gcl_core.evaluation.frechet import frechet_distance, kernel_distance
 from gcl_core.evaluation.moments import Statistics, gaussian_statistics
-from gcl_core.seeding import numpy_generator
+from gcl_core.seeding import numpy_rng
 
 
 def random_features(n: int, d: int, seed: int = 0, *, rank: int | None = None) -> np.ndarray:
     """Correlated rows; with `rank`, all in a random subspace of that size."""
-    random = numpy_generator(seed, "test features")
+    random = numpy_rng(seed, "test features")
     return random.normal(size=(n, rank or d)) @ random.normal(size=(rank or d, d)) + random.normal(size=d)
 
 
@@ -57,7 +57,7 @@ def test_equals_matrix_square_root_also_when_rank_deficient(n_a: int, n_b: int, 
 
 
 def test_orthogonal_subspaces_are_exact() -> None:
-    random = numpy_generator(0, "test subspaces")
+    random = numpy_rng(0, "test subspaces")
     a, b = np.zeros((6, 20)), np.zeros((6, 20))
     a[:, :10], b[:, 10:] = random.normal(size=(6, 10)), random.normal(size=(6, 10))
     a, b = gaussian_statistics(a), gaussian_statistics(b)
@@ -71,7 +71,7 @@ def with_spectrum(values: np.ndarray, axes: np.ndarray) -> Statistics:
 
 
 def random_axes(size: int, seed: int) -> np.ndarray:
-    return np.linalg.qr(numpy_generator(seed, "test axes").normal(size=(size, size)))[0]
+    return np.linalg.qr(numpy_rng(seed, "test axes").normal(size=(size, size)))[0]
 
 
 def test_equals_matrix_square_root_to_nine_digits_where_that_is_sharp() -> None:
@@ -83,7 +83,7 @@ def test_equals_matrix_square_root_to_nine_digits_where_that_is_sharp() -> None:
 
 @pytest.mark.parametrize("rows", [3, 10, 30])
 def test_few_rows_equal_the_matrix_square_root_in_the_subspace_they_span(rows: int) -> None:
-    random, axes = numpy_generator(rows, "test few"), random_axes(60, rows)[:, : rows - 1]
+    random, axes = numpy_rng(rows, "test few"), random_axes(60, rows)[:, : rows - 1]
     small = [random.normal(size=(rows, rows - 1)) for _ in range(2)]  # full rank there, n <= d here
     a, b = (gaussian_statistics(each @ axes.T) for each in small)
     full = [np.atleast_2d(np.cov(each, rowvar=False)) for each in small]
@@ -136,7 +136,7 @@ def test_the_reference_is_factorised_once(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_random_halves_come_closer_with_more_rows() -> None:
-    rows = numpy_generator(0, "test halves").normal(size=(6400, 16))
+    rows = numpy_rng(0, "test halves").normal(size=(6400, 16))
     distances = [
         frechet_distance(gaussian_statistics(rows[:n]), gaussian_statistics(rows[n : 2 * n])) for n in (50, 400, 3200)
     ]
@@ -163,7 +163,7 @@ def test_kernel_distance_of_float32_features_is_computed_in_float64() -> None:
 
 
 def test_kernel_distance_is_unbiased_and_repeatable() -> None:
-    random = numpy_generator(0, "test kernel")
+    random = numpy_rng(0, "test kernel")
     a, b = random.normal(size=(600, 8)), random.normal(size=(600, 8))
     near, spread = kernel_distance(a, b, subsets=40, subset_size=60, seed=3)
     assert abs(near) < spread

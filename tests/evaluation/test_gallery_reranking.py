@@ -11,12 +11,12 @@ from torch.nn.functional import normalize
 from gcl_core.evaluation import ranking
 from gcl_core.evaluation.gallery_reranking import rerank_gallery
 from gcl_core.evaluation.ranking import evaluate_ranking, rank_distances
-from gcl_core.seeding import generator
+from gcl_core.seeding import rng
 
 
 def people(count: int, pictures: int, spread: float, *, size: int = 12) -> Tensor:
     """Unit features of `count` people with `pictures` pictures each, in float64, people taking turns."""
-    random = generator(0, "test re-ranking")
+    random = rng(0, "test re-ranking")
     centres = normalize(torch.randn(count, size, generator=random, dtype=torch.float64))
     noise = torch.randn(count * pictures, size, generator=random, dtype=torch.float64) / math.sqrt(size)
     return normalize(centres.repeat(pictures, 1) + spread * noise)

@@ -13,9 +13,9 @@ from torch.nn.functional import interpolate
 
 from gcl_core.evaluation import inception
 from gcl_core.evaluation.inception import inception_features, inception_source, load_inception
-from gcl_core.seeding import generator
+from gcl_core.seeding import rng
 
-PICTURES = torch.randint(0, 256, (3, 3, 64, 32), generator=generator(0, "test pictures"), dtype=torch.uint8)
+PICTURES = torch.randint(0, 256, (3, 3, 64, 32), generator=rng(0, "test pictures"), dtype=torch.uint8)
 
 
 @pytest.fixture(autouse=True)

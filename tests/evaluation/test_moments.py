@@ -6,11 +6,11 @@ from scipy import linalg
 
 from gcl_core.evaluation import moments as module
 from gcl_core.evaluation.moments import Moments, Statistics, gaussian_statistics
-from gcl_core.seeding import numpy_generator
+from gcl_core.seeding import numpy_rng
 
 
 def random_rows(n: int, d: int, *, offset: float = 0.0) -> np.ndarray:
-    random = numpy_generator(0, "test moments")
+    random = numpy_rng(0, "test moments")
     return random.normal(size=(n, d)) @ random.normal(size=(d, d)) + offset
 
 
@@ -47,7 +47,7 @@ def test_any_order_of_merging_gives_the_same_and_leaves_the_merged_as_they_are()
     rows = random_rows(200, 6, offset=1e4)
     expected = gaussian_statistics(rows)
     for seed in range(5):
-        random = numpy_generator(seed, "test merging")
+        random = numpy_rng(seed, "test merging")
         pool = [gathered([part], 6) for part in np.split(rows, sorted(random.choice(200, 5)))]
         while len(pool) > 1:
             one, other = (pool.pop(int(random.integers(len(pool)))) for _ in range(2))
@@ -93,7 +93,7 @@ def test_the_root_times_itself_is_the_covariance(n: int, d: int) -> None:
 
 def with_spectrum(values: np.ndarray) -> Statistics:
     size = len(values)
-    axes = np.linalg.qr(numpy_generator(0, "test axes").normal(size=(size, size)))[0]
+    axes = np.linalg.qr(numpy_rng(0, "test axes").normal(size=(size, size)))[0]
     covariance = (axes * values) @ axes.T
     return Statistics(np.zeros(size), (covariance + covariance.T) / 2, 2 * size)
 
@@ -115,7 +115,7 @@ def test_directions_below_rounding_are_left_out_whether_or_not_cholesky_finds_a_
 def test_features_that_repeat_others_add_no_direction() -> None:
     found = []
     for seed in range(10):
-        rows = numpy_generator(seed, "test copies").normal(size=(100, 6))
+        rows = numpy_rng(seed, "test copies").normal(size=(100, 6))
         statistics = gaussian_statistics(np.hstack([rows, rows[:, :2] + rows[:, 2:4] / 3]))
         assert statistics.root.shape == (8, 6)
         try:

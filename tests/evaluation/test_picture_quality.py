@@ -7,11 +7,11 @@ import pytest
 import torch
 
 from gcl_core.evaluation.picture_quality import person_psnr, psnr_ssim
-from gcl_core.seeding import generator
+from gcl_core.seeding import rng
 
 
 def noise(n: int) -> torch.Tensor:
-    return torch.randint(0, 256, (n, 3, 32, 16), generator=generator(0, "test pictures"), dtype=torch.uint8)
+    return torch.randint(0, 256, (n, 3, 32, 16), generator=rng(0, "test pictures"), dtype=torch.uint8)
 
 
 def test_equal_pictures() -> None:
@@ -33,7 +33,7 @@ def test_constant_pictures_by_formula() -> None:
 def test_pictures_are_judged_one_by_one_and_noise_is_worse() -> None:
     truth = noise(2) // 2 + 60
     drawn = truth.clone()
-    drawn[1] = (drawn[1].int() + torch.randint(-30, 31, (3, 32, 16), generator=generator(0, "test"))).to(torch.uint8)
+    drawn[1] = (drawn[1].int() + torch.randint(-30, 31, (3, 32, 16), generator=rng(0, "test"))).to(torch.uint8)
     psnr, ssim = psnr_ssim(drawn, truth)
     assert np.isposinf(psnr[0])
     error = (drawn[1].double() - truth[1].double()).square().mean().item()

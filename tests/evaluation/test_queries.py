@@ -19,7 +19,7 @@ from gcl_core.evaluation.queries import (
 )
 from gcl_core.evaluation.ranking import evaluate_ranking, squared_distances
 from gcl_core.models.weights import build_encoder
-from gcl_core.seeding import numpy_generator
+from gcl_core.seeding import numpy_rng
 
 
 def lines(ids: list[tuple[int, int]], split: str) -> pd.DataFrame:
@@ -48,7 +48,7 @@ def by_hand() -> Retrieval:
 @pytest.fixture
 def random_retrieval() -> Retrieval:
     """20 queries in a gallery of 60, at whole numbers, so that distances are exact and many are equal."""
-    random = numpy_generator(0, "test queries")
+    random = numpy_rng(0, "test queries")
     query, gallery = (
         list(zip(random.integers(low, high, count).tolist(), random.integers(0, 3, count).tolist(), strict=True))
         for low, high, count in ((1, 9, 20), (-1, 7, 60))
@@ -122,7 +122,7 @@ def test_other_distances_rank_the_same_queries_anew(random_retrieval: Retrieval)
 
 @pytest.mark.parametrize("precision", ["step", "trapezoid"])
 def test_retrieval_by_an_encoder_has_the_accuracy_that_evaluation_tells(precision: str):
-    random = numpy_generator(0, "test retrieve")
+    random = numpy_rng(0, "test retrieve")
     ids = [(pid, cam, split) for split, cam in (("gallery", 2), ("train", 1), ("query", 1)) for pid in range(6)]
     index = pd.DataFrame(ids, columns=["pid", "camid", "split"]).assign(file=[f"{i}" for i in range(18)], mesh=True)
     pictures = random.integers(0, 256, (18, 64, 32, 3), dtype=np.uint8)

@@ -11,7 +11,7 @@ from torch.nn.functional import normalize
 
 from gcl_core.evaluation import ranking
 from gcl_core.evaluation.ranking import RankingResult, evaluate_ranking, rank_distances
-from gcl_core.seeding import generator, numpy_generator
+from gcl_core.seeding import numpy_rng, rng
 
 
 def rank(distances: list[list[float]], query: list[tuple[int, int]], gallery: list[tuple[int, int]]) -> RankingResult:
@@ -57,7 +57,7 @@ def test_ties_are_one_step_for_precision_and_ordered_by_index_for_first_match() 
 
 
 def random_case(queries: int, gallery: int) -> tuple[np.ndarray, ...]:
-    random = numpy_generator(0, "test ranking")
+    random = numpy_rng(0, "test ranking")
     distances = random.integers(0, 60, (queries, gallery)) / 60  # many ties
     pids = random.integers(-1, 9, gallery)
     return (
@@ -134,7 +134,7 @@ def plain_ranking(distances: np.ndarray, right: np.ndarray) -> tuple[float, int]
 @pytest.mark.parametrize("levels", [7, 300, 1 << 40])
 def test_equals_a_loop_down_the_ranks_for_any_type_ties_and_order_in_memory(dtype: type, levels: int) -> None:
     queries, gallery = 150, 220  # more than a thread ranks at a time
-    random = numpy_generator(levels, "test ranking loop")
+    random = numpy_rng(levels, "test ranking loop")
     distances = (random.integers(0, levels, (queries, gallery)) / levels).astype(dtype)
     distances[random.random(distances.shape) < 0.02] = np.inf
     query_pids, gallery_pids = random.integers(1, 25, queries), random.integers(-1, 20, gallery)
@@ -164,7 +164,7 @@ def test_float64_distances_that_float32_cannot_tell_apart_are_no_tie() -> None:
 
 def test_features_equal_squared_euclidean_distances_in_any_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     _, *ids = random_case(25, 80)
-    random = generator(0, "test ranking features")
+    random = rng(0, "test ranking features")
     query = normalize(torch.randn(25, 16, generator=random))
     gallery = normalize(torch.randn(80, 16, generator=random))
     exact = (query.double()[:, None] - gallery.double()[None]).square().sum(-1).numpy()

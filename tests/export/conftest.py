@@ -10,9 +10,10 @@ import pytest
 
 from gcl_core.config import load_study
 from gcl_core.data.person_set import ARRAYS, describe_store
+from gcl_core.files import hash_file, write_json
+from gcl_core.layout import Layout
 from gcl_core.models.weights import build_encoder, build_generator, save_weights
-from gcl_core.run import Layout, hash_file, write_json
-from gcl_core.seeding import numpy_generator
+from gcl_core.seeding import numpy_rng
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # before anything imports datasets
 
@@ -26,7 +27,7 @@ def write_store(layout: Layout) -> None:
     ]
     lines += [(f"query/{pid:04d}_c1s1_00.jpg", pid, 1, "query") for pid in (10, 11)]
     lines += [(f"bounding_box_test/{pid:04d}_c2s1_00.jpg", pid, 2, "gallery") for pid in (10, 11)]
-    random, height, width = numpy_generator(0, "export"), layout.study.picture.height, layout.study.picture.width
+    random, height, width = numpy_rng(0, "export"), layout.study.picture.height, layout.study.picture.width
     projections = random.integers(0, 256, (len(lines), 8, height, width), dtype=np.uint8)
     projections[2] = 0
     layout.store.mkdir(parents=True)

@@ -9,7 +9,8 @@ import pytest
 from gcl_core.config import ConfigError
 from gcl_core.data.person_set import PersonSet, load_person_set
 from gcl_core.export.choice import Choice, chosen_rows, drawing_run, view_manifest, weights_of
-from gcl_core.run import Layout, RunError, hash_file
+from gcl_core.files import RunError, hash_file
+from gcl_core.layout import Layout
 
 
 def manifest_of(layout: Layout, choice: Choice, people: PersonSet | None = None) -> pd.DataFrame:

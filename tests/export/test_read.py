@@ -14,7 +14,8 @@ from PIL import Image
 from gcl_core.export.choice import Choice
 from gcl_core.export.read import load_views, verify_views
 from gcl_core.export.write import export_views
-from gcl_core.run import Layout, RunError
+from gcl_core.files import RunError
+from gcl_core.layout import Layout
 
 
 @pytest.fixture

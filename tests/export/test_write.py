@@ -15,9 +15,10 @@ from gcl_core.export import write as module
 from gcl_core.export.choice import Choice
 from gcl_core.export.read import load_views, verify_views
 from gcl_core.export.write import export_views
+from gcl_core.figures.galleries import draw_people
+from gcl_core.files import RunError, read_json
+from gcl_core.layout import Layout
 from gcl_core.models.weights import build_encoder, build_generator, save_weights
-from gcl_core.reporting.galleries import draw_people
-from gcl_core.run import Layout, RunError, read_json
 
 KILLED = """
 import os, signal, sys
@@ -25,7 +26,7 @@ from pathlib import Path
 from gcl_core.config import load_study
 from gcl_core.export import write
 from gcl_core.export.choice import Choice
-from gcl_core.run import Layout
+from gcl_core.layout import Layout
 whole, pictures = write.write_picture, []
 def until_killed(picture, path):
     pictures.append(path)

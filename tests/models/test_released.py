@@ -5,6 +5,7 @@ import csv
 import pytest
 import torch
 
+from gcl_core.files import RunError
 from gcl_core.models.discriminator import Discriminator
 from gcl_core.models.generator import Generator
 from gcl_core.models.identity_encoder import IdentityEncoder
@@ -17,7 +18,6 @@ from gcl_core.models.released import (
     read_released_generator,
 )
 from gcl_core.models.released_names import ENCODER_LAYOUTS
-from gcl_core.run import RunError
 
 
 def encoder(seed=0, **changes):

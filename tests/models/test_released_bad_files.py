@@ -7,11 +7,11 @@ import pytest
 import torch
 from torch import nn
 
+from gcl_core.files import RunError
 from gcl_core.models.discriminator import Discriminator
 from gcl_core.models.identity_encoder import IdentityEncoder
 from gcl_core.models.released import export_discriminator, export_encoder, read_released_discriminator
 from gcl_core.models.released import read_released_encoder as read
-from gcl_core.run import RunError
 
 
 def encoder(**changes):

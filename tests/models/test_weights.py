@@ -6,11 +6,11 @@ import pytest
 import torch
 
 from gcl_core.config import load_study
-from gcl_core.data.batches import normalize, to_pixels, unit_pictures, unit_projections
+from gcl_core.data.batches import imagenet_normalize, to_pixels, unit_pictures, unit_projections
+from gcl_core.files import RunError
 from gcl_core.models.drawing import draw_views
 from gcl_core.models.weights import build_encoder, build_generator, load_encoder, load_generator, save_weights
-from gcl_core.run import RunError
-from gcl_core.seeding import numpy_generator
+from gcl_core.seeding import numpy_rng
 
 CPU = torch.device("cpu")
 
@@ -47,11 +47,11 @@ def test_drawn_views_are_the_generators_pictures_one_by_one(tmp_path: Path):
     encoder = build_encoder(study, 0)
     save_weights(build_generator(study, encoder.code_dim, 3), tmp_path / "generator.safetensors")
     generator = load_generator(study, tmp_path, CPU)
-    draw = numpy_generator(0, "pixels")
+    draw = numpy_rng(0, "pixels")
     pictures = draw.integers(0, 256, (3, 64, 32, 3)).astype("uint8")
     projections = draw.integers(0, 256, (3, 2, 64, 32)).astype("uint8")
     drawn = draw_views(encoder, generator, pictures, projections, batch_size=2)
-    code = encoder.eval()(normalize(unit_pictures(pictures[2:], CPU))).code
+    code = encoder.eval()(imagenet_normalize(unit_pictures(pictures[2:], CPU))).code
     alone = to_pixels(generator(generator.structure(unit_projections(projections[2:, 1], CPU)), code))
     assert drawn.shape == (3, 2, 64, 32, 3)
     assert abs(drawn[2, 1].astype(int) - alone[0].astype(int)).max() <= 1

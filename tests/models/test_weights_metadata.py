@@ -11,6 +11,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from gcl_core.config import Study, load_study
+from gcl_core.files import RunError, hash_file
 from gcl_core.models.checkpoints import read_encoder_checkpoint
 from gcl_core.models.describe import describe
 from gcl_core.models.discriminator import Discriminator
@@ -28,7 +29,6 @@ from gcl_core.models.weights import (
     load_weights,
     save_weights,
 )
-from gcl_core.run import RunError, hash_file
 
 CPU = torch.device("cpu")
 

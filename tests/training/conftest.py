@@ -10,8 +10,9 @@ import pytest
 from gcl_core.config import Study, load_study
 from gcl_core.data.index import SPLITS
 from gcl_core.data.person_set import ARRAYS, describe_store
-from gcl_core.run import Layout, hash_file
-from gcl_core.seeding import numpy_generator
+from gcl_core.files import hash_file
+from gcl_core.layout import Layout
+from gcl_core.seeding import numpy_rng
 
 OVERRIDES = """
 people.train_identities=6 baseline.tda.epochs=3 baseline.tda.instance_epochs=1 baseline.threads=1 warm_up.epochs=2
@@ -25,7 +26,7 @@ def write_boxes(layout: Layout, lacking: Sequence[int]) -> None:
     Rows `lacking` have no mesh.
     """
     store, height, width = layout.store, layout.study.picture.height, layout.study.picture.width
-    draw = numpy_generator(0, "boxes")
+    draw = numpy_rng(0, "boxes")
     lines, pictures = [], []
     for pid in range(1, 11):
         colours = draw.integers(0, 255, (2, 3))

@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from gcl_core.config import OptimizerSettings
-from gcl_core.run import RunError
+from gcl_core.files import RunError
 from gcl_core.training import checkpoint
 from gcl_core.training.checkpoint import STATE, load_state, previous, resume, save_checkpoint
 from gcl_core.training.optimizers import make_optimizer

@@ -10,10 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from gcl_core.run import Layout, hash_file, read_json
-from gcl_core.seeding import numpy_generator
-from gcl_core.training import epochs, tda
+from gcl_core.files import hash_file, read_json
+from gcl_core.layout import Layout
+from gcl_core.seeding import numpy_rng
+from gcl_core.training import epochs
 from gcl_core.training.baseline import train_baseline
+from gcl_core.training.baselines import tda
 from gcl_core.training.epochs import Epochs, Stopped
 from gcl_core.training.joint import train_jointly
 from gcl_core.training.warm_up import warm_up_generator
@@ -83,7 +85,7 @@ def test_every_stage_goes_on_from_any_step_to_the_same_bits(
     boxes: MakeLayout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: Callable[[], None]
 ):
     whole, broken = boxes(), boxes(root=tmp_path / "broken")
-    random = numpy_generator(0, "test kills")
+    random = numpy_rng(0, "test kills")
     for stage in CHAIN:
         expected = result(stage(whole))
         places = random.choice(4, 2, replace=False) + 1  # each is counted from where the one before it ended
@@ -128,7 +130,7 @@ def test_a_process_that_gets_the_signal_goes_on_to_the_same_bits(
     whole, broken = boxes(), boxes(root=tmp_path / "broken")
     expected = result(CHAIN[0](whole))
     code = (
-        "import sys, pathlib; from gcl_core.run import Layout; from gcl_core.config import Study; "
+        "import sys, pathlib; from gcl_core.layout import Layout; from gcl_core.config import Study; "
         "from gcl_core.training.baseline import train_baseline; "
         "train_baseline(Layout(Study.model_validate_json(sys.argv[1]), root=pathlib.Path(sys.argv[2])), 0)"
     )

@@ -12,9 +12,12 @@ import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from gcl_core.run import Layout, RunFolder, hash_file, read_metrics
-from gcl_core.training import epochs, joint_step, tda
+from gcl_core.files import hash_file
+from gcl_core.layout import Layout
+from gcl_core.run_folder import RunFolder, read_metrics
+from gcl_core.training import epochs, joint_step
 from gcl_core.training.baseline import train_baseline
+from gcl_core.training.baselines import tda
 from gcl_core.training.epochs import Epochs
 from gcl_core.training.joint import train_jointly
 

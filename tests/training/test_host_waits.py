@@ -16,7 +16,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from gcl_core.config import Study
 from gcl_core.data import feed
-from gcl_core.data.batches import normalize
+from gcl_core.data.batches import imagenet_normalize
 from gcl_core.data.feed import Feed
 from gcl_core.data.person_set import PersonSet
 from gcl_core.models.memory_bank import MemoryBank
@@ -75,11 +75,11 @@ def test_a_joint_step_reads_its_losses_once_and_nothing_else(
     monkeypatch.setattr(feed, "fits", lambda *_: True)  # batches are made in this thread then, where the mode is
     learners, labels = learners_of(study, variant), torch.arange(12) // 3
     fed, picked, meter = Feed(people, np.arange(12), META, projections=True), np.array([0, 4, 7, 10]), LossMeter()
-    normalize(torch.empty(1, 3, 1, 1, device=META))  # its constants are made once a process
+    imagenet_normalize(torch.empty(1, 3, 1, 1, device=META))  # its constants are made once a process
     for step in range(2):
         with Waits() as waits:
             (made,) = fed.drawn([picked], angles=np.full(12, 45))
-            x = normalize(made.pictures)
+            x = imagenet_normalize(made.pictures)
             batch = Batch(torch.from_numpy(picked), x, made.mesh, made.turned, view=x)
             told = joint_step(
                 learners, batch, labels, study, study.variants[variant], torch.Generator().manual_seed(0), step=step

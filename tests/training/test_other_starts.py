@@ -8,12 +8,14 @@ import torch
 from safetensors.torch import load_file
 
 from gcl_core.data.source_set import load_source_set, source_layout
+from gcl_core.files import RunError, read_json
+from gcl_core.layout import Layout
 from gcl_core.models.released import export_encoder
 from gcl_core.models.weights import load_encoder
-from gcl_core.run import Layout, RunError, read_json, read_metrics
+from gcl_core.run_folder import read_metrics
 from gcl_core.training import journal
 from gcl_core.training.baseline import train_baseline
-from gcl_core.training.source import pretrain_on_source
+from gcl_core.training.baselines.source import pretrain_on_source
 from tests.training.conftest import write_boxes
 
 MakeLayout = Callable[..., Layout]

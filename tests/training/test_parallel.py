@@ -14,7 +14,9 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from gcl_core.config import Study
+from gcl_core.device import cpu_threads
 from gcl_core.evaluation.features import extract_features
+from gcl_core.files import RunError
 from gcl_core.models.memory_bank import MemoryBank
 from gcl_core.models.weights import build_encoder
 from gcl_core.parallel import (
@@ -30,8 +32,7 @@ from gcl_core.parallel import (
     run_processes,
     share,
 )
-from gcl_core.run import RunError, cpu_threads
-from gcl_core.seeding import numpy_generator
+from gcl_core.seeding import numpy_rng
 from gcl_core.training.generation import Drawing
 from gcl_core.training.joint_step import Batch, Learners, joint_step
 from gcl_core.training.optimizers import make_optimizer
@@ -130,7 +131,7 @@ def hand_made() -> dict[str, Any]:
 def steps_work(study: Study) -> dict[str, list[Any]]:
     """Take all steps that one process takes for comparison, and more; everything by process."""
     encoder = build_encoder(study, 0)
-    pictures = numpy_generator(0, "pixels").integers(0, 256, (9, 64, 32, 3)).astype("uint8")
+    pictures = numpy_rng(0, "pixels").integers(0, 256, (9, 64, 32, 3)).astype("uint8")
     features = [extract_features(encoder, pictures, np.arange(9)[::-1], batch_size=size) for size in (2, 64)]
     values = {name: steps_of(study, variant, frozen=frozen) for name, (variant, frozen) in STEPPED.items()}
     return {name: by_process(value) for name, value in {**values, "features": features, "blocks": hand_made()}.items()}
@@ -178,7 +179,7 @@ def test_with_batch_norm_at_work_only_its_smaller_batches_tell(study: Study, ste
 
 def test_sharded_features_are_those_of_one_process(study: Study, stepped: dict[str, list[Any]]):
     encoder = build_encoder(study, 0)
-    pictures = numpy_generator(0, "pixels").integers(0, 256, (9, 64, 32, 3)).astype("uint8")
+    pictures = numpy_rng(0, "pixels").integers(0, 256, (9, 64, 32, 3)).astype("uint8")
     for place, size in enumerate((2, 64)):  # five batches for two, one batch for two
         with cpu_threads(max(1, torch.get_num_threads() // 2)):  # as many as each of the two has
             alone = extract_features(encoder, pictures, np.arange(9)[::-1], batch_size=size)

@@ -19,10 +19,13 @@ import pytest
 from safetensors.torch import load_file
 
 from gcl_core.data import feed
+from gcl_core.files import hash_file, read_json
+from gcl_core.layout import Layout
 from gcl_core.parallel import rank, run_processes
-from gcl_core.run import Layout, hash_file, read_json, read_metrics
-from gcl_core.training import joint, tda, warm_up
+from gcl_core.run_folder import read_metrics
+from gcl_core.training import joint, warm_up
 from gcl_core.training.baseline import train_baseline
+from gcl_core.training.baselines import tda
 from gcl_core.training.epochs import Epochs, Stopped
 from gcl_core.training.generation import Drawing
 from gcl_core.training.joint import train_jointly

@@ -7,9 +7,12 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from gcl_core.run import Layout, RunError, read_json, read_metrics
-from gcl_core.training import contrast, joint, journal, tda, warm_up
+from gcl_core.files import RunError, read_json
+from gcl_core.layout import Layout
+from gcl_core.run_folder import read_metrics
+from gcl_core.training import contrast, joint, journal, warm_up
 from gcl_core.training.baseline import train_baseline
+from gcl_core.training.baselines import tda
 from gcl_core.training.joint import train_jointly
 from gcl_core.training.journal import TrainingError
 from gcl_core.training.warm_up import warm_up_generator

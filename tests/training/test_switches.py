@@ -14,9 +14,11 @@ from torch.optim.lr_scheduler import MultiStepLR
 from gcl_core.config import OptimizerSettings, Study
 from gcl_core.data.person_set import load_person_set
 from gcl_core.evaluation.features import extract_features
+from gcl_core.files import read_json
+from gcl_core.layout import Layout
 from gcl_core.models.memory_bank import MemoryBank
 from gcl_core.models.weights import build_encoder, load_encoder
-from gcl_core.run import Layout, read_json, read_metrics
+from gcl_core.run_folder import read_metrics
 from gcl_core.training import joint
 from gcl_core.training.baseline import train_baseline
 from gcl_core.training.contrast import contrast_losses

@@ -11,12 +11,14 @@ import torch
 from PIL import Image
 
 from gcl_core.config import ConfigError, load_study
-from gcl_core.data.batches import normalize, unit_pictures
+from gcl_core.data.batches import imagenet_normalize, unit_pictures
 from gcl_core.data.person_set import load_person_set
 from gcl_core.data.truth import Truth, load_truth
+from gcl_core.files import read_json
+from gcl_core.layout import Layout
 from gcl_core.models.drawing import draw_views
 from gcl_core.models.weights import load_encoder, load_generator
-from gcl_core.run import Layout, read_json, read_metrics
+from gcl_core.run_folder import read_metrics
 from gcl_core.training import joint
 from gcl_core.training.baseline import train_baseline
 from gcl_core.training.joint import augment_part, train_jointly
@@ -77,7 +79,7 @@ def test_true_views_are_those_at_the_angle_that_would_be_drawn(boxes: MakeLayout
     train_baseline(layout, 0)
     monkeypatch.setattr(joint, "load_truth", lambda _: shaded)
     shades = {
-        round(shade / 10) * 10 + 3: normalize(torch.full((1, 3, 64, 32), (shade + 3) / 255))
+        round(shade / 10) * 10 + 3: imagenet_normalize(torch.full((1, 3, 64, 32), (shade + 3) / 255))
         for shade in range(0, 71, 10)
     }
     asked = set()
@@ -103,7 +105,7 @@ def test_views_drawn_once_are_those_of_the_warm_ups_generator(boxes: MakeLayout,
         assert batch.view is not None
         assert not {"image", "adversarial"} & set(told)
         for index, view in zip(batch.indices.tolist(), batch.view, strict=True):
-            ours = normalize(unit_pictures(drawn[index], cpu))
+            ours = imagenet_normalize(unit_pictures(drawn[index], cpu))
             close = [torch.allclose(view, each, atol=0.02) for each in ours]  # a level of 255, by the batch's rounding
             assert any(close[1:])
             seen |= {place for place, same in enumerate(close) if same}

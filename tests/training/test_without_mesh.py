@@ -10,10 +10,12 @@ from safetensors.torch import load_file
 from gcl_core.data.batches import epoch_batches
 from gcl_core.data.person_set import load_person_set
 from gcl_core.evaluation.features import extract_features
+from gcl_core.layout import Layout
 from gcl_core.models.weights import build_encoder
-from gcl_core.run import Layout, read_metrics
-from gcl_core.training import epochs, joint, tda, warm_up
+from gcl_core.run_folder import read_metrics
+from gcl_core.training import epochs, joint, warm_up
 from gcl_core.training.baseline import train_baseline
+from gcl_core.training.baselines import tda
 from gcl_core.training.checkpoint import load_state
 from gcl_core.training.joint import train_jointly
 from gcl_core.training.warm_up import warm_up_generator

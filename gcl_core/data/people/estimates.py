@@ -12,12 +12,12 @@ from gcl_core.data.people.camera import CAMERAS
 from gcl_core.data.people.picture import picture_frame
 from gcl_core.data.people.plan import Shot, plan_people
 from gcl_core.data.people.wardrobe import draw_looks
+from gcl_core.files import read_json
 from gcl_core.mesh.body import Body, RestBody, Skeleton
 from gcl_core.mesh.pose import bone_transforms, skin, walking_rotations
 from gcl_core.mesh.projection import view_matrix
 from gcl_core.mesh.stick_figure import JOINTS, POINTS, SIDES
 from gcl_core.mesh.transfer import smpl_rotations
-from gcl_core.run import read_json
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ from gcl_core.config import PeopleSettings
 from gcl_core.data.index import DataError
 from gcl_core.data.people.plan import COLUMNS, FOLDERS, Shot, count_files, describe_shot, plan_people
 from gcl_core.data.people.wardrobe import draw_looks
+from gcl_core.files import read_json, write_json, write_text
 from gcl_core.mesh.projection import YAWS, projection_folder
-from gcl_core.run import read_json, write_json, write_text
 
 FORMAT = 1  # raise it when the code draws the same settings differently
 

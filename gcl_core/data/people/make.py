@@ -21,7 +21,7 @@ from gcl_core.data.people.camera import CAMERAS
 from gcl_core.data.people.folder import PeopleFolder
 from gcl_core.data.people.plan import Shot, count_files, plan_people
 from gcl_core.data.people.wardrobe import Looks, draw_looks
-from gcl_core.run import atomic
+from gcl_core.files import atomic
 
 if TYPE_CHECKING:  # what draws is imported where it is needed: a finished set asks for none of it
     from gcl_core.data.people.figure import Mannequin

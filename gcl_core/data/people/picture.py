@@ -25,7 +25,7 @@ from gcl_core.mesh.projection import (
     view_matrix,
 )
 from gcl_core.mesh.rasterizer import rasterize, vertex_normals
-from gcl_core.seeding import numpy_generator
+from gcl_core.seeding import numpy_rng
 
 Picture = UInt8[np.ndarray, "h w 3"]
 
@@ -67,7 +67,7 @@ def pose_moment(
     elevation = CAMERAS[shot.camid - 1].elevation
     body = Body(skin(rest.vertices, skeleton.weights, transforms), skeleton.faces, elevation)
     surface = skin(figure.vertices, figure.weights, transforms)
-    rng = numpy_generator(seed, f"people/{shot.person.kind}/surroundings", shot.person.number, shot.index)
+    rng = numpy_rng(seed, f"people/{shot.person.kind}/surroundings", shot.person.number, shot.index)
     backdrop = draw_backdrop(street, rng, height, width)
     occluded = rng.random() < CAMERAS[shot.camid - 1].occluded
     hidden = draw_occluder(rng, height, width) if occluded else None

@@ -12,7 +12,7 @@ from gcl_core.data.people.camera import CAMERAS
 from gcl_core.data.people.wardrobe import Looks
 from gcl_core.mesh.body import BODY_PARAMETERS
 from gcl_core.mesh.pose import Gait
-from gcl_core.seeding import numpy_generator
+from gcl_core.seeding import numpy_rng
 
 FOLDERS = {"train": "bounding_box_train", "query": "query", "gallery": "bounding_box_test"}
 """Where the pictures of a split lie, as in Market-1501."""
@@ -118,7 +118,7 @@ def _cameras_of(settings: PeopleSettings, number: int) -> list[int]:
 
 
 def _plan_shot(settings: PeopleSettings, person: Person, index: int, split: str, camera: int, occasion: int) -> Shot:
-    rng = numpy_generator(settings.seed, f"people/{person.kind}/shot", person.number, index)
+    rng = numpy_rng(settings.seed, f"people/{person.kind}/shot", person.number, index)
     usual, other = CAMERAS[camera].yaws
     yaw = other if (occasion + person.number + camera) % 3 == 2 else usual
     yaw += float(np.clip(rng.normal(0, 8), -18, 18))

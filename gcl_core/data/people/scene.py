@@ -12,7 +12,7 @@ from scipy.ndimage import gaussian_filter
 
 from gcl_core.config import PeopleSettings
 from gcl_core.mesh.projection import OVERSAMPLING
-from gcl_core.seeding import numpy_generator
+from gcl_core.seeding import numpy_rng
 
 ROWS, COLUMNS = 256, 1536  # of a texture; a person is about 120 rows high in it
 PLACE = 0.04  # share of its street that a camera with a place of its own shows, about a person's width
@@ -48,7 +48,7 @@ def make_streets(settings: PeopleSettings) -> list[Street]:
 
 def make_street(seed: int, which: str = "") -> Street:
     """Return a street of a set."""
-    wall, ground = (numpy_generator(seed, f"people/{what}{which}") for what in ("wall", "ground"))
+    wall, ground = (numpy_rng(seed, f"people/{what}{which}") for what in ("wall", "ground"))
     return Street(_make_wall(wall), _make_ground(ground))
 
 

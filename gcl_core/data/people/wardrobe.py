@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from gcl_core.mesh.body import BODY_PARAMETERS
-from gcl_core.seeding import numpy_generator
+from gcl_core.seeding import numpy_rng
 
 COLOURS: dict[str, tuple[int, int, int]] = {
     "white": (226, 226, 222),
@@ -75,9 +75,9 @@ def draw_looks(seed: int, kind: str, number: int) -> Looks:
 
     def pick(purpose: str, choices: tuple, number: int = number):
         block, place = divmod(number, len(choices))
-        return choices[numpy_generator(seed, f"people/{kind}/{purpose}", block).permutation(len(choices))[place]]
+        return choices[numpy_rng(seed, f"people/{kind}/{purpose}", block).permutation(len(choices))[place]]
 
-    rng = numpy_generator(seed, f"people/{kind}/looks", number)
+    rng = numpy_rng(seed, f"people/{kind}/looks", number)
     female = number % 2
     half = number // 2
     top, lower = pick("top", TOPS), pick("lower colour", LOWERS)

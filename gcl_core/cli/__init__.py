@@ -1,0 +1,247 @@
+"""The command `python -m gcl_core`: what people do outside notebooks."""
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from gcl_core.cli.data import add_data_commands
+from gcl_core.cli.views import add_view_commands
+from gcl_core.cli.weights import add_weight_commands
+from gcl_core.config import ConfigError, Study, known_profiles, load_study
+
+Command = Callable[[argparse.Namespace, Sequence[str]], None]
+PATHS = ("data_root", "mesh_root", "source.data_root", "baseline.checkpoint", "baseline.jvtc.camera_styles")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run one command. Exits with 2 for wrong words or settings, 1 for what failed, 130 when interrupted."""
+    parser = _parser()
+    chosen, more = parser.parse_known_args(arguments)
+    unknown = [word for word in more if word.startswith("-")]
+    if unknown:
+        parser.error(f"unknown option {unknown[0]}; see --help")
+    words = getattr(chosen, "words", None)
+    if words is None and more:
+        parser.error(f"unexpected word {more[0]!r}; see --help")
+    try:
+        chosen.command(chosen, *([] if words is None else [[*words, *more]]))
+    except ConfigError as error:
+        sys.exit(_tell(error, 2))
+    except KeyboardInterrupt:
+        sys.exit(_tell("stopped; what was computed is kept, the same command goes on from there", 130))
+    except (RuntimeError, ValueError) as error:
+        if type(error).__module__.partition(".")[0] != "gcl_core":
+            raise  # a fault of ours keeps its traceback
+        sys.exit(_tell(error, 1))
+
+
+def _tell(message: object, status: int) -> int:
+    print(f"\n{message}" if status == 130 else message, file=sys.stderr)
+    return status
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m gcl_core",
+        description="A reproducible study of GCL (CVPR 2021). PROFILE is a name in configs/ or a YAML file, mini when "
+        "left out; key=value words override its settings, as in joint.epochs=3.",
+        epilog=f"profiles: {', '.join(known_profiles())}",
+        allow_abbrev=False,
+    )
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    def add(name: str, command: Callable[..., None], summary: str) -> argparse.ArgumentParser:
+        each = commands.add_parser(name, help=summary, description=summary, allow_abbrev=False)
+        each.set_defaults(command=command)
+        return each
+
+    def add_study(name: str, command: Command, words: str, summary: str) -> argparse.ArgumentParser:
+        each = add(name, command, summary)
+        each.add_argument("words", nargs="*", metavar=words, help="profile and settings")
+        return each
+
+    study = "[PROFILE] [key=value ...]"
+    run = add_study(
+        "run", _run, study, "run every step that is missing or out of date (this is what ./run_all.sh does)"
+    )
+    run.add_argument("--dry-run", action="store_true", help="only say what would run, how long and in how much memory")
+    run.add_argument("--jobs", type=_count, metavar="N", help="use at most N CPU cores (default: all)")
+    run.add_argument(
+        "--cluster", type=Path, metavar="DIR", help="run the steps where this Snakemake profile says (docs/CLUSTER.md)"
+    )
+    plan = add_study("plan", _plan, study, "say what a study consists of and what would run")
+    for each in (run, plan):
+        each.add_argument("--seeds", type=_count, metavar="N", help="repeat the study with N seeds (setting `seeds`)")
+    add_study("summary", _summary, study, "show each training's last epoch, or the one it keeps")
+    report = add_study(
+        "report", _report, study, "write figures/PROFILE/report.html, one page with all it found, and how-to-cite.md"
+    )
+    report.add_argument("--runs", type=Path, metavar="DIR", help="the profile's run folders (default: runs/PROFILE)")
+    evaluate = add_study(
+        "evaluate", _evaluate, "[PROFILE] RUN [key=value ...]", "measure mAP and CMC of a trained encoder"
+    )
+    evaluate.add_argument("--seed", type=int, default=0, metavar="K", help="whose run folder (default: 0)")
+    train = add_study(
+        "train", _train, "[PROFILE] STAGE [key=value ...]", "train a stage: baseline, warm_up or a variant; goes on"
+    )
+    train.add_argument("--seed", type=int, default=0, metavar="K", help="which repetition (default: 0)")
+    people = add_study(
+        "make-people", _make_people, study, "write a set of synthetic people in the layout of Market-1501"
+    )
+    people.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write")
+    switches = add("switches", _switches, "show where paper and release differ, and the setting for each")
+    switches.add_argument("--out", type=Path, metavar="FILE", help="write it there instead (docs/FIDELITY.md is that)")
+    add_data_commands(add)
+    add_view_commands(add, add_study, _study)
+    add_weight_commands(add_study, _study)
+    return parser
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number from 1, got {text!r}")
+    return int(text)
+
+
+def _study(chosen: argparse.Namespace, words: Sequence[str]) -> tuple[Study, str, list[str]]:
+    """Return the validated settings, and the profile and overrides that give them in any folder."""
+    names = [word for word in words if "=" not in word]
+    if len(names) > 1:
+        raise ConfigError(f"expected one profile and key=value words, got {' '.join(names)!r}")
+    profile = names[0] if names else "mini"
+    if profile.endswith((".yaml", ".yml")):
+        profile = str(Path(profile).resolve())
+    overrides = [_absolute(word) for word in words if "=" in word]
+    if getattr(chosen, "seeds", None):
+        overrides.append(f"seeds={chosen.seeds}")
+    return load_study(profile, overrides), profile, overrides
+
+
+def _absolute(word: str) -> str:
+    key, _, value = word.partition("=")
+    return f"{key}={Path(value).expanduser().resolve()}" if key in PATHS and value not in ("", "null") else word
+
+
+def _run(chosen: argparse.Namespace, words: Sequence[str]) -> None:
+    if chosen.dry_run:
+        return _plan(chosen, words)
+    study, profile, overrides = _study(chosen, words)
+    from gcl_core.layout import Layout
+    from gcl_core.workflow.study import run_study
+
+    layout = Layout(study)
+    print(
+        f"profile {study.profile}; executed notebooks and their messages: {_short(layout.runs)}/notebooks/", flush=True
+    )
+    cluster = chosen.cluster and chosen.cluster.resolve()
+    if not run_study(layout, profile, overrides, jobs=chosen.jobs, cluster=cluster):
+        print("nothing to do: every step is up to date")
+    print()
+    _show_trainings(layout)
+    print(f"\nfigures and tables: {_short(layout.figures)}/")
+
+
+def _plan(chosen: argparse.Namespace, words: Sequence[str]) -> None:
+    from gcl_core.cli.plan import show_plan
+
+    show_plan(*_study(chosen, words), costs=getattr(chosen, "dry_run", False))
+
+
+def _summary(chosen: argparse.Namespace, words: Sequence[str]) -> None:
+    study, _, _ = _study(chosen, words)
+    from gcl_core.layout import Layout
+
+    _show_trainings(Layout(study))
+
+
+def _report(chosen: argparse.Namespace, words: Sequence[str]) -> None:
+    study, _, _ = _study(chosen, words)
+    from gcl_core.layout import Layout
+    from gcl_core.report.page import write_report
+
+    for path in write_report(Layout(study), chosen.runs):
+        print(_short(path))
+
+
+def _show_trainings(layout) -> None:
+    """Print each training's last epoch, or the one it keeps: accuracy in percent, clusters found, its run folder."""
+    from gcl_core.files import read_json
+    from gcl_core.run_folder import read_metrics
+
+    print(f"{'training':<16}{'seed':>5}{'epoch':>8}{'mAP':>7}{'rank-1':>8}{'clusters':>10}  run folder")
+    for stage in ("baseline", *layout.study.variants):
+        for seed in range(layout.study.seeds):
+            folder = layout.stage(stage, seed)
+            lines = read_metrics(folder)
+            kept = read_json(folder / "manifest.json").get("kept_epoch") if lines else None
+            last = next((line for line in lines if line["epoch"] == kept), lines[-1] if lines else {})
+            print(
+                f"{stage:<16}{seed:>5}{last.get('epoch', '-'):>8}{_percent(last.get('map')):>7}"
+                f"{_percent(last.get('rank1')):>8}{last.get('clusters') or '-':>10}  {folder.relative_to(layout.root)}"
+            )
+
+
+def _percent(value: float | None) -> str:
+    return "-" if value is None else f"{100 * value:.1f}"
+
+
+def _evaluate(chosen: argparse.Namespace, words: Sequence[str]) -> None:
+    names = [word for word in words if "=" not in word]
+    if not names:
+        raise ConfigError(
+            "evaluate: say whose encoder, as in `evaluate mini gcl` or `evaluate mini runs/mini/gcl/seed0`"
+        )
+    study, _, _ = _study(chosen, [word for word in words if word != names[-1]])
+    from gcl_core.data.person_set import load_person_set
+    from gcl_core.device import resolve_device
+    from gcl_core.evaluation.accuracy import evaluate_encoder
+    from gcl_core.layout import Layout
+    from gcl_core.models.weights import load_encoder
+
+    layout = Layout(study).of_seed(chosen.seed)
+    folder = Path(names[-1]) if Path(names[-1]).is_dir() else layout.stage(names[-1], chosen.seed)
+    encoder = load_encoder(study, folder, resolve_device(study.device))
+    result = evaluate_encoder(encoder, load_person_set(layout), study.evaluation)
+    print(f"{_short(folder)}: mAP {_percent(result.map)}", *(f"rank-{k} {_percent(v)}" for k, v in result.cmc.items()))
+
+
+def _train(chosen: argparse.Namespace, words: Sequence[str]) -> None:
+    names = [word for word in words if "=" not in word]
+    if not names:
+        raise ConfigError("train: say which stage, as in `train mini gcl`: baseline, warm_up or a variant")
+    study, _, _ = _study(chosen, [word for word in words if word != names[-1]])
+    from gcl_core.layout import Layout
+    from gcl_core.training.baseline import train_baseline
+    from gcl_core.training.joint import train_jointly
+    from gcl_core.training.warm_up import warm_up_generator
+
+    layout, stages = Layout(study), {"baseline": train_baseline, "warm_up": warm_up_generator}
+    if names[-1] in stages:
+        stages[names[-1]](layout, chosen.seed)
+    else:
+        train_jointly(layout, names[-1], chosen.seed)
+
+
+def _make_people(chosen: argparse.Namespace, words: Sequence[str]) -> None:
+    study, _, _ = _study(chosen, words)
+    from gcl_core.data.people.make import make_people
+
+    make_people(chosen.out, study.people, height=study.picture.height, width=study.picture.width)
+    print(f"synthetic people: {chosen.out}; use them with data_root={chosen.out.resolve()}")
+
+
+def _switches(chosen: argparse.Namespace) -> None:
+    from gcl_core.fidelity import switches_page
+    from gcl_core.files import write_text
+
+    page = switches_page(Study())
+    if chosen.out is None:
+        print(page, end="")
+    else:
+        write_text(chosen.out, page)
+
+
+def _short(path: Path) -> str:
+    """Return a path as seen from the current folder when it lies below it."""
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)

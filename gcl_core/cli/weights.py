@@ -1,0 +1,85 @@
+"""The commands that exchange weights with the authors' code: import-weights, export-weights."""
+
+import argparse
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from gcl_core.config import ConfigError, Study
+
+Add = Callable[..., argparse.ArgumentParser]
+ReadStudy = Callable[[argparse.Namespace, Sequence[str]], tuple[Study, Any, Any]]  # settings first, as cli.py has it
+
+
+def add_weight_commands(add_study: Add, read_study: ReadStudy) -> None:
+    """Add the commands to `python -m gcl_core`; both take the words `PROFILE key=value`, which `read_study` reads."""
+    importing = add_study(
+        "import-weights",
+        partial(_import_weights, read_study),
+        "[PROFILE] [key=value ...]",
+        "make a run of the authors' published weights (docs/WEIGHTS.md)",
+    )
+    importing.add_argument(
+        "--encoder", type=Path, required=True, metavar="FILE", help="id_*.pt, a stage-1 .pth, or ours (.safetensors)"
+    )
+    importing.add_argument("--generator", type=Path, metavar="FILE", help="gen_*.pt; needs fidelity: [D3]")
+    importing.add_argument("--discriminator", type=Path, metavar="FILE", help="dis_*.pt")
+    importing.add_argument("--to", required=True, metavar="RUN", help="name of the run, as in `evaluate PROFILE RUN`")
+
+    exporting = add_study(
+        "export-weights",
+        partial(_export_weights, read_study),
+        "[PROFILE] RUN [key=value ...]",
+        "write a run's networks as the authors' code reads them",
+    )
+    exporting.add_argument(
+        "--out", type=Path, required=True, metavar="DIR", help="folder of id_*.pt, gen_*.pt, dis_*.pt"
+    )
+    exporting.add_argument("--encoder-only", action="store_true", help="leave generator and discriminator out")
+    for each in (importing, exporting):
+        each.add_argument("--seed", type=_seed, default=0, metavar="K", help="whose run folder (default: 0)")
+
+
+def _seed(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"expected a whole number from 0, got {text!r}")
+    return int(text)
+
+
+def _import_weights(read_study: ReadStudy, chosen: argparse.Namespace, words: Sequence[str]) -> None:
+    study = read_study(chosen, words)[0]
+    from gcl_core.exchange import import_run
+    from gcl_core.files import read_json
+    from gcl_core.layout import Layout
+
+    folder = import_run(
+        Layout(study),
+        chosen.to,
+        chosen.seed,
+        encoder=chosen.encoder,
+        generator=chosen.generator,
+        discriminator=chosen.discriminator,
+    )
+    for kind, facts in read_json(folder / "manifest.json")["imported"].items():
+        ignored = facts["ignored"]
+        more = f", … ({len(ignored)} in all)" if len(ignored) > 3 else ""
+        print(
+            f"{kind}: {facts['file']} ({facts['layout']}), sha256 {facts['sha256'][:16]}…"
+            + (f"; not used: {', '.join(ignored[:3])}{more}" if ignored else "")
+        )
+    print(f"run: {folder}; measure it by `evaluate`, with the same profile and settings")
+
+
+def _export_weights(read_study: ReadStudy, chosen: argparse.Namespace, words: Sequence[str]) -> None:
+    names = [word for word in words if "=" not in word]
+    if not names:
+        raise ConfigError("export-weights: say whose networks, as in `export-weights mini gcl --out weights`")
+    study = read_study(chosen, [word for word in words if word != names[-1]])[0]
+    from gcl_core.exchange import export_run
+    from gcl_core.layout import Layout
+
+    layout = Layout(study)
+    folder = Path(names[-1]) if Path(names[-1]).is_dir() else layout.stage(names[-1], chosen.seed)
+    for path in export_run(layout, folder, chosen.out, encoder_only=chosen.encoder_only):
+        print(path)

@@ -1,0 +1,1 @@
+"""Figures made of records and measurements, and galleries of pictures."""

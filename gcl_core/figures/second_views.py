@@ -1,0 +1,55 @@
+"""What each variant sets beside a picture: the second view x_nv of the contrast, by its sources (§3.3, §6.1)."""
+
+import numpy as np
+import torch
+from jaxtyping import Int64, UInt8
+
+from gcl_core.data.augment import augment
+from gcl_core.data.batches import imagenet_normalize, to_pixels, unit_pictures
+from gcl_core.data.person_set import PersonSet
+from gcl_core.data.truth import Truth
+from gcl_core.figures.galleries import draw_people
+from gcl_core.layout import Layout
+from gcl_core.seeding import rng
+from gcl_core.tables.fid import NOVEL
+
+
+def second_views(
+    layout: Layout, people: PersonSet, truth: Truth | None, rows: Int64[np.ndarray, " n"]
+) -> dict[str, UInt8[np.ndarray, "n 7 h w 3"]]:
+    """Return title → what each variant shows E_id beside the pictures of `rows`, as in a gallery: seven a picture.
+
+    Views at 45 ... 315 degrees, or seven augmented copies, of which an epoch uses one. Variants that show the same are
+    there once, under the first one's title; of those that draw while they learn only `evaluation.fid_variants`, the
+    last drawings of each, of seed 0. Raises RunError as `finished_run` does.
+    """
+    study, shown, seen = layout.study, {}, set()
+    for name, variant in study.variants.items():
+        learns = variant.view == "drawn"
+        kind = (variant.view, variant.augments, variant.blur, name if learns else "")
+        if kind in seen or (learns and name not in study.evaluation.fid_variants):
+            continue
+        seen.add(kind)
+        views = _views(layout, people, truth, name, rows)
+        shown[variant.title] = _augmented(layout, name, views) if variant.augments else views
+    return shown
+
+
+def _views(
+    layout: Layout, people: PersonSet, truth: Truth | None, name: str, rows: Int64[np.ndarray, " n"]
+) -> UInt8[np.ndarray, "n 7 h w 3"]:
+    variant = layout.study.variants[name]
+    if variant.view in ("drawn", "drawn_once"):
+        return draw_people(layout, people, name if variant.view == "drawn" else "warm_up", 0, rows)
+    if variant.view == "known":
+        assert truth is not None  # Study allows such variants where the truth is made
+        files = people.index["file"].iloc[rows].tolist()
+        each = [truth.true_views(files, [yaw] * len(files), blur=variant.blur) for yaw in NOVEL]
+        return np.stack(each, axis=1)
+    return np.repeat(people.pictures[rows][:, None], len(NOVEL), axis=1)
+
+
+def _augmented(layout: Layout, name: str, views: np.ndarray) -> UInt8[np.ndarray, "n 7 h w 3"]:
+    flat = unit_pictures(views.reshape(-1, *views.shape[2:]), torch.device("cpu"))
+    changed = augment(flat, layout.study.of_variant(name).augmentation, rng(0, "second views"))
+    return to_pixels(imagenet_normalize(changed)).reshape(views.shape)

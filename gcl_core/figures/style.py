@@ -1,0 +1,112 @@
+"""How figures look and how they are saved: column width, colour-blind safe, the same bytes for the same content."""
+
+import io
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import PIL.Image
+from IPython.display import Image
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from gcl_core.config import Study
+from gcl_core.figure_manifest import record_files
+from gcl_core.files import atomic
+from gcl_core.layout import Layout
+
+COLUMN = 3.25  # inches: one column of a two-column paper
+PAGE = 6.875  # inches: both columns
+SCREEN_DPI = 110
+PRINT_DPI = 300
+LARGE = 250_000  # bytes: a PNG above that is for looking at, its PDF keeps every colour
+COLOURS = (  # seaborn's palette "colorblind"; importing seaborn for it would cost every notebook a second
+    *("#0173b2", "#de8f05", "#029e73", "#d55e00", "#cc78bc"),
+    *("#ca9161", "#fbafe4", "#949494", "#ece133", "#56b4e9"),
+)
+GREY = "0.45"
+MARKERS = "osD^vPX*"
+DASHES = ["-", "--", "-.", ":", (0, (5, 1)), (0, (1, 1)), (0, (3, 1, 1, 1)), (0, (6, 2))]
+
+STYLE: Any = {
+    "font.family": "DejaVu Sans",  # comes with matplotlib, so every machine draws the same
+    "font.size": 7,
+    "axes.titlesize": 7.5,
+    "axes.labelsize": 7,
+    "xtick.labelsize": 6.5,
+    "ytick.labelsize": 6.5,
+    "legend.fontsize": 6.5,
+    "legend.frameon": False,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.grid.axis": "y",
+    "grid.color": "0.9",
+    "axes.axisbelow": True,
+    "lines.linewidth": 1.2,
+    "lines.markersize": 3.5,
+    "pdf.fonttype": 42,  # TrueType: text stays text, as publishers ask
+    "svg.fonttype": "none",
+}
+
+
+@contextmanager
+def styled() -> Iterator[None]:
+    """Draw in the study's style inside this context; usable as a decorator too."""
+    with mpl.rc_context(STYLE):
+        yield
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """Return an empty figure, sizes in inches, that keeps labels inside its borders."""
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def look(study: Study, variant: str) -> dict[str, Any]:
+    """Return colour, marker and dashes of a variant, told apart without colour too and the same in every figure."""
+    place = list(study.variants).index(variant)
+    return {
+        "color": COLOURS[place % len(COLOURS)],
+        "marker": MARKERS[place % len(MARKERS)],
+        "linestyle": DASHES[place % len(DASHES)],
+        "label": study.variants[variant].title,
+    }
+
+
+def picture(figure: Figure) -> Image:
+    """Return a figure as a picture for a notebook to display, whatever the plotting backend."""
+    stream = io.BytesIO()
+    figure.savefig(stream, format="png", dpi=2 * SCREEN_DPI)
+    return Image(data=stream.getvalue(), width=round(figure.get_figwidth() * SCREEN_DPI))
+
+
+def save_figure(figure: Figure, layout: Layout, name: str, *, runs: Sequence[Path], caption: str) -> Image:
+    """Write `name`.pdf (fonts embedded) and `name`.png (300 dpi) to the study's figures; return it for display.
+
+    Both files are written whole or not at all and entered into the manifest with the run folders that they show. A PNG
+    of more than 250 kB, such as a gallery's, is reduced to 256 colours.
+    """
+    files = [layout.figures / f"{name}.pdf", layout.figures / f"{name}.png"]
+    options: dict[str, Any] = {  # no date and no version: the same content gives the same bytes
+        "pdf": {"metadata": {"CreationDate": None, "Producer": None, "Creator": None}},
+        "png": {"metadata": {"Software": None}, "pil_kwargs": {"optimize": True}},
+    }
+    with styled():
+        for path in files:
+            kind = path.suffix.removeprefix(".")
+            with atomic(path) as temporary:
+                figure.savefig(temporary, format=kind, dpi=PRINT_DPI, **options[kind])
+                if kind == "png" and temporary.stat().st_size > LARGE:
+                    _reduce_colours(temporary)
+    record_files(layout, files, runs=runs, caption=caption)
+    return picture(figure)
+
+
+def _reduce_colours(path: Path) -> None:
+    with PIL.Image.open(path) as image:
+        reduced = image.convert("RGB").quantize(256, PIL.Image.Quantize.FASTOCTREE, dither=PIL.Image.Dither.NONE)
+    reduced.save(path, format="png", optimize=True, dpi=(PRINT_DPI, PRINT_DPI))

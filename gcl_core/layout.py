@@ -1,0 +1,57 @@
+"""Where the artifacts of a study live."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from gcl_core.config import REPOSITORY, Study
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Every path of a study; `root` is the folder that holds `runs/` and `figures/`, the repository by default."""
+
+    study: Study
+    root: Path = REPOSITORY
+    people_of: int | None = None  # the seed whose people this is about, where each seed has its own
+
+    def of_seed(self, seed: int = 0) -> "Layout":
+        """Return the layout as a seed's stages see it: with that seed's own people, where each seed has its own."""
+        people = self.study.people
+        if not people.each_seed or self.people_of == seed:
+            return self
+        first = people.seed - (self.people_of or 0)
+        study = self.study.model_copy(update={"people": people.model_copy(update={"seed": first + seed})})
+        return replace(self, study=study, people_of=seed)
+
+    @property
+    def runs(self) -> Path:
+        """Folder of all artifacts of this profile."""
+        return self.root / "runs" / self.study.profile
+
+    @property
+    def figures(self) -> Path:
+        """Folder of the figures and tables of this profile."""
+        return self.root / "figures" / self.study.profile
+
+    @property
+    def data_root(self) -> Path:
+        """Folder of the pictures: the user's, or the synthetic people's."""
+        return self.study.data_root or self.runs / "people" / self._own
+
+    @property
+    def mesh_root(self) -> Path:
+        """Folder of the mesh projections in the released layout (§1.3)."""
+        return self.study.mesh_root or self.data_root / "meshes"
+
+    @property
+    def store(self) -> Path:
+        """Folder of the decoded pictures and projections and their index."""
+        return self.runs / "data" / self._own
+
+    @property
+    def _own(self) -> str:
+        return "" if self.people_of is None else f"seed{self.people_of}"
+
+    def stage(self, name: str, seed: int) -> Path:
+        """Run folder of `baseline`, `warm_up` or a variant."""
+        return self.runs / name / f"seed{seed}"

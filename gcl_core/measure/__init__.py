@@ -1,0 +1,1 @@
+"""Measuring finished runs: FID per view, quality of views, clusterings, retrievals, evidence."""

@@ -1,0 +1,104 @@
+"""What finished runs are asked for a claim: what was measured of a variant, and the effect of one against another."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from gcl_core.evaluation.effects import Effect, paired_effect, seed_effect
+from gcl_core.measure.artifacts import numbers
+from gcl_core.seeding import numpy_rng
+from gcl_core.tables.fid import mean_over_views
+
+CLUSTERS, ARI, MAP, RANK1 = "clusters off, % of people", "100 ARI", "mAP", "rank-1"
+DISTANCE, FID, PSNR = "feature distance, % of that to others", "FID, mean of 7 views", "PSNR on the person (dB)"
+FAR, NEAR, FAR_NEAR = "mAP, far views", "mAP, near views", "mAP, far - near views"
+QUERIES = {  # metric of queries → its column, and the one taken away from it
+    **{MAP: ("ap",), RANK1: ("rank1",)},
+    **{FAR: ("ap_far",), NEAR: ("ap_near",), FAR_NEAR: ("ap_far", "ap_near")},
+}
+PARAMETERS = ("angles", "parts", "alpha", "tau", "negatives", "rho")  # tau_005 is a variant of tau
+UNCHANGED = "drawn_once"  # what variants of a parameter are compared with
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What one data seed has of one variant; None for what was not measured.
+
+    queries: columns pid, ap in [0, 1], rank1 (0 or 1), ap_far and ap_near: average precision among right pictures more
+    than 60° away and among the others, NaN where a query has none. clusters, ari: of the epoch kept. fid: yaw (45 ...
+    315) → FID. distance: of E_id features between picture and drawn view as a share of that to other people, since two
+    feature spaces have no common unit. psnr: of the person in views against true ones, in dB; infinite for true views.
+    """
+
+    queries: pd.DataFrame | None = None
+    clusters: float | int | None = None
+    ari: float | int | None = None
+    fid: Mapping[int, float] | None = None
+    distance: float | int | None = None
+    psnr: float | int | None = None
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """One data seed: true number of training people; variant (gcl, tda, ..., dose_*, tau_*) → what was measured."""
+
+    people: int
+    variants: Mapping[str, Measured]
+
+
+NUMBERS: Mapping[str, Callable[[Measured, int], float | int | None]] = {  # metric of one number a seed
+    CLUSTERS: lambda got, people: None if got.clusters is None else 100 * abs(got.clusters - people) / people,
+    ARI: lambda got, _: None if got.ari is None else 100 * got.ari,
+    DISTANCE: lambda got, _: None if got.distance is None else 100 * got.distance,
+    FID: lambda got, _: None if got.fid is None else mean_over_views(got.fid),
+    PSNR: lambda got, _: got.psnr,
+}
+
+
+def value_of(each: Evidence, variant: str, metric: str) -> Any:
+    """Return what a seed has of a variant: one number, a Series of points a query by pid, or None."""
+    measured = each.variants.get(variant, Measured())
+    if metric in NUMBERS:
+        return NUMBERS[metric](measured, each.people)
+    queries, (column, *away) = measured.queries, QUERIES[metric]
+    if queries is None or not {column, *away} <= set(queries):
+        return None
+    values = 100 * (numbers(queries, column) - sum(numbers(queries, name) for name in away))
+    return pd.Series(values, index=queries["pid"]) if np.isfinite(values).any() else None
+
+
+def effect_of(evidence: Sequence[Evidence], ours: str, theirs: str, metric: str) -> Effect | None:
+    """Return the effect ours - theirs over the seeds that have both, None where none has.
+
+    Raises ValueError when the two variants of a seed have different queries.
+    """
+    pairs = [[value_of(each, name, metric) for name in (ours, theirs)] for each in evidence]
+    known = [pair for pair in pairs if all(value is not None for value in pair)]
+    if not known:
+        return None
+    first, second = zip(*known, strict=True)
+    if metric in NUMBERS:
+        return seed_effect(first, second)
+    for one, other in known:
+        if not one.index.equals(other.index):
+            raise ValueError(
+                f"the {len(one)} queries of {ours} and {len(other)} of {theirs} differ in their pids; expected one "
+                "query list in one order: evaluate both on the test people of one data seed"
+            )
+    people = [values.index.to_numpy() for values in first]
+    ours_, theirs_ = ([values.to_numpy() for values in side] for side in (first, second))
+    return paired_effect(ours_, theirs_, people, rng=numpy_rng(0, "claims"))
+
+
+def family(evidence: Sequence[Evidence], prefix: str) -> list[str]:
+    """Return the variants `prefix_*` in order of first appearance; where there are none, one that nobody has run."""
+    names = dict.fromkeys(name for each in evidence for name in each.variants if name.startswith(f"{prefix}_"))
+    return list(names) or [f"{prefix}_*"]
+
+
+def rungs(evidence: Sequence[Evidence]) -> list[str]:
+    """Return the variants that differ in their views: none new, true ones blurred, drawn ones, true ones."""
+    return ["copy", *family(evidence, "dose"), "drawn_once", "gcl", "true_views"]

@@ -1,0 +1,107 @@
+"""Finished runs of the three datasets' profiles, read from their folders alone: their pictures need not be at hand."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+from gcl_core.config import Study
+from gcl_core.files import RunError, read_json
+from gcl_core.layout import Layout
+from gcl_core.measure.published import DATASETS
+from gcl_core.run_folder import read_metrics
+from gcl_core.tables.accuracy import METHODS
+
+Pair = tuple[str, str | None]  # dataset, and the labelled source set of domain adaptation
+PROFILES: dict[Pair, str] = {
+    **{(dataset, None): dataset for dataset in DATASETS},
+    ("market1501", "dukemtmc_reid"): "duke2market",
+    ("dukemtmc_reid", "market1501"): "market2duke",
+}
+
+
+def own_pair(study: Study) -> Pair:
+    """Return the dataset and source set of a study."""
+    return study.dataset, study.source.dataset if study.source else None
+
+
+def adaptations(study: Study) -> list[tuple[str, str]]:
+    """Return the pairs of dataset and source set to report: those published, and the study's own among the three."""
+    pairs = [(dataset, source) for dataset, source in [*PROFILES, own_pair(study)] if source is not None]
+    return [pair for pair in dict.fromkeys(pairs) if set(pair) <= set(DATASETS)]
+
+
+def profile_folder(layout: Layout, pair: Pair) -> Path:
+    """Return where runs of a pair lie under this root: in the study's own profile if it is of that pair."""
+    own = own_pair(layout.study) == pair
+    return layout.root / "runs" / (layout.study.profile if own else PROFILES[pair])
+
+
+def found_runs(layout: Layout, stage: str, pair: Pair) -> list[Path]:
+    """Return the finished run folders of a stage or variant, a seed each and all with the settings of the first.
+
+    Of the study's own profile the seeds of the study, of another whatever seeds are there. Empty when the profile's
+    store says that it holds another dataset, or its baseline has a source set and none is meant, or the reverse.
+    """
+    folder = profile_folder(layout, pair)
+    store = folder / "data" / "store.json"  # absent where only runs were copied to
+    if store.is_file() and read_json(store)["settings"]["dataset"] != pair[0]:
+        return []
+    runs, settings = [], None
+    for seed in _seeds(layout, folder / stage, own=own_pair(layout.study) == pair):
+        run, baseline = folder / stage / f"seed{seed}", folder / "baseline" / f"seed{seed}"
+        facts, start = manifest(run), manifest(baseline)
+        if "finished" not in facts or "finished" not in start:
+            continue
+        if ("source" in start["inputs"]) != (pair[1] is not None):
+            continue
+        settings = settings or facts["settings"]
+        if facts["settings"] == settings:
+            runs.append(run)
+    return runs
+
+
+def runs_of_the_datasets(layout: Layout) -> list[Path]:
+    """Return all finished baselines, controls and GCL runs that the tables of the three datasets are made from."""
+    pairs: list[Pair] = [*((dataset, None) for dataset in DATASETS), *adaptations(layout.study)]
+    return [run for pair in pairs for stage in ("baseline", "tda", "gcl") for run in found_runs(layout, stage, pair)]
+
+
+def _seeds(layout: Layout, folder: Path, *, own: bool) -> list[int]:
+    """Return seeds in order; folders set aside as `seed0.superseded` are none."""
+    found = [int(path.name[4:]) for path in folder.glob("seed*") if re.fullmatch(r"seed\d+", path.name)]
+    return sorted(seed for seed in found if not own or seed < layout.study.seeds)
+
+
+def manifest(run: Path) -> dict[str, Any]:
+    """Return a run folder's manifest, empty where there is none."""
+    return read_json(run / "manifest.json") if (run / "manifest.json").is_file() else {}
+
+
+def headline(run: Path) -> dict[str, Any]:
+    """Return the record of the epoch whose weights a finished run keeps: the last, or the best on test (D15).
+
+    Raises RunError for a run whose records are missing.
+    """
+    lines, kept = read_metrics(run), manifest(run).get("kept_epoch")
+    if not lines:
+        raise RunError(f"{run} is finished but has no metrics.jsonl; copy it there, or set the folder aside")
+    return next((line for line in lines if line["epoch"] == kept), lines[-1])
+
+
+def stage_one(run: Path) -> str:
+    """Return by which method the baseline of a run's seed was trained, in words."""
+    settings = manifest(run.parents[1] / "baseline" / run.name)["settings"]
+    method = str(settings.get("baseline", {}).get("method", "unknown"))
+    return METHODS.get(method, method)
+
+
+def describe(runs: list[Path]) -> str:
+    """Return in words how runs were made: picture size, seeds, a variant's stage 1, and the kept epoch if chosen."""
+    settings = manifest(runs[0])["settings"]
+    size, seeds = settings["picture"], f"{len(runs)} seed{'s' if len(runs) > 1 else ''}"
+    words = [f"{size['height']}x{size['width']}", seeds]
+    if runs[0].parent.name != "baseline":
+        words.append(f"from {stage_one(runs[0])}")
+    if settings.get("joint", {}).get("keep") == "best_on_test":
+        words.append("epoch of best mAP on test")
+    return ", ".join(words)

@@ -1,0 +1,129 @@
+"""How good drawn views are in numbers: against true pictures (PSNR, SSIM) and in E_id's own feature space."""
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import UInt8
+from torch import Tensor
+
+from gcl_core.config import Study
+from gcl_core.data.person_set import PersonSet
+from gcl_core.data.truth import Truth
+from gcl_core.device import resolve_device
+from gcl_core.evaluation.features import extract_features
+from gcl_core.evaluation.picture_quality import psnr_ssim
+from gcl_core.figures.galleries import draw_people, gallery_splits
+from gcl_core.layout import Layout
+from gcl_core.measure.artifacts import finished_run, numbers, where
+from gcl_core.measure.view_fid import chosen_rows
+from gcl_core.mesh.projection import YAWS
+from gcl_core.models.identity_encoder import IdentityEncoder
+from gcl_core.models.weights import load_encoder
+from gcl_core.seeding import numpy_rng
+
+NOVEL = YAWS[1:]
+SOME = 1000  # pictures that stand for all when the distance between people is measured
+MEASURES = {
+    "psnr": "PSNR (dB), drawn against true",
+    "ssim": "SSIM, drawn against true",
+    "distance": "E_id distance, x to drawn x_nv",
+    "distance_true": "E_id distance, x to true view",
+    "distance_others": "E_id distance, x to other people",
+}
+
+
+def quality_rows(people: PersonSet, study: Study, split: str) -> np.ndarray:
+    """Return the rows on which views are judged: the FID's training pictures, as many test pictures with a mesh."""
+    train = chosen_rows(people, study)
+    if split == "train":
+        return train
+    test = np.concatenate([people.rows("query"), people.rows("gallery")])
+    test = people.with_mesh(test[people.index["pid"].to_numpy()[test] > 0])
+    count = min(len(train), len(test))
+    return np.sort(numpy_rng(0, "view quality test").choice(test, count, replace=False))
+
+
+def view_quality(
+    layout: Layout, people: PersonSet, truth: Truth | None, variant: str, seed: int, split: str
+) -> pd.DataFrame:
+    """Return one line per novel yaw for a variant's drawn views of `split` (train or test): means over pictures.
+
+    psnr and ssim compare with the true picture, NaN where none is known. Distances are Euclidean between unit features
+    (0 ... 2) of the variant's own encoder: x to its drawn view, to its true view, and to another person's picture.
+    """
+    study, rows = layout.study, quality_rows(people, layout.study, split)
+    encoder = load_encoder(study, finished_run(layout, variant, seed), resolve_device(study.device))
+    real = extract_features(encoder, people.pictures, rows)
+    pids = people.index["pid"].to_numpy()[rows]
+    some = numpy_rng(0, "view quality others").permutation(len(rows))[:SOME]
+    others = torch.cdist(real[some], real[some])[torch.from_numpy(pids[some][:, None] != pids[some])]
+    facts = {"variant": variant, "split": split, "pictures": len(rows), "distance_others": float(others.mean())}
+    drawn = draw_people(layout, people, variant, seed, rows)
+    lines = []
+    for place, yaw in enumerate(NOVEL):
+        line = {**facts, "yaw": yaw, "distance": _distance(encoder, real, drawn[:, place])}
+        if truth is not None:
+            true = np.stack([truth.true_view(file, yaw) for file in people.index["file"][rows]])
+            psnr, ssim = psnr_ssim(_tensor(drawn[:, place]), _tensor(true))
+            finite = psnr[np.isfinite(psnr)]
+            line |= {"psnr": finite.mean() if len(finite) else np.nan, "ssim": ssim.mean()}
+            line["distance_true"] = _distance(encoder, real, true)
+        lines.append(line)
+    return pd.DataFrame(lines)
+
+
+def study_quality(layout: Layout, people: PersonSet, truth: Truth | None, seed: int) -> pd.DataFrame:
+    """Return `view_quality` of all `evaluation.fid_variants` on training and, where they have meshes, test pictures."""
+    variants = layout.study.evaluation.fid_variants
+    parts = [(variant, split) for variant in variants for split in gallery_splits(people)]
+    return pd.concat([view_quality(layout, people, truth, variant, seed, split) for variant, split in parts])
+
+
+def _distance(encoder: IdentityEncoder, real: Tensor, pictures: UInt8[np.ndarray, "n h w 3"]) -> float:
+    features = extract_features(encoder, pictures, np.arange(len(pictures)))
+    return float(torch.linalg.vector_norm(real - features, dim=1).mean())
+
+
+def _tensor(pictures: UInt8[np.ndarray, "n h w 3"]) -> UInt8[Tensor, "n 3 h w"]:
+    return torch.from_numpy(np.ascontiguousarray(pictures)).permute(0, 3, 1, 2)
+
+
+def view_quality_table(study: Study, quality: pd.DataFrame) -> pd.DataFrame:
+    """Return the lines of `view_quality` as a table: a row per measure, variant and split, columns the yaw and mean."""
+    rows = []
+    for measure, title in MEASURES.items():
+        for variant, split, lines in _parts(quality):
+            if measure in lines and np.isfinite(numbers(lines, measure)).all():
+                values = dict(zip((f"{yaw}°" for yaw in lines["yaw"]), numbers(lines, measure), strict=True))
+                facts = {"measure": title, "variant": study.variants[variant].title, "pictures of": split}
+                mean = numbers(lines, measure).mean()
+                rows.append({**facts, "n": int(lines["pictures"].iloc[0]), **values, "mean": mean})
+    return pd.DataFrame(rows)
+
+
+def view_quality_reading(study: Study, quality: pd.DataFrame) -> str:
+    """Return a paragraph that reads the table: fidelity and how near a drawn view stays to its person."""
+    sentences = []
+    for variant, split, lines in _parts(quality):
+        means = {measure: numbers(lines, measure).mean() for measure in MEASURES if measure in lines}
+        others = means["distance_others"]
+        known = "psnr" in means and np.isfinite(means["psnr"])
+        against = (
+            f"PSNR {means['psnr']:.1f} dB and SSIM {means['ssim']:.2f} against the true pictures; " if known else ""
+        )
+        true = f" (true views: {means['distance_true'] / others:.2f})" if known else ""
+        sentences.append(
+            f"**{study.variants[variant].title}**, {split}: {against}a drawn view lies {means['distance']:.2f} from "
+            f"its original in E_id's features, {means['distance'] / others:.2f} of the distance to other people{true}."
+        )
+    sentences.append(
+        "Two variants have two feature spaces: only the ratio to other people may be compared. A small ratio is what "
+        "the view-invariant losses ask for; one below that of true views says that the encoder takes drawn views for "
+        "more alike than the person really looks."
+    )
+    return " ".join(sentences)
+
+
+def _parts(quality: pd.DataFrame) -> list[tuple[str, str, pd.DataFrame]]:
+    pairs = dict.fromkeys(zip(quality["variant"], quality["split"], strict=True))
+    return [(variant, split, where(quality, variant=variant, split=split)) for variant, split in pairs]

@@ -1,0 +1,111 @@
+"""What a report says of a study beside its figures: claims and verdicts, runs, steps and settings as recorded."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import pandas as pd
+
+from gcl_core.config import Study
+from gcl_core.files import read_json
+from gcl_core.layout import Layout
+from gcl_core.provenance import fingerprint
+from gcl_core.settings.training import VariantSettings
+from gcl_core.tables.claims import CLAIMS, Claim, claim_verdict, told_comparisons
+from gcl_core.tables.formats import NOT_RUN
+
+VERDICTS = ("reproduced", "not reproduced", "inconclusive", "no verdict", NOT_RUN)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A claim, the verdict on it, and in words each comparison that decides it."""
+
+    claim: Claim
+    verdict: str
+    told: Sequence[str]
+
+
+def read_measured(path: Path, column: str) -> pd.DataFrame:
+    """Return a table of claims or doses as it was before it was saved to a CSV: `column` holds numbers or `not run`."""
+    frame = pd.read_csv(path, dtype={"seeds": "Int64", column: object}).fillna({"verdict": ""})
+    return frame.assign(**{column: [text if text == NOT_RUN else float(text) for text in frame[column]]})
+
+
+def findings(figures: Path) -> list[Finding]:
+    """Return every claim of the paper with what claims.csv says of it: `not run` where there is none."""
+    path = figures / "claims.csv"
+    if not path.is_file():
+        return [Finding(claim, NOT_RUN, []) for claim in CLAIMS.values()]
+    frame = read_measured(path, "effect")
+    return [Finding(claim, claim_verdict(frame, key), told_comparisons(frame, key)) for key, claim in CLAIMS.items()]
+
+
+def verdict_words(found: Sequence[Finding]) -> str:
+    """Return how many claims have which verdict: `0 of 8 claims reproduced, 3 not reproduced, 5 not run`."""
+    counts = Counter(each.verdict for each in found)
+    others = [f"{counts[verdict]} {verdict}" for verdict in VERDICTS[1:] if counts[verdict]]
+    return ", ".join([f"{counts[VERDICTS[0]]} of {len(found)} claims {VERDICTS[0]}", *others])
+
+
+def runs_of(layout: Layout, entries: Mapping[str, Mapping[str, Any]], runs: Path) -> list[dict[str, Any]]:
+    """Return each run that a figure comes from, once: what the figures recorded and, if it is in `runs`, its manifest.
+
+    `here` tells whether the run is there and still the one that the figures show.
+    """
+    recorded = {(run["folder"], str(run["fingerprint"])): run for entry in entries.values() for run in entry["runs"]}
+    own = PurePosixPath("runs", layout.study.profile)
+    lines = []
+    for (folder, _), run in sorted(recorded.items()):
+        path = PurePosixPath(folder)
+        place = runs / path.relative_to(own) if path.is_relative_to(own) else layout.root / path
+        facts = next(
+            (read_json(file) for file in (place / "manifest.json", place / "store.json") if file.is_file()), {}
+        )
+        here = bool(facts) and facts.get("fingerprint") == run["fingerprint"]
+        lines.append({**run, "facts": facts if here else {}, "here": here})
+    return lines
+
+
+def versions_of(runs: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return in words the versions of Python and packages with which runs were made, the most frequent first."""
+    told = Counter(
+        ", ".join([f"Python {facts['python']}", *(f"{name} {version}" for name, version in facts["packages"].items())])
+        for facts in (run["facts"] for run in runs)
+        if "packages" in facts
+    )
+    return [text for text, _ in told.most_common()]
+
+
+def step_times(runs: Path, *, without: str) -> list[tuple[str, str, str]]:
+    """Return each finished step but the report's own: its name, when it was done and how long it took."""
+    marks = [path for path in sorted((runs / "steps").glob("*.done")) if path.stem != without]
+    times = []
+    for path in marks:
+        done, seconds, *_ = [*path.read_text(encoding="utf-8").split(), "", ""]
+        times.append((path.stem, done, f"{int(seconds) // 60} min {int(seconds) % 60:02d} s" if seconds else ""))
+    return times
+
+
+def fingerprints(layout: Layout) -> set[str]:
+    """Return the fingerprints under which the figures of this study's settings are entered, each seed's among them."""
+    layouts = [layout, *(layout.of_seed(seed) for seed in range(layout.study.seeds))]
+    return {fingerprint(each.study.model_dump(mode="json")) for each in layouts}
+
+
+def differing(study: Study) -> list[tuple[str, str]]:
+    """Return the settings that are not the published constants: dotted name and value, a folder by its name alone."""
+    default = Study().model_dump()
+    default["variants"] = {name: VariantSettings().model_dump() for name in study.variants}
+    return [(name, value) for name, value in _differences(study.model_dump(), default) if name != "profile"]
+
+
+def _differences(ours: Mapping[str, Any], default: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, str]]:
+    for key, value in ours.items():
+        name, usual = f"{above}{key}", default.get(key)
+        if isinstance(value, dict) and isinstance(usual, dict) and key != "changes":
+            yield from _differences(value, usual, f"{name}.")
+        elif value != usual:
+            yield name, f"…/{value.name}" if isinstance(value, Path) else str(value)

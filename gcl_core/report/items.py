@@ -1,0 +1,173 @@
+"""What a report shows of `figures/<profile>/`: every figure and table in reading order, with where it comes from."""
+
+import base64
+import io
+import re
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import PIL.Image
+
+from gcl_core.config import Study
+from gcl_core.figures.style import COLUMN, PRINT_DPI
+from gcl_core.files import hash_file
+from gcl_core.layout import Layout
+from gcl_core.tables.formats import read_markdown
+
+PICTURES = 3_000_000  # bytes of all embedded PNG together: as text in the page they take a third more
+ENDINGS = {"figure": (".png", ".pdf"), "table": (".md", ".csv", ".tex")}  # the first is what the page shows
+KNOWN_BODIES = ("mesh_ways", "figure3_generated_views_test")  # made of synthetic people alone
+SECTIONS = (  # title, notebook that makes it, names without `_seed<k>`
+    ("Data", "00_data_preparation", ("dataset", "dataset_examples", "mesh_ways")),
+    ("Baseline and accuracy", "07_ablations", ("reid_accuracy",)),
+    ("Clustering", "02_clustering_analysis", ("clustering_analysis", "clusterers")),
+    (
+        "Generated views",
+        "08_generated_views",
+        ("figure1_view_invariance", "figure3_generated_views_train", "figure3_generated_views_test", "view_quality"),
+    ),
+    ("FID of the views", "05_fid_per_view", ("table1_fid_per_view", "fid_per_view", "table1_orderings")),
+    ("Number of clusters", "06_cluster_count_curves", ("figure2_cluster_count",)),
+    ("Ablations", "07_ablations", ("ablations",)),
+    ("Errors", "10_error_analysis", ("error_analysis", "ranked_lists", "queries")),
+    ("Drawn views as a dataset", "12_novel_view_dataset", ("novel_view_dataset",)),
+    ("Evidence for the claims", "11_claims", ("claims", "controls", "dose", "sensitivity")),
+    (
+        "Three datasets",
+        "09_three_datasets",
+        ("accuracy_three_datasets", "table1_three_datasets", "orderings_three_datasets"),
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Item:
+    """A figure or a table: what is shown of it, its files, and the commit, settings and runs it comes from."""
+
+    kind: str
+    name: str
+    caption: str
+    files: Sequence[str]
+    commit: str
+    settings: str
+    runs: Sequence[Mapping[str, Any]]
+    picture: str = ""  # data URI
+    narrow: bool = False  # drawn for one column
+    table: tuple[Sequence[bool], Sequence[Sequence[str]]] | None = None  # whether a column holds numbers; its rows
+    doubts: Sequence[str] = ()
+
+    @property
+    def source(self) -> str:
+        """The runs in words, those of the same seeds together: `runs/mini: gcl, tda (seeds 0, 1)`."""
+        seeds: dict[PurePosixPath, list[str]] = defaultdict(list)
+        for run in self.runs:
+            folder = PurePosixPath(run["folder"])
+            own = folder.name.startswith("seed")
+            seeds[folder.parent if own else folder] += [folder.name.removeprefix("seed")] if own else []
+        together: dict[tuple[PurePosixPath, str], list[str]] = defaultdict(list)
+        for folder, found in seeds.items():
+            together[folder.parent, seed_words(found)].append(folder.name)
+        told = [f"{parent}: {', '.join(names)}{words}" for (parent, words), names in together.items()]
+        return "; ".join(told) or "no run of this study: published values, and ours as not run"
+
+
+@dataclass
+class Section:
+    """A part of the report: its items in reading order, and what the notebook would make but is not there."""
+
+    title: str
+    notebook: str = ""
+    items: list[Item] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+
+    @property
+    def anchor(self) -> str:
+        """Where links to the section lead."""
+        return self.title.lower().replace(" ", "-")
+
+
+def report_sections(layout: Layout, entries: Mapping[str, Mapping[str, Any]]) -> list[Section]:
+    """Return every file of the manifest's `entries` once, in sections; what no section names comes last.
+
+    A file that is gone or differs from its entry is told of among its item's doubts.
+    """
+    share = PICTURES // max(1, sum(name.endswith(".png") for name in entries))
+    groups: dict[str, dict[str, list[str]]] = defaultdict(dict)
+    for name in entries:
+        path = Path(name)
+        kind = next((kind for kind, endings in ENDINGS.items() if path.suffix in endings), "table")
+        groups[path.stem].setdefault(kind, []).append(name)
+    sections = []
+    for title, notebook, names in SECTIONS:
+        section = Section(title, notebook)
+        for name in names:
+            stems = sorted(stem for stem in groups if re.fullmatch(rf"{name}(_seed\d+)?", stem))
+            section.items += [item for stem in stems for item in _items(layout, entries, groups.pop(stem), share)]
+            if not stems and _expected(layout.study, name):
+                section.missing.append(name)
+        sections.append(section)
+    others = [item for stem in sorted(groups) for item in _items(layout, entries, groups[stem], share)]
+    return [*sections, *([Section("More", items=others)] if others else [])]
+
+
+def _items(
+    layout: Layout, entries: Mapping[str, Mapping[str, Any]], group: Mapping[str, list[str]], share: int
+) -> list[Item]:
+    return [_item(layout, entries, kind, group[kind], share) for kind in ENDINGS if kind in group]
+
+
+def _item(
+    layout: Layout, entries: Mapping[str, Mapping[str, Any]], kind: str, names: Sequence[str], share: int
+) -> Item:
+    shown = min(names, key=lambda name: (*ENDINGS[kind], Path(name).suffix).index(Path(name).suffix))
+    entry, path = entries[shown], layout.figures / shown
+    gone = [name for name in names if not (layout.figures / name).is_file()]
+    kept = [name for name in names if name not in gone]
+    changed = [name for name in kept if hash_file(layout.figures / name) != entries[name]["sha256"]]
+    drawn = path.suffix == ".png" and shown in kept
+    return Item(
+        kind,
+        path.stem,
+        entry["caption"],
+        kept,
+        entry["git_revision"],
+        entry["settings"],
+        entry["runs"],
+        picture=embedded(path, share) if drawn else "",
+        narrow=drawn and _width(path) <= round(COLUMN * PRINT_DPI),
+        table=read_markdown(path.read_text(encoding="utf-8")) if path.suffix == ".md" and shown in kept else None,
+        doubts=[*(f"{name} is gone" for name in gone), *(f"{name} was changed after it was made" for name in changed)],
+    )
+
+
+def _width(path: Path) -> int:
+    with PIL.Image.open(path) as image:
+        return image.width
+
+
+def _expected(study: Study, name: str) -> bool:
+    return study.dataset == "synthetic" or name not in KNOWN_BODIES
+
+
+def seed_words(seeds: Sequence[str]) -> str:
+    """Return ` (seed 0)`, ` (seeds 0, 1)`, or nothing."""
+    return f" (seed{'s' if len(seeds) > 1 else ''} {', '.join(seeds)})" if seeds else ""
+
+
+def embedded(path: Path, limit: int) -> str:
+    """Return a PNG as a data URI; above `limit` bytes it is drawn smaller, in 256 colours, until it fits."""
+    data = path.read_bytes()
+    if len(data) > limit:
+        with PIL.Image.open(io.BytesIO(data)) as image:
+            whole = image.convert("RGB")
+        width = whole.width
+        while len(data) > limit and width > 1:
+            width = width * 4 // 5
+            smaller = whole.resize((width, max(1, round(whole.height * width / whole.width))), PIL.Image.Resampling.BOX)
+            stream = io.BytesIO()
+            smaller.quantize(256, dither=PIL.Image.Dither.NONE).save(stream, format="png", optimize=True)
+            data = stream.getvalue()
+    return f"data:image/png;base64,{base64.b64encode(data).decode()}"

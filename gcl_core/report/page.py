@@ -1,0 +1,83 @@
+"""The report: one page with the verdict, every figure and table and their provenance, and how to cite them."""
+
+from collections import Counter
+from pathlib import Path
+
+import jinja2
+
+from gcl_core.files import RunError, read_json, write_text
+from gcl_core.layout import Layout
+from gcl_core.report.citation import citation_page, short
+from gcl_core.report.facts import (
+    differing,
+    findings,
+    fingerprints,
+    read_measured,
+    runs_of,
+    step_times,
+    verdict_words,
+    versions_of,
+)
+from gcl_core.report.items import report_sections
+from gcl_core.tables.claims import RULES
+from gcl_core.tables.dose import dose_reading
+
+REPORT, CITATION = "report.html", "how-to-cite.md"
+STEP = "report"  # its own mark among the steps is not told of: the page would differ when made again
+TEMPLATE = Path(__file__).with_name("report.html.j2")
+MARKS = {"reproduced": "✓", "not reproduced": "✗", "inconclusive": "?", "not run": "\u2013", "no verdict": "·"}
+
+
+def write_report(layout: Layout, runs: Path | None = None) -> list[Path]:
+    """Write report.html and how-to-cite.md beside the study's figures; return their paths.
+
+    Both follow from the figures, their manifest and what `runs` (the study's own folder) recorded, with no clock of
+    their own: the same inputs give the same bytes. What is not there is said to be not run. They show the manifest and
+    have no entry in it. Raises RunError when the study has no figures.
+    """
+    if not layout.figures.is_dir():
+        raise RunError(
+            f"{layout.figures} is not there: profile {layout.study.profile!r} has no figures to report; "
+            f"make them by ./run_all.sh {layout.study.profile}"
+        )
+    manifest = layout.figures / "manifest.json"
+    entries = read_json(manifest) if manifest.is_file() else {}
+    runs = runs or layout.runs
+    found, sections, made_by = (
+        findings(layout.figures),
+        report_sections(layout, entries),
+        runs_of(layout, entries, runs),
+    )
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters["short"] = short
+    page = environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
+        study=layout.study,
+        marks=MARKS,
+        rules=RULES.replace("*", ""),
+        findings=found,
+        summary=verdict_words(found),
+        main=next(each for each in found if each.claim.key == "C2"),
+        evidence=next((item for each in sections for item in each.items if item.name == "claims"), None),
+        doses=_doses(layout.figures),
+        sections=sections,
+        runs=made_by,
+        versions=versions_of(made_by),
+        devices=sorted({run["facts"]["device"] for run in made_by if "device" in run["facts"]}),
+        seeds=sorted({run["seed"] for run in made_by if run["seed"] is not None}),
+        steps=step_times(runs, without=STEP),
+        commits=Counter(entry["git_revision"] for entry in entries.values()).most_common(),
+        settings=Counter(entry["settings"] for entry in entries.values()).most_common(),
+        now=fingerprints(layout),
+        differing=differing(layout.study),
+    )
+    texts = {REPORT: page, CITATION: citation_page(layout.study, sections)}
+    for name, text in texts.items():
+        write_text(layout.figures / name, f"{text.rstrip()}\n")
+    return [layout.figures / name for name in texts]
+
+
+def _doses(figures: Path) -> str:
+    path = figures / "dose.csv"
+    return dose_reading(read_measured(path, "gain in mAP")) if path.is_file() else ""

@@ -1,0 +1,109 @@
+"""A stage's run folder: locked while open, with a manifest and one line of metrics per epoch."""
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from filelock import FileLock, Timeout
+
+from gcl_core.files import RunError, read_json, write_json, write_text
+from gcl_core.provenance import fingerprint, provenance
+
+
+class RunFolder:
+    """One stage's folder, locked while open: manifest, metrics line by line, times apart.
+
+    A folder begun with other settings, inputs or code is set aside as `<name>.superseded`, never mixed or deleted.
+    `metrics.jsonl` holds no clock time, so that a resumed run and an uninterrupted one write the same bytes.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        settings: dict[str, Any],
+        inputs: dict[str, str],
+        code: str,
+        seed: int,
+        device: torch.device,
+    ):
+        self.path = path
+        self._lock = FileLock(path.parent / f".{path.name}.lock")
+        self._identity = fingerprint({"settings": settings, "inputs": inputs, "code": code, "seed": seed})
+        self._manifest = {
+            "fingerprint": self._identity,
+            "seed": seed,
+            "settings": settings,
+            "inputs": inputs,
+            "code": code,
+            **provenance(device),
+            "started": _now(),
+        }
+
+    def __enter__(self) -> "RunFolder":
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._lock.acquire(timeout=0)
+        except Timeout as error:
+            raise RunError(f"another run is at work in {self.path}; wait for it or stop it, then try again") from error
+        except OSError as error:
+            raise RunError(f"cannot write in {self.path.parent}: {error.strerror or error}") from error
+        try:
+            self._open()
+        except BaseException:
+            self._lock.release()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
+
+    def _open(self) -> None:
+        manifest = self.path / "manifest.json"
+        if self.path.is_dir():
+            earlier = read_json(manifest) if manifest.is_file() else {}
+            if earlier.get("fingerprint") == self._identity:
+                return
+            aside = self.path.with_name(self.path.name + ".superseded")
+            if aside.is_dir():
+                _remove(aside)
+            self.path.rename(aside)
+            print(f"{self.path}: made with other settings, inputs or code; set aside as {aside.name}, starting anew")
+        self.path.mkdir()
+        write_json(manifest, self._manifest)
+
+    @property
+    def finished(self) -> bool:
+        """Whether the stage ran to its end."""
+        return "finished" in read_json(self.path / "manifest.json")
+
+    def finish(self, **facts: Any) -> None:
+        """Mark the stage as done and add facts to its manifest."""
+        manifest = read_json(self.path / "manifest.json")
+        write_json(self.path / "manifest.json", {**manifest, **facts, "finished": _now()})
+
+    def record(self, line: dict[str, Any]) -> None:
+        """Append one epoch to metrics.jsonl, replacing any line of the same or a later epoch, and stamp times.jsonl."""
+        kept = [earlier for earlier in read_metrics(self.path) if earlier["epoch"] < line["epoch"]]
+        lines = [json.dumps(entry, allow_nan=False) for entry in [*kept, line]]
+        write_text(self.path / "metrics.jsonl", "\n".join(lines) + "\n")
+        with (self.path / "times.jsonl").open("a", encoding="utf-8") as stream:
+            stream.write(json.dumps({"epoch": line["epoch"], "time": time.time()}) + "\n")
+
+
+def read_metrics(folder: Path) -> list[dict[str, Any]]:
+    """Return the lines of a run's metrics.jsonl, oldest first; an empty list before the first epoch."""
+    path = folder / "metrics.jsonl"
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.is_file() else []
+
+
+def _remove(folder: Path) -> None:
+    for path in sorted(folder.rglob("*"), reverse=True):
+        path.rmdir() if path.is_dir() else path.unlink()
+    folder.rmdir()
+
+
+def _now() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())

@@ -1,0 +1,151 @@
+"""Tables in three formats from one frame: CSV for machines, Markdown for reading, LaTeX (booktabs) for papers."""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from IPython.display import Markdown
+
+from gcl_core.figure_manifest import record_files
+from gcl_core.files import write_text
+from gcl_core.layout import Layout
+
+NOT_RUN = "not run"  # stands in a column of numbers for one that nobody has measured yet
+DIGITS = {  # decimals of a column; two where nothing is said
+    **dict.fromkeys(("pictures a person", "mAP", "± mAP", "rank-1", "± rank-1", "rank-5", "rank-10"), 1),
+    **dict.fromkeys(("best mAP on test", "clusters", "outliers"), 1),
+    **dict.fromkeys(("ARI", "ari", "nmi", "purity"), 3),
+    "eps": 4,
+    **dict.fromkeys(("L_vi", "L'_vi", "L''_vi"), 0),
+}
+COLUMN_CHARACTERS, PAGE_CHARACTERS = 52, 112  # what fits into 3.25 and 6.875 inches at 8 points
+LATEX = {
+    "\\": r"\textbackslash{}",
+    **{character: "\\" + character for character in "&%$#_{}"},
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "[": "{[}",  # at the start of a row it would be an argument of the line break before it
+    "*": "{*}",  # and this one too
+    "|": r"\textbar{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "°": r"\textdegree{}",
+    "±": r"$\pm$",
+    "†": r"$\dagger$",
+    "\u2013": "--",
+    "ε": r"$\varepsilon$",
+    "≥": r"$\geq$",
+    "≤": r"$\leq$",
+    "\u2212": "$-$",
+    "→": r"$\to$",
+}
+
+
+def save_table(
+    frame: pd.DataFrame, layout: Layout, name: str, *, runs: Sequence[Path], caption: str, reading: str = ""
+) -> Markdown:
+    """Write `name`.csv, `name`.md and `name`.tex to the study's figures; return the table for display.
+
+    The CSV keeps full precision, the others round as DIGITS says; missing values are blank. The Markdown file begins
+    with `reading`, what the table says in words, where that is given. Files are written whole or
+    not at all and entered into the manifest with the run folders that they come from.
+    """
+    texts = {
+        "csv": _csv(frame),
+        "md": "\n\n".join(part for part in (reading, caption, markdown_table(frame)) if part),
+        "tex": latex_table(frame, caption=caption, label=f"tab:{name}"),
+    }
+    files = []
+    for ending, text in texts.items():
+        path = layout.figures / f"{name}.{ending}"
+        write_text(path, text)
+        files.append(path)
+    record_files(layout, files, runs=runs, caption=caption)
+    return Markdown(texts["md"])
+
+
+def save_lines(frame: pd.DataFrame, layout: Layout, name: str, *, runs: Sequence[Path], caption: str) -> None:
+    """Write `name`.csv alone, as `save_table` does: for frames too long to be read as a table."""
+    path = layout.figures / f"{name}.csv"
+    write_text(path, _csv(frame))
+    record_files(layout, [path], runs=runs, caption=caption)
+
+
+def markdown_table(frame: pd.DataFrame) -> str:
+    """Return a frame as a Markdown table, numbers to the right."""
+    head, *body = [
+        [text.replace("|", r"\|") for text in row] for row in [list(map(str, frame.columns)), *_cells(frame)]
+    ]
+    rule = ["--:" if numeric else ":--" for numeric in _numeric(frame)]
+    return "\n".join(f"| {' | '.join(row)} |" for row in [head, rule, *body]) + "\n"
+
+
+def read_markdown(text: str) -> tuple[list[bool], list[list[str]]]:
+    """Return what `markdown_table` wrote, alone or at the end of a text: which columns hold numbers, and the rows."""
+    lines = text.rstrip("\n").rpartition("\n\n")[2].splitlines()
+    rows = [f" {line[2:-2]} ".split(" | ") for line in lines]
+    head, rule, *body = [[cell.strip().replace(r"\|", "|") for cell in row] for row in rows]
+    return [mark == "--:" for mark in rule], [head, *body]
+
+
+def latex_table(frame: pd.DataFrame, *, caption: str, label: str) -> str:
+    """Return a frame as a LaTeX table (needs booktabs, textcomp and graphicx), every special character escaped.
+
+    It stands in one column of a two-column page if it fits there, otherwise across both, made smaller if it must be.
+    """
+    alignment = "".join("r" if numeric else "l" for numeric in _numeric(frame))
+    rows = [list(map(str, frame.columns)), *_cells(frame)]
+    head, *body = [" & ".join(map(escape_latex, row)) + r" \\" for row in rows]
+    width = sum(2.8 + max(map(len, column)) for column in zip(*rows, strict=True))  # 2.8: the space between columns
+    kind = "table" if width <= COLUMN_CHARACTERS else "table*"
+    tabular = [rf"\begin{{tabular}}{{{alignment}}}", r"\toprule", head, r"\midrule", *body, r"\bottomrule"]
+    tabular.append(r"\end{tabular}")
+    if width > PAGE_CHARACTERS:
+        tabular = [r"\resizebox{\textwidth}{!}{%", *tabular, "}"]
+    lines = [
+        rf"\begin{{{kind}}}",
+        r"\centering",
+        r"\footnotesize",
+        rf"\caption{{{escape_latex(caption)}}}",
+        rf"\label{{{label}}}",
+        *tabular,
+        rf"\end{{{kind}}}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def escape_latex(text: str) -> str:
+    """Return text that LaTeX prints as it stands here."""
+    return "".join(LATEX.get(character, character) for character in text)
+
+
+def _csv(frame: pd.DataFrame) -> str:
+    return frame.to_csv(index=False, lineterminator="\n")
+
+
+def _numeric(frame: pd.DataFrame) -> list[bool]:
+    """Whether each column holds numbers, maybe with `not run` among them."""
+    columns = [frame.iloc[:, place].replace(NOT_RUN, np.nan).infer_objects() for place in range(frame.shape[1])]
+    kinds = [column.dtype for column in columns]
+    return [pd.api.types.is_numeric_dtype(kind) and not pd.api.types.is_bool_dtype(kind) for kind in kinds]
+
+
+def _cells(frame: pd.DataFrame) -> list[list[str]]:
+    columns = [[_text(value, _digits(str(name))) for value in frame[name]] for name in frame.columns]
+    return [list(row) for row in zip(*columns, strict=True)]
+
+
+def _digits(column: str) -> int:
+    """Return a column's decimals; `Market-1501 mAP` has those of `mAP`."""
+    return DIGITS.get(column, DIGITS.get(column.rpartition(" ")[2], 2))
+
+
+def _text(value: Any, digits: int) -> str:
+    if value is None or value is pd.NA or (isinstance(value, float) and math.isnan(value)):
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:.{digits}f}" if isinstance(value, float) else str(value)

@@ -1,0 +1,1 @@
+"""Cluster contrast as a stage 1."""

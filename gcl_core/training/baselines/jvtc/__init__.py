@@ -1,0 +1,1 @@
+"""JVTC (stage 1 of the paper)."""

@@ -1,0 +1,1 @@
+"""Running the study as a DAG, and what it costs."""

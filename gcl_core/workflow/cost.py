@@ -1,0 +1,274 @@
+"""What a study would cost on this device: a few steps of every kind are measured, the rest is multiplication."""
+
+import resource
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from gcl_core.clustering.pseudo_labels import cluster
+from gcl_core.config import Study, VariantSettings
+from gcl_core.data.index import SPLITS, read_index
+from gcl_core.data.people.plan import count_files
+from gcl_core.data.source_set import source_layout
+from gcl_core.device import cpu_threads, resolve_device
+from gcl_core.evaluation.inception import inception_features, load_inception
+from gcl_core.files import RunError
+from gcl_core.layout import Layout
+from gcl_core.models.identity_encoder import IdentityEncoder
+from gcl_core.models.memory_bank import MemoryBank
+from gcl_core.models.weights import build_encoder, load_encoder, save_weights
+from gcl_core.seeding import rng
+from gcl_core.training.generation import Drawing, draw_cycle, generator_losses, update_discriminator
+from gcl_core.training.joint_step import Batch, Learners, joint_step
+from gcl_core.training.optimizers import make_optimizer
+
+PROCESS = Path("/proc/self")  # of Linux
+BUDGET = 4.0  # seconds a measurement may take once it has been done once
+REPEATS = 20  # at most
+CLUSTERED = 4000  # features that are clustered to measure; time grows with the square, memory with the number
+PASSES = 64  # pictures a pass of the encoder or the Inception network is measured on
+VIEWS = 8  # angles that Table 1 measures, the reconstruction included
+
+
+@dataclass(frozen=True)
+class Cost:
+    """`times` runs of something that takes `seconds` each; `memory` in bytes is the peak while it was measured."""
+
+    what: str
+    times: int
+    seconds: float
+    memory: int
+
+    @property
+    def total(self) -> float:
+        """Seconds in all."""
+        return self.times * self.seconds
+
+
+def count_pictures(layout: Layout) -> dict[str, int]:
+    """Return the number of pictures a split (junk left out). Raises DataError when the dataset cannot be listed."""
+    study = layout.study
+    if study.dataset == "synthetic" and study.data_root is None:
+        counts = count_files(study.people)
+        return {**counts, "gallery": counts["gallery"] - study.people.junk}
+    splits = read_index(study.dataset, layout.data_root)["split"].to_list()
+    return {split: splits.count(split) for split in SPLITS}
+
+
+def measure_costs(layout: Layout, counts: dict[str, int]) -> Iterator[Cost]:
+    """Yield the costs of one seed of a study, each measured when it is asked for, on random pictures and weights.
+
+    Assumes that every training picture has a mesh and is clustered. Left out: preparing the data, figures.
+    """
+    study, device = layout.study, resolve_device(layout.study.device)
+    train, test = counts["train"], counts["query"] + counts["gallery"]
+    encoder = _loaded_encoder(study, device)
+    with cpu_threads(study.baseline.threads):
+        if study.source is not None:
+            batch = study.source.identities * study.source.instances
+            steps = max(1, count_pictures(source_layout(layout))["train"] // batch) * study.source.epochs
+            yield _cost("source set: step", steps, _encoder_step(study, _encoder(study).to(device), batch))
+        steps, batch = _stage_one(study, train)
+        start = _encoder(study).to(device) if study.source is None else _loaded_encoder(study, device)
+        yield _cost(f"stage 1, {study.baseline.method}: step", steps, _encoder_step(study, start, batch))
+    seen = train * _extractions(study) + test * (_baseline_epochs(study) + _evaluations(study))
+    pixels = _pictures(study, PASSES, device)
+    yield _cost("features: pass of 64 pictures", -(-seen // PASSES), _sync(device, lambda: _extract(encoder, pixels)))
+    yield _clustering(study, train, encoder.feature_dim, device)
+    steps = max(1, train // study.warm_up.batch_size) * study.warm_up.epochs
+    with cpu_threads(study.warm_up.threads):
+        yield _cost("stage 2: step", steps, _warm_up_step(study, device))
+    steps = max(1, train // study.joint.batch_size)
+    with cpu_threads(study.joint.threads):
+        for drawn, title in ((True, "a variant that draws"), (False, "a control")):
+            names = [name for name, variant in study.variants.items() if (variant.view == "drawn") == drawn]
+            if names:
+                run = _joint_step(study, study.variants[names[0]], train, device)
+                times = steps * sum(study.of_variant(name).joint.epochs for name in names)
+                yield _cost(f"stage 3, {title}: step ({len(names)} trained)", times, run)
+    pictures = min(study.evaluation.fid_pictures or train, train)
+    measured = VIEWS * pictures * (len(study.evaluation.fid_variants) + 1) + train + min(pictures, counts["gallery"])
+    try:
+        network = load_inception(device=device)
+    except RunError as error:
+        print(f"FID is not measured: {error}", file=sys.stderr)
+        return
+    small = (pixels.float() * 20 + 120).clamp(0, 255).to(torch.uint8)[:16].cpu()
+    yield _cost("FID: pass of 16 pictures", -(-measured // 16), lambda: inception_features(network, small))
+
+
+def _cost(what: str, times: int, run: Callable[[], object]) -> Cost:
+    """Measure: the first time apart, unless it alone used up the budget."""
+    print(f"measuring {what} …", file=sys.stderr, flush=True)
+    _forget_peak()
+    start = time.perf_counter()
+    run()
+    first, rest = time.perf_counter() - start, []
+    while len(rest) < REPEATS and first + sum(rest) < BUDGET:
+        start = time.perf_counter()
+        run()
+        rest.append(time.perf_counter() - start)
+    return Cost(what, times, float(np.mean(rest)) if rest else first, _peak())
+
+
+def _forget_peak() -> None:
+    if torch.cuda.is_available():
+        torch.cuda.reset_peak_memory_stats()
+    elif PROCESS.is_dir():
+        (PROCESS / "clear_refs").write_text("5")
+
+
+def _peak() -> int:
+    """Return peak memory since it was forgotten: the GPU's, else this process's (outside Linux: since its start)."""
+    if torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated()
+    if PROCESS.is_dir():
+        line = next(line for line in (PROCESS / "status").read_text().splitlines() if line.startswith("VmHWM:"))
+        return int(line.split()[1]) * 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+def _sync(device: torch.device, run: Callable[[], object]) -> Callable[[], None]:
+    def whole() -> None:
+        run()
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+
+    return whole
+
+
+def _encoder(study: Study) -> IdentityEncoder:
+    """Return E_id as stage 1 builds it, with random weights: measures do not depend on them, nothing is downloaded."""
+    random = study.identity_encoder.model_copy(update={"weights": None})
+    return build_encoder(study.model_copy(update={"identity_encoder": random}), seed=0)
+
+
+def _loaded_encoder(study: Study, device: torch.device) -> IdentityEncoder:
+    """Return E_id as the stages after the first load it: its layout in memory, and so its speed, can differ."""
+    with tempfile.TemporaryDirectory() as folder:
+        save_weights(_encoder(study), Path(folder) / "encoder.safetensors")
+        return load_encoder(study, Path(folder), device)
+
+
+def _pictures(study: Study, count: int, device: torch.device, channels: int = 3) -> Tensor:
+    return torch.randn(count, channels, study.picture.height, study.picture.width, device=device)
+
+
+@torch.no_grad()
+def _extract(encoder: IdentityEncoder, pictures: Tensor) -> Tensor:
+    return encoder.eval().features(pictures)
+
+
+def _stage_one(study: Study, train: int) -> tuple[int, int]:
+    """Return the number of stage-1 steps and how many pictures pass the encoder in each."""
+    settings = study.baseline
+    tda, jvtc, slots = settings.tda, settings.jvtc, settings.cluster_contrast
+    batch = slots.identities * slots.instances
+    return {
+        "tda": (max(1, train // tda.batch_size) * tda.epochs, 2 * tda.batch_size),
+        "jvtc": (max(1, train // jvtc.instances) * jvtc.epochs, jvtc.instances * jvtc.copies),
+        "cluster_contrast": ((slots.iterations or max(1, train // batch)) * slots.epochs, batch),
+        "checkpoint": (0, 2 * tda.batch_size),
+    }[settings.method]
+
+
+def _baseline_epochs(study: Study) -> int:
+    settings = study.baseline
+    epochs = {
+        "tda": settings.tda.epochs,
+        "jvtc": settings.jvtc.epochs,
+        "cluster_contrast": settings.cluster_contrast.epochs,
+    }
+    return epochs.get(settings.method, 0) + 1
+
+
+def _evaluations(study: Study) -> int:
+    """Return how often all variants together are evaluated, the start of each included."""
+    settings = [study.of_variant(name).joint for name in study.variants]
+    return sum(-(-joint.epochs // joint.evaluate_every) + 1 for joint in settings)
+
+
+def _extractions(study: Study) -> int:
+    """Return how often all training pictures pass the encoder without training: clustering, the memory's start."""
+    settings = study.baseline
+    own = {
+        "tda": settings.tda.epochs - settings.tda.instance_epochs,
+        "cluster_contrast": settings.cluster_contrast.epochs,
+    }
+    return own.get(settings.method, 0) + 1 + len(study.variants)
+
+
+def _clusterings(study: Study) -> int:
+    settings = study.baseline
+    jvtc = max(0, (settings.jvtc.epochs - settings.jvtc.global_from) // settings.jvtc.relabel_every + 1)
+    own = {
+        "tda": settings.tda.epochs - settings.tda.instance_epochs,
+        "jvtc": jvtc,
+        "cluster_contrast": settings.cluster_contrast.epochs,
+    }
+    return own.get(settings.method, 0) + sum(study.of_variant(name).joint.epochs for name in study.variants)
+
+
+def _clustering(study: Study, train: int, dim: int, device: torch.device) -> Cost:
+    count = min(train, CLUSTERED)
+    centres = torch.randn(-(-count // 16), dim).repeat_interleave(16, dim=0)[:count]
+    features = normalize(centres + 0.5 * torch.randn(count, dim)).to(device)
+    cost = _cost(f"clustering of {train} pictures", 1, lambda: cluster(features, **study.clustering.model_dump()))
+    return Cost(cost.what, _clusterings(study), cost.seconds * (train / count) ** 2, cost.memory)
+
+
+def _encoder_step(study: Study, encoder: IdentityEncoder, count: int) -> Callable[[], None]:
+    """A forward and backward pass of E_id over `count` pictures, and a step of its optimiser."""
+    device = next(encoder.train().parameters()).device
+    pictures = _pictures(study, count, device)
+    optimizer, _ = make_optimizer(encoder.parameters(), study.baseline.tda.optimizer)
+
+    def step() -> None:
+        optimizer.zero_grad()
+        encoder(pictures).feature.square().mean().backward()
+        optimizer.step()
+
+    return _sync(device, step)
+
+
+def _drawing_inputs(study: Study, batch: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+    mesh, turned = (_pictures(study, batch, device, channels=1).clamp(-1, 1) for _ in range(2))
+    return _pictures(study, batch, device), mesh, turned
+
+
+def _warm_up_step(study: Study, device: torch.device) -> Callable[[], None]:
+    encoder = _loaded_encoder(study, device).requires_grad_(False)
+    drawing = Drawing.start(study, study.warm_up, encoder.code_dim, 0, device)
+    x, mesh, turned = _drawing_inputs(study, study.warm_up.batch_size, device)
+
+    def step() -> None:
+        cycle = draw_cycle(encoder, drawing.generator, x, mesh, turned)
+        update_discriminator(drawing, cycle, x, study.discriminator, step=0)
+        loss, _ = generator_losses(cycle, x, drawing.discriminator, study.losses)
+        drawing.generator_optimizer.zero_grad()
+        loss.backward()
+        drawing.generator_optimizer.step()
+
+    return _sync(device, step)
+
+
+def _joint_step(study: Study, variant: VariantSettings, train: int, device: torch.device) -> Callable[[], None]:
+    encoder, size = _loaded_encoder(study, device).train(), study.joint.batch_size
+    drawing = Drawing.start(study, study.joint, encoder.code_dim, 0, device) if variant.view == "drawn" else None
+    bank = MemoryBank(torch.randn(max(train, size), encoder.feature_dim)).to(device)
+    learners = Learners(encoder, *make_optimizer(encoder.parameters(), study.joint.encoder_optimizer), bank, drawing)
+    labels = torch.arange(len(bank.rows)) // 16
+    x, mesh, turned = _drawing_inputs(study, size, device)
+    batch = Batch(torch.arange(size), x, mesh, turned, view=x)
+    return _sync(
+        device,
+        lambda: joint_step(learners, batch, labels, study, variant, rng(0, "cost"), step=0),
+    )

@@ -1,0 +1,60 @@
+"""No label of any figure is cut off: everything drawn lies inside the figure."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from torch.nn import functional
+
+from gcl_core.config import ClusteringSettings
+from gcl_core.data.person_set import PersonSet
+from gcl_core.figures.clusters import clustering_figure
+from gcl_core.figures.curves import training_figure
+from gcl_core.figures.galleries import choose_people, gallery_people, view_gallery
+from gcl_core.layout import Layout
+from gcl_core.measure.artifacts import records, where
+from gcl_core.measure.clusterings import analyse, split_of_people
+from gcl_core.tables.ablations import ablation_figure
+from gcl_core.tables.cluster_count import cluster_count_figure, cluster_count_table
+from gcl_core.tables.dataset import dataset_figure
+from gcl_core.tables.fid import fid_figure
+from tests.fits import assert_fits
+
+
+@pytest.fixture
+def frame(layout: Layout, write_run: Callable[..., Path], variant_lines: Callable) -> pd.DataFrame:
+    for variant in layout.study.variants:
+        for seed in (0, 1):
+            write_run(layout, variant, seed, variant_lines([1200, 751, 460], [0.4, 0.7, 0.6, 0.61]))
+    return records(layout, list(layout.study.variants))
+
+
+def test_curves(layout: Layout, frame: pd.DataFrame):
+    assert_fits(ablation_figure(layout.study, frame))
+    assert_fits(cluster_count_figure(layout.study, cluster_count_table(where(frame, stage="gcl")), 751))
+    assert_fits(training_figure(where(frame, stage="gcl"), identities=751))
+
+
+def test_fid(layout: Layout):
+    views = {str(yaw): {"fid": 100.0 + yaw} for yaw in range(0, 360, 45)}
+    results: Any = {variant: [{"pictures": 4, "views": {"png": views}}] for variant in ("gcl", "no_vi")}
+    assert_fits(fid_figure(layout.study, results))
+
+
+def test_pictures_of_people(layout: Layout, people: PersonSet):
+    assert_fits(dataset_figure(people, 4))
+    rows = choose_people(people, "train", 4)
+    longest = max((settings.title for settings in layout.study.variants.values()), key=len)
+    drawn = {name: np.zeros((len(rows), 7, 64, 32, 3), np.uint8) for name in ("GCL", longest)}
+    assert_fits(view_gallery(layout.study, gallery_people(people, rows, drawn)))
+
+
+def test_clustering(people: PersonSet):
+    features = functional.normalize(torch.randn(16, 8, generator=torch.Generator().manual_seed(0)))
+    identities = people.index["pid"].to_numpy()[people.rows("train")]
+    clustering = analyse(features, identities, ClusteringSettings(k1=8, k2=3, rho=0.2, min_samples=2))
+    assert_fits(clustering_figure(clustering, split_of_people(clustering, people, None)))

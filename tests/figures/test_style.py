@@ -1,0 +1,84 @@
+"""Saved figures: fonts that publishers accept, the same bytes for the same content, variants told apart."""
+
+import io
+from typing import cast
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+import seaborn
+from matplotlib.figure import Figure
+from PIL import Image
+
+from gcl_core.config import Study
+from gcl_core.figures.style import COLOURS, COLUMN, look, new_figure, picture, save_figure, styled
+from gcl_core.files import read_json
+from gcl_core.layout import Layout
+
+
+@pytest.fixture
+def figure() -> Figure:
+    with styled():
+        figure = new_figure(COLUMN, 2.0)
+        axes = figure.subplots()
+        axes.plot([0, 1], [0, 1], label="L'_vi ε 45°")
+        axes.set(xlabel="epoch", ylabel="value")
+        axes.legend()
+    return figure
+
+
+def test_pdf_embeds_truetype_fonts_and_no_type3(layout: Layout, figure: Figure):
+    save_figure(figure, layout, "one", runs=[], caption="x")
+    pdf = (layout.figures / "one.pdf").read_bytes()
+    assert b"/Type3" not in pdf
+    assert b"/FontFile2" in pdf
+
+
+def test_png_has_300_dots_an_inch(layout: Layout, figure: Figure):
+    save_figure(figure, layout, "one", runs=[], caption="x")
+    with Image.open(layout.figures / "one.png") as image:
+        assert image.size == (round(300 * COLUMN), 600)
+
+
+def test_a_large_png_loses_colours_not_size_and_its_pdf_nothing(layout: Layout):
+    figure = new_figure(COLUMN, 2.0)
+    colours = np.random.default_rng(0).integers(0, 256, (200, 300, 3), dtype=np.uint8)
+    figure.subplots().imshow(colours, interpolation="none")
+    save_figure(figure, layout, "gallery", runs=[], caption="x")
+    with Image.open(layout.figures / "gallery.png") as image:
+        assert image.size == (round(300 * COLUMN), 600)
+        assert image.mode == "P"
+        assert round(float(image.info["dpi"][0])) == 300
+    assert (layout.figures / "gallery.pdf").stat().st_size > 0.9 * colours.nbytes
+
+
+def test_saving_twice_gives_the_same_bytes(layout: Layout, figure: Figure):
+    save_figure(figure, layout, "one", runs=[], caption="x")
+    before = {path.name: path.read_bytes() for path in layout.figures.iterdir()}
+    save_figure(figure, layout, "one", runs=[], caption="x")
+    assert before == {path.name: path.read_bytes() for path in layout.figures.iterdir()}
+    assert set(read_json(layout.figures / "manifest.json")) == {"one.pdf", "one.png"}
+
+
+def test_a_notebook_shows_the_figure_in_its_own_proportions(figure: Figure):
+    with Image.open(io.BytesIO(cast(bytes, picture(figure).data))) as image:
+        assert image.width / image.height == pytest.approx(COLUMN / 2.0, rel=0.01)
+
+
+def test_variants_are_told_apart_with_and_without_colour():
+    study = Study()
+    looks = [look(study, variant) for variant in study.variants]
+    for key in ("color", "marker", "label"):
+        assert len({style[key] for style in looks}) == len(looks)
+    assert len({str(style["linestyle"]) for style in looks}) == len(looks)
+
+
+def test_the_style_ends_with_its_context():
+    before = mpl.rcParams["font.size"]
+    with styled():
+        assert mpl.rcParams["pdf.fonttype"] == 42
+    assert np.isclose(mpl.rcParams["font.size"], before)
+
+
+def test_the_palette_is_the_colour_blind_safe_one():
+    assert list(COLOURS) == [colour.lower() for colour in seaborn.color_palette("colorblind").as_hex()]

@@ -1,0 +1,101 @@
+"""What notebooks 05 to 07 show on the way: encodings, second views of variants, people in clusters."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from gcl_core.clustering.quality import clustering_quality
+from gcl_core.config import ClusteringSettings, Study
+from gcl_core.data.person_set import PersonSet
+from gcl_core.evaluation.encoding import jpeg_round_trip
+from gcl_core.figures.encodings import GAIN, encoding_gallery, encoding_reading, measured_views
+from gcl_core.figures.galleries import draw_people, gallery_people, view_gallery
+from gcl_core.figures.people_in_clusters import people_figure, people_in_clusters, people_reading
+from gcl_core.figures.second_views import second_views
+from gcl_core.layout import Layout
+from gcl_core.measure.clusterings import Clustering, analyse
+from gcl_core.models.weights import build_encoder, build_generator, save_weights
+
+ROWS = np.array([2, 9])
+
+
+@pytest.fixture
+def trained(layout: Layout, write_run: Callable[..., Path]) -> Layout:
+    """Return a layout whose baseline, warm-up and drawing variants have random weights, all of them different."""
+    for number, stage in enumerate(["baseline", "warm_up", *layout.study.variants]):
+        folder, encoder = write_run(layout, stage, 0, []), build_encoder(layout.study, number)
+        save_weights(encoder, folder / "encoder.safetensors")
+        save_weights(build_generator(layout.study, encoder.code_dim, number), folder / "generator.safetensors")
+    return layout
+
+
+def with_variants(layout: Layout, **variants: dict) -> Layout:
+    study, tree = layout.study, layout.study.model_dump()
+    tree["variants"] |= variants
+    return Layout(type(study).model_validate(tree), root=layout.root)
+
+
+def test_every_variant_shows_what_its_contrast_sees_and_equals_once(trained: Layout, people: PersonSet):
+    layout = with_variants(
+        trained,
+        copy={"title": "copies", "view": "copied"},
+        once={"title": "drawn once", "view": "drawn_once"},
+        again={"title": "the same", "view": "copied", "vi": 0.5},
+    )
+    shown = second_views(layout, people, None, ROWS)
+    assert list(shown) == ["GCL", "TDA control", "without the three losses", "copies", "drawn once"]
+    assert all(views.shape == (2, 7, 64, 32, 3) for views in shown.values())
+    assert (shown["copies"] == people.pictures[ROWS][:, None]).all()
+    for title, stage in (("GCL", "gcl"), ("without the three losses", "no_vi"), ("drawn once", "warm_up")):
+        assert (shown[title] == draw_people(layout, people, stage, 0, ROWS)).all()
+    copies = shown["TDA control"].reshape(14, -1)
+    assert len(np.unique(copies, axis=0)) == 14  # draws of their own
+    assert second_views(layout, people, None, ROWS)["TDA control"].tolist() == shown["TDA control"].tolist()
+    view_gallery(layout.study, gallery_people(people, ROWS, shown)).canvas.draw()
+
+
+def test_jpeg_and_its_difference_stand_below_the_views_as_measured(trained: Layout, people: PersonSet):
+    drawn = measured_views(trained, people, ROWS)
+    assert (drawn == draw_people(trained, people, "gcl", 0, ROWS)).all()
+    gallery = encoding_gallery(people, ROWS, drawn)
+    for row, person, views in zip(ROWS, gallery, drawn, strict=True):
+        lossless, jpeg, difference = (np.stack([each for each in line if each is not None]) for line in person.values())
+        moved = np.abs(views.astype(int) - jpeg_round_trip(views))
+        assert (lossless == [people.pictures[row], *views]).all()
+        assert (jpeg == jpeg_round_trip(views)).all()
+        assert moved.max() > 0
+        assert (difference == np.minimum(GAIN * moved, 255)).all()
+        assert list(person) == ["as PNG", "as JPEG 75", f"{GAIN} x the difference"]
+    flat = np.full((1, 7, 64, 32, 3), 128, np.uint8)
+    assert "moves the 7 views above by 0.0 of 255 grey levels on average" in encoding_reading(flat)
+
+
+def clustered(labels: list[int], people: list[int]) -> Clustering:
+    """Return a clustering with given labels; what else it holds is made up."""
+    made = analyse(torch.eye(len(labels)), np.array(people), ClusteringSettings(k1=3, k2=2, rho=0.5))
+    quality = clustering_quality(np.array(labels), made.identities)
+    return Clustering(made.features, made.distances, made.eps, np.array(labels), made.identities, quality)
+
+
+def test_splits_and_mixtures_are_counted_apart(layout: Layout):
+    study: Study = layout.study
+    clustering = clustered([0, 1, 2, 2, -1, 2, -1], [3, 3, 4, 5, 5, 4, 6])
+    spread, mixed = people_in_clusters(clustering)
+    assert spread.tolist() == [2, 1, 1, 0]  # 3 is split, 6 is in none
+    assert mixed.tolist() == [1, 1, 2]  # 4 and 5 share one
+    text = people_reading(study, {"gcl": clustering})
+    assert (
+        "**GCL**: 3 clusters, 2 of one person alone and 1 that mix people; 2 of 4 people in one cluster, 1 split"
+        in text
+    )
+    figure = people_figure(study, {"baseline": clustering, "gcl": clustering})
+    heights = [[bar.get_height() for bar in group] for axes in figure.axes for group in axes.containers]
+    assert heights == [[1, 2, 1, 0, 0]] * 2 + [[2, 1, 0, 0]] * 2
+
+
+def test_no_cluster_at_all_is_counted_too(layout: Layout):
+    spread, mixed = people_in_clusters(clustered([-1, -1, -1, -1], [1, 1, 2, 2]))
+    assert (spread.tolist(), mixed.tolist()) == ([0, 0], [])

@@ -1,0 +1,129 @@
+"""What earlier notebooks left: found and read, or an error that names who makes it."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gcl_core.config import load_study
+from gcl_core.files import RunError
+from gcl_core.layout import Layout
+from gcl_core.measure.artifacts import (
+    finished_run,
+    headline_epochs,
+    headline_words,
+    last_epochs,
+    named,
+    numbers,
+    promised,
+    records,
+    required_runs,
+    spread,
+    where,
+)
+
+WriteRun = Callable[..., Path]
+
+
+@pytest.mark.parametrize(
+    ("stage", "notebook"),
+    [
+        ("baseline", r"01_baseline\.ipynb with seed=1"),
+        ("warm_up", r"03_generator_warm_up\.ipynb with seed=1"),
+        ("no_vi", r'04_joint_training\.ipynb with variant="no_vi" and seed=1'),
+    ],
+)
+def test_a_missing_run_names_its_notebook(layout: Layout, stage: str, notebook: str):
+    with pytest.raises(RunError, match=notebook):
+        finished_run(layout, stage, 1)
+
+
+def test_an_unfinished_run_is_not_read(layout: Layout, write_run: WriteRun):
+    write_run(layout, "gcl", 0, [{"epoch": 0, "map": 0.1}], finished=False)
+    with pytest.raises(RunError, match="not run to its end"):
+        records(layout, ["gcl"])
+
+
+def test_a_run_made_with_other_settings_is_not_read(layout: Layout, write_run: WriteRun):
+    write_run(layout, "gcl", 0, [])
+    assert finished_run(layout, "gcl", 0) == layout.stage("gcl", 0)
+    other = Layout(load_study("smoke", "picture.height=128"), root=layout.root)
+    with pytest.raises(RunError, match="other settings of picture"):
+        finished_run(other, "gcl", 0)
+
+
+def test_records_hold_every_seed_and_know_what_was_not_recorded(layout: Layout, write_run: WriteRun):
+    for seed in (0, 1):
+        write_run(layout, "baseline", seed, [{"epoch": 0, "map": 0.1, "note": "start"}, {"epoch": 1, "loss": 2}])
+        write_run(layout, "gcl", seed, [{"epoch": 0, "map": None, "clusters": 3}])
+    frame = records(layout, ["baseline", "gcl"])
+    assert list(zip(frame["stage"], frame["seed"], frame["epoch"], strict=True)) == [
+        *[("baseline", seed, epoch) for seed in (0, 1) for epoch in (0, 1)],
+        ("gcl", 0, 0),
+        ("gcl", 1, 0),
+    ]
+    assert np.isnan(numbers(frame, "map")[1])
+    assert np.isnan(numbers(where(frame, stage="gcl"), "map")).all()
+    assert len(records(layout, ["gcl"], seeds=[1])) == 1
+
+
+def test_the_last_epoch_is_found_whatever_the_order(layout: Layout, write_run: WriteRun):
+    for seed in (0, 1):
+        write_run(layout, "gcl", seed, [{"epoch": 2, "map": 0.2}, {"epoch": 10, "map": 0.5}, {"epoch": 9, "map": 0.9}])
+    last = last_epochs(records(layout, ["gcl"]))
+    assert numbers(last, "map").tolist() == [0.5, 0.5]
+
+
+MAPS = {"gcl": [0.9, 0.2, 0.5, 0.5, 0.3], "tda": [0.1, None, 0.2, None, 0.7], "baseline": [0.9, 0.6, 0.5, 0.4, 0.3]}
+
+
+def test_best_on_test_is_the_first_best_epoch_of_variants_alone_and_never_the_start(
+    layout: Layout, write_run: WriteRun
+):
+    for stage, maps in MAPS.items():
+        for seed in (0, 1):
+            lines = [{"epoch": epoch, "map": value} for epoch, value in enumerate(maps)]
+            if seed:
+                lines[4]["map"] = 0.8
+            write_run(layout, stage, seed, lines)
+    frame = records(layout, list(MAPS)).sample(frac=1, random_state=0)  # the order of lines is of no matter
+    released = load_study("smoke", "joint.keep=best_on_test")
+    kept = headline_epochs(released, frame)
+    epochs = {(line["stage"], line["seed"]): line["epoch"] for line in kept.to_dict("records")}
+    assert epochs == {
+        **{("gcl", 0): 2, ("gcl", 1): 4, ("tda", 0): 4, ("tda", 1): 4},
+        **{("baseline", 0): 4, ("baseline", 1): 4},
+    }
+    assert headline_epochs(layout.study, frame).equals(last_epochs(frame))
+    alone = headline_epochs(released, where(frame, stage="baseline"))
+    assert alone.equals(last_epochs(where(frame, stage="baseline")))
+    assert headline_words(released) != headline_words(layout.study)
+
+
+def test_the_control_needs_no_warm_up_but_a_drawing_variant_does(layout: Layout, write_run: WriteRun):
+    write_run(layout, "baseline", 0, [])
+    assert required_runs(layout, "tda", 0) == [layout.stage("baseline", 0)]
+    with pytest.raises(RunError, match="03_generator_warm_up"):
+        required_runs(layout, "gcl", 0)
+    with pytest.raises(RunError, match="no variant 'nothing'"):
+        required_runs(layout, "nothing", 0)
+
+
+def test_half_the_range_and_none_for_one_seed():
+    assert spread(np.array([3.0, 7.0, 4.0])) == 2
+    assert np.isnan(spread(np.array([3.0])))
+
+
+def test_seeds_do_not_overwrite_each_others_files():
+    assert named("figure", 0) == "figure"
+    assert len({named("figure", seed) for seed in range(3)}) == 3
+
+
+def test_a_promise_is_kept_only_by_a_file_with_something_in_it(tmp_path: Path):
+    (tmp_path / "a.csv").write_text("x")
+    (tmp_path / "a.md").write_text("")
+    assert "a.csv" in promised(tmp_path, "a.csv")
+    for name in ("a.md", "a.*", "b.*"):
+        with pytest.raises(RunError, match="promised"):
+            promised(tmp_path, name)

@@ -1,0 +1,290 @@
+"""The report: complete, honest about what is missing, the same bytes for the same inputs, whole in one file."""
+
+import base64
+import io
+import re
+import shutil
+from collections import Counter
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from gcl_core.cli import main
+from gcl_core.config import load_study
+from gcl_core.figures.style import COLUMN, new_figure, save_figure
+from gcl_core.files import RunError, read_json, write_json, write_text
+from gcl_core.layout import Layout
+from gcl_core.measure.evidence import Evidence, Measured
+from gcl_core.report.facts import differing, read_measured
+from gcl_core.report.items import embedded
+from gcl_core.report.page import write_report
+from gcl_core.tables.claims import CLAIMS, claims_reading, claims_table
+from gcl_core.tables.dose import dose_reading, dose_table
+from gcl_core.tables.formats import markdown_table, read_markdown, save_lines, save_table
+from tests import lab
+
+PIDS = np.repeat(np.arange(30), 2)
+PAPER = "https://arxiv.org/abs/2012.09071"
+
+
+class Page(HTMLParser):
+    """What a page loads, where its links lead, its anchors and its text."""
+
+    def __init__(self, text: str):
+        super().__init__()
+        self.loads: list[str] = []
+        self.links: list[str] = []
+        self.ids: list[str] = []
+        self.tags: Counter[str] = Counter()
+        self.words: list[str] = []
+        self.alts: list[str] = []
+        self.feed(text)
+        self.text = " ".join(" ".join(self.words).split())
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        named = {name: value or "" for name, value in attrs}
+        self.tags[tag] += 1
+        self.loads += [named[name] for name in ("src", "srcset", "poster", "data") if name in named]
+        if "href" in named:
+            (self.links if tag == "a" else self.loads).append(named["href"])
+        if "id" in named:
+            self.ids.append(named["id"])
+        if tag == "img":
+            self.alts.append(named["alt"])
+
+    def handle_data(self, data: str) -> None:
+        self.words.append(data)
+
+
+def evidence() -> list[Evidence]:
+    """Return two seeds in which GCL gains 10 points of mAP over the control."""
+
+    def measured(ap: float) -> Measured:
+        frame = pd.DataFrame({"pid": PIDS, "ap": ap, "rank1": 1, "ap_far": ap, "ap_near": ap})
+        return Measured(frame, psnr=17.5)
+
+    return [Evidence(30, {"gcl": measured(0.6 + seed / 100), "tda": measured(0.5)}) for seed in (0, 1)]
+
+
+@pytest.fixture
+def layout(layout: Layout, write_run: Callable[..., Path]) -> Layout:
+    """A study with claims, a figure, tables and lines, of two runs with two seeds each."""
+    runs = [write_run(layout, stage, seed, []) for stage in ("gcl", "tda") for seed in (0, 1)]
+    for run in runs:
+        facts = {"python": "3.11.7", "packages": {"torch": "2.9.1"}, "device": "cpu (x86_64)"}
+        write_json(run / "manifest.json", {**read_json(run / "manifest.json"), **facts, "started": "at one"})
+    frame, dose = claims_table(evidence()), dose_table(evidence())
+    save_table(frame, layout, "claims", runs=runs, caption="The claims <b>& all</b>", reading="In words.")
+    save_table(dose, layout, "dose", runs=runs, caption="Gain by quality")
+    save_table(
+        pd.DataFrame({"a|b": ["x | y", ""], "mAP": [12.34, None]}), layout, "extra", runs=[], caption="More of it"
+    )
+    save_lines(frame, layout, "queries", runs=runs[:1], caption="Every query")
+    figure = new_figure(COLUMN, 1.0)
+    figure.subplots().plot([0, 1])
+    save_figure(figure, layout, "ablations", runs=runs[:2], caption="A bar a variant")
+    write_text(layout.runs / "steps" / "11_claims.done", "2026-01-02T03:04:05Z 125 s\n")
+    return layout
+
+
+def page_of(layout: Layout) -> Page:
+    write_report(layout)
+    return Page((layout.figures / "report.html").read_text(encoding="utf-8"))
+
+
+def test_the_question_and_the_verdicts_come_first_in_words(layout: Layout):
+    text = page_of(layout).text
+    assert (
+        text.index("1 of 8 claims reproduced, 2 not reproduced, 5 not run.")
+        < text.index("Contents")
+        < text.index("C1:")
+    )
+    assert "C2, that drawn views make a better contrast than TDA: ✗ not reproduced gcl - tda: mAP +10.50" in text
+    assert "C8: drawn views are good enough to help ✓ reproduced" in text
+    assert [key for key, claim in CLAIMS.items() if f"{key}: {claim.sentence}" not in text] == []
+
+
+def test_every_figure_and_table_is_there_once_with_caption_files_and_runs(layout: Layout):
+    page = page_of(layout)
+    entered = read_json(layout.figures / "manifest.json")
+    assert {name: page.links.count(name) for name in entered} == dict.fromkeys(entered, 1)
+    for caption in ("Gain by quality", "A bar a variant", "Every query", "More of it", "The claims <b>& all</b>"):
+        assert caption in page.text
+    assert page.alts == ["A bar a variant"]
+    assert "From runs/smoke: gcl (seeds 0, 1)" in page.text
+    assert "From runs/smoke: gcl, tda (seeds 0, 1)" in page.text
+    assert "12.3" in page.text
+    assert "x | y" in page.text
+
+
+def test_provenance_names_versions_device_steps_and_settings(layout: Layout):
+    text = page_of(layout).text
+    for words in (
+        "Python 3.11.7, torch 2.9.1",
+        "cpu (x86_64)",
+        "2026-01-02T03:04:05Z 2 min 05 s",
+        "Seeds: 0, 1",
+        "gcl-1",
+    ):
+        assert words in text
+    assert "picture.height 64" in text
+    assert "which the profile has now" not in text
+
+
+def test_what_is_missing_is_said_with_the_notebook_that_makes_it(layout: Layout):
+    for name in ("claims", "dose"):
+        for path in layout.figures.glob(f"{name}.*"):
+            path.unlink()
+    text = page_of(layout).text
+    assert "0 of 8 claims reproduced, 8 not run" in text
+    assert "notebooks/11_claims.ipynb measures it" in text
+    assert "clusterers: not run; notebooks/02_clustering_analysis.ipynb makes it" in text
+    assert "claims.csv is gone" in text
+
+
+def test_other_datasets_do_not_miss_what_only_synthetic_people_have(layout: Layout, tmp_path: Path):
+    assert "mesh_ways: not run" in page_of(layout).text
+    real = Layout(load_study("market1501", [f"data_root={tmp_path}", "profile=smoke"]), root=layout.root)
+    text = page_of(real).text
+    assert "mesh_ways" not in text
+    assert str(tmp_path) not in text
+    assert "terms of the data set (market1501)" in (layout.figures / "how-to-cite.md").read_text(encoding="utf-8")
+
+
+def test_figures_alone_are_enough_and_the_page_says_that_the_runs_are_not_here(layout: Layout):
+    elsewhere = layout.root / "elsewhere"
+    shutil.move(layout.runs, elsewhere)
+    text = page_of(layout).text
+    assert "The runs themselves are not here" in text
+    assert "no step is marked as done here" in text
+    assert "+10.50" in text
+    assert not layout.runs.exists()
+    write_report(layout, elsewhere)
+    assert "torch 2.9.1" in (layout.figures / "report.html").read_text(encoding="utf-8")
+
+
+def test_a_run_made_anew_and_a_file_changed_by_hand_are_told(layout: Layout, write_run: Callable[..., Path]):
+    manifest = layout.stage("tda", 1) / "manifest.json"
+    write_json(manifest, {**read_json(manifest), "fingerprint": "another"})
+    (layout.figures / "dose.csv").write_text((layout.figures / "dose.csv").read_text() + "\n")
+    text = page_of(layout).text
+    assert text.count("not here, or made anew since") == 1
+    assert "Beware: dose.csv was changed after it was made" in text
+
+
+def test_other_settings_than_those_of_the_figures_are_told(layout: Layout):
+    other = Layout(load_study("smoke", "seeds=2 joint.epochs=9"), root=layout.root)
+    assert "which the profile has now" in page_of(other).text
+
+
+def test_a_study_without_figures_is_refused_with_the_command_that_makes_them(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    with pytest.raises(RunError, match=r"run_all\.sh smoke"):
+        write_report(Layout(load_study("smoke"), root=tmp_path))
+    with pytest.raises(SystemExit) as ended:
+        main(["report", "smoke", "profile=never_run"])
+    assert ended.value.code == 1
+    assert "no figures to report" in capsys.readouterr().err
+
+
+def test_the_same_inputs_give_the_same_bytes_and_the_manifest_stays(layout: Layout):
+    manifest = (layout.figures / "manifest.json").read_bytes()
+    first = [path.read_bytes() for path in write_report(layout)]
+    write_text(layout.runs / "steps" / "report.done", "2026-01-02T03:05:05Z 4 s\n")  # as the DAG leaves it
+    assert [path.read_bytes() for path in write_report(layout)] == first
+    assert (layout.figures / "manifest.json").read_bytes() == manifest
+
+
+def test_the_page_loads_nothing_and_every_link_leads_somewhere(layout: Layout):
+    page = page_of(layout)
+    assert all(address.startswith("data:") for address in page.loads)
+    assert len(page.loads) == 2  # an empty icon and the figure
+    text = (layout.figures / "report.html").read_text(encoding="utf-8")
+    assert not re.findall(r"url\(|@import|<script|<iframe|\son\w+=", text)
+    assert [link for link in page.links if re.match(r"\w+:", link)] == [PAPER]
+    anchors = [link.removeprefix("#") for link in page.links if link.startswith("#")]
+    assert set(anchors) <= set(page.ids)
+    assert len(page.ids) == len(set(page.ids))
+    others = [link for link in page.links if not link.startswith("#") and link != PAPER]
+    assert [link for link in others if not (layout.figures / link).is_file()] == []
+
+
+def test_the_structure_is_that_of_a_document(layout: Layout):
+    tags = page_of(layout).tags
+    assert (tags["h1"], tags["main"], tags["nav"], tags["header"], tags["title"]) == (1, 1, 1, 1, 1)
+    assert tags["article"] == len(CLAIMS)
+    assert tags["figure"] == tags["figcaption"] == 5
+
+
+def test_a_huge_picture_is_drawn_smaller_until_it_fits(tmp_path: Path):
+    pixels = np.random.default_rng(0).integers(0, 256, (400, 300, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "noise.png")
+    whole, reduced = (embedded(tmp_path / "noise.png", limit).partition(",")[2] for limit in (10**6, 50_000))
+    assert base64.b64decode(whole) == (tmp_path / "noise.png").read_bytes()
+    assert len(base64.b64decode(reduced)) <= 50_000
+    with Image.open(io.BytesIO(base64.b64decode(reduced))) as image:
+        assert image.height / image.width == pytest.approx(4 / 3, rel=0.02)
+
+
+def test_claims_and_doses_read_back_say_what_they_said_before_they_were_saved(layout: Layout):
+    claims, dose = claims_table(evidence()), dose_table(evidence())
+    assert claims_reading(read_measured(layout.figures / "claims.csv", "effect")) == claims_reading(claims)
+    assert dose_reading(read_measured(layout.figures / "dose.csv", "gain in mAP")) == dose_reading(dose)
+
+
+def test_a_markdown_table_is_read_as_it_was_written():
+    frame = pd.DataFrame({"a|b": ["", "x | y|", "z"], "mAP": [1.25, None, 3.0], "c": ["", "", ""]})
+    numeric, rows = read_markdown(f"In words.\n\nCaption\n\n{markdown_table(frame)}")
+    assert numeric == [False, True, False]
+    assert rows == [["a|b", "mAP", "c"], ["", "1.2", ""], ["x | y|", "", ""], ["z", "3.0", ""]]
+
+
+def test_settings_that_differ_are_found_in_every_section():
+    words = [
+        "joint.epochs=9",
+        "variants={gcl: {vi: 0.5}, tda: {view: augmented}}",
+        "profile=other",
+        "evaluation.fid_variants=[gcl]",
+    ]
+    study = load_study("smoke", words)
+    found = dict(differing(study))
+    assert found["joint.epochs"] == "9"
+    assert found["variants.gcl.vi"] == "0.5"
+    assert "profile" not in found
+    assert "angles" not in found
+
+
+def test_how_to_cite_names_paper_study_and_every_figure_with_commit_settings_and_seeds(layout: Layout):
+    write_report(layout)
+    text = (layout.figures / "how-to-cite.md").read_text(encoding="utf-8")
+    assert "author = {Chen, Hao and Wang, Yaohui and Lagadec, Benoit" in text
+    assert "year = {2021}" in text
+    entry = read_json(layout.figures / "manifest.json")["claims.csv"]
+    (line,) = [line for line in text.splitlines() if line.startswith("| claims |")]
+    assert f"`{entry['settings']}` | 0, 1 |" in line
+    assert entry["git_revision"][:10] in line
+    assert f"commit {entry['git_revision']}" in text
+    assert "MIT licence" in text
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_a_browser_shows_it_whole_without_sideways_scrolling(width: int, layout: Layout):
+    write_report(layout)
+    told: list[str] = []
+    with lab.browser() as browser:
+        page = browser.new_page(viewport={"width": width, "height": 900})
+        page.on("console", lambda message: told.append(message.text))
+        page.on("pageerror", lambda error: told.append(str(error)))
+        page.on("request", lambda request: told.extend([request.url] if request.url.startswith("http") else []))
+        page.goto((layout.figures / "report.html").as_uri())
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        assert page.evaluate("[...document.images].every(image => image.naturalWidth > 0)")
+        boxes = page.evaluate("[...document.querySelectorAll('.scroll')].map(box => box.getBoundingClientRect().right)")
+        assert max(boxes) <= width
+    assert told == []

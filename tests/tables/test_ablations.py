@@ -1,0 +1,81 @@
+"""The ablation: the last epoch is the headline unless asked otherwise, what is not known stays blank."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from gcl_core.config import load_study
+from gcl_core.layout import Layout
+from gcl_core.measure.artifacts import numbers, records, where
+from gcl_core.tables.ablations import BEST, ablation_figure, ablation_reading, ablation_table
+
+
+@pytest.fixture
+def frame(layout: Layout, write_run: Callable[..., Path], variant_lines: Callable) -> pd.DataFrame:
+    """Every variant: two seeds, start 0.4, best in the middle, one epoch not evaluated; GCL ends highest but once."""
+    for place, variant in enumerate(layout.study.variants):
+        for seed in (0, 1):
+            end = 0.6 - 0.02 * place + (0.03 if variant == "tda" and seed else 0)
+            write_run(layout, variant, seed, variant_lines([20, 12, 10 + seed], [0.4, 0.7, None, end]))
+    return records(layout, list(layout.study.variants))
+
+
+def test_rows_are_the_start_and_every_variant_at_its_last_epoch(layout: Layout, frame: pd.DataFrame):
+    table = ablation_table(layout.study, frame)
+    assert list(table["variant"]) == ["start", *(settings.title for settings in layout.study.variants.values())]
+    gcl = table.iloc[1]
+    assert (gcl["mAP"], gcl["± mAP"], gcl["seeds"]) == pytest.approx((60, 0, 2))
+    assert (gcl["clusters"], gcl["ARI"]) == pytest.approx((10.5, 0.105))
+    assert table["mAP"].iloc[0] == pytest.approx(40)
+    assert table["± mAP"].iloc[2] == pytest.approx(1.5)
+
+
+def test_the_best_epoch_is_apart_and_never_the_start(layout: Layout, frame: pd.DataFrame):
+    table = ablation_table(layout.study, frame)
+    assert table[BEST].iloc[1] == pytest.approx(70)
+    assert np.isnan(table[BEST].iloc[0])
+    worse = frame.assign(map=frame["map"].where(frame["epoch"] > 0, 0.99))
+    assert ablation_table(layout.study, worse)[BEST].iloc[1] == pytest.approx(70)
+
+
+def test_on_request_the_headline_is_the_best_epoch_and_says_so(layout: Layout, frame: pd.DataFrame):
+    assert list(ablation_table(layout.study, frame)["epoch"].iloc[1:]) == ["last epoch"] * 6
+    released = load_study("smoke", "seeds=2 joint.keep=best_on_test")
+    table = ablation_table(released, frame)
+    assert list(table["epoch"].iloc[1:]) == ["epoch of best mAP on test"] * 6
+    assert table["mAP"].iloc[1:].tolist() == pytest.approx([70] * 6)
+    assert table["clusters"].iloc[1] == pytest.approx(20)  # of that epoch, not of the last
+    assert "picked by the test set" in ablation_reading(released, frame)
+    assert "picked by the test set" not in ablation_reading(layout.study, frame)
+    panel = ablation_figure(released, frame).axes[0]
+    assert panel.lines[0].get_xdata() == pytest.approx([70, 70])
+
+
+def test_unrecovered_values_of_the_paper_are_blank(layout: Layout, frame: pd.DataFrame):
+    assert np.isnan(numbers(ablation_table(layout.study, frame), "mAP (paper)")).all()
+    assert "not recovered" in ablation_reading(layout.study, frame)
+
+
+def test_only_differences_of_one_sign_are_called_the_same_in_every_seed(layout: Layout, frame: pd.DataFrame):
+    text = ablation_reading(layout.study, frame)
+    assert "*TDA control* that is +0.5 (+2.0, -1.0)" in text
+    same = text.split("same sign in every seed: ")[1].split(". The paper")[0]
+    assert "TDA control" not in same
+    assert "without L_vi" in same
+
+
+def test_one_seed_claims_nothing(layout: Layout, frame: pd.DataFrame):
+    study = load_study("smoke", "seeds=1")
+    text = ablation_reading(study, where(frame, seed=0))
+    assert "single draws" in text
+    assert "same sign" not in text
+
+
+def test_the_figure_has_a_mark_per_seed(layout: Layout, frame: pd.DataFrame):
+    panel = ablation_figure(layout.study, frame).axes[0]
+    marks = [line for line in panel.lines if line.get_linestyle() == "None"]
+    assert [len(np.atleast_1d(line.get_xdata())) for line in marks] == [2] * len(layout.study.variants)
+    assert panel.lines[-1].get_xdata() == pytest.approx([40, 40])

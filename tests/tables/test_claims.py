@@ -1,0 +1,270 @@
+"""The claims table: from evidence made by hand, each verdict comes out each way, and what is missing says so."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from gcl_core.config import load_study
+from gcl_core.layout import Layout
+from gcl_core.measure.artifacts import where
+from gcl_core.measure.evidence import (
+    ARI,
+    CLUSTERS,
+    DISTANCE,
+    FAR,
+    FAR_NEAR,
+    FID,
+    MAP,
+    NEAR,
+    PSNR,
+    RANK1,
+    Evidence,
+    Measured,
+)
+from gcl_core.tables.claims import (
+    CHANCE,
+    CLAIMS,
+    COLUMNS,
+    POOLED,
+    REPORTING,
+    RHO,
+    beside_reading,
+    claim_verdict,
+    claims_page,
+    claims_reading,
+    claims_table,
+    reported_claims,
+)
+from gcl_core.tables.fid import NOVEL
+from gcl_core.tables.formats import NOT_RUN, latex_table, markdown_table
+
+PUBLISHED = dict(zip(NOVEL, (3.0, 7.0, 5.0, 2.0, 4.0, 6.0, 1.0), strict=True))  # ranks of the means of Table 1
+PIDS = np.repeat(np.arange(30), 2)
+
+
+def queries(gain: float, *, far: float = 0, near: float = 0, rank1: int = 30) -> pd.DataFrame:
+    """Return 60 queries of 30 people: AP 0.4 and `gain` on average, more for one person than for another."""
+    uneven = gain * (1 + 0.1 * np.cos(np.pi * PIDS))
+    no_far = np.where(PIDS < 5, np.nan, 0.3 + far)
+    hits = (np.arange(60) < rank1).astype(int)
+    return pd.DataFrame({"pid": PIDS, "ap": 0.4 + uneven, "rank1": hits, "ap_far": no_far, "ap_near": 0.5 + near})
+
+
+def seeds(**variants: list[Measured]) -> list[Evidence]:
+    """Return evidence with 100 true people from variant → one Measured a seed."""
+    count = max(map(len, variants.values()))
+    return [
+        Evidence(100, {name: each[seed] for name, each in variants.items() if seed < len(each)})
+        for seed in range(count)
+    ]
+
+
+def gains(*values: float) -> list[Measured]:
+    return [Measured(queries(value)) for value in values]
+
+
+def numbers_of(name: str, *values: Any) -> list[Measured]:
+    return [Measured(**{name: value}) for value in values]
+
+
+def row(evidence: list[Evidence], claim: str, metric: str, compared: str) -> dict[str, Any]:
+    lines = where(claims_table(evidence), claim=claim, metric=metric).to_dict("records")
+    found = [line for line in lines if line["compared"].split(" (")[0].split(",")[0] == compared]
+    assert len(found) == 1
+    return found[0]
+
+
+def test_without_evidence_every_row_says_not_run_and_nothing_fails():
+    for evidence in ([], [Evidence(100, {}), Evidence(100, {"gcl": Measured()})]):
+        frame = claims_table(evidence)
+        assert list(frame.columns) == COLUMNS
+        assert set(frame["effect"]) == set(frame["verdict"]) == {NOT_RUN}
+        assert {claim_verdict(frame, key) for key in CLAIMS} == {NOT_RUN}
+
+
+def test_the_table_is_read_as_numbers_with_blanks():
+    frame = claims_table(seeds(gcl=gains(0.03, 0.04), tda=gains(0, 0)))
+    assert "| --: | --: | --: | --: | --: | --: |" in markdown_table(frame)
+    assert "nan" not in markdown_table(frame).lower()
+    assert "<NA>" not in latex_table(frame, caption="c", label="l")
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [((0.03, 0.031, 0.032), "reproduced"), ((0.03, -0.02, 0.04), "inconclusive"), ((-0.03,) * 3, "not reproduced")],
+)
+def test_a_gain_in_accuracy_comes_out_each_way(values: tuple[float, ...], expected: str):
+    evidence = seeds(gcl=gains(*values), tda=gains(0, 0, 0), no_l_vi=gains(0, 0, 0))
+    for key, metric, compared in (("C2", MAP, "gcl - tda"), ("C5", MAP, "gcl - no_l_vi"), ("C8", MAP, "gcl - tda")):
+        lines = where(claims_table(evidence), claim=key, metric=metric, compared=compared)
+        assert lines["verdict"].tolist() == [expected]
+        assert lines["effect"].tolist() == [pytest.approx(100 * np.mean(values))]  # in points
+
+
+def test_rank1_is_a_row_in_points_and_a_claim_needs_both_metrics():
+    theirs = [Measured(queries(0, rank1=30))] * 3
+    better = [Measured(queries(0.03, rank1=45))] * 3
+    assert row(seeds(gcl=better, tda=theirs), "C2", RANK1, "gcl - tda")["effect"] == pytest.approx(25)
+    assert claim_verdict(claims_table(seeds(gcl=better, tda=theirs)), "C2") == "reproduced"
+    worse = [Measured(queries(0.03, rank1=15))] * 3
+    assert claim_verdict(claims_table(seeds(gcl=worse, tda=theirs)), "C2") == "not reproduced"
+
+
+def test_equal_compute_and_rows_of_ours_stand_beside_the_papers_claim_and_do_not_decide_it():
+    plain, better = [Measured(queries(0))] * 3, [Measured(queries(0.03, rank1=45))] * 3
+    evidence = seeds(gcl=better, tda=plain, tda_long=[Measured(queries(0.06))] * 3, gcl_tda=plain)
+    assert row(evidence, "C2", MAP, "gcl - tda_long")["verdict"] == "not reproduced"
+    ours = row(evidence, "C2", MAP, "gcl_tda - tda")
+    assert ours["compared"].endswith("(ours, not the paper's)")
+    assert ours["verdict"] == "not reproduced"
+    assert claim_verdict(claims_table(evidence), "C2") == "reproduced"
+
+
+@pytest.mark.parametrize(
+    ("ours", "aris", "expected"),
+    [
+        ((95, 94, 93), (0.70, 0.70, 0.70), "reproduced"),
+        ((105, 106, 107), (0.70, 0.70, 0.70), "reproduced"),  # too many count like too few
+        ((95, 94, 93), (0.50, 0.51, 0.50), "not reproduced"),  # closer in number, worse in substance
+        ((70, 71, 72), (0.70, 0.70, 0.70), "not reproduced"),
+        ((95, 60, 93), (0.70, 0.70, 0.70), "inconclusive"),
+        ((95, 94, 93), (0.60, 0.80, 0.70), "inconclusive"),
+        ((95, 94, 93), (None, None, None), "inconclusive"),
+    ],
+)
+def test_a_closer_number_of_clusters_needs_an_ari_that_is_not_lower(ours: Any, aris: Any, expected: str):
+    gcl = [Measured(clusters=count, ari=ari) for count, ari in zip(ours, aris, strict=True)]
+    evidence = seeds(gcl=gcl, tda=[Measured(clusters=80, ari=0.7)] * 3)
+    line = row(evidence, "C1", CLUSTERS, "tda - gcl")
+    assert line["effect"] == pytest.approx(20 - np.mean([abs(count - 100) for count in ours]))
+    assert line["verdict"] == claim_verdict(claims_table(evidence), "C1") == expected
+    if aris[0] is not None:
+        assert row(evidence, "C1", ARI, "gcl - tda")["effect"] == pytest.approx(100 * np.mean(aris) - 70)
+
+
+def test_the_published_order_of_views_is_reproduced_by_itself_and_by_its_reverse_not():
+    up, down = PUBLISHED, {yaw: -fid for yaw, fid in PUBLISHED.items()}
+    evidence = seeds(gcl=numbers_of("fid", up, up, up))
+    assert row(evidence, "C3", RHO, "gcl")["effect"] == pytest.approx(1)
+    assert row(evidence, "C3", CHANCE, "gcl")["effect"] == pytest.approx(100 / 5040)
+    assert claim_verdict(claims_table(evidence), "C3") == "reproduced"
+    assert claim_verdict(claims_table(seeds(gcl=numbers_of("fid", down, down))), "C3") == "not reproduced"
+    mixed = seeds(gcl=numbers_of("fid", up, down, up))
+    assert row(mixed, "C3", POOLED, "gcl")["effect"] == pytest.approx(1)
+    assert claim_verdict(claims_table(mixed), "C3") == "inconclusive"
+
+
+def test_an_order_that_many_orders_match_is_no_evidence_however_sure_over_seeds():
+    swapped = dict(zip(NOVEL, (4.0, 5.0, 7.0, 2.0, 6.0, 3.0, 1.0), strict=True))
+    evidence = seeds(gcl=numbers_of("fid", *[swapped] * 3))
+    line = row(evidence, "C3", RHO, "gcl")
+    assert line["low over seeds"] > 0.5
+    assert row(evidence, "C3", CHANCE, "gcl")["effect"] > 5
+    assert line["verdict"] == "inconclusive"
+
+
+@pytest.mark.parametrize(("sign", "expected"), [(1, "reproduced"), (-1, "not reproduced")])
+def test_without_the_losses_distance_and_fid_are_larger_and_psnr_smaller(sign: int, expected: str):
+    def views(distance: float, fid: float, psnr: float) -> list[Measured]:
+        return [Measured(distance=distance, fid=dict.fromkeys(NOVEL, fid), psnr=psnr)] * 3
+
+    evidence = seeds(gcl=views(0.3, 60.0, 17), no_vi=views(0.3 + sign * 0.1, 60.0 + sign * 5, 17 - sign))
+    for metric, effect in ((DISTANCE, 10), (FID, 5), (PSNR, 1)):
+        line = row(evidence, "C4", metric, "gcl - no_vi" if metric == PSNR else "no_vi - gcl")
+        assert (line["effect"], line["verdict"]) == (pytest.approx(sign * effect), expected)
+    assert claim_verdict(claims_table(evidence), "C4") == expected
+
+
+def test_the_gain_among_far_views_is_set_against_that_among_near_ones_query_by_query():
+    evidence = seeds(gcl=[Measured(queries(0, far=0.06, near=0.02))] * 3, tda=gains(0, 0, 0))
+    values = {metric: row(evidence, "C6", metric, "gcl - tda") for metric in (FAR, NEAR, FAR_NEAR)}
+    assert [values[metric]["effect"] for metric in (FAR, NEAR, FAR_NEAR)] == pytest.approx([6, 2, 4])
+    assert (values[NEAR]["verdict"], claim_verdict(claims_table(evidence), "C6")) == ("", "reproduced")
+    both = seeds(gcl=[Measured(queries(0, far=0.03, near=0.06))] * 3, tda=gains(0, 0, 0))
+    assert row(both, "C6", FAR, "gcl - tda")["verdict"] == "reproduced"
+    assert claim_verdict(claims_table(both), "C6") == "not reproduced"  # better, but not because of the view
+
+
+def test_where_near_views_were_not_told_apart_only_the_far_gain_is_known():
+    gcl, tda = (queries(0, far=far).drop(columns="ap_near") for far in (0.06, 0))
+    evidence = seeds(gcl=[Measured(gcl)] * 2, tda=[Measured(tda)] * 2)
+    assert row(evidence, "C6", FAR, "gcl - tda")["effect"] == pytest.approx(6)
+    assert row(evidence, "C6", FAR_NEAR, "gcl - tda")["effect"] == NOT_RUN
+    assert claim_verdict(claims_table(evidence), "C6") == "inconclusive"
+
+
+def test_views_of_any_quality_stand_beside_gcls_and_do_not_decide_whether_those_are_good_enough():
+    evidence = seeds(gcl=gains(-0.03, -0.03), copy=gains(0.03, 0.03), true_views=gains(0.05, 0.05), tda=gains(0, 0))
+    lines = where(claims_table(evidence), claim="C8", metric=MAP)
+    compared = [text.partition(" - ")[0] for text in lines["compared"]]
+    assert compared == ["copy", "dose_*", "drawn_once", "gcl", "true_views", "true_views_tda"]
+    assert lines["verdict"].tolist() == ["reproduced", NOT_RUN, NOT_RUN, "not reproduced", "reproduced", NOT_RUN]
+    assert claim_verdict(claims_table(evidence), "C8") == "not reproduced"
+
+
+def test_settings_have_a_sign_and_no_verdict():
+    evidence = seeds(drawn_once=gains(0, 0, 0), tau_002=gains(-0.03, -0.031, -0.032), tau_01=gains(0.03, -0.03, 0.01))
+    assert row(evidence, "C7", MAP, "tau_002 - drawn_once")["verdict"] == "lower"
+    assert row(evidence, "C7", MAP, "tau_01 - drawn_once")["verdict"] == "either sign"
+    assert row(evidence, "C7", MAP, "angles_* - drawn_once")["verdict"] == NOT_RUN
+    assert claim_verdict(claims_table(evidence), "C7") == "no verdict"
+
+
+def test_one_seed_is_inconclusive_and_an_effect_is_over_the_seeds_that_have_both():
+    one = seeds(gcl=gains(0.03), tda=gains(0))
+    assert claim_verdict(claims_table(one), "C2") == "inconclusive"
+    line = row(seeds(gcl=gains(0.03, 0.04, 0.05), tda=gains(0, 0)), "C2", MAP, "gcl - tda")
+    assert (line["seeds"], line["effect"]) == (2, pytest.approx(3.5))
+
+
+def test_variants_of_a_seed_with_other_queries_are_refused():
+    other = queries(0).assign(pid=PIDS[::-1])
+    with pytest.raises(ValueError, match="60 queries of gcl and 60 of tda differ in their pids"):
+        claims_table(seeds(gcl=gains(0), tda=[Measured(other)]))
+
+
+def test_the_reading_names_every_claim_with_its_verdict_and_what_decides_it():
+    frame = claims_table(seeds(gcl=gains(0.03, 0.031), tda=gains(0, 0), no_l_vi=gains(0.06, 0.06)))
+    paragraphs = claims_reading(frame).split("\n\n")
+    assert len(paragraphs) == len(CLAIMS) == 8
+    for paragraph, (key, claim) in zip(paragraphs, CLAIMS.items(), strict=True):
+        assert paragraph.startswith(f"**{key}, {claim_verdict(frame, key)}**: {claim.sentence}")
+        for line in where(frame, claim=key).to_dict("records"):
+            decides = line["verdict"] not in ("", NOT_RUN) and "(" not in line["compared"]
+            assert (f"{line['compared']}: {line['metric']} " in paragraph) == decides
+    assert "gcl - no_l_vi: mAP -2.95 (" in paragraphs[4]
+    assert paragraphs[4].startswith("**C5, not reproduced**")
+    assert "2 seeds), reproduced" in paragraphs[1]
+
+
+def test_the_page_tells_the_rules_and_the_names_to_whoever_reads_it_alone():
+    study, frame = load_study("evidence"), claims_table(seeds(gcl=gains(0.03, 0.031), tda=gains(0, 0)))
+    page = claims_page(study, frame, "How good views must be.")
+    assert page.endswith(f"{claims_reading(frame)}\n\nHow good views must be.")
+    assert all(f"`{name}`: {variant.title}" in page for name, variant in study.variants.items())
+    for outcome in ("*Reproduced*", "*Not reproduced*", "*Inconclusive*"):
+        assert outcome in page
+    assert "`evidence_background`, `evidence_light` and `evidence_settings`" in page
+
+
+def test_what_is_ours_and_sure_is_told_beside_the_claims():
+    table = claims_table(seeds(gcl=gains(0.0, 0.001), tda=gains(0, 0), gcl_light=gains(0.03, 0.031)))
+    text = beside_reading(table)
+    assert text.startswith("Beside the claims, ours, every interval above zero: gcl_light - tda: mAP +3.")
+    assert "gcl - tda" not in text
+    assert text in claims_page(load_study("evidence_light"), table, "")
+    assert beside_reading(claims_table([])) == ""
+
+
+def test_claims_of_the_reporting_profiles_are_read_as_they_lie_and_missing_ones_named(tmp_path: Path):
+    layout = Layout(load_study("mini"), root=tmp_path)
+    there = layout.figures.parent / "evidence" / "claims.md"
+    there.parent.mkdir(parents=True)
+    there.write_text("what runs gave")
+    told = reported_claims(layout).split("### Profile ")[1:]
+    assert told[0].strip() == "`evidence`\n\nwhat runs gave"
+    assert [each.split("\n")[0] for each in told] == [f"`{profile}`" for profile in REPORTING]
+    assert all("not run" in each and "claims.md is not there" in each for each in told[1:])

@@ -1,0 +1,71 @@
+"""Settings of stage 3 one by one: the table over seeds, and curves over their values."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from gcl_core.config import load_study
+from gcl_core.measure.evidence import Evidence, Measured
+from gcl_core.tables.formats import NOT_RUN
+from gcl_core.tables.sensitivity import CURVES, sensitivity_figure, sensitivity_table
+
+PIDS = np.repeat(np.arange(30), 2)
+NAMES = ("tau_02", "tau_20", "rho_04", "angles_three")
+
+
+def scored(share: float) -> Measured:
+    return Measured(pd.DataFrame({"pid": PIDS, "ap": np.full(len(PIDS), share)}))
+
+
+def test_settings_have_a_column_a_seed_and_a_spread():
+    shares = {"drawn_once": (0.4, 0.4, 0.4), "tau_002": (0.37, 0.37, 0.37), "tau_01": (0.43, 0.37, 0.41)}
+    evidence = [Evidence(100, {name: scored(each[seed]) for name, each in shares.items()}) for seed in range(3)]
+    table = sensitivity_table(evidence).set_index("variant")
+    assert table.loc["tau_01", ["seed 0 mAP", "seed 1 mAP", "mAP", "spread"]].tolist() == pytest.approx(
+        [43, 37, 40 + 1 / 3, 6]
+    )
+    assert table.loc["drawn_once", "spread"] == 0
+    assert table.index.tolist() == [
+        "drawn_once",
+        "angles_*",
+        "parts_*",
+        "alpha_*",
+        "tau_002",
+        "tau_01",
+        "negatives_*",
+        "rho_*",
+    ]
+
+
+def test_curves_stand_over_the_values_that_the_variants_train_with():
+    changes = ({"contrast.temperature": 0.02}, {"contrast.temperature": 0.2}, {"clustering.rho": 0.04})
+    study = load_study("smoke", "contrast.temperature=0.05 clustering.rho=0.03")
+    tree = study.model_dump() | {"variants": {name: each.model_dump() for name, each in study.variants.items()}}
+    for name, change in zip(NAMES, (*changes, {"angles": [90, 180, 270]}), strict=True):
+        tree["variants"][name] = {"view": "drawn_once", "changes": change}
+    study = type(study).model_validate(tree)
+    shares = {"drawn_once": 0.5, "tau_02": 0.4, "tau_20": 0.6, "rho_04": 0.3}
+    evidence = [Evidence(9, {name: scored(share + seed / 100) for name, share in shares.items()}) for seed in (0, 2)]
+    figure = sensitivity_figure(study, sensitivity_table(evidence))
+    temperature, rho = figure.axes  # angles_three was not run, and drawn_once alone is no curve
+    assert [text.get_text() for text in temperature.get_xticklabels()] == ["0.02", "0.05", "0.2"]
+    assert [text.get_text() for text in rho.get_xticklabels()] == ["0.03", "0.04"]
+    first, second, mean, ring = temperature.lines
+    assert np.asarray(first.get_ydata()) == pytest.approx([40, 50, 60])
+    assert np.asarray(second.get_ydata()) == pytest.approx([42, 52, 62])
+    assert np.asarray(mean.get_ydata()) == pytest.approx([41, 51, 61])
+    assert (ring.get_xdata(), ring.get_ydata()) == ([1], pytest.approx([51]))
+
+
+def test_without_runs_the_table_and_the_figure_say_so():
+    for evidence in ([], [Evidence(100, {})], [Evidence(100, {"drawn_once": scored(0.5)})]):
+        table = sensitivity_table(evidence)
+        assert set(table["mAP"]) <= {NOT_RUN, 50}
+        [axes] = sensitivity_figure(load_study("smoke"), table).axes
+        assert [text.get_text() for text in axes.texts] == [NOT_RUN]
+
+
+def test_every_curve_is_of_a_setting_that_variants_may_change():
+    study = load_study("evidence_settings")
+    changed = {name.split("_")[0]: list(each.changes) for name, each in study.variants.items() if each.changes}
+    assert {parameter: [setting] for parameter, (setting, _) in CURVES.items()}.items() <= changed.items()

@@ -1,0 +1,143 @@
+"""What a study would cost: the numbers of steps are exact, the measured parts are real and add up."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from gcl_core.config import Study, load_study
+from gcl_core.data.index import DataError
+from gcl_core.layout import Layout
+from gcl_core.models.identity_encoder import IdentityEncoder, Trunk
+from gcl_core.models.weights import load_encoder, save_weights
+from gcl_core.training.start import start_encoder
+from gcl_core.workflow.cost import Cost, count_pictures, measure_costs
+from gcl_core.workflow import cost
+
+
+def study_of(*overrides: str) -> Study:
+    few = ["baseline.tda.epochs=3", "baseline.tda.instance_epochs=1", "identity_encoder.width=8"]
+    return load_study("smoke", [*few, *overrides])
+
+
+@pytest.fixture
+def layout(tmp_path: Path) -> Layout:
+    return Layout(study_of(), root=tmp_path)
+
+
+@pytest.fixture(autouse=True)
+def short(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cost, "BUDGET", 0.0)
+    monkeypatch.setattr(cost, "CLUSTERED", 60)
+    monkeypatch.setattr(cost, "PASSES", 4)
+
+
+def test_pictures_are_counted_as_they_will_be_made_or_lie_there(layout: Layout, tmp_path: Path):
+    people = layout.study.people
+    counts = count_pictures(layout)
+    assert counts["train"] == people.train_identities * people.pictures_per_identity
+    held = counts["query"] + counts["gallery"]
+    assert held == people.test_identities * people.pictures_per_identity + people.distractors  # junk is not used
+    elsewhere = layout.study.model_copy(update={"dataset": "market1501", "data_root": tmp_path / "nowhere"})
+    with pytest.raises(DataError, match="no such folder"):
+        count_pictures(Layout(elsewhere, root=tmp_path))
+
+
+def test_every_kind_of_step_is_counted_by_the_settings(layout: Layout, monkeypatch: pytest.MonkeyPatch):
+    """48 pictures: 3 epochs of 3 batches of 16; 2 of 6 of 8; per variant 2 of 6; FID of 8 views."""
+    monkeypatch.setattr(cost, "load_inception", lambda device: None)
+    monkeypatch.setattr(cost, "inception_features", lambda network, pictures: None)
+    study = layout.study
+    counts = {"train": 48, "query": 8, "gallery": 20}
+    costs = list(measure_costs(layout, counts))
+    times = {each.what.partition(":")[0]: each.times for each in costs}
+    drawn = [variant for variant in study.variants.values() if variant.view == "drawn"]
+    assert times["stage 1, tda"] == 3 * (48 // study.baseline.tda.batch_size)
+    assert times["stage 2"] == 2 * (48 // study.warm_up.batch_size)
+    assert times["stage 3, a variant that draws"] == 2 * (48 // study.joint.batch_size) * len(drawn)
+    assert times["stage 3, a control"] == 2 * (48 // study.joint.batch_size)
+    clustered = (3 - study.baseline.tda.instance_epochs) + 2 * len(study.variants)
+    assert times["clustering of 48 pictures"] == clustered
+    pictures = 8 * 8 * (len(study.evaluation.fid_variants) + 1) + 48 + 8
+    assert times["FID"] == -(-pictures // 16)
+    assert all(each.seconds > 0 for each in costs[:-1])
+    assert all(each.memory > 50_000_000 for each in costs)  # a process with torch in it
+
+
+def test_every_kind_of_step_has_the_encoder_of_its_training(layout: Layout, monkeypatch: pytest.MonkeyPatch):
+    """In the layout in memory and precision that training's functions give it; ImageNet's weights are not fetched."""
+    monkeypatch.setattr(cost, "load_inception", lambda device: None)
+    monkeypatch.setattr(cost, "inception_features", lambda network, pictures: None)
+    study = study_of("compute.precision=bf16")
+    folder, cpu = layout.stage("baseline", 0), torch.device("cpu")
+    start, _ = start_encoder(Layout(study, root=layout.root), 0, cpu)
+    save_weights(start, folder / "encoder.safetensors")
+    expected = {"stage 1, tda": how_it_lies(start)}
+    later = how_it_lies(load_encoder(study, folder, cpu))
+    expected |= dict.fromkeys(("features", "stage 2", "stage 3, a variant that draws", "stage 3, a control"), later)
+    seen: dict[str, set[tuple[tuple[int, ...], bool]]] = {}
+    forward, measure = Trunk.forward, cost._cost
+
+    def watched(trunk: Trunk, x: torch.Tensor) -> torch.Tensor:
+        found = forward(trunk, x)
+        seen[at[-1]].add((trunk.layer1[0].conv1.weight.stride(), torch.is_autocast_enabled("cpu")))  # pyright: ignore
+        return found
+
+    at: list[str] = []
+
+    def measured(what: str, times: int, run: Callable[[], object]) -> Cost:
+        at.append(what.partition(":")[0])
+        seen[at[-1]] = set()
+        return measure(what, times, run)
+
+    monkeypatch.setattr(Trunk, "forward", watched)
+    monkeypatch.setattr(cost, "_cost", measured)
+    weights = study.identity_encoder.model_copy(update={"weights": "imagenet"})
+    monkeypatch.setattr("gcl_core.models.weights.load_imagenet", lambda encoder: pytest.fail("weights were fetched"))
+    fetching = study.model_copy(update={"identity_encoder": weights})
+    list(measure_costs(Layout(fetching, root=layout.root), {"train": 48, "query": 8, "gallery": 20}))
+    for what, strides in expected.items():
+        assert seen[what] == {(strides, what != "features")}, what
+
+
+def how_it_lies(encoder: IdentityEncoder) -> tuple[int, ...]:
+    """Return the strides of a 3x3 convolution, in which channels last can be told."""
+    return encoder.trunk.layer1[0].conv1.weight.stride()  # pyright: ignore
+
+
+def test_time_of_clustering_grows_with_the_square(layout: Layout, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(cost, "_cost", lambda what, times, run: Cost(what, times, 2.0, 1))
+    monkeypatch.setattr(cost, "load_inception", lambda device: None)
+    small, large = (
+        next(
+            each for each in measure_costs(layout, {"train": n, "query": 1, "gallery": 1}) if "clustering" in each.what
+        )
+        for n in (60, 600)
+    )
+    assert (small.seconds, large.seconds) == (2.0, 200.0)
+    assert small.total == small.times * 2.0
+
+
+@pytest.mark.parametrize("method", ["jvtc", "cluster_contrast"])
+def test_steps_of_other_first_stages(method: str, tmp_path: Path):
+    study = study_of(
+        f"baseline.method={method}",
+        "baseline.jvtc.instances=4",
+        "baseline.jvtc.copies=2",
+        "baseline.cluster_contrast.identities=2",
+        "baseline.cluster_contrast.instances=2",
+    )
+    first = next(measure_costs(Layout(study, root=tmp_path), {"train": 48, "query": 8, "gallery": 20}))
+    expected = {"jvtc": 100 * 12, "cluster_contrast": 50 * 200}
+    assert first.what == f"stage 1, {method}: step"
+    assert first.times == expected[method]
+
+
+def test_a_source_set_is_counted_first(tmp_path: Path):
+    people = ["source.people.train_identities=4", "source.people.pictures_per_identity=8"]
+    study = study_of(
+        "source.dataset=synthetic", "source.epochs=5", "source.identities=2", "source.instances=2", *people
+    )
+    first = next(measure_costs(Layout(study, root=tmp_path), {"train": 48, "query": 8, "gallery": 20}))
+    assert (first.what, first.times) == ("source set: step", 5 * 8)
