@@ -13,10 +13,10 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from gcl_core.workflow.study import step_states
 
 from gcl_core.cli import main
 from gcl_core.files import hash_file
+from gcl_core.workflow.study import step_states
 from tests import lab
 from tests.documented import MODULE, commands
 

@@ -12,8 +12,8 @@ from gcl_core.layout import Layout
 from gcl_core.models.identity_encoder import IdentityEncoder, Trunk
 from gcl_core.models.weights import load_encoder, save_weights
 from gcl_core.training.start import start_encoder
-from gcl_core.workflow.cost import Cost, count_pictures, measure_costs
 from gcl_core.workflow import cost
+from gcl_core.workflow.cost import Cost, count_pictures, measure_costs
 
 
 def study_of(*overrides: str) -> Study:
