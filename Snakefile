@@ -2,14 +2,15 @@
 #   snakemake --config profile=mini --cores 2 --rerun-triggers mtime input params
 #
 # A step is done when its file in runs/<profile>/steps/ is there. It runs again when a step before it ran, when a
-# setting, its notebook or a file of gcl_core that the notebook imports changed, or when one of its figures is missing.
+# setting, its notebook or the code that the notebook imports changed (its fingerprint, which comments and docstrings do
+# not touch), or when one of its figures is missing. A run that is gone or stale is found by gcl_core/workflow/study.py.
 # Trainings resume by themselves, so no checkpoint is declared here: Snakemake would delete it before the step.
 import hashlib
 import shlex
 from pathlib import Path
 
 from gcl_core.config import load_study
-from gcl_core.provenance import source_files
+from gcl_core.provenance import code_of, fingerprint, step_code
 
 PROFILE = config.get("profile", "mini")
 OVERRIDES = config.get("overrides") or []  # key=value words, as a list or as one text
@@ -73,7 +74,7 @@ def executed(name):
 
 
 def core(notebook):
-    return source_files(Path(workflow.basedir, "notebooks", f"{notebook}.ipynb"))
+    return step_code(Path(workflow.basedir, "notebooks", f"{notebook}.ipynb"))
 
 
 def figures(*names):
@@ -110,8 +111,7 @@ CLAIMS = tables("claims", "controls", "dose", "sensitivity") + figures("claims",
 NOVEL = tables("novel_view_dataset") + figures("novel_view_dataset")
 ERRORS = tables("error_analysis") + figures("ranked_lists") + [f"{FIGURES}/queries.csv"]
 VIEWS = tables("view_quality") + figures("figure1_view_invariance", "figure3_generated_views_train")
-REPORTING = [f"gcl_core/report/{name}" for name in ("report.html.j2", "page.py", "facts.py", "items.py")]
-REPORTING += ["gcl_core/report/citation.py"]
+REPORTING = ["gcl_core/report/report.html.j2"]
 REPORT = [f"{FIGURES}/report.html", f"{FIGURES}/how-to-cite.md"]
 if study.dataset == "synthetic":  # elsewhere bodies are not known, and test pictures may have no meshes
     DATASET += tables("mesh_ways") + figures("mesh_ways")
@@ -128,10 +128,10 @@ rule all:
 
 
 rule data_preparation:
-    input: core("00_data_preparation"), notebook="notebooks/00_data_preparation.ipynb"
+    input: notebook="notebooks/00_data_preparation.ipynb"
     output: DATASET, step=step("00_data_preparation")
     log: executed("00_data_preparation")
-    params: settings=SETTINGS, given="-p seed 0"
+    params: settings=SETTINGS, code=core("00_data_preparation"), given="-p seed 0"
     threads: workflow.cores
     priority: 3  # first of all: it takes every core, and would wait until no training runs
     resources: **DECODES
@@ -139,10 +139,10 @@ rule data_preparation:
 
 
 rule more_people:  # of the seeds after the first, where each has its own
-    input: core("00_data_preparation"), notebook="notebooks/00_data_preparation.ipynb"
+    input: notebook="notebooks/00_data_preparation.ipynb"
     output: step=step("00_data_preparation_seed{seed}")
     log: executed("00_data_preparation_seed{seed}")
-    params: settings=SETTINGS, given="-p seed {seed}"
+    params: settings=SETTINGS, code=core("00_data_preparation"), given="-p seed {seed}"
     threads: workflow.cores
     priority: 3
     resources: **DECODES
@@ -150,10 +150,10 @@ rule more_people:  # of the seeds after the first, where each has its own
 
 
 rule baseline:
-    input: people_of_seed, core("01_baseline"), notebook="notebooks/01_baseline.ipynb"
+    input: people_of_seed, notebook="notebooks/01_baseline.ipynb"
     output: step=step("01_baseline_seed{seed}")
     log: executed("01_baseline_seed{seed}")
-    params: settings=SETTINGS, given="-p seed {seed}"
+    params: settings=SETTINGS, code=core("01_baseline"), given="-p seed {seed}"
     threads: study.baseline.threads or workflow.cores
     priority: 2
     resources: **TRAINS
@@ -161,19 +161,19 @@ rule baseline:
 
 
 rule clustering_analysis:
-    input: step("01_baseline_seed0"), core("02_clustering_analysis"), notebook="notebooks/02_clustering_analysis.ipynb"
+    input: step("01_baseline_seed0"), notebook="notebooks/02_clustering_analysis.ipynb"
     output: CLUSTERS, step=step("02_clustering_analysis_seed0")
     log: executed("02_clustering_analysis_seed0")
-    params: settings=SETTINGS, given="-p seed 0"
+    params: settings=SETTINGS, code=core("02_clustering_analysis"), given="-p seed 0"
     resources: **MEASURES
     shell: RUN
 
 
 rule generator_warm_up:
-    input: step("01_baseline_seed{seed}"), core("03_generator_warm_up"), notebook="notebooks/03_generator_warm_up.ipynb"
+    input: step("01_baseline_seed{seed}"), notebook="notebooks/03_generator_warm_up.ipynb"
     output: step=step("03_generator_warm_up_seed{seed}")
     log: executed("03_generator_warm_up_seed{seed}")
-    params: settings=SETTINGS, given="-p seed {seed}"
+    params: settings=SETTINGS, code=core("03_generator_warm_up"), given="-p seed {seed}"
     threads: study.warm_up.threads or workflow.cores
     priority: 2
     resources: **TRAINS
@@ -181,10 +181,10 @@ rule generator_warm_up:
 
 
 rule joint_training:
-    input: start_of_variant, core("04_joint_training"), notebook="notebooks/04_joint_training.ipynb"
+    input: start_of_variant, notebook="notebooks/04_joint_training.ipynb"
     output: step=step("04_joint_training_{variant}_seed{seed}")
     log: executed("04_joint_training_{variant}_seed{seed}")
-    params: settings=SETTINGS, given="-r variant {variant} -p seed {seed}"
+    params: settings=SETTINGS, code=core("04_joint_training"), given="-r variant {variant} -p seed {seed}"
     threads: study.joint.threads or workflow.cores
     priority: 1
     resources: **TRAINS
@@ -192,38 +192,38 @@ rule joint_training:
 
 
 rule fid_per_view:
-    input: trained(study.evaluation.fid_variants), core("05_fid_per_view"), notebook="notebooks/05_fid_per_view.ipynb"
+    input: trained(study.evaluation.fid_variants), notebook="notebooks/05_fid_per_view.ipynb"
     output: FID, step=step("05_fid_per_view")
     log: executed("05_fid_per_view")
-    params: settings=SETTINGS, given=""
+    params: settings=SETTINGS, code=core("05_fid_per_view"), given=""
     threads: workflow.cores
     resources: **MEASURES
     shell: RUN
 
 
 rule cluster_count_curves:
-    input: trained(study.variants), core("06_cluster_count_curves"), notebook="notebooks/06_cluster_count_curves.ipynb"
+    input: trained(study.variants), notebook="notebooks/06_cluster_count_curves.ipynb"
     output: CURVES, step=step("06_cluster_count_curves")
     log: executed("06_cluster_count_curves")
-    params: settings=SETTINGS, given=""
+    params: settings=SETTINGS, code=core("06_cluster_count_curves"), given=""
     resources: **READS
     shell: RUN
 
 
 rule ablations:
-    input: trained(study.variants), core("07_ablations"), notebook="notebooks/07_ablations.ipynb"
+    input: trained(study.variants), notebook="notebooks/07_ablations.ipynb"
     output: ABLATIONS, step=step("07_ablations")
     log: executed("07_ablations")
-    params: settings=SETTINGS, given=""
+    params: settings=SETTINGS, code=core("07_ablations"), given=""
     resources: **READS
     shell: RUN
 
 
 rule generated_views:
-    input: trained(study.variants, [0]), core("08_generated_views"), notebook="notebooks/08_generated_views.ipynb"
+    input: trained(study.variants, [0]), notebook="notebooks/08_generated_views.ipynb"
     output: VIEWS, step=step("08_generated_views_seed0")
     log: executed("08_generated_views_seed0")
-    params: settings=SETTINGS, given="-p seed 0"
+    params: settings=SETTINGS, code=core("08_generated_views"), given="-p seed 0"
     threads: workflow.cores
     resources: **MEASURES
     shell: RUN
@@ -234,39 +234,38 @@ rule three_datasets:
     input:
         trained(study.variants),
         step("05_fid_per_view"),
-        core("09_three_datasets"),
         notebook="notebooks/09_three_datasets.ipynb",
     output: THREE, step=step("09_three_datasets")
     log: executed("09_three_datasets")
-    params: settings=SETTINGS, given=""
+    params: settings=SETTINGS, code=core("09_three_datasets"), given=""
     resources: **READS
     shell: RUN
 
 
 rule error_analysis:
-    input: trained(["tda", "gcl"], [0]), core("10_error_analysis"), notebook="notebooks/10_error_analysis.ipynb"
+    input: trained(["tda", "gcl"], [0]), notebook="notebooks/10_error_analysis.ipynb"
     output: ERRORS, step=step("10_error_analysis_seed0")
     log: executed("10_error_analysis_seed0")
-    params: settings=SETTINGS, given="-p seed 0"
+    params: settings=SETTINGS, code=core("10_error_analysis"), given="-p seed 0"
     resources: **MEASURES
     shell: RUN
 
 
 rule claims:
-    input: trained(study.variants), step("05_fid_per_view"), core("11_claims"), notebook="notebooks/11_claims.ipynb"
+    input: trained(study.variants), step("05_fid_per_view"), notebook="notebooks/11_claims.ipynb"
     output: CLAIMS, step=step("11_claims")
     log: executed("11_claims")
-    params: settings=SETTINGS, given=""
+    params: settings=SETTINGS, code=core("11_claims"), given=""
     threads: workflow.cores
     resources: **MEASURES
     shell: RUN
 
 
 rule novel_view_dataset:
-    input: trained(["gcl"], [0]), core("12_novel_view_dataset"), notebook="notebooks/12_novel_view_dataset.ipynb"
+    input: trained(["gcl"], [0]), notebook="notebooks/12_novel_view_dataset.ipynb"
     output: NOVEL, step=step("12_novel_view_dataset_seed0")
     log: executed("12_novel_view_dataset_seed0")
-    params: settings=SETTINGS, given="-p seed 0"
+    params: settings=SETTINGS, code=core("12_novel_view_dataset"), given="-p seed 0"
     threads: workflow.cores
     resources: **MEASURES
     shell: RUN
@@ -276,7 +275,7 @@ rule novel_view_dataset:
 rule report:
     input: DATASET, CLUSTERS, FID, CURVES, ABLATIONS, VIEWS, THREE, ERRORS, CLAIMS, NOVEL, REPORTING
     output: REPORT, step=step("report")
-    params: settings=SETTINGS
+    params: settings=SETTINGS, code=fingerprint(code_of("gcl_core.report.page"))
     localrule: True
     resources: **READS
     shell:

@@ -63,6 +63,10 @@ PROFILES = REPOSITORY / "configs"
 STAGES = ("baseline", "warm_up", "source", "data", "people", "novel_views", "notebooks", "steps")  # folders of its own
 
 
+# what may differ under a shipped profile's name: where things are, how often and on what the study runs
+FREE = ("seeds", "device", "devices", "data_root", "mesh_root", "baseline.checkpoint", "baseline.jvtc.camera_styles")
+
+
 class ConfigError(ValueError):
     """A setting is unknown, of the wrong type or out of range; the text says which, where and what is allowed."""
 
@@ -211,6 +215,41 @@ def load_study(profile: str, overrides: str | Sequence[str] = ()) -> Study:
         return Study.model_validate(tree)
     except ValidationError as error:
         raise ConfigError(_explain(error, path, words)) from error
+
+
+def check_name(study: Study) -> None:
+    """Raise ConfigError for a study under a shipped profile's name whose trainings would be others than that profile's.
+
+    Its runs and figures would take the place of those that the name stands for.
+    """
+    if study.profile not in known_profiles():
+        return
+    tree = yaml.safe_load((PROFILES / f"{study.profile}.yaml").read_text(encoding="utf-8")) or {}
+    given = {name: study.model_dump(mode="json")[name] for name in ("data_root", "mesh_root", "source")}
+    shipped = Study.model_validate(
+        {"profile": study.profile, **tree, **{k: v for k, v in given.items() if v is not None}}
+    )
+    theirs, ours = shipped.model_dump(mode="json"), study.model_dump(mode="json")
+    changed = [key for key in _leaves(ours) if key not in FREE and _leaf(ours, key) != _leaf(theirs, key)]
+    changed = [
+        key for key in changed if not key.endswith(".threads") and not key.startswith(("evaluation.", "compute."))
+    ]
+    if changed:
+        raise ConfigError(
+            f"{', '.join(changed[:4])} would change what profile {study.profile} trains: give these settings a name of "
+            f"their own by adding profile=NAME, as in profile=my_{study.profile}"
+        )
+
+
+def _leaves(tree: dict[str, Any], above: str = "") -> list[str]:
+    parts = [(f"{above}{key}", value) for key, value in tree.items()]
+    return [leaf for key, value in parts for leaf in (_leaves(value, f"{key}.") if isinstance(value, dict) else [key])]
+
+
+def _leaf(tree: Any, key: str) -> Any:
+    for part in key.split("."):
+        tree = tree.get(part) if isinstance(tree, dict) else None
+    return tree
 
 
 def _override(tree: dict[str, Any], word: str) -> None:

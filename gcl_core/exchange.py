@@ -27,7 +27,7 @@ from gcl_core.models.weights import (
     load_generator,
     save_weights,
 )
-from gcl_core.provenance import hash_code
+from gcl_core.provenance import code_of
 from gcl_core.run_folder import RunFolder, read_metrics
 
 CPU = torch.device("cpu")
@@ -57,7 +57,7 @@ def import_run(
             raise RunError(f"{folder} holds another run; nothing there changed. Import under another name, or move it")
         if "finished" in earlier:
             return folder
-    code = hash_code(("models",))
+    code = code_of("gcl_core.models.checkpoints")
     with RunFolder(folder, settings=settings, inputs=inputs, code=code, seed=seed, device=CPU) as run:
         for kind, network in networks.items():
             save_weights(network, run.path / f"{kind}.safetensors")

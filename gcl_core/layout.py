@@ -1,9 +1,9 @@
 """Where the artifacts of a study live."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from gcl_core.config import REPOSITORY, Study
+from gcl_core.config import REPOSITORY, Study, check_name
 
 
 @dataclass(frozen=True)
@@ -13,6 +13,13 @@ class Layout:
     study: Study
     root: Path = REPOSITORY
     people_of: int | None = None  # the seed whose people this is about, where each seed has its own
+    named: bool = field(default=False, repr=False, compare=False)  # the profile's name is known to fit its settings
+
+    def __post_init__(self) -> None:
+        """Refuse changed training settings under a shipped profile's name in the checkout's own folders."""
+        if not self.named and self.root == REPOSITORY:
+            check_name(self.study)
+        object.__setattr__(self, "named", True)
 
     def of_seed(self, seed: int = 0) -> "Layout":
         """Return the layout as a seed's stages see it: with that seed's own people, where each seed has its own."""

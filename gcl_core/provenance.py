@@ -1,6 +1,7 @@
 """What a result comes from: code, settings, inputs, versions; and whether it is still what they give."""
 
 import ast
+import functools
 import hashlib
 import importlib.metadata
 import json
@@ -12,21 +13,61 @@ from typing import Any
 
 import torch
 
-from gcl_core.config import REPOSITORY
+from gcl_core.config import REPOSITORY, Study
 
 PACKAGES = ("torch", "torchvision", "numpy", "pandas", "scikit-learn", "scipy", "pytorch-fid", "anny")
 PACKAGE = "gcl_core"
 # the DAG compares the settings themselves, so editing the files that describe them re-runs nothing
 BY_VALUE = ("gcl_core/config.py", "gcl_core/fidelity.py", "gcl_core/settings/")
+# where results are kept and how they are told decides none of them
+BOOKKEEPING = {
+    *(f"gcl_core/{name}.py" for name in ("__init__", "files", "layout", "provenance", "run_folder")),
+    "gcl_core/training/journal.py",
+}
+MEASURING = ("gcl_core.evaluation.accuracy",)  # what trainings record and do not learn from
+SOURCE = "gcl_core.training.baselines.source"
+METHODS = {  # of stage 1
+    "tda": "gcl_core.training.baselines.tda",
+    "jvtc": "gcl_core.training.baselines.jvtc.training",
+    "cluster_contrast": "gcl_core.training.baselines.cluster_contrast.training",
+}
 
 
-def hash_code(packages: Sequence[str]) -> str:
-    """SHA-256 over the sources of sub-packages of gcl_core: a checkpoint goes on only under the code that wrote it."""
-    digest = hashlib.sha256()
-    for name in packages:
-        for path in sorted((REPOSITORY / PACKAGE / name).glob("*.py")):
-            digest.update(path.name.encode() + b"\0" + path.read_bytes())
-    return digest.hexdigest()
+def code_of(*modules: str, apart: Sequence[str] = ()) -> dict[str, str]:
+    """Return a short hash of every source file that modules import, directly or not, without comments and docstrings.
+
+    Keys are paths in the repository. Modules named in `apart`, and what only they import, are left out; so are the
+    files that describe settings, which are compared by value, and those that only keep results (BOOKKEEPING).
+    """
+    files = _closure(modules, frozenset(apart))
+    return {name: _code_hash(REPOSITORY / name) for name in files if name not in BOOKKEEPING}
+
+
+def code_of_stage(study: Study, stage: str) -> dict[str, str]:
+    """Return the code that decides what a stage or variant learns, as its manifest keeps it.
+
+    Measuring is apart: a changed evaluation measures finished runs anew and trains nothing. It counts where the test
+    set chooses the epoch to keep (D15). Of the methods of stage 1 only the one at work counts.
+    """
+    chooses = stage in study.variants and study.of_variant(stage).joint.keep == "best_on_test"
+    apart = () if chooses else MEASURING
+    if stage == "baseline":
+        others = [module for name, module in METHODS.items() if name != study.baseline.method]
+        source = () if study.source else (SOURCE,)
+        return code_of("gcl_core.training.baseline", apart=[*apart, *others, *source])
+    module = {"source": SOURCE, "warm_up": "gcl_core.training.warm_up"}.get(stage, "gcl_core.training.joint")
+    return code_of(module, apart=apart)
+
+
+def measuring_code() -> str:
+    """Return the fingerprint of the code that measures accuracy."""
+    return fingerprint(code_of(*MEASURING))
+
+
+def step_code(notebook: Path) -> str:
+    """Return the fingerprint of a notebook's code for the DAG: its cells and the files that they stand on."""
+    code = {name: _code_hash(REPOSITORY / name) for name in source_files(notebook)}
+    return fingerprint([code, [_without_docstrings(ast.parse(cell)) for cell in code_cells(notebook)]])
 
 
 def fingerprint(value: Any) -> str:
@@ -74,16 +115,53 @@ def source_files(notebook: Path) -> list[str]:
     Paths are relative to the repository; tables (CSV) beside an imported module count as part of it.
     Raises SyntaxError for a cell or module that is not Python.
     """
-    waiting = [name for cell in code_cells(notebook) for name in _imports(ast.parse(cell, filename=str(notebook)))]
-    found: set[Path] = set()
+    trees = [ast.parse(cell, filename=str(notebook)) for cell in code_cells(notebook)]
+    return list(_closure([name for tree in trees for name in _imports(tree)], frozenset()))
+
+
+def _closure(modules: Sequence[str], apart: frozenset[str]) -> tuple[str, ...]:
+    waiting, found = [name for module in modules for name in _packages_of(module)], set[Path]()
     while waiting:
-        path = _module(waiting.pop())
+        name = waiting.pop()
+        path = None if name in apart else _module(name)
         if path is None or path in found:
             continue
         found |= {path, *path.parent.glob("*.csv")}
-        waiting += _imports(ast.parse(path.read_text(encoding="utf-8"), filename=str(path)))
+        if not path.relative_to(REPOSITORY).as_posix().startswith(BY_VALUE):
+            waiting += _imported(path, path.stat().st_mtime_ns)
     names = {path.relative_to(REPOSITORY).as_posix() for path in found}
-    return sorted(name for name in names if not name.startswith(BY_VALUE))
+    return tuple(sorted(name for name in names if not name.startswith(BY_VALUE)))
+
+
+@functools.cache
+def _imported(path: Path, _time: int) -> tuple[str, ...]:
+    return tuple(_imports(ast.parse(path.read_text(encoding="utf-8"), filename=str(path))))
+
+
+def _code_hash(path: Path) -> str:
+    return _hashed(path, path.stat().st_mtime_ns)
+
+
+@functools.cache
+def _hashed(path: Path, _time: int) -> str:
+    text = path.read_text(encoding="utf-8")
+    if path.suffix == ".py":
+        text = _without_docstrings(ast.parse(text, filename=str(path)))
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _without_docstrings(tree: ast.Module) -> str:
+    """Return a module's code in one spelling: without comments, docstrings and layout."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            first = node.body[0] if node.body else None
+            if (
+                isinstance(first, ast.Expr)
+                and isinstance(first.value, ast.Constant)
+                and isinstance(first.value.value, str)
+            ):
+                node.body = node.body[1:] or [ast.Pass()]
+    return ast.unparse(tree)
 
 
 def code_cells(notebook: Path) -> list[str]:
@@ -102,9 +180,13 @@ def _imports(tree: ast.Module) -> Iterator[str]:
         else:
             continue
         for name in names:
-            parts = name.split(".")
-            if parts[0] == PACKAGE:
-                yield from (".".join(parts[:length]) for length in range(1, len(parts) + 1))
+            yield from _packages_of(name)
+
+
+def _packages_of(name: str) -> list[str]:
+    """Return a dotted name of gcl_core and the packages that it lies in; nothing for names of others."""
+    parts = name.split(".")
+    return [".".join(parts[:length]) for length in range(1, len(parts) + 1)] if parts[0] == PACKAGE else []
 
 
 def _module(name: str) -> Path | None:

@@ -1,7 +1,9 @@
 """A stage's run folder: locked while open, with a manifest and one line of metrics per epoch."""
 
+import itertools
 import json
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +11,16 @@ import torch
 from filelock import FileLock, Timeout
 
 from gcl_core.files import RunError, read_json, write_json, write_text
-from gcl_core.provenance import fingerprint, provenance
+from gcl_core.provenance import fingerprint, measuring_code, provenance
+
+SUPERSEDED = ".superseded-"
 
 
 class RunFolder:
     """One stage's folder, locked while open: manifest, metrics line by line, times apart.
 
-    A folder begun with other settings, inputs or code is set aside as `<name>.superseded`, never mixed or deleted.
+    A folder begun with other settings, inputs or code is set aside as `<name>.superseded-<fingerprint>`, never mixed or
+    deleted; a run that was set aside comes back when it is asked for again.
     `metrics.jsonl` holds no clock time, so that a resumed run and an uninterrupted one write the same bytes.
     """
 
@@ -25,19 +30,20 @@ class RunFolder:
         *,
         settings: dict[str, Any],
         inputs: dict[str, str],
-        code: str,
+        code: Mapping[str, str],
         seed: int,
         device: torch.device,
     ):
         self.path = path
         self._lock = FileLock(path.parent / f".{path.name}.lock")
-        self._identity = fingerprint({"settings": settings, "inputs": inputs, "code": code, "seed": seed})
+        self._identity = fingerprint({"settings": settings, "inputs": inputs, "code": dict(code), "seed": seed})
         self._manifest = {
             "fingerprint": self._identity,
             "seed": seed,
             "settings": settings,
             "inputs": inputs,
-            "code": code,
+            "code": dict(code),
+            "measured_by": measuring_code(),
             **provenance(device),
             "started": _now(),
         }
@@ -66,11 +72,15 @@ class RunFolder:
             earlier = read_json(manifest) if manifest.is_file() else {}
             if earlier.get("fingerprint") == self._identity:
                 return
-            aside = self.path.with_name(self.path.name + ".superseded")
-            if aside.is_dir():
-                _remove(aside)
-            self.path.rename(aside)
-            print(f"{self.path}: made with other settings, inputs or code; set aside as {aside.name}, starting anew")
+            aside = set_aside(self.path, earlier.get("fingerprint"))
+            print(f"{self.path}: made with other settings, inputs or code; set aside as {aside.name}", flush=True)
+        kept = self.path.with_name(f"{self.path.name}{SUPERSEDED}{self._identity}")
+        if kept.is_dir():
+            kept.rename(self.path)
+            print(
+                f"{self.path}: the run of these settings, inputs and code was set aside before; it is back", flush=True
+            )
+            return
         self.path.mkdir()
         write_json(manifest, self._manifest)
 
@@ -99,10 +109,11 @@ def read_metrics(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.is_file() else []
 
 
-def _remove(folder: Path) -> None:
-    for path in sorted(folder.rglob("*"), reverse=True):
-        path.rmdir() if path.is_dir() else path.unlink()
-    folder.rmdir()
+def set_aside(folder: Path, fingerprint: str | None) -> Path:
+    """Rename a run folder to `<name>.superseded-<fingerprint>` and return that; no folder there is replaced."""
+    name = f"{folder.name}{SUPERSEDED}{fingerprint or 'unknown'}"
+    places = (folder.with_name(name + (f"-{number}" if number else "")) for number in itertools.count())
+    return folder.rename(next(place for place in places if not place.exists()))
 
 
 def _now() -> str:

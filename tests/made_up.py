@@ -13,6 +13,7 @@ from gcl_core.config import load_study
 from gcl_core.data.person_set import PersonSet
 from gcl_core.files import write_json, write_text
 from gcl_core.layout import Layout
+from gcl_core.provenance import code_of_stage
 from gcl_core.seeding import numpy_rng
 
 Lines = list[dict[str, Any]]
@@ -32,6 +33,7 @@ def write_run() -> Callable[..., Path]:
         folder = layout.stage(stage, seed)
         settings = {"picture": layout.study.picture.model_dump(mode="json")}
         facts = {"fingerprint": f"{stage}-{seed}", "git_revision": "abc", "seed": seed, "settings": settings}
+        facts |= {"inputs": {}, "code": code_of_stage(layout.study, stage)}
         write_json(folder / "manifest.json", {**facts, **({"finished": "now"} if finished else {})})
         write_text(folder / "metrics.jsonl", "".join(json.dumps(line) + "\n" for line in lines))
         return folder

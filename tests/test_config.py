@@ -9,6 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from gcl_core.config import ConfigError, Study, known_profiles, load_study
+from gcl_core.layout import Layout
 from gcl_core.settings.training import LossWeights
 from gcl_core.tables.claims import REPORTING
 
@@ -281,3 +282,15 @@ def test_a_variant_may_change_settings_of_its_own_stage():
 def test_changes_that_are_no_settings_of_stage_3_are_refused(changes: str, told: str):
     with pytest.raises(ConfigError, match=told):
         load_study("smoke", f"{CHANGED} 'variants.warm.changes={changes}'")
+
+
+def test_changed_training_is_refused_under_a_shipped_name(tmp_path: Path):
+    """Two overrides in a row from a notebook would take a finished run's place."""
+    for words in ("joint.epochs=3", "people.seed=4", "losses.adversarial=0.5", "fidelity=released"):
+        with pytest.raises(ConfigError, match=r"would change what profile smoke trains.*profile=NAME"):
+            Layout(load_study("smoke", words))
+        assert Layout(load_study("smoke", f"profile=mine {words}")).study.profile == "mine"
+        assert Layout(load_study("smoke", words), root=tmp_path).root == tmp_path
+    free = load_study("smoke", "seeds=3 device=cpu joint.threads=1 evaluation.fid_pictures=8")
+    assert Layout(free).of_seed(1).study.profile == "smoke"
+    assert Layout(load_study("market1501", "data_root=/somewhere")).study.profile == "market1501"

@@ -15,15 +15,15 @@ from gcl_core.config import load_study
 from gcl_core.device import resolve_device
 from gcl_core.files import RunError, atomic, hash_file, read_json, write_json, write_text
 from gcl_core.layout import Layout
-from gcl_core.provenance import fingerprint, hash_code, provenance
-from gcl_core.run_folder import RunFolder, read_metrics
+from gcl_core.provenance import fingerprint, provenance
+from gcl_core.run_folder import RunFolder, read_metrics, set_aside
 
 CPU = torch.device("cpu")
 HOLDER = """
 import sys, time, torch
 from pathlib import Path
 from gcl_core.run_folder import RunFolder
-folder = RunFolder(Path(sys.argv[1]), settings={}, inputs={}, code="c", seed=0, device=torch.device("cpu"))
+folder = RunFolder(Path(sys.argv[1]), settings={}, inputs={}, code={"c": "1"}, seed=0, device=torch.device("cpu"))
 with folder:
     print("held", flush=True)
     time.sleep(120)
@@ -31,7 +31,7 @@ with folder:
 
 
 def run_folder(path: Path, **changes: Any) -> RunFolder:
-    facts: dict[str, Any] = {"settings": {}, "inputs": {}, "code": "c", "seed": 0, "device": CPU}
+    facts: dict[str, Any] = {"settings": {}, "inputs": {}, "code": {"c": "1"}, "seed": 0, "device": CPU}
     return RunFolder(path, **{**facts, **changes})
 
 
@@ -120,8 +120,6 @@ def test_hashes(tmp_path: Path) -> None:
     assert hash_file(path) == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"  # FIPS 180-2
     assert fingerprint({"a": 1, "b": [2]}) == fingerprint({"b": [2], "a": 1})
     assert fingerprint({"a": 1}) != fingerprint({"a": 2})
-    assert hash_code(["losses"]) == hash_code(["losses"])
-    assert len({hash_code(["losses"]), hash_code(["models"]), hash_code(["losses", "models"])}) == 3
 
 
 def test_manifest_tells_what_a_run_was(tmp_path: Path) -> None:
@@ -149,21 +147,39 @@ def test_same_run_goes_on_in_its_folder(tmp_path: Path) -> None:
     assert [each.name for each in tmp_path.iterdir() if each.is_dir()] == ["seed0"]
 
 
-@pytest.mark.parametrize("change", [{"settings": {"lr": 1}}, {"inputs": {"data": "d"}}, {"code": "x"}, {"seed": 1}])
+@pytest.mark.parametrize(
+    "change", [{"settings": {"lr": 1}}, {"inputs": {"data": "d"}}, {"code": {"c": "2"}}, {"seed": 1}]
+)
 def test_other_run_sets_the_folder_aside(
     change: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    path, aside = tmp_path / "seed0", tmp_path / "seed0.superseded"
+    path = tmp_path / "seed0"
     with run_folder(path):
+        first = read_json(path / "manifest.json")["fingerprint"]
         (path / "checkpoint.pt").write_text("first")
     with run_folder(path, **change):
+        second = read_json(path / "manifest.json")["fingerprint"]
         assert not (path / "checkpoint.pt").exists()
         (path / "checkpoint.pt").write_text("second")
-    assert (aside / "checkpoint.pt").read_text() == "first"
+    assert (tmp_path / f"seed0.superseded-{first}" / "checkpoint.pt").read_text() == "first"
     assert "set aside" in capsys.readouterr().out
-    with run_folder(path):
-        pass
-    assert (aside / "checkpoint.pt").read_text() == "second"
+    with run_folder(path):  # asked for again, the first one comes back
+        assert (path / "checkpoint.pt").read_text() == "first"
+    assert (tmp_path / f"seed0.superseded-{second}" / "checkpoint.pt").read_text() == "second"
+    assert "it is back" in capsys.readouterr().out
+
+
+def test_nothing_that_was_set_aside_is_ever_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "seed0"
+    for text in ("one", "two", "three"):
+        path.mkdir()
+        (path / "checkpoint.pt").write_text(text)  # no manifest: nobody knows whose it is
+        set_aside(path, None)
+    kept = {folder.name: (folder / "checkpoint.pt").read_text() for folder in tmp_path.iterdir()}
+    assert kept == {
+        f"seed0.superseded-unknown{end}": text
+        for end, text in zip(("", "-1", "-2"), ("one", "two", "three"), strict=True)
+    }
 
 
 def test_folder_without_its_manifest_is_not_trusted(tmp_path: Path) -> None:
@@ -172,7 +188,7 @@ def test_folder_without_its_manifest_is_not_trusted(tmp_path: Path) -> None:
     (path / "checkpoint.pt").write_text("whose?")
     with run_folder(path):
         assert not (path / "checkpoint.pt").exists()
-    assert (tmp_path / "seed0.superseded" / "checkpoint.pt").exists()
+    assert (tmp_path / "seed0.superseded-unknown" / "checkpoint.pt").exists()
 
 
 def test_second_process_is_refused_until_the_first_is_gone(tmp_path: Path, repository: Path) -> None:

@@ -29,7 +29,7 @@ from gcl_core.layout import Layout
 from gcl_core.mesh.projection import YAWS
 from gcl_core.models.drawing import draw_views
 from gcl_core.models.weights import load_encoder, load_generator
-from gcl_core.provenance import hash_code, provenance
+from gcl_core.provenance import code_of, fingerprint, provenance
 
 PARTS = ".parts"  # a file a finished batch, while an export is under way
 
@@ -93,7 +93,7 @@ def _recipe(
             "naming": choice.naming,
             "weights": weights,
             "batch": study.evaluation.batch_size,  # sums of other batches may round differently
-            "code": hash_code(("models",)),
+            "code": fingerprint(code_of("gcl_core.models.drawing")),
         },
         "words": shlex.join(map(_without_path, shlex.split(words))) or study.profile,
         "run": {key: facts.get(key) for key in ("fingerprint", "git_revision", "settings")},

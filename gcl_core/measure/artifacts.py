@@ -9,9 +9,13 @@ import pandas as pd
 from jaxtyping import Float, Float64
 
 from gcl_core.config import Study
-from gcl_core.data.person_set import PersonSet
-from gcl_core.files import RunError, read_json
+from gcl_core.data.person_set import PersonSet, load_person_set
+from gcl_core.device import resolve_device
+from gcl_core.evaluation.accuracy import accuracy_record
+from gcl_core.files import RunError, hash_file, read_json, write_json
 from gcl_core.layout import Layout
+from gcl_core.models.weights import load_encoder
+from gcl_core.provenance import code_of_stage, fingerprint, measuring_code
 from gcl_core.run_folder import read_metrics
 
 MAKERS = {"baseline": "01_baseline", "warm_up": "03_generator_warm_up"}
@@ -34,19 +38,43 @@ def maker(stage: str, seed: int) -> str:
 
 
 def finished_run(layout: Layout, stage: str, seed: int) -> Path:
-    """Return the run folder of a stage or variant that ran to its end with this study's settings.
+    """Return the run folder of a stage or variant that ran to its end with today's settings, code and inputs.
 
-    Raises RunError that says which notebook to run when it is missing, unfinished or made with other settings.
+    Raises RunError that says which notebook to run when it is missing, unfinished or made of anything else.
     """
     folder = layout.stage(stage, seed)
-    facts = read_json(require(folder / "manifest.json", made_by=maker(stage, seed)))
+    if problem := run_problem(layout, stage, seed):
+        raise RunError(f"{folder} {problem}")
+    return folder
+
+
+def run_problem(layout: Layout, stage: str, seed: int) -> str | None:
+    """Return why the run of a stage or variant cannot be used, with what to run, or None when it can.
+
+    This decides for every reader of runs, and for the DAG, as a run folder's fingerprint decides for a training.
+    """
+    folder = layout.stage(stage, seed)
+    if not (folder / "manifest.json").is_file():
+        return f"is not there; it is made by {maker(stage, seed)}. Run that first, with the same profile"
+    facts, again = read_json(folder / "manifest.json"), f"run {maker(stage, seed)} again"
     if "finished" not in facts:
-        raise RunError(f"{folder} has not run to its end; run {maker(stage, seed)} again, it goes on where it stopped")
+        return f"has not run to its end; {again}, it goes on where it stopped"
     ours, theirs = layout.study.of_variant(stage).model_dump(mode="json"), facts["settings"]
     other = sorted(key for key in theirs if key in ours and _differ(theirs[key], ours[key]))
     if other:
-        raise RunError(f"{folder} was made with other settings of {', '.join(other)}; run {maker(stage, seed)} again")
-    return folder
+        return f"was made with other settings of {', '.join(other)}; {again}"
+    if "imported" in facts:  # weights from elsewhere: no code of ours trained them
+        return None
+    before, now = facts.get("code", {}), code_of_stage(layout.study, stage)
+    changed = sorted(name for name in {**before, **now} if before.get(name) != now.get(name))
+    if changed:
+        more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""
+        return f"was made with other code ({', '.join(changed[:3])}{more} changed since); {again}"
+    for name, file in (("baseline", "encoder"), ("warm_up", "generator"), ("source", "encoder")):
+        path, recorded = layout.stage(name, seed) / f"{file}.safetensors", facts["inputs"].get(name)
+        if recorded is not None and path.is_file() and hash_file(path) != recorded:
+            return f"was trained from another {name} than lies there now; {again}"
+    return None
 
 
 def _differ(recorded: Any, now: Any) -> bool:
@@ -82,10 +110,33 @@ def records(layout: Layout, stages: Sequence[str], *, seeds: Iterable[int] | Non
     lines: list[dict[str, Any]] = []
     for stage in stages:
         for seed in range(layout.study.seeds) if seeds is None else seeds:
-            metrics = read_metrics(finished_run(layout, stage, seed))
+            metrics = measured_today(layout, stage, seed, finished_run(layout, stage, seed))
             lines += [{"stage": stage, "seed": seed, **line} for line in metrics]
     frame = pd.DataFrame(lines)
     return frame.astype({column: np.float64 for column in frame.columns if column not in TEXTS})
+
+
+def measured_today(layout: Layout, stage: str, seed: int, run: Path) -> list[dict[str, Any]]:
+    """Return the lines of a run's metrics with accuracies as today's evaluation measures them.
+
+    Where the evaluation changed since the run was trained, the kept epoch is measured anew from its weights, which is
+    remembered in `accuracy.json`. Weights of other epochs are not kept: their accuracies are left out.
+    """
+    lines, facts = read_metrics(run), read_json(run / "manifest.json")
+    measuring = measuring_code()
+    if facts.get("measured_by", measuring) == measuring or not lines:
+        return lines
+    own = layout.of_seed(seed)
+    people, kept = load_person_set(own), run / "accuracy.json"
+    identity = fingerprint([measuring, hash_file(run / "encoder.safetensors"), people.fingerprint])
+    again = read_json(kept) if kept.is_file() else {}
+    if again.get("identity") != identity:
+        encoder = load_encoder(layout.study, run, resolve_device(layout.study.device))
+        again = {"identity": identity, "accuracy": accuracy_record(encoder, people, layout.study.evaluation)}
+        write_json(kept, again)
+    epoch = facts.get("kept_epoch", lines[-1]["epoch"])
+    bare = [{name: value for name, value in line.items() if name not in ACCURACIES} for line in lines]
+    return [line | again["accuracy"] if line["epoch"] == epoch else line for line in bare]
 
 
 def where(frame: pd.DataFrame, **equal: object) -> pd.DataFrame:

@@ -24,10 +24,9 @@ from gcl_core.measure.retrievals import precision_by_range, view_differences
 from gcl_core.measure.view_fid import chosen_rows, kept_fid
 from gcl_core.measure.view_quality import view_quality
 from gcl_core.models.weights import load_encoder
-from gcl_core.provenance import fingerprint
+from gcl_core.provenance import code_of, fingerprint
 from gcl_core.tables.fid import NOVEL
 
-PROTOCOL = 2  # goes up when the way of measuring changes, so that kept numbers are measured again
 FAR = 60  # degrees; right pictures whose view differs by more are far
 WHITE = 255  # behind the mesh in a projection (§1.3)
 KEPT = "claims.json"
@@ -59,8 +58,9 @@ def measured(layout: Layout, people: PersonSet, truth: Truth | None, variant: st
     study, run = layout.study, finished_run(layout, variant, seed)
     given = study.variants[variant]
     weights = [hash_file(path) for path in sorted(run.glob("*.safetensors"))]
+    measuring = code_of(__name__, apart=["gcl_core.figures.style"])
     settings = [given.view, given.blur, study.evaluation.average_precision, chosen_rows(people, study).tolist()]
-    identity = fingerprint([PROTOCOL, weights, people.fingerprint, truth is not None, settings])
+    identity = fingerprint([measuring, weights, people.fingerprint, truth is not None, settings])
     kept = read_json(run / KEPT) if (run / KEPT).is_file() else {}
     if kept.get("identity") != identity:
         kept = {"identity": identity, **_measure(layout, people, truth, variant, seed, run)}

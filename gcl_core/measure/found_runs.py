@@ -67,7 +67,7 @@ def runs_of_the_datasets(layout: Layout) -> list[Path]:
 
 
 def _seeds(layout: Layout, folder: Path, *, own: bool) -> list[int]:
-    """Return seeds in order; folders set aside as `seed0.superseded` are none."""
+    """Return seeds in order; folders set aside as `seed0.superseded-...` are none."""
     found = [int(path.name[4:]) for path in folder.glob("seed*") if re.fullmatch(r"seed\d+", path.name)]
     return sorted(seed for seed in found if not own or seed < layout.study.seeds)
 

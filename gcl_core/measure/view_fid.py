@@ -24,12 +24,11 @@ from gcl_core.measure.artifacts import finished_run
 from gcl_core.mesh.projection import YAWS
 from gcl_core.models.drawing import draw_views
 from gcl_core.models.weights import load_encoder, load_generator
-from gcl_core.provenance import fingerprint
+from gcl_core.provenance import code_of, fingerprint
 from gcl_core.seeding import numpy_rng
 
 CHUNK = 512  # pictures drawn and held at once, and kept when a measurement breaks off
 SUBSETS, SUBSET_SIZE = 50, 1000  # KID: the usual 1000 pictures a subset, at most half a set
-PROTOCOL = 2  # goes up when the way of measuring changes, so that kept numbers are measured again
 KEPT_AS: dict[Encoding, str] = {"png": "views", "jpeg75": "views_jpeg75"}  # names in fid.json
 
 
@@ -80,7 +79,7 @@ def view_fid(layout: Layout, people: PersonSet, variant: str, seed: int) -> dict
     rows, encodings = chosen_rows(people, study), fid_encodings(study, variant)
     weights = [hash_file(run / f"{name}.safetensors") for name in ("encoder", "generator")]
     facts = {"pictures": len(rows), "reference": len(people.rows("train")), "network": inception_source()}
-    identity = fingerprint([PROTOCOL, weights, people.fingerprint, rows.tolist(), facts])
+    identity = fingerprint([code_of(__name__), weights, people.fingerprint, rows.tolist(), facts])
     kept = _kept(run / "fid.json", identity, dict(facts))
     for encoding in encodings:
         kept.setdefault(KEPT_AS[encoding], {})
@@ -120,10 +119,7 @@ def view_fid(layout: Layout, people: PersonSet, variant: str, seed: int) -> dict
 
 
 def kept_fid(run: Path) -> dict[str, Any] | None:
-    """Return what `view_fid` left in a run folder, every encoding that has all angles; None where there is none.
-
-    Numbers of an earlier PROTOCOL count too: it had no fid_matched, the others were measured as now.
-    """
+    """Return what `view_fid` left in a run folder, every encoding that has all angles; None where there is none."""
     if not (run / "fid.json").is_file():
         return None
     kept = read_json(run / "fid.json")
@@ -139,7 +135,7 @@ def real_floor(layout: Layout, people: PersonSet) -> dict[str, Any]:
     reference. Kept in the data store. Source: METHOD.md §7.1.6.
     """
     study, rows = layout.study, chosen_rows(people, layout.study)
-    identity = fingerprint([PROTOCOL, people.fingerprint, len(rows), inception_source()])
+    identity = fingerprint([code_of(__name__), people.fingerprint, len(rows), inception_source()])
     kept = _kept(layout.store / "fid.json", identity, {"views": {}})
     if kept["views"]:
         return kept["views"]

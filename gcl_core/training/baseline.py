@@ -16,7 +16,7 @@ from gcl_core.layout import Layout
 from gcl_core.models.checkpoints import read_encoder_checkpoint
 from gcl_core.models.weights import save_weights
 from gcl_core.parallel import is_first, on_devices, once, opened
-from gcl_core.provenance import hash_code
+from gcl_core.provenance import code_of_stage
 from gcl_core.run_folder import RunFolder
 from gcl_core.training.baselines.cluster_contrast.training import train_cluster_contrast
 from gcl_core.training.baselines.jvtc.camera_styles import styles_fingerprint
@@ -26,7 +26,6 @@ from gcl_core.training.baselines.tda import train_tda
 from gcl_core.training.journal import Journal
 from gcl_core.training.start import start_inputs
 
-CODE = ("data", "models", "losses", "clustering", "training")  # whose change makes a run anew
 SETTINGS = {"picture", "identity_encoder", "compute"}
 SETTINGS_OF_METHOD = {
     "tda": {"clustering", "contrast", "augmentation", "devices"},
@@ -60,7 +59,7 @@ def train_baseline(layout: Layout, seed: int) -> Path:
                 layout.stage("baseline", seed),
                 settings=used,
                 inputs={"data": people.fingerprint, **start_inputs(layout, seed), **_read_besides(study)},
-                code=hash_code(CODE),
+                code=code_of_stage(study, "baseline"),
                 seed=seed,
                 device=device,
             )

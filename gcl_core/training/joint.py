@@ -31,10 +31,9 @@ from gcl_core.models.identity_encoder import IdentityEncoder
 from gcl_core.models.memory_bank import MemoryBank
 from gcl_core.models.weights import load_encoder, load_generator, save_weights
 from gcl_core.parallel import check_batch_size, even, is_first, on_devices, once, opened, share
-from gcl_core.provenance import hash_code
+from gcl_core.provenance import code_of_stage
 from gcl_core.run_folder import RunFolder
 from gcl_core.seeding import rng
-from gcl_core.training.baseline import CODE
 from gcl_core.training.best import BestEpoch
 from gcl_core.training.contrast import relabel
 from gcl_core.training.epochs import Epochs
@@ -85,7 +84,7 @@ def train_jointly(layout: Layout, variant: str, seed: int) -> Path:
                 layout.stage(variant, seed),
                 settings={**used, "variant": chosen.model_dump(exclude={"title", "changes"}), "evaluation": measured},
                 inputs=inputs,
-                code=hash_code(CODE),
+                code=code_of_stage(study, variant),
                 seed=seed,
                 device=device,
             )

@@ -24,9 +24,8 @@ from gcl_core.parallel import (
     opened,
     share,
 )
-from gcl_core.provenance import hash_code
+from gcl_core.provenance import code_of_stage
 from gcl_core.run_folder import RunFolder
-from gcl_core.training.baseline import CODE
 from gcl_core.training.epochs import Epochs
 from gcl_core.training.generation import Drawing, draw_cycle, generator_losses, sample_views, update_discriminator
 
@@ -60,7 +59,7 @@ def warm_up_generator(layout: Layout, seed: int) -> Path:
                 layout.stage("warm_up", seed),
                 settings=study.model_dump(mode="json", include=SETTINGS),
                 inputs={"data": people.fingerprint, "baseline": hash_file(baseline / "encoder.safetensors")},
-                code=hash_code(CODE),
+                code=code_of_stage(study, "warm_up"),
                 seed=seed,
                 device=device,
             )

@@ -16,9 +16,10 @@ from pathlib import Path
 import torch
 from filelock import FileLock, Timeout
 
-from gcl_core.config import REPOSITORY
+from gcl_core.config import REPOSITORY, load_study
 from gcl_core.files import RunError
 from gcl_core.layout import Layout
+from gcl_core.measure.artifacts import run_problem
 from gcl_core.workflow.guard import VARIABLE, end_processes
 
 PROGRESS = re.compile(r"^(\d+) of (\d+) steps")
@@ -48,7 +49,9 @@ def run_study(
         where = ["--workflow-profile", str(cluster)] if cluster else []
         where += ["--cores", str(jobs or "all")] if jobs or not cluster else []
         where += ["--resources", f"gpu={len(gpus)}"] if gpus else []
-        command, patience = [*_snakemake(profile, overrides), *where], CANCELLING if cluster else 0
+        stale = [f"runs/{layout.study.profile}/steps/{name}.done" for name in stale_steps(layout)]
+        again = ["--forcerun", *stale] if stale else []
+        command, patience = [*_snakemake(profile, overrides), *again, *where], CANCELLING if cluster else 0
         with log.open("w", encoding="utf-8") as stream, _ended_with_us(command, gpus, patience) as process:
             assert process.stderr is not None
             for line in process.stderr:
@@ -63,8 +66,18 @@ def run_study(
     return ran
 
 
+def stale_steps(layout: Layout) -> list[str]:
+    """Return the trainings that are marked as done while their run is gone, unfinished or made of something else."""
+    marks, study = layout.runs / "steps", layout.study
+    trained = {"baseline": "01_baseline", "warm_up": "03_generator_warm_up"}
+    trained |= {name: f"04_joint_training_{name}" for name in study.variants}
+    steps = {f"{step}_seed{seed}": (name, seed) for name, step in trained.items() for seed in range(study.seeds)}
+    return [step for step, run in steps.items() if (marks / f"{step}.done").is_file() and run_problem(layout, *run)]
+
+
 def step_states(profile: str, overrides: Sequence[str]) -> dict[str, bool]:
     """Return every step's name in running order and whether it is done. Changes nothing."""
+    stale = set(stale_steps(Layout(load_study(profile, overrides))))
     command = [*_snakemake(profile, overrides), "--cores", "all", "--summary"]
     answer = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True)
     if answer.returncode:
@@ -73,7 +86,8 @@ def step_states(profile: str, overrides: Sequence[str]) -> dict[str, bool]:
     for line in answer.stdout.splitlines()[1:]:
         output, *_, plan = line.split("\t")
         if output.endswith(".done"):
-            states[Path(output).stem] = plan == "no update"
+            name = Path(output).stem
+            states[name] = plan == "no update" and name not in stale
     return dict(sorted(states.items()))
 
 

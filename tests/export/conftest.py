@@ -13,6 +13,7 @@ from gcl_core.data.person_set import ARRAYS, describe_store
 from gcl_core.files import hash_file, write_json
 from gcl_core.layout import Layout
 from gcl_core.models.weights import build_encoder, build_generator, save_weights
+from gcl_core.provenance import code_of_stage
 from gcl_core.seeding import numpy_rng
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # before anything imports datasets
@@ -55,7 +56,8 @@ def study_of() -> Callable[..., Layout]:
         write_store(layout)
         folder = layout.stage("gcl", 0)
         settings = {"picture": layout.study.picture.model_dump(mode="json")}
-        write_json(folder / "manifest.json", {"settings": settings, "kept_epoch": 2, "finished": "now"})
+        facts = {"settings": settings, "inputs": {}, "code": code_of_stage(layout.study, "gcl")}
+        write_json(folder / "manifest.json", {**facts, "kept_epoch": 2, "finished": "now"})
         (folder / "labels").mkdir()
         np.save(folder / "labels" / "epoch_001.npy", np.zeros(8, dtype=np.int64))
         np.save(folder / "labels" / "epoch_002.npy", np.array(LABELS))

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from gcl_core.config import load_study
-from gcl_core.files import RunError
+from gcl_core.files import RunError, hash_file, read_json, write_json
 from gcl_core.layout import Layout
 from gcl_core.measure.artifacts import (
     finished_run,
@@ -127,3 +127,26 @@ def test_a_promise_is_kept_only_by_a_file_with_something_in_it(tmp_path: Path):
     for name in ("a.md", "a.*", "b.*"):
         with pytest.raises(RunError, match="promised"):
             promised(tmp_path, name)
+
+
+def test_a_run_of_other_code_is_not_read(layout: Layout, write_run: WriteRun):
+    folder = write_run(layout, "gcl", 0, [])
+    facts = read_json(folder / "manifest.json")
+    name = "gcl_core/training/joint.py"
+    write_json(folder / "manifest.json", {**facts, "code": {**facts["code"], name: "0123456789ab"}})
+    with pytest.raises(
+        RunError, match=r"other code \(gcl_core/training/joint\.py changed since\); run .*variant=\"gcl\""
+    ):
+        finished_run(layout, "gcl", 0)
+
+
+def test_old_variants_beside_a_retrained_baseline_are_not_read(layout: Layout, write_run: WriteRun):
+    baseline, folder = write_run(layout, "baseline", 0, []), write_run(layout, "tda", 0, [])
+    (baseline / "encoder.safetensors").write_bytes(b"first")
+    facts = read_json(folder / "manifest.json")
+    inputs = {"baseline": hash_file(baseline / "encoder.safetensors")}
+    write_json(folder / "manifest.json", {**facts, "inputs": inputs})
+    assert finished_run(layout, "tda", 0) == folder
+    (baseline / "encoder.safetensors").write_bytes(b"second")
+    with pytest.raises(RunError, match=r"trained from another baseline than lies there now; run .*tda"):
+        finished_run(layout, "tda", 0)

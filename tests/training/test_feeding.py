@@ -39,7 +39,7 @@ def train(folder: Path, monkeypatch: pytest.MonkeyPatch, *, fed: bool) -> Path:
             yield batch
 
     monkeypatch.setattr(epochs, "time", SimpleNamespace(perf_counter=lambda: clock[0], monotonic=time.monotonic))
-    run = RunFolder(folder, settings={}, inputs={}, code="", seed=0, device=torch.device("cpu"))
+    run = RunFolder(folder, settings={}, inputs={}, code={}, seed=0, device=torch.device("cpu"))
     batches = list(range(STEPS))
     with run, Epochs(run, "nothing", 2, {}) as way:
         for _ in way:

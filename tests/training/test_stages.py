@@ -69,8 +69,13 @@ def test_other_settings_set_the_old_run_aside(boxes: MakeLayout, capsys: pytest.
     folder = train_baseline(boxes(), 0)
     train_baseline(boxes("baseline.tda.epochs=2"), 0)
     assert len(read_metrics(folder)) == 3  # random start and two epochs
-    assert len(read_metrics(folder.with_name("seed0.superseded"))) == 4
+    (aside,) = folder.parent.glob("seed0.superseded-*")
+    assert len(read_metrics(aside)) == 4
     assert "set aside" in capsys.readouterr().out
+    train_baseline(boxes(), 0)  # the first settings again: their run is back, and nothing was trained for it
+    assert len(read_metrics(folder)) == 4
+    assert "it is back" in capsys.readouterr().out
+    assert len(list(folder.parent.glob("seed0.superseded-*"))) == 1
 
 
 def test_warm_up_trains_the_generator_and_leaves_the_encoder(boxes: MakeLayout, monkeypatch: pytest.MonkeyPatch):

@@ -20,10 +20,12 @@ import pytest
 import torch
 from filelock import FileLock, Timeout
 
-from gcl_core.config import Study
-from gcl_core.files import RunError
+from gcl_core.config import Study, load_study
+from gcl_core.files import RunError, write_json, write_text
 from gcl_core.layout import Layout
+from gcl_core.provenance import code_of_stage
 from gcl_core.workflow import study as workflow
+from gcl_core.workflow.study import stale_steps
 from tests.test_cluster import planner, targets
 
 FAILING = "print('about to fail', flush=True)\nraise ValueError('picture 7 is broken')"
@@ -245,3 +247,17 @@ def test_a_step_that_cannot_have_all_its_gpus_lets_go_of_the_others(study: Path)
     assert run.returncode == 0, told
     assert "waits" not in told
     assert [seen for *_, seen in seen_by_baselines(told)] == [["4", "7"]]
+
+
+def test_a_training_marked_as_done_is_stale_when_its_run_is_gone_or_made_of_something_else(tmp_path: Path):
+    layout = Layout(load_study("smoke", "seeds=2"), root=tmp_path)
+    facts = {"settings": {}, "inputs": {}, "finished": "now"}
+    for step, stage in (("01_baseline", "baseline"), ("04_joint_training_gcl", "gcl")):
+        for seed in (0, 1):
+            write_text(layout.runs / "steps" / f"{step}_seed{seed}.done", "done\n")
+            code = code_of_stage(layout.study, stage)
+            write_json(layout.stage(stage, seed) / "manifest.json", {**facts, "code": code})
+    assert stale_steps(layout) == []
+    (layout.stage("gcl", 1) / "manifest.json").unlink()
+    write_json(layout.stage("baseline", 0) / "manifest.json", {**facts, "code": {"gcl_core/seeding.py": "0"}})
+    assert stale_steps(layout) == ["01_baseline_seed0", "04_joint_training_gcl_seed1"]

@@ -21,7 +21,7 @@ from gcl_core.device import cpu_threads, resolve_device
 from gcl_core.evaluation.accuracy import accuracy_record
 from gcl_core.layout import Layout
 from gcl_core.models.weights import build_encoder, save_weights
-from gcl_core.provenance import hash_code
+from gcl_core.provenance import code_of_stage
 from gcl_core.run_folder import RunFolder
 from gcl_core.seeding import rng
 from gcl_core.training.baselines.triplet import batch_hard_triplet
@@ -29,7 +29,6 @@ from gcl_core.training.checkpoint import Stateful
 from gcl_core.training.epochs import Epochs
 from gcl_core.training.optimizers import make_optimizer
 
-CODE = ("data", "models", "losses", "clustering", "training")
 SETTINGS = {"picture", "identity_encoder", "compute", "augmentation", "source"}
 
 
@@ -49,7 +48,7 @@ def pretrain_on_source(layout: Layout, seed: int) -> Path:
             layout.stage("source", seed),
             settings=used,
             inputs={"data": people.fingerprint},
-            code=hash_code(CODE),
+            code=code_of_stage(study, "source"),
             seed=seed,
             device=device,
         ) as run,

@@ -1,0 +1,53 @@
+"""The command `runs`: what lies in the folders of runs, what it belongs to, and removing what is named."""
+
+import argparse
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from gcl_core.config import REPOSITORY, ConfigError
+
+Add = Callable[..., argparse.ArgumentParser]
+
+
+def add_run_commands(add: Add) -> None:
+    """Add `runs` to the command line."""
+    runs = add("runs", _runs, "list the run folders with their size and state, or remove those that are named")
+    runs.add_argument(
+        "--remove", nargs="+", metavar="FOLDER", default=[], help="remove these, as listed, and no others"
+    )
+
+
+def run_folders(root: Path) -> list[Path]:
+    """Return every run folder below `root`/runs, those that were set aside among them."""
+    return sorted(path for path in (root / "runs").glob("*/*/seed*") if (path / "manifest.json").is_file())
+
+
+def describe(folder: Path) -> str:
+    """Return in words what a run folder is: finished, unfinished or set aside, by which code, when."""
+    from gcl_core.files import read_json
+
+    facts = read_json(folder / "manifest.json")
+    state = "finished" if "finished" in facts else "unfinished"
+    aside = "set aside, " if ".superseded-" in folder.name else ""
+    when = facts.get("finished", facts.get("started", ""))
+    return f"{aside}{state} {when}, commit {facts.get('git_revision', 'unknown')[:10]}"
+
+
+def _runs(chosen: argparse.Namespace) -> None:
+    folders = {path.relative_to(REPOSITORY).as_posix(): path for path in run_folders(REPOSITORY)}
+    named = [name.rstrip("/") for name in chosen.remove]
+    if unknown := [name for name in named if name not in folders]:
+        raise ConfigError(f"no run folder {unknown[0]}; `runs` lists them, as runs/mini/gcl/seed0; nothing was removed")
+    for name in named:
+        shutil.rmtree(folders[name])
+        print(f"removed {name}")
+    if not named:
+        for name, path in folders.items():
+            print(f"{_size(path):>9}  {name}  ({describe(path)})")
+        if not folders:
+            print("no runs yet")
+
+
+def _size(folder: Path) -> str:
+    return f"{sum(path.stat().st_size for path in folder.rglob('*') if path.is_file()) / 1e6:.1f} MB"
