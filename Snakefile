@@ -30,39 +30,7 @@ MEASURES = {"gpu": GPU, "runtime": 8 * 60, "mem_mb": 32_000}
 DECODES = {"gpu": 0, "runtime": 8 * 60, "mem_mb": 16_000}
 READS = {"gpu": 0, "runtime": 60, "mem_mb": 8_000}  # tables and curves of what trainings recorded
 
-# A step's command: run the notebook with its parameters, show what it prints, then mark the step as done. On a machine
-# with several GPUs, GCL_GPUS names them: a step takes as many free ones as it asks for, by locks that go with it, all or
-# none: Snakemake starts no more steps than there are GPUs for, but another run's steps may have some, or half of what
-# they need.
-RUN = (
-    "name=$(basename {log} .ipynb); SECONDS=0\n"
-    "tell() {{ while IFS= read -r line; do printf '%s | %s\\n' $name \"$line\"; done; }}\n"
-    "[ {resources.gpu} != 0 ] || GCL_GPUS=\n"
-    "take() {{\n"
-    "    taken=; locks=; lacking={resources.gpu}\n"
-    "    for gpu in $GCL_GPUS; do\n"
-    "        exec {{lock}}> runs/.gpu-$gpu\n"
-    "        if [ $lacking != 0 ] && flock -n $lock; then\n"
-    "            taken=$taken,$gpu; locks=\"$locks $lock\"; lacking=$((lacking - 1))\n"
-    "        else exec {{lock}}>&-; fi\n"
-    "    done\n"
-    "    [ $lacking = 0 ] || {{ for lock in $locks; do exec {{lock}}>&-; done; false; }}\n"
-    "}}\n"
-    "if [ -n \"${{GCL_GPUS-}}\" ]; then\n"
-    "    told=\n"
-    "    until take; do\n"
-    "        [ $told ] || echo \"waits for {resources.gpu} of the GPUs $GCL_GPUS: other runs have them\" | tell\n"
-    "        told=yes; sleep $((RANDOM % 5 + 1)).$RANDOM  # two that took half each do not meet again\n"
-    "    done\n"
-    "    export CUDA_VISIBLE_DEVICES=${{taken#,}}\n"
-    "fi\n"
-    "export OMP_NUM_THREADS={threads} MKL_NUM_THREADS={threads}\n"
-    "echo started | tell\n"
-    f"papermill {{input.notebook}} {{log}} {STUDY} {{params.given}} "
-    f"--cwd notebooks --no-progress-bar --stdout-file - 2> {RUNS}/notebooks/$name.log | tell\n"
-    "printf 'done in %d min %02d s\\n' $((SECONDS / 60)) $((SECONDS % 60)) | tell\n"
-    "echo $(date -u +%Y-%m-%dT%H:%M:%SZ) $SECONDS s > {output.step}"
-)
+RUN = "bash scripts/step.sh {input.notebook} {log} {output.step} {threads} {resources.gpu} " + STUDY + " {params.given}"
 
 
 def step(name):

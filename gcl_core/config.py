@@ -60,6 +60,7 @@ from gcl_core.settings.training import (
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 PROFILES = REPOSITORY / "configs"
+BASES = PROFILES / "bases"  # what profiles extend, no profiles themselves
 STAGES = ("baseline", "warm_up", "source", "data", "people", "novel_views", "notebooks", "steps")  # folders of its own
 
 
@@ -191,23 +192,18 @@ def load_study(profile: str, overrides: str | Sequence[str] = ()) -> Study:
     """Read a profile and return its validated settings.
 
     `profile` is a name in `configs/` or a path of a YAML file; `overrides` are `key=value` words, keys dotted
-    (`joint.epochs=3`), values YAML; a string is split as a
-    shell does.
+    (`joint.epochs=3`), values YAML; a string is split as a shell does. A profile may say `extends: BASE`, the name of
+    another in `configs/` or `configs/bases/` or the path of a YAML file from its own folder: it then states only what
+    differs from that one, mapping by mapping. A base extends nothing.
 
-    Raises ConfigError: unknown profile, unreadable YAML, unknown key, wrong type, out of range.
+    Raises ConfigError: unknown profile or base, unreadable YAML, unknown key, wrong type, out of range.
     """
     path = Path(profile) if profile.endswith((".yaml", ".yml")) else PROFILES / f"{profile}.yaml"
     if not path.is_file():
         raise ConfigError(
             f"no profile {profile!r} ({path} is not there); known profiles: {', '.join(known_profiles())}"
         )
-    try:
-        tree = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path} is not readable YAML: {error}") from error
-    if not isinstance(tree, dict):
-        raise ConfigError(f"{path} holds a {type(tree).__name__}; expected `key: value` lines")
-    tree = {"profile": path.stem, **tree}
+    tree = _extended(path, _read_tree(path))
     words = shlex.split(overrides) if isinstance(overrides, str) else list(overrides)
     for word in words:
         _override(tree, word)
@@ -224,11 +220,11 @@ def check_name(study: Study) -> None:
     """
     if study.profile not in known_profiles():
         return
-    tree = yaml.safe_load((PROFILES / f"{study.profile}.yaml").read_text(encoding="utf-8")) or {}
-    given = {name: study.model_dump(mode="json")[name] for name in ("data_root", "mesh_root", "source")}
-    shipped = Study.model_validate(
-        {"profile": study.profile, **tree, **{k: v for k, v in given.items() if v is not None}}
-    )
+    path, given = PROFILES / f"{study.profile}.yaml", study.model_dump(mode="json", include={"data_root", "mesh_root"})
+    if study.source is not None:
+        given["source"] = study.source.model_dump(mode="json")
+    stated = {name: value for name, value in given.items() if value is not None}
+    shipped = Study.model_validate({**_extended(path, _read_tree(path)), **stated})
     theirs, ours = shipped.model_dump(mode="json"), study.model_dump(mode="json")
     changed = [key for key in _leaves(ours) if key not in FREE and _leaf(ours, key) != _leaf(theirs, key)]
     changed = [
@@ -250,6 +246,48 @@ def _leaf(tree: Any, key: str) -> Any:
     for part in key.split("."):
         tree = tree.get(part) if isinstance(tree, dict) else None
     return tree
+
+
+def _read_tree(path: Path) -> dict[str, Any]:
+    try:
+        tree = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path} is not readable YAML: {error}") from error
+    if not isinstance(tree, dict):
+        raise ConfigError(f"{path} holds a {type(tree).__name__}; expected `key: value` lines")
+    return tree
+
+
+def _extended(path: Path, tree: dict[str, Any]) -> dict[str, Any]:
+    """Return a profile's settings over those of the one that it extends, if any, under the profile's own name."""
+    named = {"profile": path.stem, **tree}
+    if "extends" not in tree:
+        return named
+    name = named.pop("extends")
+    known = {found.stem: found for folder in (BASES, PROFILES) for found in sorted(folder.glob("*.yaml"))}
+    base = path.parent / name if str(name).endswith((".yaml", ".yml")) else known.get(str(name))
+    if base is None or not base.is_file():
+        raise ConfigError(
+            f"{path}: extends {name!r}, which is not there; expected one of {', '.join(sorted(known))}, or the path of "
+            f"a YAML file from {path.parent}"
+        )
+    below = _read_tree(base)
+    if "extends" in below:
+        raise ConfigError(
+            f"{path}: extends {name!r}, which itself extends {below['extends']!r}; only one level is read: extend "
+            f"{below['extends']!r} and state the rest"
+        )
+    return _merged(below, named)
+
+
+def _merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    """Return `above` over `below`; where both hold a mapping, so are its keys."""
+    both = {
+        key: _merged(below[key], value)
+        for key, value in above.items()
+        if isinstance(value, dict) and isinstance(below.get(key), dict)
+    }
+    return {**below, **above, **both}
 
 
 def _override(tree: dict[str, Any], word: str) -> None:

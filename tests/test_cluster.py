@@ -65,7 +65,7 @@ needs_plugin = pytest.mark.skipif(
 @pytest.fixture
 def checkout(repository: Path, tmp_path: Path) -> Path:
     """A checkout of its own."""
-    for name in ("gcl_core", "configs", "notebooks"):
+    for name in ("gcl_core", "configs", "notebooks", "scripts"):
         shutil.copytree(repository / name, tmp_path / name)
     for name in ("Snakefile", "CITATION.cff"):
         shutil.copy(repository / name, tmp_path)

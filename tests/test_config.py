@@ -112,6 +112,39 @@ def test_every_profile_loads_under_its_own_name(tmp_path: Path) -> None:
         assert study.profile == profile
 
 
+def put(folder: Path, **texts: str) -> str:
+    """Write profiles of these names and texts and return the path of `own.yaml`."""
+    for name, text in texts.items():
+        (folder / f"{name}.yaml").write_text(text)
+    return str(folder / "own.yaml")
+
+
+def test_a_profile_states_what_differs_from_the_one_it_extends(tmp_path: Path) -> None:
+    own = put(tmp_path, own="extends: smoke\nwarm_up: {epochs: 7}\nangles: [90]\nidentity_encoder: {width: 64}\n")
+    expected = load_study("smoke", "profile=own warm_up.epochs=7 angles=[90] identity_encoder.width=64")
+    assert load_study(own) == expected
+    assert load_study(own, "warm_up.epochs=8").warm_up.epochs == 8
+    beside = put(tmp_path, own="extends: ./below.yaml\n", below="profile: elsewhere\nseeds: 3\nlosses: {image: 2}\n")
+    assert load_study(beside) == Study(profile="own", seeds=3, losses=LossWeights(image=2))
+    emptied = put(tmp_path, own="extends: smoke\nidentity_encoder: null\nseeds: 2\n")
+    assert "identity_encoder" in message(emptied)  # null is a value like others, no wish for the default
+
+
+@pytest.mark.parametrize("name", ["nowhere", "nowhere.yaml", "[mini]", "null", "small.yaml"])
+def test_a_base_that_is_not_there_is_told_with_those_that_are(tmp_path: Path, name: str) -> None:
+    told = message(put(tmp_path, own=f"extends: {name}\n"))
+    assert "which is not there; expected one of dukemtmc_reid, " in told
+    assert all(known in told for known in (*known_profiles(), "small", str(tmp_path)))
+
+
+def test_a_base_that_extends_is_refused(tmp_path: Path) -> None:
+    told = message(put(tmp_path, own="extends: mini\n"))
+    assert "extends 'mini', which itself extends 'small'; only one level is read: extend 'small' and state" in told
+    assert "which itself extends" in message(put(tmp_path, own="extends: own.yaml\n"))
+    assert "extends: unknown key" in message("smoke", "extends=mini")
+    assert "below.yaml holds a list" in message(put(tmp_path, own="extends: below.yaml\n", below="- 1\n"))
+
+
 @pytest.mark.parametrize("profile", [*sorted(ELSEWHERE), "folder_small"])
 def test_real_data_need_their_folder(profile: str) -> None:
     assert "data_root=/path/to/it" in message(profile)

@@ -121,7 +121,7 @@ def passed(repository: Path) -> dict[str, list[set[str]]]:
     answer = subprocess.run([*command, *options], cwd=repository, capture_output=True, text=True)
     assert answer.returncode == 0, answer.stderr
     jobs: dict[str, list[set[str]]] = {}
-    for line in re.findall(r"^\s*papermill (.*) 2>", answer.stdout + answer.stderr, re.MULTILINE):
+    for line in re.findall(r"bash scripts/step\.sh (.*)$", answer.stdout + answer.stderr, re.MULTILINE):
         words = shlex.split(line)
         names = {words[i + 1] for i, word in enumerate(words) if word in ("-p", "-r")}
         jobs.setdefault(Path(words[0]).stem, []).append(names)

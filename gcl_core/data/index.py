@@ -1,5 +1,6 @@
-"""Which pictures a dataset holds: file, identity, camera, split, read from the names its authors gave them (§5.4)."""
+"""Which pictures a dataset holds: file, identity, camera, split, by their names (§5.4) or by a table of one's own."""
 
+import csv
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -19,6 +20,9 @@ MSMT_LISTS = {
 MSMT_FOLDERS = {"train": ("train", "mask_train_v2"), "test": ("test", "mask_test_v2")}  # V1 and V2 (faces masked)
 MSMT_LINE = re.compile(r"(?P<file>\S.*?)\s+(?P<pid>[0-9]{1,9})\s*")
 MSMT_NAME = re.compile(r"[^_]*_[^_]*_(?P<camid>[0-9]{1,9})_")
+TABLE = "pictures.csv"  # in the folder of `folder`: it says what names say elsewhere
+TABLE_COLUMNS = ("file", "pid", "camid", "split")
+TABLE_NUMBERS = {"pid": re.compile(r"-1|[0-9]{1,9}"), "camid": re.compile(r"[0-9]{1,9}")}
 JUNK = -1  # identity of pictures that are neither right nor wrong
 DISTRACTOR = 0  # identity, in the gallery, of pictures of nobody searched for
 PICTURE_SUFFIXES = {".jpg", ".jpeg", ".png"}
@@ -46,15 +50,15 @@ def list_pictures(dataset: str, root: Path) -> pd.DataFrame:
 
     Returns columns file (relative to `root`, with `/`), pid, camid, split; sorted by split (train, query, gallery) and
     file whatever the file system's order. MSMT17 numbers its people from 0, which means distractor elsewhere: its
-    identities are read as number + 1.
+    identities are read as number + 1. A `folder` that holds pictures.csv is read by that table, whatever its names.
 
     Raises DataError: no such folder, an archive, a folder above or below the right one, a split missing or empty, a
-    name or list line that does not parse, two pictures of one name on one side (their meshes would share a file), a
-    person in both training and test, a folder that may not be read.
+    name or line of a list or table that does not parse, two pictures of one name on one side (their meshes would share
+    a file), a person in both training and test, a folder that may not be read.
     """
-    arrangement = _arrangement(dataset)
     try:
-        _check_root(dataset, root)
+        arrangement = _arrangement(dataset, root)
+        _check_root(dataset, arrangement, root)
         rows = [(*entry, split) for split in SPLITS for entry in sorted(arrangement.entries(root, split))]
     except OSError as error:
         where, why = error.filename or root, error.strerror or error
@@ -129,6 +133,60 @@ def _msmt_entries(root: Path, split: str) -> Iterator[Entry]:
             yield f"{folder}/{file}", int(words["pid"]) + 1, int(match["camid"])
 
 
+def _table_entries(root: Path, split: str) -> Iterator[Entry]:
+    """Yield a split's pictures by the table in `root`; every line is checked, files are looked for in this split."""
+    seen: dict[str, int] = {}
+    for number, line in _table_lines(root / TABLE):
+        where = f"{root / TABLE}, line {number}"
+        file = PurePosixPath(line["file"])
+        if not file.name or file.is_absolute() or ".." in file.parts or not line["file"].isprintable():
+            raise DataError(
+                f"{where}: file is {line['file']!r}; expected a path in the table's folder, such as people/ann_1.jpg: "
+                "move the picture there"
+            )
+        if file.suffix.lower() not in PICTURE_SUFFIXES or file.name.startswith("."):
+            raise DataError(f"{where}: {file} is hidden or no .jpg, .jpeg or .png; convert or rename it")
+        for column, form in TABLE_NUMBERS.items():
+            if not form.fullmatch(line[column]):
+                least = "-1 (junk), 0 (distractor) or the person's number" if column == "pid" else "the camera's number"
+                raise DataError(f"{where}: {column} is {line[column]!r}; write {least}, a whole one of up to 9 digits")
+        if line["split"] not in SPLITS:
+            raise DataError(f"{where}: split is {line['split']!r}; write one of {', '.join(SPLITS)}")
+        earlier = seen.setdefault(str(file), number)
+        if earlier != number:
+            raise DataError(f"{where}: {file} is listed already in line {earlier}; remove one of the two lines")
+        if line["split"] != split:
+            continue
+        if not (root / file).exists():
+            raise DataError(f"{where}: {root / file} is not there; restore it or take the line out")
+        yield str(file), int(line["pid"]), int(line["camid"])
+
+
+def _table_lines(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
+    """Yield the lines of a table of pictures with their numbers; cells without spaces around, absent ones empty."""
+    head = ",".join(TABLE_COLUMNS)
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:  # a spreadsheet may write a byte order mark
+            table = csv.DictReader(file, restval="", strict=True)
+            table.fieldnames = [name.strip() for name in table.fieldnames or []]
+            missing = [name for name in TABLE_COLUMNS if name not in table.fieldnames]
+            if missing:
+                found = f"the columns {', '.join(table.fieldnames)}" if table.fieldnames else "nothing"
+                raise DataError(
+                    f"{path}, line 1: no column {', '.join(missing)} (found: {found}); begin the file with the line "
+                    f"`{head}`, parted by commas"
+                )
+            line = None
+            for line in table:
+                yield table.line_num, {name: line[name].strip() for name in TABLE_COLUMNS}
+            if line is None:
+                raise DataError(f"{path} lists no picture; give each a line `{head}` below the first")
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path} is not UTF-8 ({error}); save it anew as CSV in UTF-8") from error
+    except csv.Error as error:
+        raise DataError(f"{path} cannot be read as CSV ({error}); save it anew as CSV, parted by commas") from error
+
+
 def _lines(path: Path) -> Sequence[str]:
     try:
         return path.read_text(encoding="utf-8").rstrip().splitlines()
@@ -142,16 +200,17 @@ MSMT = Arrangement(
     _msmt_entries,
     one_numbering=False,
 )
+LISTED = Arrangement(((TABLE,),), _table_entries, one_numbering=True)
 DATASETS = {"synthetic": MARKET, "market1501": MARKET, "dukemtmc_reid": MARKET, "msmt17": MSMT, "folder": MARKET}
 
 
-def _arrangement(dataset: str) -> Arrangement:
+def _arrangement(dataset: str, root: Path) -> Arrangement:
     if dataset not in DATASETS:
         raise DataError(f"{dataset!r} is no dataset known here; choose one of {', '.join(DATASETS)}")
-    return DATASETS[dataset]
+    return LISTED if dataset == "folder" and os.path.isfile(root / TABLE) else DATASETS[dataset]
 
 
-def _check_root(dataset: str, root: Path) -> None:
+def _check_root(dataset: str, arrangement: Arrangement, root: Path) -> None:
     """Raise DataError when `root` is not the dataset's folder, and say which one looks right."""
     try:
         names = set(os.listdir(root))
@@ -160,13 +219,18 @@ def _check_root(dataset: str, root: Path) -> None:
     except NotADirectoryError as error:
         unpack = f"unpack it first: python -m gcl_core unpack {root} --out DIR, then give DIR as data_root"
         advice = unpack if root.name.lower().endswith(ARCHIVE_SUFFIXES) else "data_root must be a folder"
+        if root.suffix.lower() == ".csv":
+            advice = f"name it {TABLE}, give the folder that holds it as data_root, and dataset=folder"
         raise DataError(f"{root} is a file; {advice}") from error
-    missing = _missing(DATASETS[dataset], root)
+    missing = _missing(arrangement, root)
     if not missing:
         return
-    other = [name for name in ("market1501", "msmt17") if not _missing(DATASETS[name], root)]
+    kinds = {"market1501": MARKET, "msmt17": MSMT, "folder": LISTED}
+    other = [name for name, kind in kinds.items() if not _missing(kind, root)]
     hints = [f"dataset={name} looks right for what is there" for name in other]
-    hints += [f"data_root={path} looks right" for path in _search(DATASETS[dataset], root)]
+    hints += [f"data_root={path} looks right" for path in _search(arrangement, root)]
+    if dataset == "folder":
+        hints += [f"data_root={path} looks right" for path in _search(LISTED, root)]
     raise DataError(
         f"{root}: {', '.join(missing)} not found (found: {some_of(sorted(names), 8) or 'nothing'}); "
         f"{' or '.join(hints[:3]) or 'data_root must be the folder that holds them'}"
@@ -175,7 +239,7 @@ def _check_root(dataset: str, root: Path) -> None:
 
 def _missing(arrangement: Arrangement, folder: Path) -> list[str]:
     """Return what of an arrangement is not in `folder`; lists must be files, what holds pictures folders."""
-    there = {entry.name for entry in os.scandir(folder) if entry.is_dir() != entry.name.endswith(".txt")}
+    there = {entry.name for entry in os.scandir(folder) if entry.is_dir() != entry.name.endswith((".txt", ".csv"))}
     return [" or ".join(group) for group in arrangement.needed if there.isdisjoint(group)]
 
 
@@ -208,7 +272,7 @@ def _check_splits(root: Path, index: pd.DataFrame) -> None:
     if empty:
         raise DataError(
             f"{root}: no picture in {', '.join(empty)}; expected .jpg, .jpeg or .png files named like "
-            "0002_c1s1_000451_03.jpg, or in MSMT17's lists a line each"
+            "0002_c1s1_000451_03.jpg, or a line each in MSMT17's lists or pictures.csv"
         )
 
 

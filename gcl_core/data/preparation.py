@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from filelock import FileLock, Timeout
 
-from gcl_core.data.index import SPLITS, DataError, read_index, some_of
+from gcl_core.data.index import SPLITS, TABLE, DataError, read_index, some_of
 from gcl_core.data.people.make import make_people
 from gcl_core.data.person_set import (
     ARRAYS,
@@ -169,7 +169,8 @@ def _missing(file: str, split: str, meshes: Meshes) -> str:
 def _describe(layout: Layout, index: pd.DataFrame, meshes: Meshes) -> Sources:
     """Return what is recorded of all that a store is made from: folders of pictures, lists, projections."""
     root = layout.data_root
-    names = {file.partition("/")[0] for file in index["file"]} | {path.name for path in root.glob("list_*.txt")}
+    names = {file.partition("/")[0] for file in index["file"]}
+    names |= {path.name for pattern in ("list_*.txt", TABLE) for path in root.glob(pattern)}
     return {
         "pictures": {name: describe_source(list_source(root / name)) for name in sorted(names)},
         "meshes": {name: None if listed is None else describe_source(listed) for name, listed in meshes.items()},

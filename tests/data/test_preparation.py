@@ -105,6 +105,20 @@ def test_prepared_once_and_again_after_a_change(market: Callable[..., Layout]):
     assert changed.pictures[changed.rows("query")[0]].mean() > 190
 
 
+def test_a_table_of_ones_own_is_prepared(market: Callable[..., Layout]):
+    by_name, root = prepare_data(market("dataset=folder", "profile=names")), market().data_root
+    table = root / "pictures.csv"
+    by_name.index.drop(columns="mesh").to_csv(table, index=False)
+    layout = market("dataset=folder", "profile=table")
+    people = prepare_data(layout)
+    assert people.fingerprint == by_name.fingerprint
+    assert_rows_belong_together(people)
+    table.write_text(table.read_text().replace("3,2,gallery", "3,5,gallery"))
+    with pytest.raises(DataError, match=r"files in .*pictures\.csv were replaced or renamed; run notebook"):
+        load_person_set(layout)
+    assert prepare_data(layout).index["camid"].tolist() == [1, 1, 2, 1, 5]
+
+
 @pytest.mark.parametrize("name", ["index.csv", "pictures.npy", "projections.npy", "store.json"])
 def test_a_damaged_store_is_found_and_made_anew(
     market: Callable[..., Layout], name: str, capsys: pytest.CaptureFixture[str]

@@ -61,6 +61,18 @@ def test_counts_a_split(root: Path):
     assert report.text().splitlines()[-1] == "no errors"
 
 
+def test_a_table_is_reported_like_the_names(root: Path):
+    by_name = report_data("folder", root)
+    lines = [
+        f"{file},{file.split('/')[1].split('_')[0]},{file.split('_c')[1][0]},{split}"
+        for folder, split in ((TRAIN, "train"), (QUERY, "query"), (GALLERY, "gallery"))
+        for file in FILES
+        if file.startswith(f"{folder}/")
+    ]
+    (root / "pictures.csv").write_text("\n".join(["file,pid,camid,split", *lines]))
+    assert report_data("folder", root) == by_name
+
+
 def test_other_counts_than_the_published_ones_are_marked_not_errors(root: Path, monkeypatch):
     published = {"train": (3, 2), "query": (2, 2), "gallery": (5, 2)}
     monkeypatch.setitem(module.PUBLISHED, "market1501", published)

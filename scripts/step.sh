@@ -1,0 +1,42 @@
+#!/usr/bin/env bash
+# usage: scripts/step.sh NOTEBOOK EXECUTED MARK THREADS GPUS [papermill's parameters ...]
+# One step of the study, as the Snakefile's rules call it: runs a notebook, shows what it prints behind the step's name,
+# then marks the step as done. What papermill itself says goes beside EXECUTED, into a .log.
+#
+# On a machine with several GPUs, GCL_GPUS names them: a step takes as many free ones as it asks for, by locks that go
+# with it, all or none: Snakemake starts no more steps than there are GPUs for, but another run's steps may have some, or
+# half of what they need.
+set -euo pipefail
+notebook=$1 executed=$2 mark=$3 threads=$4 gpus=$5
+shift 5
+name=$(basename "$executed" .ipynb)
+
+tell() { while IFS= read -r line; do printf '%s | %s\n' "$name" "$line"; done; }
+
+take() {
+    taken='' locks=() lacking=$gpus
+    for gpu in $GCL_GPUS; do
+        exec {lock}>"runs/.gpu-$gpu"
+        if [ "$lacking" != 0 ] && flock -n "$lock"; then
+            taken=$taken,$gpu locks+=("$lock") lacking=$((lacking - 1))
+        else
+            exec {lock}>&-
+        fi
+    done
+    [ "$lacking" = 0 ] || { for lock in "${locks[@]}"; do exec {lock}>&-; done; false; }
+}
+
+if [ "$gpus" != 0 ] && [ -n "${GCL_GPUS-}" ]; then
+    told=''
+    until take; do
+        [ -n "$told" ] || echo "waits for $gpus of the GPUs $GCL_GPUS: other runs have them" | tell
+        told=yes
+        sleep $((RANDOM % 5 + 1)).$RANDOM # two that took half each do not meet again
+    done
+    export CUDA_VISIBLE_DEVICES=${taken#,}
+fi
+export OMP_NUM_THREADS=$threads MKL_NUM_THREADS=$threads
+echo started | tell
+papermill "$notebook" "$executed" "$@" --cwd notebooks --no-progress-bar --stdout-file - 2>"${executed%.ipynb}.log" | tell
+printf 'done in %d min %02d s\n' $((SECONDS / 60)) $((SECONDS % 60)) | tell
+echo "$(date -u +%Y-%m-%dT%H:%M:%SZ) $SECONDS s" >"$mark"
