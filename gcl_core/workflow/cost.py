@@ -20,7 +20,6 @@ from gcl_core.data.people.plan import count_files
 from gcl_core.data.source_set import source_layout
 from gcl_core.device import cpu_threads, resolve_device
 from gcl_core.evaluation.inception import inception_features, load_inception
-from gcl_core.files import RunError
 from gcl_core.layout import Layout
 from gcl_core.models.identity_encoder import IdentityEncoder
 from gcl_core.models.memory_bank import MemoryBank
@@ -98,8 +97,8 @@ def measure_costs(layout: Layout, counts: dict[str, int]) -> Iterator[Cost]:
     measured = VIEWS * pictures * (len(study.evaluation.fid_variants) + 1) + train + min(pictures, counts["gallery"])
     try:
         network = load_inception(device=device)
-    except RunError as error:
-        print(f"FID is not measured: {error}", file=sys.stderr)
+    except (FileNotFoundError, ValueError) as error:
+        print(f"FID is left out of the estimate: {error}", file=sys.stderr)
         return
     small = (pixels.float() * 20 + 120).clamp(0, 255).to(torch.uint8)[:16].cpu()
     yield _cost("FID: pass of 16 pictures", -(-measured // 16), lambda: inception_features(network, small))

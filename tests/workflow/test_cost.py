@@ -12,8 +12,8 @@ from gcl_core.layout import Layout
 from gcl_core.models.identity_encoder import IdentityEncoder, Trunk
 from gcl_core.models.weights import load_encoder, save_weights
 from gcl_core.training.start import start_encoder
-from gcl_core.workflow.cost import Cost, count_pictures, measure_costs
 from gcl_core.workflow import cost
+from gcl_core.workflow.cost import Cost, count_pictures, measure_costs
 
 
 def study_of(*overrides: str) -> Study:
@@ -63,6 +63,20 @@ def test_every_kind_of_step_is_counted_by_the_settings(layout: Layout, monkeypat
     assert times["FID"] == -(-pictures // 16)
     assert all(each.seconds > 0 for each in costs[:-1])
     assert all(each.memory > 50_000_000 for each in costs)  # a process with torch in it
+
+
+@pytest.mark.parametrize("error", [FileNotFoundError("no weights here"), ValueError("the file is damaged")])
+def test_without_the_network_of_fid_the_rest_is_estimated(
+    error: Exception, layout: Layout, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    def absent(device: torch.device) -> None:
+        raise error
+
+    monkeypatch.setattr(cost, "load_inception", absent)
+    monkeypatch.setattr(cost, "_cost", lambda what, times, run: Cost(what, times, 1.0, 1))
+    costs = list(measure_costs(layout, {"train": 48, "query": 8, "gallery": 20}))
+    assert costs[-1].what.startswith("stage 3")
+    assert f"FID is left out of the estimate: {error}" in capsys.readouterr().err
 
 
 def test_every_kind_of_step_has_the_encoder_of_its_training(layout: Layout, monkeypatch: pytest.MonkeyPatch):
