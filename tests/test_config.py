@@ -178,6 +178,11 @@ def test_settings_are_frozen() -> None:
         ("joint.epoch=3", ["joint.epoch", "unknown key", "epochs"]),
         ("seed=3", ["seed", "unknown key", "seeds"]),
         ("variants.gcl.vii=3", ["variants.gcl.vii", "unknown key", "vi_prime"]),
+        (
+            "source={dataset: synthetic, nonsense: 1}",
+            ["source.nonsense", "unknown key", "known here: data_root, dataset"],
+        ),
+        ("source={dataset: synthetic, people: {size: 1}}", ["source.people.size", "cameras", "train_identities"]),
         ("joint.epochs=many", ["joint.epochs", "integer", "'many'"]),
         ("joint.epochs=2.5", ["joint.epochs", "integer", "2.5"]),
         ("joint.epochs=0", ["joint.epochs", "greater than or equal to 1", "got 0"]),
