@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from gcl_core.settings.common import OptimizerSettings, Positive, Settings, Share, Weight
 
@@ -20,6 +20,12 @@ class ClusteringSettings(Settings):
     exact_up_to: Positive = 100_000  # pictures; of more the nearest neighbours are approximate
     min_samples: Positive = 4
     kmeans_clusters: Positive | None = None  # needed by kmeans alone
+
+    @model_validator(mode="after")
+    def _clusters_are_counted(self) -> "ClusteringSettings":
+        if self.method == "kmeans" and self.kmeans_clusters is None:
+            raise ValueError("method kmeans needs the number of clusters: give clustering.kmeans_clusters")
+        return self
 
 
 class ContrastSettings(Settings):
