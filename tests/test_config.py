@@ -9,7 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from gcl_core.config import ConfigError, Study, known_profiles, load_study
-from gcl_core.settings.training import LossWeights
+from gcl_core.settings.training import LossWeights, VariantSettings
 from gcl_core.tables.claims import REPORTING
 
 ELSEWHERE = {"market1501", "dukemtmc_reid", "msmt17", "folder"}
@@ -266,6 +266,14 @@ def test_a_source_set_and_a_checkpoint_exclude_each_other():
 def test_kmeans_is_told_its_number_of_clusters():
     clustering = load_study("smoke", "clustering.method=kmeans clustering.kmeans_clusters=5").clustering
     assert (clustering.method, clustering.kmeans_clusters) == ("kmeans", 5)
+
+
+def test_augmented_views_are_copies_with_tda() -> None:
+    """One thing with two names: equal however it is written, and after a profile is written out and read again."""
+    named, built = VariantSettings.model_validate({"view": "augmented"}), VariantSettings(view="copied", augment=True)
+    assert named == built == VariantSettings.model_validate(named.model_dump())
+    assert (named.view, named.augment) == ("copied", True)
+    assert load_study("smoke", ["variants={gcl: {}, tda: {view: augmented}, no_vi: {}}"]).variants["tda"] == built
 
 
 CHANGED = "variants.gcl.title=GCL variants.tda.view=augmented evaluation.fid_variants=[gcl] "

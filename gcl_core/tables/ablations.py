@@ -28,7 +28,7 @@ def ablation_table(study: Study, records: pd.DataFrame) -> pd.DataFrame:
         rows.append(
             {
                 "variant": settings.title,
-                "x_nv": settings.view,
+                "x_nv": settings.shown,
                 "L_vi": settings.vi,
                 "L'_vi": settings.vi_prime,
                 "L''_vi": settings.vi_second,
