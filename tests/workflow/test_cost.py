@@ -148,6 +148,31 @@ def test_steps_of_other_first_stages(method: str, tmp_path: Path):
     assert first.times == expected[method]
 
 
+def test_jvtcs_dense_distances_are_in_the_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Labels by looks in epochs 2 and 4, by looks and time in 6 and 8, which clusters twice, and once for JVTC+."""
+    words = [f"baseline.jvtc.{word}" for word in ("epochs=9", "global_from=2", "joint_from=6", "relabel_every=2")]
+    layout = Layout(study_of("baseline.method=jvtc", "device=cpu", *words), root=tmp_path)
+    monkeypatch.setattr(cost, "load_inception", lambda device: None)
+    measured: list[str] = []
+
+    def measure(what: str, times: int, run: Callable[[], object]) -> Cost:
+        if "dense" in what:
+            run()
+            measured.append(what)
+        return Cost(what, times, 2.0, 1000)
+
+    monkeypatch.setattr(cost, "_cost", measure)
+    costs = list(measure_costs(layout, {"train": 600, "query": 120, "gallery": 300}))
+    clustering, ranking = (each for each in costs if "dense" in each.what)
+    assert measured == [clustering.what, ranking.what]
+    assert (clustering.times, ranking.times) == (2 + 2 * 2 + 1, 1)
+    assert (clustering.seconds, ranking.seconds) == (2.0 * 10**2, 2.0 * 2 * 5)
+    assert clustering.memory == 1000 + 4 * (600**2 - 60**2)
+    assert ranking.memory == 1000 + 4 * (120 * 300 - 60 * 60)
+    sparse = next(each for each in costs if each.what == "clustering of 600 pictures")
+    assert sparse.times == sum(layout.study.of_variant(name).joint.epochs for name in layout.study.variants)
+
+
 def test_a_source_set_is_counted_first(tmp_path: Path):
     people = ["source.people.train_identities=4", "source.people.pictures_per_identity=8"]
     study = study_of(
