@@ -7,7 +7,8 @@ none is published.
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from types import UnionType
+from typing import Annotated, Any, Literal, get_args
 
 import yaml
 from pydantic import Field, ValidationError, model_validator
@@ -319,4 +320,6 @@ def _siblings(location: tuple[int | str, ...]) -> list[str]:
     for part in location[:-1]:
         fields = getattr(model, "model_fields", {})
         model = fields[part].annotation if part in fields else VariantSettings
+        if isinstance(model, UnionType):  # of an optional section
+            model = next((each for each in get_args(model) if hasattr(each, "model_fields")), model)
     return sorted(getattr(model, "model_fields", {}))

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from gcl_core.config import ConfigError, Study, known_profiles, load_study
 from gcl_core.layout import Layout
-from gcl_core.settings.training import LossWeights
+from gcl_core.settings.training import LossWeights, VariantSettings
 from gcl_core.tables.claims import REPORTING
 
 ELSEWHERE = {"market1501", "dukemtmc_reid", "msmt17", "folder"}
@@ -212,6 +212,12 @@ def test_settings_are_frozen() -> None:
         ("joint.epoch=3", ["joint.epoch", "unknown key", "epochs"]),
         ("seed=3", ["seed", "unknown key", "seeds"]),
         ("variants.gcl.vii=3", ["variants.gcl.vii", "unknown key", "vi_prime"]),
+        (
+            "source={dataset: synthetic, nonsense: 1}",
+            ["source.nonsense", "unknown key", "known here: data_root"],
+        ),
+        ("source={dataset: synthetic, people: {size: 1}}", ["source.people.size", "cameras", "train_identities"]),
+        ("clustering.method=kmeans", ["clustering", "kmeans_clusters"]),
         ("joint.epochs=many", ["joint.epochs", "integer", "'many'"]),
         ("joint.epochs=2.5", ["joint.epochs", "integer", "2.5"]),
         ("joint.epochs=0", ["joint.epochs", "greater than or equal to 1", "got 0"]),
@@ -291,6 +297,19 @@ def test_a_source_set_and_a_checkpoint_exclude_each_other():
         load_study("smoke", ["baseline.method=checkpoint"])
 
 
+def test_kmeans_is_told_its_number_of_clusters():
+    clustering = load_study("smoke", "clustering.method=kmeans clustering.kmeans_clusters=5").clustering
+    assert (clustering.method, clustering.kmeans_clusters) == ("kmeans", 5)
+
+
+def test_augmented_views_are_copies_with_tda() -> None:
+    """One thing with two names: equal however it is written, and after a profile is written out and read again."""
+    named, built = VariantSettings.model_validate({"view": "augmented"}), VariantSettings(view="copied", augment=True)
+    assert named == built == VariantSettings.model_validate(named.model_dump())
+    assert (named.view, named.augment) == ("copied", True)
+    assert load_study("smoke", ["variants={gcl: {}, tda: {view: augmented}, no_vi: {}}"]).variants["tda"] == built
+
+
 CHANGED = "variants.gcl.title=GCL variants.tda.view=augmented evaluation.fid_variants=[gcl] "
 
 
@@ -310,6 +329,7 @@ def test_a_variant_may_change_settings_of_its_own_stage():
         ("{baseline.threads: 2}", "must begin with one of angles"),
         ("{joint.epoch: 2}", "joint.epoch"),
         ("{contrast.temperature: -1}", "contrast.temperature"),
+        ("{clustering.method: kmeans}", "kmeans_clusters"),
     ],
 )
 def test_changes_that_are_no_settings_of_stage_3_are_refused(changes: str, told: str):

@@ -9,6 +9,11 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
+
+from gcl_core.run_folder import RunFolder, read_metrics
+from gcl_core.training import journal
+from gcl_core.training.epochs import Epochs
 
 USED = """
 import torch
@@ -60,6 +65,28 @@ def test_the_examples_apply_and_work(changed: Path):
     answer = subprocess.run([sys.executable, "-c", USED], cwd=changed, env=words, text=True, capture_output=True)
     assert answer.returncode == 0, answer.stderr
     assert Path(answer.stdout.strip()).is_relative_to(changed)
+
+
+@pytest.mark.parametrize("shown", [False, True])
+def test_a_new_loss_is_recorded_and_on_the_epoch_line_only_if_named(
+    shown: bool, repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    assert (
+        "add the loss to `SHOWN` in `gcl_core/training/journal.py`" in (repository / "docs" / "EXTEND.md").read_text()
+    )
+    if shown:
+        monkeypatch.setattr(journal, "SHOWN", (*journal.SHOWN, "pull"))
+    run = RunFolder(tmp_path, settings={}, inputs={}, code="", seed=0, device=torch.device("cpu"))
+    with run, Epochs(run, "gcl seed 0", 1, {}) as epochs:
+        for _ in epochs:
+            for _ in epochs.steps([None]):
+                epochs.tell({"pull": torch.tensor(0.25), "vi": torch.tensor(0.5)})
+                assert "pull 0.25" in str(epochs._line.postfix)
+            epochs.end({})
+    told = capsys.readouterr().out
+    assert "vi 0.500" in told
+    assert ("pull 0.250" in told) == shown
+    assert read_metrics(tmp_path)[-1]["pull"] == 0.25
 
 
 def test_the_commands_of_the_examples_are_taken(repository: Path, changed: Path):

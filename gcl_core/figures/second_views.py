@@ -26,12 +26,13 @@ def second_views(
     study, shown, seen = layout.study, {}, set()
     for name, variant in study.variants.items():
         learns = variant.view == "drawn"
-        kind = (variant.view, variant.augments, variant.blur, name if learns else "")
+        augmentation = study.of_variant(name).augmentation if variant.augment else None
+        kind = (variant.view, augmentation, variant.blur, name if learns else "")
         if kind in seen or (learns and name not in study.evaluation.fid_variants):
             continue
         seen.add(kind)
         views = _views(layout, people, truth, name, rows)
-        shown[variant.title] = _augmented(layout, name, views) if variant.augments else views
+        shown[variant.title] = _augmented(layout, name, views) if variant.augment else views
     return shown
 
 

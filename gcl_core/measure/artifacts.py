@@ -158,13 +158,13 @@ def last_epochs(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def headline_epochs(study: Study, frame: pd.DataFrame) -> pd.DataFrame:
-    """Return each run's headline: its last epoch or, of a variant, the one whose weights `joint.keep` keeps (D15).
+    """Return each run's headline: its last epoch or, of a variant, the one whose weights its `joint.keep` keeps (D15).
 
     With `best_on_test` that is the first epoch of the best test mAP, never the start. Baseline and warm-up have no such
     choice.
     """
-    variants = np.isin(frame["stage"].to_numpy().astype(str), list(study.variants))
-    if study.joint.keep == "last" or not variants.any():
+    variants = np.isin(frame["stage"].to_numpy().astype(str), picked_on_test(study))
+    if not variants.any():
         return last_epochs(frame)
     measured = np.isfinite(numbers(frame, "map")) & (numbers(frame, "epoch") > 0)
     newest_first = frame.iloc[np.flatnonzero(variants & measured)].sort_values("epoch", ascending=False)
@@ -177,9 +177,17 @@ def _highest(frame: pd.DataFrame, column: str) -> pd.DataFrame:
     return frame.sort_values(column, kind="stable").drop_duplicates(["stage", "seed"], keep="last").sort_index()
 
 
-def headline_words(study: Study) -> str:
-    """Return in words which epoch of a variant is its headline, for tables and captions."""
-    return "last epoch" if study.joint.keep == "last" else "epoch of best mAP on test"
+def picked_on_test(study: Study) -> list[str]:
+    """Return the variants whose headline is picked by the test set: by their own `changes`, else by the study."""
+    return [name for name in study.variants if study.of_variant(name).joint.keep == "best_on_test"]
+
+
+def headline_words(study: Study, variant: str | None = None) -> str:
+    """Return in words which epoch is a variant's headline, or that of all variants, for tables and captions."""
+    picked = picked_on_test(study)
+    if variant is None and 0 < len(picked) < len(study.variants):
+        return "last epoch or epoch of best mAP on test, as each variant says"
+    return "epoch of best mAP on test" if (variant in picked if variant else picked) else "last epoch"
 
 
 def spread(values: Float[np.ndarray, " n"]) -> float:

@@ -59,7 +59,7 @@ def measured(layout: Layout, people: PersonSet, truth: Truth | None, variant: st
     given = study.variants[variant]
     weights = [hash_file(path) for path in sorted(run.glob("*.safetensors"))]
     measuring = code_of(__name__, apart=["gcl_core.figures.style"])
-    settings = [given.view, given.blur, study.evaluation.average_precision, chosen_rows(people, study).tolist()]
+    settings = [given.shown, given.blur, study.evaluation.average_precision, chosen_rows(people, study).tolist()]
     identity = fingerprint([measuring, weights, people.fingerprint, truth is not None, settings])
     kept = read_json(run / KEPT) if (run / KEPT).is_file() else {}
     if kept.get("identity") != identity:
@@ -87,7 +87,7 @@ def _measure(
     if given.view == "drawn":
         quality = view_quality(layout, people, truth, variant, seed, "train")
         distance = float((numbers(quality, "distance") / numbers(quality, "distance_others")).mean())
-    if truth is not None and given.view != "augmented":
+    if truth is not None and not (given.view == "copied" and given.augment):
         psnr = given_psnr(layout, people, truth, variant, seed)
     queries = query_precision(found, truth).to_dict("list")
     known = {name: [None if np.isnan(value) else value for value in values] for name, values in queries.items()}

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from gcl_core.settings.common import OptimizerSettings, Positive, Settings, Share, Weight
 
@@ -20,6 +20,12 @@ class ClusteringSettings(Settings):
     exact_up_to: Positive = 100_000  # pictures; of more the nearest neighbours are approximate
     min_samples: Positive = 4
     kmeans_clusters: Positive | None = None  # needed by kmeans alone
+
+    @model_validator(mode="after")
+    def _clusters_are_counted(self) -> "ClusteringSettings":
+        if self.method == "kmeans" and self.kmeans_clusters is None:
+            raise ValueError("method kmeans needs the number of clusters: give clustering.kmeans_clusters")
+        return self
 
 
 class ContrastSettings(Settings):
@@ -80,28 +86,37 @@ class VariantSettings(Settings):
 
     title: str = "GCL"
     # drawn_once: as the generator of stage 2 draws them, which learns no more; known: true views of synthetic people
-    view: Literal["drawn", "drawn_once", "augmented", "copied", "known"] = "drawn"
-    augment: bool = False  # TDA also on x_nv as E_id sees it in the contrast (ours); "augmented" is "copied" with it
+    view: Literal["drawn", "drawn_once", "copied", "known"] = "drawn"  # "augmented": "copied" with `augment`
+    augment: bool = False  # TDA on x_nv as E_id sees it in the contrast; on views that are no copies it is ours
     blur: Annotated[float, Field(ge=0, le=32)] = 0  # of true views: standard deviation in pixels of a 128-row picture
     changes: dict[str, Any] = Field(default_factory=dict)  # of other settings, as {"joint.epochs": 40}: CHANGEABLE
     vi: Weight = 1.0
     vi_prime: Weight = 1.0
     vi_second: Weight = 1.0
 
-    @property
-    def augments(self) -> bool:
-        """Whether E_id sees x_nv after TDA."""
-        return self.augment or self.view == "augmented"
+    @model_validator(mode="before")
+    @classmethod
+    def _augmented_is_a_copy(cls, tree: Any) -> Any:
+        if isinstance(tree, dict) and tree.get("view") == "augmented":
+            return tree | {"view": "copied", "augment": True}
+        return tree
 
     @property
     def needs_generator(self) -> bool:
         """Whether it starts from the generator of stage 2."""
         return self.view in ("drawn", "drawn_once")
 
+    @property
+    def shown(self) -> str:
+        """Where x_nv comes from, in a word for tables."""
+        if not self.augment:
+            return self.view
+        return "augmented" if self.view == "copied" else f"{self.view}, augmented"
+
 
 VARIANTS = {
     "gcl": VariantSettings(title="GCL"),
-    "tda": VariantSettings(title="TDA control", view="augmented"),
+    "tda": VariantSettings(title="TDA control", view="copied", augment=True),
     "no_vi": VariantSettings(title="without the three losses", vi=0, vi_prime=0, vi_second=0),
     "no_l_vi": VariantSettings(title="without L_vi", vi=0),
     "no_l_vi_prime": VariantSettings(title="without L'_vi", vi_prime=0),

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from gcl_core.config import Study
 from gcl_core.figures.style import COLUMN, GREY, look, new_figure, styled
-from gcl_core.measure.artifacts import headline_epochs, headline_words, numbers, spread, where
+from gcl_core.measure.artifacts import headline_epochs, headline_words, numbers, picked_on_test, spread, where
 
 BEST = "best mAP on test"  # not a result: its epoch is picked by the test set (D15)
 
@@ -28,11 +28,11 @@ def ablation_table(study: Study, records: pd.DataFrame) -> pd.DataFrame:
         rows.append(
             {
                 "variant": settings.title,
-                "x_nv": settings.view,
+                "x_nv": settings.shown,
                 "L_vi": settings.vi,
                 "L'_vi": settings.vi_prime,
                 "L''_vi": settings.vi_second,
-                "epoch": headline_words(study),
+                "epoch": headline_words(study, name),
                 **_outcome(where(heads, stage=name)),
                 BEST: np.mean(best),
             }
@@ -84,7 +84,7 @@ def ablation_reading(study: Study, records: pd.DataFrame) -> str:
     """Return a paragraph that reads the ablation: each variant against GCL, seed by seed, and what that can support."""
     heads = headline_epochs(study, records)
     maps = {name: 100 * numbers(where(heads, stage=name).sort_values("seed"), "map") for name in study.variants}
-    sentences, firm = [f"GCL has {maps['gcl'].mean():.1f} mAP ({headline_words(study)})."], []
+    sentences, firm = [f"GCL has {maps['gcl'].mean():.1f} mAP ({headline_words(study, 'gcl')})."], []
     for name, values in maps.items():
         if name != "gcl":
             gain = maps["gcl"] - values
@@ -92,8 +92,10 @@ def ablation_reading(study: Study, records: pd.DataFrame) -> str:
             sentences.append(f"Against *{study.variants[name].title}* that is {gain.mean():+.1f}{seeds}.")
             if (gain > 0).all() or (gain < 0).all():
                 firm.append(study.variants[name].title)
-    if study.joint.keep != "last":
-        sentences.append("Each variant's epoch was picked by the test set, which favours those that swing most (D15).")
+    picked = [f"*{study.variants[name].title}*" for name in picked_on_test(study)]
+    if picked:
+        whose = "Each variant's epoch" if len(picked) == len(study.variants) else f"The epoch of {', '.join(picked)}"
+        sentences.append(f"{whose} was picked by the test set, which favours those that swing most (D15).")
     if study.seeds == 1:
         sentences.append("With one seed these differences are single draws: add seeds before believing one.")
     else:

@@ -45,7 +45,9 @@ def accuracy_table(study: Study, records: pd.DataFrame, joint: JointAccuracies =
     ours.append((baseline_title(METHODS[study.baseline.method]), "last epoch", where(heads, stage="baseline")))
     if joint:
         ours.append((JOINT, "last epoch", pd.DataFrame([dict(accuracy) for accuracy in joint])))
-    ours += [(study.variants[name].title, headline_words(study), where(heads, stage=name)) for name in ("tda", "gcl")]
+    ours += [
+        (study.variants[name].title, headline_words(study, name), where(heads, stage=name)) for name in ("tda", "gcl")
+    ]
     rows: list[dict[str, Any]] = []
     for method, epoch, lines in ours:
         row = {"source": "ours", "method": method, "data": study.dataset, "epoch": epoch, "seeds": len(lines)}
@@ -87,8 +89,9 @@ def accuracy_reading(study: Study, records: pd.DataFrame, joint: JointAccuracies
             f"From {start.mean():.1f} mAP at the start the baseline reaches {ends['baseline']:.1f} "
             f"({ends['baseline'] / start.mean():.1f} times as much)"
         )
+    epochs = list(dict.fromkeys(headline_words(study, name) for name in ("gcl", "tda")))
     sentences = [
-        f"{first}; joint training has {ends['gcl']:.1f} and its control {ends['tda']:.1f} ({headline_words(study)})."
+        f"{first}; joint training has {ends['gcl']:.1f} and its control {ends['tda']:.1f} ({' and '.join(epochs)})."
     ]
     if joint:
         plus = 100 * float(np.mean([accuracy["map"] for accuracy in joint]))

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from gcl_core.config import Study
 from gcl_core.figures.style import GREY, PAGE, look, new_figure, styled
-from gcl_core.measure.artifacts import last_epochs, numbers, spread, where
+from gcl_core.measure.artifacts import last_epochs, numbers, picked_on_test, spread, where
 from gcl_core.measure.published import published_value
 
 COMPARED = ("gcl", "tda")
@@ -108,7 +108,7 @@ def cluster_count_reading(study: Study, table: pd.DataFrame, identities: int) ->
         )
         if study.seeds == 1:
             sentences.append("One seed cannot tell this from chance.")
-    if study.joint.keep != "last":
+    if set(picked_on_test(study)) & set(table["run"]):
         sentences.append("These are the ends of the curves, not the epochs whose weights the runs keep (D15).")
     sentences.append(
         "In the first epoch all runs of a seed find the same clusters, as they must: they start from one encoder."

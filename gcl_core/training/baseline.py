@@ -51,7 +51,7 @@ def train_baseline(layout: Layout, seed: int) -> Path:
         once(lambda: pretrain_on_source(layout, seed))
     used = study.model_dump(mode="json", include=SETTINGS | SETTINGS_OF_METHOD[method])
     used["evaluation"] = study.evaluation.model_dump(include={"average_precision"})
-    used["baseline"] = study.baseline.model_dump(mode="json", include={"method", method})
+    used["baseline"] = study.baseline.model_dump(mode="json", include={"method", method, "threads"})
     with (
         cpu_threads(study.baseline.threads),
         opened(

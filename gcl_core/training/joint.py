@@ -47,7 +47,6 @@ SETTINGS = {"picture", "identity_encoder", "compute", "clustering", "contrast", 
 SETTINGS_OF_VIEW = {
     "drawn": {"generator", "discriminator", "angles", "losses"},
     "drawn_once": {"generator", "angles"},
-    "augmented": {"augmentation"},
     "copied": set(),
     "known": {"angles"},
 }
@@ -165,7 +164,7 @@ def _train(
                 else:
                     view = made if given is None else given(batches[step], angles[batches[step]])
                     # drawn for the whole batch, however many processes there are
-                    view = augment(view, study.augmentation, draw) if variant.augments else view
+                    view = augment(view, study.augmentation, draw) if variant.augment else view
                     own = share(len(indices))
                     batch = Batch(indices, imagenet_normalize(made[own]), view=imagenet_normalize(view[own]))
                 partners = rng(seed, "joint partners", epoch, step)

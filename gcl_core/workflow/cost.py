@@ -6,6 +6,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -20,12 +21,14 @@ from gcl_core.data.people.plan import count_files
 from gcl_core.data.source_set import source_layout
 from gcl_core.device import cpu_threads, resolve_device
 from gcl_core.evaluation.inception import inception_features, load_inception
-from gcl_core.files import RunError
 from gcl_core.layout import Layout
 from gcl_core.models.identity_encoder import IdentityEncoder
 from gcl_core.models.memory_bank import MemoryBank
 from gcl_core.models.weights import build_encoder, load_encoder, save_weights
 from gcl_core.seeding import rng
+from gcl_core.training.baselines.jvtc.capture import Captures
+from gcl_core.training.baselines.jvtc.temporal import TemporalModel, joint_distances
+from gcl_core.training.baselines.jvtc.visual_temporal import cluster_by_looks
 from gcl_core.training.generation import Drawing, draw_cycle, generator_losses, update_discriminator
 from gcl_core.training.joint_step import Batch, Learners, joint_step
 from gcl_core.training.optimizers import make_optimizer
@@ -83,6 +86,8 @@ def measure_costs(layout: Layout, counts: dict[str, int]) -> Iterator[Cost]:
     pixels = _pictures(study, PASSES, device)
     yield _cost("features: pass of 64 pictures", -(-seen // PASSES), _sync(device, lambda: _extract(encoder, pixels)))
     yield _clustering(study, train, encoder.feature_dim, device)
+    if study.baseline.method == "jvtc":
+        yield from _dense_distances(study, counts, encoder.feature_dim, device)
     steps = max(1, train // study.warm_up.batch_size) * study.warm_up.epochs
     with cpu_threads(study.warm_up.threads):
         yield _cost("stage 2: step", steps, _warm_up_step(study, device))
@@ -98,8 +103,8 @@ def measure_costs(layout: Layout, counts: dict[str, int]) -> Iterator[Cost]:
     measured = VIEWS * pictures * (len(study.evaluation.fid_variants) + 1) + train + min(pictures, counts["gallery"])
     try:
         network = load_inception(device=device)
-    except RunError as error:
-        print(f"FID is not measured: {error}", file=sys.stderr)
+    except (FileNotFoundError, ValueError) as error:
+        print(f"FID is left out of the estimate: {error}", file=sys.stderr)
         return
     small = (pixels.float() * 20 + 120).clamp(0, 255).to(torch.uint8)[:16].cpu()
     yield _cost("FID: pass of 16 pictures", -(-measured // 16), lambda: inception_features(network, small))
@@ -208,10 +213,8 @@ def _extractions(study: Study) -> int:
 
 def _clusterings(study: Study) -> int:
     settings = study.baseline
-    jvtc = max(0, (settings.jvtc.epochs - settings.jvtc.global_from) // settings.jvtc.relabel_every + 1)
     own = {
         "tda": settings.tda.epochs - settings.tda.instance_epochs,
-        "jvtc": jvtc,
         "cluster_contrast": settings.cluster_contrast.epochs,
     }
     return own.get(settings.method, 0) + sum(study.of_variant(name).joint.epochs for name in study.variants)
@@ -219,10 +222,45 @@ def _clusterings(study: Study) -> int:
 
 def _clustering(study: Study, train: int, dim: int, device: torch.device) -> Cost:
     count = min(train, CLUSTERED)
-    centres = torch.randn(-(-count // 16), dim).repeat_interleave(16, dim=0)[:count]
-    features = normalize(centres + 0.5 * torch.randn(count, dim)).to(device)
+    features = _features(count, dim, device)
     cost = _cost(f"clustering of {train} pictures", 1, lambda: cluster(features, **study.clustering.model_dump()))
     return Cost(cost.what, _clusterings(study), cost.seconds * (train / count) ** 2, cost.memory)
+
+
+def _features(count: int, dim: int, device: torch.device) -> Tensor:
+    """Return unit features in groups of 16."""
+    centres = torch.randn(-(-count // 16), dim).repeat_interleave(16, dim=0)[:count]
+    return normalize(centres + 0.5 * torch.randn(count, dim)).to(device)
+
+
+def _dense_distances(study: Study, counts: dict[str, int], dim: int, device: torch.device) -> Iterator[Cost]:
+    """Yield JVTC's clusterings and JVTC+'s ranking, whose time and main memory grow with the pairs of pictures.
+
+    Assumes that file names tell times, and no time slots.
+    """
+    settings, train = study.baseline.jvtc, counts["train"]
+    labelled = range(settings.global_from, settings.epochs + 1, settings.relabel_every)
+    times = sum(2 if epoch >= settings.joint_from else 1 for epoch in labelled) + 1  # one for JVTC+
+    features = _features(min(train, CLUSTERED), dim, device)
+    run = partial(cluster_by_looks, features, settings, eps_scale=settings.eps_scale)
+    yield _of_pairs(f"JVTC: dense distances, {train} x {train}", times, run, train**2, len(features) ** 2)
+
+    query, gallery = (_features(min(counts[split], CLUSTERED), dim, device) for split in ("query", "gallery"))
+    model = TemporalModel(np.arange(2), np.zeros((3, 3, settings.bins)), settings.frame_interval)
+    asked, shown = (
+        Captures(np.zeros(len(part), np.int64), np.arange(len(part)), np.full(len(part), ""))
+        for part in (query, gallery)
+    )
+    pairs, measured = counts["query"] * counts["gallery"], len(query) * len(gallery)
+    run = partial(joint_distances, query, gallery, asked, shown, model)
+    yield _of_pairs(f"JVTC+: dense distances, {counts['query']} x {counts['gallery']}", 1, run, pairs, measured)
+
+
+def _of_pairs(what: str, times: int, run: Callable[[], object], pairs: int, measured: int) -> Cost:
+    """Measure a part of a float32 matrix that lies in main memory; return the cost of the whole."""
+    cost = _cost(what, times, run)
+    memory = 4 * pairs if torch.cuda.is_available() else cost.memory + 4 * (pairs - measured)
+    return Cost(what, times, cost.seconds * pairs / measured, memory)
 
 
 def _encoder_step(study: Study, encoder: IdentityEncoder, count: int) -> Callable[[], None]:

@@ -20,6 +20,7 @@ from gcl_core.measure.clusterings import Clustering, analyse
 from gcl_core.models.weights import build_encoder, build_generator, save_weights
 
 ROWS = np.array([2, 9])
+MOVES = [f"augmentation.{name}" for name in ("pad", "jitter", "hue", "erase")]
 
 
 @pytest.fixture
@@ -44,13 +45,22 @@ def test_every_variant_shows_what_its_contrast_sees_and_equals_once(trained: Lay
         copy={"title": "copies", "view": "copied"},
         once={"title": "drawn once", "view": "drawn_once"},
         again={"title": "the same", "view": "copied", "vi": 0.5},
+        tda_again={"title": "TDA of copies", "view": "copied", "augment": True},
+        long={"title": "longer", "view": "copied", "changes": {"joint.epochs": 3}},
+        mild={"title": "TDA that flips alone", "view": "augmented", "changes": dict.fromkeys(MOVES, 0)},
+        plain={"title": "copies, another TDA", "view": "copied", "changes": {"augmentation.flip": 0.1}},
     )
     shown = second_views(layout, people, None, ROWS)
-    assert list(shown) == ["GCL", "TDA control", "without the three losses", "copies", "drawn once"]
+    titles = ["GCL", "TDA control", "without the three losses", "copies", "drawn once", "TDA that flips alone"]
+    assert list(shown) == titles
     assert all(views.shape == (2, 7, 64, 32, 3) for views in shown.values())
     assert (shown["copies"] == people.pictures[ROWS][:, None]).all()
     for title, stage in (("GCL", "gcl"), ("without the three losses", "no_vi"), ("drawn once", "warm_up")):
         assert (shown[title] == draw_people(layout, people, stage, 0, ROWS)).all()
+    originals = np.repeat(people.pictures[ROWS][:, None], 7, axis=1)
+    flipped = (shown["TDA that flips alone"] == originals[..., ::-1, :]).all(axis=(2, 3, 4))
+    assert 0 < flipped.sum() < 14
+    assert (flipped | (shown["TDA that flips alone"] == originals).all(axis=(2, 3, 4))).all()
     copies = shown["TDA control"].reshape(14, -1)
     assert len(np.unique(copies, axis=0)) == 14  # draws of their own
     assert second_views(layout, people, None, ROWS)["TDA control"].tolist() == shown["TDA control"].tolist()

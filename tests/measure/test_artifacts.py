@@ -75,6 +75,8 @@ def test_the_last_epoch_is_found_whatever_the_order(layout: Layout, write_run: W
     assert numbers(last, "map").tolist() == [0.5, 0.5]
 
 
+HEADLINES = {"last": "last epoch", "best_on_test": "epoch of best mAP on test"}
+TWO = "variants.tda.view=augmented evaluation.fid_variants=[gcl]"
 MAPS = {"gcl": [0.9, 0.2, 0.5, 0.5, 0.3], "tda": [0.1, None, 0.2, None, 0.7], "baseline": [0.9, 0.6, 0.5, 0.4, 0.3]}
 
 
@@ -99,6 +101,19 @@ def test_best_on_test_is_the_first_best_epoch_of_variants_alone_and_never_the_st
     alone = headline_epochs(released, where(frame, stage="baseline"))
     assert alone.equals(last_epochs(where(frame, stage="baseline")))
     assert headline_words(released) != headline_words(layout.study)
+
+
+def test_each_variants_headline_follows_its_own_settings(layout: Layout, write_run: WriteRun):
+    for stage, maps in MAPS.items():
+        write_run(layout, stage, 0, [{"epoch": epoch, "map": value} for epoch, value in enumerate(maps)])
+    frame = records(layout, list(MAPS), seeds=[0])
+    for profile, own, epochs in (("last", "best_on_test", [2, 4]), ("best_on_test", "last", [4, 4])):
+        study = load_study("smoke", f"joint.keep={profile} 'variants.gcl.changes={{joint.keep: {own}}}' " + TWO)
+        heads = headline_epochs(study, frame)
+        assert [where(heads, stage=name)["epoch"].item() for name in ("gcl", "tda")] == epochs
+        assert where(heads, stage="baseline")["epoch"].item() == 4
+        assert [headline_words(study, name) for name in ("gcl", "tda")] == [HEADLINES[own], HEADLINES[profile]]
+        assert headline_words(study) not in HEADLINES.values()
 
 
 def test_the_control_needs_no_warm_up_but_a_drawing_variant_does(layout: Layout, write_run: WriteRun):

@@ -27,7 +27,7 @@ from gcl_core.tables.fid import NOVEL
 
 VARIANTS = (
     *("variants.gcl.view=drawn", "variants.tda.view=augmented", "variants.copy.view=copied"),
-    "variants.once.view=drawn_once",
+    *("variants.once.view=drawn_once", "variants.tda_again.view=copied", "variants.tda_again.augment=true"),
     *("variants.true_views.view=known", "variants.dose_blur_4.view=known", "variants.dose_blur_4.blur=4"),
 )
 OFFSET_PSNR = 10 * np.log10(255**2 / 100)  # of pictures that differ by 10 throughout
@@ -111,6 +111,7 @@ def test_quality_is_that_of_the_views_a_variant_is_given(layout: Layout, people:
     assert found["once"].psnr == pytest.approx(OFFSET_PSNR - 20 * np.log10(2))
     assert found["true_views"].psnr == np.inf
     assert found["tda"].psnr is None
+    assert found["tda_again"].psnr is None
     rows = module.chosen_rows(people, layout.study)
     files, expected = people.index["file"].iloc[rows].tolist(), {"dose_blur_4": [], "copy": []}
     for yaws in ([yaw] * len(rows) for yaw in NOVEL):

@@ -54,6 +54,19 @@ def test_on_request_the_headline_is_the_best_epoch_and_says_so(layout: Layout, f
     assert panel.lines[0].get_xdata() == pytest.approx([70, 70])
 
 
+def test_a_variant_with_a_headline_of_its_own_says_so(layout: Layout, frame: pd.DataFrame):
+    tree = layout.study.model_dump()
+    tree["variants"]["no_vi"]["changes"] = {"joint.keep": "best_on_test"}
+    study = type(layout.study).model_validate(tree)
+    table = ablation_table(study, frame).set_index("variant")
+    title = study.variants["no_vi"].title
+    assert table.loc[title, ["epoch", "mAP"]].tolist() == ["epoch of best mAP on test", pytest.approx(70)]
+    assert table.loc["GCL", ["epoch", "mAP"]].tolist() == ["last epoch", pytest.approx(60)]
+    text = ablation_reading(study, frame)
+    assert "GCL has 60.0 mAP (last epoch)" in text
+    assert f"The epoch of *{title}* was picked by the test set" in text
+
+
 def test_unrecovered_values_of_the_paper_are_blank(layout: Layout, frame: pd.DataFrame):
     assert np.isnan(numbers(ablation_table(layout.study, frame), "mAP (paper)")).all()
     assert "not recovered" in ablation_reading(layout.study, frame)

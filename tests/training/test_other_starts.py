@@ -125,6 +125,7 @@ def test_source_labels_are_learned_and_a_killed_run_ends_bit_identical(
 ):
     whole, broken = with_source(), with_source(root=tmp_path / "broken")
     folder = pretrain_on_source(whole, 0)
+    assert read_json(folder / "manifest.json")["settings"]["baseline"] == {"threads": 1}
     lines = read_metrics(folder)
     assert lines[-1]["identity"] < lines[1]["identity"]
     assert "triplet" in lines[1]

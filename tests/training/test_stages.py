@@ -65,6 +65,14 @@ def test_a_finished_stage_is_left_alone(boxes: MakeLayout):
     assert {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()} == before
 
 
+def test_every_stage_records_its_threads(boxes: MakeLayout):
+    """On a CPU their number changes the last bits."""
+    layout = boxes("baseline.threads=1", "warm_up.threads=1", "joint.threads=1")
+    for (name, stage), section in zip(STAGES, ("baseline", "warm_up", "joint", "joint"), strict=True):
+        settings = read_json(stage(layout) / "manifest.json")["settings"]
+        assert settings[section]["threads"] == 1, name
+
+
 def test_other_settings_set_the_old_run_aside(boxes: MakeLayout, capsys: pytest.CaptureFixture[str]):
     folder = train_baseline(boxes(), 0)
     train_baseline(boxes("baseline.tda.epochs=2"), 0)

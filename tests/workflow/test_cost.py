@@ -65,6 +65,20 @@ def test_every_kind_of_step_is_counted_by_the_settings(layout: Layout, monkeypat
     assert all(each.memory > 50_000_000 for each in costs)  # a process with torch in it
 
 
+@pytest.mark.parametrize("error", [FileNotFoundError("no weights here"), ValueError("the file is damaged")])
+def test_without_the_network_of_fid_the_rest_is_estimated(
+    error: Exception, layout: Layout, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    def absent(device: torch.device) -> None:
+        raise error
+
+    monkeypatch.setattr(cost, "load_inception", absent)
+    monkeypatch.setattr(cost, "_cost", lambda what, times, run: Cost(what, times, 1.0, 1))
+    costs = list(measure_costs(layout, {"train": 48, "query": 8, "gallery": 20}))
+    assert costs[-1].what.startswith("stage 3")
+    assert f"FID is left out of the estimate: {error}" in capsys.readouterr().err
+
+
 def test_every_kind_of_step_has_the_encoder_of_its_training(layout: Layout, monkeypatch: pytest.MonkeyPatch):
     """In the layout in memory and precision that training's functions give it; ImageNet's weights are not fetched."""
     monkeypatch.setattr(cost, "load_inception", lambda device: None)
@@ -132,6 +146,31 @@ def test_steps_of_other_first_stages(method: str, tmp_path: Path):
     expected = {"jvtc": 100 * 12, "cluster_contrast": 50 * 200}
     assert first.what == f"stage 1, {method}: step"
     assert first.times == expected[method]
+
+
+def test_jvtcs_dense_distances_are_in_the_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Labels by looks in epochs 2 and 4, by looks and time in 6 and 8, which clusters twice, and once for JVTC+."""
+    words = [f"baseline.jvtc.{word}" for word in ("epochs=9", "global_from=2", "joint_from=6", "relabel_every=2")]
+    layout = Layout(study_of("baseline.method=jvtc", "device=cpu", *words), root=tmp_path)
+    monkeypatch.setattr(cost, "load_inception", lambda device: None)
+    measured: list[str] = []
+
+    def measure(what: str, times: int, run: Callable[[], object]) -> Cost:
+        if "dense" in what:
+            run()
+            measured.append(what)
+        return Cost(what, times, 2.0, 1000)
+
+    monkeypatch.setattr(cost, "_cost", measure)
+    costs = list(measure_costs(layout, {"train": 600, "query": 120, "gallery": 300}))
+    clustering, ranking = (each for each in costs if "dense" in each.what)
+    assert measured == [clustering.what, ranking.what]
+    assert (clustering.times, ranking.times) == (2 + 2 * 2 + 1, 1)
+    assert (clustering.seconds, ranking.seconds) == (2.0 * 10**2, 2.0 * 2 * 5)
+    assert clustering.memory == 1000 + 4 * (600**2 - 60**2)
+    assert ranking.memory == 1000 + 4 * (120 * 300 - 60 * 60)
+    sparse = next(each for each in costs if each.what == "clustering of 600 pictures")
+    assert sparse.times == sum(layout.study.of_variant(name).joint.epochs for name in layout.study.variants)
 
 
 def test_a_source_set_is_counted_first(tmp_path: Path):

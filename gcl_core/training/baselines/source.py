@@ -42,6 +42,7 @@ def pretrain_on_source(layout: Layout, seed: int) -> Path:
     people = load_source_set(layout)
     used = study.model_dump(mode="json", include=SETTINGS)
     used["evaluation"] = study.evaluation.model_dump(include={"average_precision"})
+    used["baseline"] = study.baseline.model_dump(include={"threads"})
     with (
         cpu_threads(study.baseline.threads),
         RunFolder(

@@ -38,7 +38,7 @@ from gcl_core.training.epochs import Epochs
 from gcl_core.training.optimizers import make_optimizer
 from gcl_core.training.start import start_encoder
 
-ALL_LOSSES = VariantSettings(view="augmented")
+ALL_LOSSES = VariantSettings(view="copied", augment=True)
 
 
 def train_tda(layout: Layout, people: PersonSet, seed: int, run: RunFolder, device: torch.device) -> dict[str, Any]:
