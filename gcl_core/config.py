@@ -11,7 +11,7 @@ from types import UnionType
 from typing import Annotated, Any, Literal, get_args
 
 import yaml
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, Tag, ValidationError, model_validator
 
 from gcl_core.fidelity import SwitchName, apply_switches
 from gcl_core.settings.common import (
@@ -34,6 +34,7 @@ from gcl_core.settings.networks import (
     DiscriminatorSettings,
     GeneratorSettings,
     IdentityEncoderSettings,
+    ResNetEncoderSettings,
 )
 from gcl_core.settings.stage_one import (
     BaselineSettings,
@@ -91,7 +92,7 @@ class Study(Settings):
     angles: Annotated[tuple[Yaw, ...], Field(min_length=1)] = (45, 90, 135, 180, 225, 270, 315)  # D1
     picture: PictureSettings = PictureSettings()
     people: PeopleSettings = PeopleSettings()
-    identity_encoder: IdentityEncoderSettings = IdentityEncoderSettings()
+    identity_encoder: IdentityEncoderSettings = ResNetEncoderSettings()
     generator: GeneratorSettings = GeneratorSettings()
     discriminator: DiscriminatorSettings = DiscriminatorSettings()
     clustering: ClusteringSettings = ClusteringSettings()
@@ -141,8 +142,10 @@ class Study(Settings):
             raise ValueError(
                 f"picture: generator.dilations {self.generator.dilations} need sides of {smallest} or more"
             )
-        if self.picture.height < 16 * self.identity_encoder.parts:
-            raise ValueError(f"picture.height: {self.identity_encoder.parts} parts need 16 rows each")
+        if self.picture.height < self.identity_encoder.parts * self.identity_encoder.stride:
+            raise ValueError(
+                f"picture.height: {self.identity_encoder.parts} parts need {self.identity_encoder.stride} rows each"
+            )
         missing = [name for name in ("gcl", "tda") if name not in self.variants]
         if missing:
             raise ValueError(
@@ -305,9 +308,9 @@ def _explain(error: ValidationError, path: Path, overrides: list[str]) -> str:
     origin = f"{path}" + (f" with {' '.join(overrides)}" if overrides else "")
     lines = [f"settings of {origin} are not valid:"]
     for problem in error.errors():
-        key = ".".join(str(part) for part in problem["loc"])
+        key, known = _place(problem["loc"])
         if problem["type"] == "extra_forbidden":
-            lines.append(f"  {key}: unknown key; known here: {', '.join(_siblings(problem['loc']))}")
+            lines.append(f"  {key}: unknown key; known here: {', '.join(known)}")
         elif key:
             lines.append(f"  {key}: {problem['msg']}; got {problem['input']!r}")
         else:
@@ -315,11 +318,22 @@ def _explain(error: ValidationError, path: Path, overrides: list[str]) -> str:
     return "\n".join(lines)
 
 
-def _siblings(location: tuple[int | str, ...]) -> list[str]:
+def _place(location: tuple[int | str, ...]) -> tuple[str, list[str]]:
+    """Return a setting's dotted key, and the names that are known beside it.
+
+    Where settings are of several kinds, pydantic puts the kind after their name; it is no part of the key.
+    """
     model: Any = Study
-    for part in location[:-1]:
-        fields = getattr(model, "model_fields", {})
-        model = fields[part].annotation if part in fields else VariantSettings
+    names: list[str] = []
+    beside: dict[str, Any] = {}
+    for part in location:
+        beside = getattr(model, "model_fields", {})
+        kinds = {mark.tag: kind for kind in get_args(model) for mark in get_args(kind)[1:] if isinstance(mark, Tag)}
+        if part in kinds:
+            model = get_args(kinds[part])[0]
+            continue
+        names.append(str(part))
+        model = beside[part].annotation if part in beside else VariantSettings
         if isinstance(model, UnionType):  # of an optional section
             model = next((each for each in get_args(model) if hasattr(each, "model_fields")), model)
-    return sorted(getattr(model, "model_fields", {}))
+    return ".".join(names), sorted(beside)

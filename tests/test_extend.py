@@ -76,7 +76,7 @@ def test_a_new_loss_is_recorded_and_on_the_epoch_line_only_if_named(
     )
     if shown:
         monkeypatch.setattr(journal, "SHOWN", (*journal.SHOWN, "pull"))
-    run = RunFolder(tmp_path, settings={}, inputs={}, code="", seed=0, device=torch.device("cpu"))
+    run = RunFolder(tmp_path, settings={}, inputs={}, code={}, seed=0, device=torch.device("cpu"))
     with run, Epochs(run, "gcl seed 0", 1, {}) as epochs:
         for _ in epochs:
             for _ in epochs.steps([None]):
@@ -92,10 +92,10 @@ def test_a_new_loss_is_recorded_and_on_the_epoch_line_only_if_named(
 def test_the_commands_of_the_examples_are_taken(repository: Path, changed: Path):
     text = (repository / "docs" / "EXTEND.md").read_text()
     commands = re.findall(r"```bash\n./run_all.sh (.*?)\n```", text, re.DOTALL)
-    assert len(commands) == 2
+    assert len(commands) == 3
     load = "import sys; from gcl_core.config import load_study; print(load_study(sys.argv[1], sys.argv[2:]).profile)"
     words = {**os.environ, "PYTHONPATH": str(changed)}
-    for command, profile in zip(commands, ("pull", "linkage"), strict=True):
+    for command, profile in zip(commands, ("pull", "linkage", "lite"), strict=True):
         line = [sys.executable, "-c", load, *shlex.split(command)]
         answer = subprocess.run(line, cwd=changed, env=words, text=True, capture_output=True)
         assert answer.stdout.strip() == profile, answer.stderr

@@ -5,24 +5,13 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from gcl_core.models.discriminator import Discriminator
-from gcl_core.models.generator import Generator
-from gcl_core.models.identity_encoder import BLOCKS, IdentityEncoder
-from gcl_core.models.layers import ResidualBlock
-from gcl_core.models.structure_encoder import DilatedPyramid
-
 Description = dict[str, Any]
 
 
 def describe(network: nn.Module) -> Description:
     """Return {"network": class name, "settings": constructor arguments}, in types of JSON; other classes have none."""
-    settings: dict[str, Any] = {}
-    if isinstance(network, IdentityEncoder):
-        settings = _encoder(network)
-    elif isinstance(network, Generator):
-        settings = _generator(network)
-    elif isinstance(network, Discriminator):
-        settings = _discriminator(network)
+    kept = getattr(network, "settings", {})
+    settings = {name: list(value) if isinstance(value, tuple) else value for name, value in kept.items()}
     return {"network": type(network).__name__, "settings": settings}
 
 
@@ -61,43 +50,3 @@ def _size(value: Tensor) -> str:
 def _words(description: Description, names: list[str]) -> str:
     settings = description["settings"]
     return f"{description['network']} with {', '.join(f'{name} {settings.get(name)}' for name in names)}"
-
-
-def _encoder(network: IdentityEncoder) -> dict[str, Any]:
-    trunk, embedding = network.trunk, network.embedding
-    return {
-        "block": next(name for name, block in BLOCKS.items() if isinstance(trunk.layer1[0], block)),
-        "layers": [len(stage) for stage in (trunk.layer1, trunk.layer2, trunk.layer3, trunk.layer4)],
-        "width": trunk.conv1.out_channels,
-        "embedding": embedding.out_features if isinstance(embedding, nn.Linear) else None,
-        "parts": network.parts,
-        "code_layout": network.code_layout,
-    }
-
-
-def _generator(network: Generator) -> dict[str, Any]:
-    pyramid = network.structure_encoder.layers[-1]
-    last = network.weight_mlps[0].get_submodule("2")
-    assert isinstance(pyramid, DilatedPyramid)
-    assert isinstance(last, nn.Linear)
-    return {
-        "code_dim": network.code_dim,
-        "dim": network.structure_encoder.out_channels // 8,
-        "mlp_dim": last.out_features,
-        "residual_blocks": len(network.blocks),
-        "parts": network.parts,
-        "dilations": list(network.structure_encoder.dilations),
-    }
-
-
-def _discriminator(network: Discriminator) -> dict[str, Any]:
-    layers = list(network.networks[0].children())
-    first = network.networks[0].get_submodule("0.0")
-    assert isinstance(first, nn.Conv2d)
-    residual = sum(isinstance(layer, ResidualBlock) for layer in layers)
-    return {
-        "dim": first.out_channels,
-        "downsamples": (len(layers) - residual - 2) // 2,  # besides these: first and last layer, two a halving
-        "residual_blocks": residual,
-        "scales": len(network.networks),
-    }

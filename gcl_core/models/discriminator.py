@@ -27,6 +27,12 @@ class Discriminator(nn.Module):
 
     def __init__(self, *, dim: int = 32, downsamples: int = 2, residual_blocks: int = 4, scales: int = 3) -> None:
         super().__init__()
+        self.settings = {
+            "dim": dim,
+            "downsamples": downsamples,
+            "residual_blocks": residual_blocks,
+            "scales": scales,
+        }
         self.least = 2 ** (downsamples + scales - 1) + 1  # the smallest map then still has 2 rows to reflect
         self.networks = nn.ModuleList(patch_network(dim, downsamples, residual_blocks) for _ in range(scales))
         initialise(self, partial(nn.init.normal_, std=0.02))

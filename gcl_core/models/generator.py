@@ -68,6 +68,14 @@ class Generator(nn.Module):
             )
         if code_dim % parts:
             raise ValueError(f"an appearance code of {code_dim} entries cannot be cut into {parts} equal parts")
+        self.settings = {
+            "code_dim": code_dim,
+            "dim": dim,
+            "mlp_dim": mlp_dim,
+            "residual_blocks": residual_blocks,
+            "parts": parts,
+            "dilations": dilations,
+        }
         self.code_dim = code_dim
         self.parts = parts
         self.structure_encoder = StructureEncoder(dim=dim, residual_blocks=residual_blocks, dilations=dilations)

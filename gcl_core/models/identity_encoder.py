@@ -1,17 +1,19 @@
-"""The identity encoder E_id: a ResNet that gives an appearance code and a ReID feature (METHOD.md §2.1)."""
+"""The identity encoder E_id: a trunk that gives an appearance code and a ReID feature (METHOD.md §2.1)."""
 
 import pickle
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 from torchvision.models import ResNet50_Weights
-from torchvision.models.resnet import BasicBlock, Bottleneck, conv1x1
 
-BLOCKS: dict[str, type[BasicBlock] | type[Bottleneck]] = {"basic": BasicBlock, "bottleneck": Bottleneck}
+from gcl_core.models.timm_trunk import TimmTrunk
+from gcl_core.models.trunks import ResNetTrunk, Trunk
+
+TRUNKS: dict[str, type[Trunk]] = {"resnet": ResNetTrunk, "timm": TimmTrunk}
 
 
 class EncoderOutput(NamedTuple):
@@ -21,72 +23,38 @@ class EncoderOutput(NamedTuple):
     feature: Float[Tensor, "b d"]
 
 
-class Trunk(nn.Module):
-    """torchvision's ResNet without its classifier, any width, last stride 1; parameters are named as torchvision's."""
-
-    def __init__(
-        self, block: type[BasicBlock] | type[Bottleneck], layers: tuple[int, int, int, int], width: int
-    ) -> None:
-        super().__init__()
-        self.conv1 = nn.Conv2d(3, width, kernel_size=7, stride=2, padding=3, bias=False)
-        self.bn1 = nn.BatchNorm2d(width)
-        self.relu = nn.ReLU(inplace=True)
-        self.maxpool = nn.MaxPool2d(kernel_size=3, stride=2, padding=1)
-        self.layer1 = self._stage(block, width, width, layers[0], stride=1)
-        self.layer2 = self._stage(block, width * block.expansion, 2 * width, layers[1], stride=2)
-        self.layer3 = self._stage(block, 2 * width * block.expansion, 4 * width, layers[2], stride=2)
-        self.layer4 = self._stage(block, 4 * width * block.expansion, 8 * width, layers[3], stride=1)
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-
-    @staticmethod
-    def _stage(
-        block: type[BasicBlock] | type[Bottleneck], inputs: int, planes: int, depth: int, *, stride: int
-    ) -> nn.Sequential:
-        outputs = planes * block.expansion
-        shortcut = None
-        if stride != 1 or inputs != outputs:
-            shortcut = nn.Sequential(conv1x1(inputs, outputs, stride), nn.BatchNorm2d(outputs))
-        rest = (block(outputs, planes) for _ in range(depth - 1))
-        return nn.Sequential(block(inputs, planes, stride, shortcut), *rest)
-
-    def forward(self, x: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b c rows columns"]:
-        """Return layer4's map, a sixteenth of the picture's size."""
-        x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
-        return self.layer4(self.layer3(self.layer2(self.layer1(x))))
-
-
 class IdentityEncoder(nn.Module):
     """E_id: 24,558,144 parameters as published, 23,512,128 with `embedding=None` (METHOD.md §2.1).
 
-    `width` is layer1's number of planes (64 is torchvision's ResNet). `code_layout`: "part" puts stripe j of the code
-    into its j-th slice, "released" is channel-major as in the authors' weights (D3). Weights are drawn from torch's
-    global generator: torchvision's rule for the trunk, Kaiming fan_out for the embedding (§6.2).
-    Raises ValueError for an unknown block or layout.
+    `kind` names the trunk in TRUNKS, which takes what else is given (`block`, `layers`, `width` of a ResNet). The
+    constructor's arguments are kept in `settings`. `code_layout`: "part" puts stripe j of the code into its j-th slice,
+    "released" is channel-major as in the authors' weights (D3). Weights are drawn from torch's global generator:
+    torchvision's rule for a ResNet, Kaiming fan_out for the embedding (§6.2). Raises ValueError for an unknown kind,
+    block or layout.
     """
 
     def __init__(
         self,
         *,
-        block: Literal["basic", "bottleneck"] = "bottleneck",
-        layers: tuple[int, int, int, int] = (3, 4, 6, 3),
-        width: int = 64,
+        kind: Literal["resnet", "timm"] = "resnet",
         embedding: int | None = 512,
         parts: int = 4,
         code_layout: Literal["part", "released"] = "part",
+        **trunk: Any,
     ) -> None:
         super().__init__()
-        if block not in BLOCKS:
-            raise ValueError(f"unknown block {block!r} of the identity encoder: choose one of {sorted(BLOCKS)}")
+        if kind not in TRUNKS:
+            raise ValueError(f"unknown kind {kind!r} of the identity encoder: choose one of {sorted(TRUNKS)}")
         if code_layout not in ("part", "released"):
             raise ValueError(f"unknown code_layout {code_layout!r} of the identity encoder: choose part or released")
+        self.trunk = TRUNKS[kind](**trunk)
+        cut = {"embedding": embedding, "parts": parts, "code_layout": code_layout}
+        self.settings: dict[str, Any] = {"kind": kind, **self.trunk.settings, **cut}
         self.parts = parts
         self.code_layout = code_layout
-        self.channels = 8 * width * BLOCKS[block].expansion
+        self.channels = self.trunk.channels
         self.code_dim = parts * self.channels
         self.feature_dim = embedding or self.channels
-        self.trunk = Trunk(BLOCKS[block], layers, width)
         self.embedding = nn.Linear(self.channels, embedding) if embedding else nn.Identity()
         if isinstance(self.embedding, nn.Linear):
             nn.init.kaiming_normal_(self.embedding.weight, mode="fan_out")
@@ -94,15 +62,19 @@ class IdentityEncoder(nn.Module):
         self.neck = nn.BatchNorm1d(self.feature_dim)
 
     def forward(self, x: Float[Tensor, "b 3 h w"]) -> EncoderOutput:
-        """Return appearance code (non-negative) and ReID feature (un-normalised) of ImageNet-normalised pictures.
+        """Return appearance code and ReID feature (un-normalised) of ImageNet-normalised pictures.
 
-        Raises ValueError when layer4's map has fewer rows than there are parts.
+        A ResNet's code is non-negative.
+
+        Raises ValueError when the trunk's map has fewer rows than there are parts.
         """
         activations = self.trunk(x)
         if activations.shape[2] < self.parts:
+            least = self.trunk.stride * self.parts
             raise ValueError(
-                f"a picture of {x.shape[2]} rows leaves {activations.shape[2]} rows in layer4, but the appearance code "
-                f"needs {self.parts} stripes: use pictures of at least {16 * self.parts} rows, or fewer parts"
+                f"a picture of {x.shape[2]} rows leaves {activations.shape[2]} rows in the trunk's map, but the "
+                f"appearance code needs {self.parts} stripes: use pictures of at least {least} rows, or "
+                "fewer parts"
             )
         stripes = F.adaptive_avg_pool2d(activations, (self.parts, 1)).squeeze(3)
         if self.code_layout == "part":

@@ -94,6 +94,8 @@ def export_encoder(encoder: IdentityEncoder, path: Path, layout: str | None = No
 
     Raises RunError for a layout with an embedding where the encoder has none, and the other way round.
     """
+    if (kind := encoder.settings["kind"]) != "resnet":
+        raise RunError(f"cannot write {path}: GCL's files hold a ResNet, this encoder's trunk is of kind {kind}")
     embedded = isinstance(encoder.embedding, nn.Linear)
     fitting = [name for name, each in ENCODER_LAYOUTS.items() if (each.embedding is not None) == embedded]
     if layout is not None and layout not in fitting:

@@ -20,6 +20,7 @@ from gcl_core.models.discriminator import Discriminator
 from gcl_core.models.generator import Generator
 from gcl_core.models.identity_encoder import IdentityEncoder, load_imagenet
 from gcl_core.models.precision import prepared
+from gcl_core.models.timm_trunk import TimmTrunk
 from gcl_core.seeding import derive_seed
 
 Network = TypeVar("Network", bound=nn.Module)
@@ -30,7 +31,9 @@ def build_encoder(study: Study, seed: int) -> IdentityEncoder:
     """Return E_id as stage 1 starts from it: seeded random weights, ImageNet's over them when the study says so."""
     settings = study.identity_encoder
     encoder = _seeded(lambda: IdentityEncoder(**settings.model_dump(exclude={"weights"})), seed, "identity_encoder")
-    if settings.weights == "imagenet":
+    if isinstance(encoder.trunk, TimmTrunk) and settings.weights is not None:
+        encoder.trunk.load(settings.weights)
+    elif settings.weights == "imagenet":
         load_imagenet(encoder)
     return prepared(encoder, study.compute)
 
@@ -98,6 +101,8 @@ def _read(path: Path) -> tuple[Description | None, dict[str, Tensor]]:
             found = None if words is None else json.loads(words)
             if found is not None and not (isinstance(found, dict) and {"network", "settings"} <= set(found)):
                 raise ValueError(f"its description of a network is {str(found)[:80]}")
+            if found is not None and found["network"] == IdentityEncoder.__name__:
+                found["settings"] = {"kind": "resnet", **found["settings"]}  # older files name no kind
             return found, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (OSError, SafetensorError, ValueError) as error:
         raise RunError(f"{path} is broken ({error}); delete its run folder and run that stage again") from error

@@ -1,22 +1,55 @@
 """Settings of the networks (METHOD.md §2)."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Discriminator, Field, Tag
 
 from gcl_core.settings.common import Positive, Settings, Weight
 
+RESNET_STRIDE = 16  # rows of a picture to a row of the ResNet's last map, its last stride being 1
 
-class IdentityEncoderSettings(Settings):
-    """E_id (§2.1): torchvision's ResNet family, last stride 1, stripes for the appearance code, BN feature."""
 
-    block: Literal["basic", "bottleneck"] = "bottleneck"
-    layers: tuple[Positive, Positive, Positive, Positive] = (3, 4, 6, 3)  # ResNet-50
-    width: Annotated[int, Field(ge=4, le=256)] = 64
+class EncoderSettings(Settings):
+    """E_id (§2.1) behind any trunk: stripes for the appearance code, BN feature."""
+
     embedding: Positive | None = 512  # JVTC variant; null: BN on the pooled features (MLC/MMCL, ACT, UDA_TP)
     parts: Positive = 4
     code_layout: Literal["part", "released"] = "part"  # D3
+
+
+class ResNetEncoderSettings(EncoderSettings):
+    """E_id as published: torchvision's ResNet family, last stride 1."""
+
+    kind: Literal["resnet"] = "resnet"
+    block: Literal["basic", "bottleneck"] = "bottleneck"
+    layers: tuple[Positive, Positive, Positive, Positive] = (3, 4, 6, 3)  # ResNet-50
+    width: Annotated[int, Field(ge=4, le=256)] = 64
     weights: Literal["imagenet"] | None = "imagenet"  # where the baseline starts from (§5.1)
+
+    @property
+    def stride(self) -> int:
+        """Rows of a picture to a row of the trunk's map."""
+        return RESNET_STRIDE
+
+
+class TimmEncoderSettings(EncoderSettings):
+    """E_id on a convolutional model of the package timm (ours; docs/EXTEND.md)."""
+
+    kind: Literal["timm"]
+    model: Annotated[str, Field(min_length=1)]  # a name of timm.list_models()
+    stride: Literal[8, 16, 32] = 32  # rows of a picture to a row of its map; below its own 32, timm dilates
+    weights: str | None = None  # "pretrained": timm's, which it downloads; else a file of them
+
+
+def _kind(settings: Any) -> Any:
+    """Return the kind of trunk that settings ask for; those that name none mean the ResNet."""
+    return settings.get("kind", "resnet") if isinstance(settings, dict) else getattr(settings, "kind", "resnet")
+
+
+IdentityEncoderSettings = Annotated[
+    Annotated[ResNetEncoderSettings, Tag("resnet")] | Annotated[TimmEncoderSettings, Tag("timm")],
+    Discriminator(_kind),
+]
 
 
 class GeneratorSettings(Settings):

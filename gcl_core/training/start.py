@@ -1,5 +1,7 @@
 """Where stage 1 starts from: random or ImageNet weights, or an encoder that learned from a labelled source set."""
 
+from pathlib import Path
+
 import torch
 
 from gcl_core.files import hash_file
@@ -20,11 +22,17 @@ def start_encoder(layout: Layout, seed: int, device: torch.device) -> Started:
         encoder = load_encoder(study, layout.stage("source", seed), device).train()
         return encoder, f"start: trained on the source set {study.source.dataset}"
     encoder = build_encoder(study, seed).to(device)
-    return encoder, "random start" if study.identity_encoder.weights is None else "start: ImageNet weights"
+    return encoder, _word(study.identity_encoder.weights)
 
 
 def start_inputs(layout: Layout, seed: int) -> dict[str, str]:
     """Return the hashes of what `start_encoder` reads, as a run's manifest keeps them."""
     if layout.study.source is None:
-        return {}
+        file = layout.study.identity_encoder.weights
+        return {} if file in (None, "imagenet", "pretrained") else {"weights": hash_file(Path(file))}
     return {"source": hash_file(layout.stage("source", seed) / "encoder.safetensors")}
+
+
+def _word(weights: str | None) -> str:
+    known = {None: "random start", "imagenet": "start: ImageNet weights", "pretrained": "start: timm's weights"}
+    return known.get(weights, f"start: weights of {weights}")

@@ -112,7 +112,7 @@ def test_a_stripe_of_layer4_reaches_its_own_entries_only(layout, stripe):
         output[:, :, 2 * stripe : 2 * stripe + 2] = 0
         return output
 
-    encoder.trunk.layer4.register_forward_hook(blank)
+    encoder.get_submodule("trunk.layer4").register_forward_hook(blank)
     after = encoder(x).code
     entries = torch.arange(encoder.code_dim)
     own = entries // encoder.channels == stripe if layout == "part" else entries % 4 == stripe
@@ -130,7 +130,7 @@ def test_layouts_hold_the_same_numbers():
 def test_gradient_flows_from_the_code_into_the_trunk():
     encoder = small()
     code = encoder(torch.randn(2, 3, 64, 32)).code
-    (gradient,) = torch.autograd.grad(code.mean(), encoder.trunk.conv1.weight)
+    (gradient,) = torch.autograd.grad(code.mean(), encoder.get_parameter("trunk.conv1.weight"))
     assert gradient.abs().sum() > 0
 
 

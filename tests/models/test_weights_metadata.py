@@ -47,7 +47,7 @@ CPU = torch.device("cpu")
 )
 def test_a_description_rebuilds_the_network(network, settings):
     if network is IdentityEncoder:
-        settings = {**settings, "code_layout": "released"}
+        settings = {"kind": "resnet", **settings, "code_layout": "released"}
     typed: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value for name, value in settings.items()
     }

@@ -9,7 +9,8 @@ import torch
 from gcl_core.config import Study, load_study
 from gcl_core.data.index import DataError
 from gcl_core.layout import Layout
-from gcl_core.models.identity_encoder import IdentityEncoder, Trunk
+from gcl_core.models.identity_encoder import IdentityEncoder
+from gcl_core.models.trunks import ResNetTrunk
 from gcl_core.models.weights import load_encoder, save_weights
 from gcl_core.training.start import start_encoder
 from gcl_core.workflow import cost
@@ -91,9 +92,9 @@ def test_every_kind_of_step_has_the_encoder_of_its_training(layout: Layout, monk
     later = how_it_lies(load_encoder(study, folder, cpu))
     expected |= dict.fromkeys(("features", "stage 2", "stage 3, a variant that draws", "stage 3, a control"), later)
     seen: dict[str, set[tuple[tuple[int, ...], bool]]] = {}
-    forward, measure = Trunk.forward, cost._cost
+    forward, measure = ResNetTrunk.forward, cost._cost
 
-    def watched(trunk: Trunk, x: torch.Tensor) -> torch.Tensor:
+    def watched(trunk: ResNetTrunk, x: torch.Tensor) -> torch.Tensor:
         found = forward(trunk, x)
         seen[at[-1]].add((trunk.layer1[0].conv1.weight.stride(), torch.is_autocast_enabled("cpu")))  # pyright: ignore
         return found
@@ -105,7 +106,7 @@ def test_every_kind_of_step_has_the_encoder_of_its_training(layout: Layout, monk
         seen[at[-1]] = set()
         return measure(what, times, run)
 
-    monkeypatch.setattr(Trunk, "forward", watched)
+    monkeypatch.setattr(ResNetTrunk, "forward", watched)
     monkeypatch.setattr(cost, "_cost", measured)
     weights = study.identity_encoder.model_copy(update={"weights": "imagenet"})
     monkeypatch.setattr("gcl_core.models.weights.load_imagenet", lambda encoder: pytest.fail("weights were fetched"))

@@ -1,0 +1,103 @@
+"""A trunk of timm, the library of picture models: any convolutional one, by its name."""
+
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from jaxtyping import Float
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from gcl_core.files import RunError
+from gcl_core.models.describe import mismatches, some
+from gcl_core.models.torch_files import read_torch_file
+from gcl_core.models.trunks import Trunk
+
+
+class TimmTrunk(Trunk):
+    """The last map of features of timm's `model`, whose `stride` timm reaches by dilation where it is not its own.
+
+    Raises RunError: timm is absent, knows no such model or stride, or the model makes no map [b, c, rows, columns].
+    """
+
+    def __init__(self, *, model: str, stride: int = 32) -> None:
+        super().__init__()
+        self.settings = {"model": model, "stride": stride}
+        self.network = _created(model, stride)
+        self.channels, self.stride = self.network.feature_info.channels()[-1], stride
+
+    def forward(self, x: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b c rows columns"]:
+        """Return the last stage's map, as it leaves the stage: it can be negative."""
+        return self.network(x)[-1]
+
+    def load(self, weights: str) -> None:
+        """Load weights over the random ones: timm's own ("pretrained", which it downloads) or a file in timm's names.
+
+        What the file holds beside the trunk, such as a classifier, is left out. Raises RunError: the file or download
+        fails, or holds another network.
+        """
+        found = _pretrained(self.settings["model"]) if weights == "pretrained" else _read(Path(weights))
+        # timm renames what it cuts into stages: stages.0.blocks.1 becomes stages_0.blocks.1
+        found = {_plain(name): value for name, value in found.items()}
+        expected = self.network.state_dict()
+        chosen = {name: found[_plain(name)] for name in expected if _plain(name) in found}
+        if wrong := mismatches(expected, chosen):
+            raise RunError(
+                f"{weights} holds another network than identity_encoder.model={self.settings['model']}: {some(wrong)}; "
+                "give that model's weights, or set identity_encoder.weights=null"
+            )
+        self.network.load_state_dict(chosen)
+
+
+def _timm() -> Any:
+    try:
+        return import_module("timm")
+    except ImportError as error:
+        raise RunError(f"identity_encoder.kind=timm needs the package timm ({error}): pip install timm") from error
+
+
+def _created(model: str, stride: int) -> Any:
+    dilated = {} if stride == 32 else {"output_stride": stride}
+    try:
+        network = _timm().create_model(model, features_only=True, out_indices=(-1,), **dilated)
+    except (RuntimeError, TypeError, AttributeError, ValueError) as error:
+        raise RunError(
+            f"timm makes no map of features with identity_encoder.model={model} and stride={stride} ({error}): choose "
+            "a convolutional model of timm.list_models(), or stride 32"
+        ) from error
+    found, order = network.feature_info.reduction()[-1], str(getattr(network, "output_fmt", "NCHW"))
+    if found != stride or not order.endswith("NCHW"):
+        raise RunError(
+            f"identity_encoder.model={model} makes a map of stride {found} ({order}), expected stride {stride} (NCHW): "
+            f"set identity_encoder.stride={found}, or choose a convolutional model"
+        )
+    return network
+
+
+def _pretrained(model: str) -> dict[str, Tensor]:
+    timm = _timm()
+    try:
+        return timm.create_model(model, pretrained=True).state_dict()
+    except Exception as error:  # of whatever library fetches the file
+        raise RunError(
+            f"timm's weights of {model} could not be had ({type(error).__name__}: {error}): fetch them elsewhere and "
+            "give the file as identity_encoder.weights, or set it to null"
+        ) from error
+
+
+def _read(path: Path) -> dict[str, Tensor]:
+    if path.suffix != ".safetensors":
+        return read_torch_file(path, "a model of timm", ("state_dict",)).tensors
+    if not path.is_file():
+        raise RunError(
+            f"{path} is missing; expected the weights of a model of timm, which identity_encoder.weights names"
+        )
+    try:
+        return load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise RunError(f"{path} cannot be read ({error}): download it again") from error
+
+
+def _plain(name: str) -> str:
+    return name.replace("_", ".")
