@@ -258,9 +258,10 @@ def _dense_distances(study: Study, counts: dict[str, int], dim: int, device: tor
 
 def _of_pairs(what: str, times: int, run: Callable[[], object], pairs: int, measured: int) -> Cost:
     """Measure a part of a float32 matrix that lies in main memory; return the cost of the whole."""
-    cost = _cost(what, times, run)
-    memory = 4 * pairs if torch.cuda.is_available() else cost.memory + 4 * (pairs - measured)
-    return Cost(what, times, cost.seconds * pairs / measured, memory)
+    cost, share = _cost(what, times, run), pairs / max(1, measured)
+    if torch.cuda.is_available():
+        return Cost(f"{what} (main memory)", times, cost.seconds * share, 4 * pairs)
+    return Cost(what, times, cost.seconds * share, cost.memory + 4 * (pairs - measured))
 
 
 def _encoder_step(study: Study, encoder: IdentityEncoder, count: int) -> Callable[[], None]:
