@@ -35,6 +35,16 @@ def record_files(layout: Layout, files: Sequence[Path], *, runs: Sequence[Path],
         write_json(manifest, dict(sorted(entries.items())))
 
 
+def renew_hashes(folder: Path, files: Sequence[Path]) -> None:
+    """Enter the hashes of files that were drawn anew from the same tables; all else that the manifest says stays."""
+    manifest = folder / "manifest.json"
+    entries = read_json(manifest) if manifest.is_file() else {}
+    for path in files:
+        if path.name in entries:
+            entries[path.name]["sha256"] = hash_file(path)
+    write_json(manifest, entries)
+
+
 def _run(layout: Layout, folder: Path) -> dict[str, Any]:
     manifests = (folder / "manifest.json", folder / "store.json")  # of a run, of the prepared data
     facts = next((read_json(path) for path in manifests if path.is_file()), {})

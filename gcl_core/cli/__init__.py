@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from gcl_core.cli.data import add_data_commands
+from gcl_core.cli.figures import add_figure_commands
 from gcl_core.cli.runs import add_run_commands
 from gcl_core.cli.views import add_view_commands
 from gcl_core.cli.weights import add_weight_commands
@@ -94,6 +95,7 @@ def _parser() -> argparse.ArgumentParser:
     switches = add("switches", _switches, "show where paper and release differ, and the setting for each")
     switches.add_argument("--out", type=Path, metavar="FILE", help="write it there instead (docs/FIDELITY.md is that)")
     add_run_commands(add)
+    add_figure_commands(add)
     add_data_commands(add)
     add_view_commands(add, add_study, _study)
     add_weight_commands(add_study, _study)

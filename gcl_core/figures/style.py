@@ -85,12 +85,20 @@ def picture(figure: Figure) -> Image:
 
 
 def save_figure(figure: Figure, layout: Layout, name: str, *, runs: Sequence[Path], caption: str) -> Image:
-    """Write `name`.pdf (fonts embedded) and `name`.png (300 dpi) to the study's figures; return it for display.
+    """Write `name`.pdf and `name`.png to the study's figures, as `write_figure` does; return it for display.
 
-    Both files are written whole or not at all and entered into the manifest with the run folders that they show. A PNG
-    of more than 250 kB, such as a gallery's, is reduced to 256 colours.
+    Both are entered into the manifest with the run folders that they show.
     """
-    files = [layout.figures / f"{name}.pdf", layout.figures / f"{name}.png"]
+    record_files(layout, write_figure(figure, layout.figures, name), runs=runs, caption=caption)
+    return picture(figure)
+
+
+def write_figure(figure: Figure, folder: Path, name: str) -> list[Path]:
+    """Write `name`.pdf (fonts embedded) and `name`.png (300 dpi) to a folder, whole or not at all; return both.
+
+    A PNG of more than 250 kB, such as a gallery's, is reduced to 256 colours.
+    """
+    files = [folder / f"{name}.pdf", folder / f"{name}.png"]
     options: dict[str, Any] = {  # no date and no version: the same content gives the same bytes
         "pdf": {"metadata": {"CreationDate": None, "Producer": None, "Creator": None}},
         "png": {"metadata": {"Software": None}, "pil_kwargs": {"optimize": True}},
@@ -102,8 +110,7 @@ def save_figure(figure: Figure, layout: Layout, name: str, *, runs: Sequence[Pat
                 figure.savefig(temporary, format=kind, dpi=PRINT_DPI, **options[kind])
                 if kind == "png" and temporary.stat().st_size > LARGE:
                     _reduce_colours(temporary)
-    record_files(layout, files, runs=runs, caption=caption)
-    return picture(figure)
+    return files
 
 
 def _reduce_colours(path: Path) -> None:

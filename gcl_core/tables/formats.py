@@ -10,7 +10,7 @@ import pandas as pd
 from IPython.display import Markdown
 
 from gcl_core.figure_manifest import record_files
-from gcl_core.files import write_text
+from gcl_core.files import RunError, write_text
 from gcl_core.layout import Layout
 
 NOT_RUN = "not run"  # stands in a column of numbers for one that nobody has measured yet
@@ -72,6 +72,37 @@ def save_lines(frame: pd.DataFrame, layout: Layout, name: str, *, runs: Sequence
     path = layout.figures / f"{name}.csv"
     write_text(path, _csv(frame))
     record_files(layout, [path], runs=runs, caption=caption)
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """Return a table that `save_table` wrote as CSV, with the types that it was saved with.
+
+    A column of numbers with `not run` among them holds numbers and that text, never numbers as text; a blank is NaN, in
+    a column of words "". Raises RunError for a file that is not there or no table.
+    """
+    try:
+        texts = pd.read_csv(path, dtype=str, keep_default_na=False, na_values=[])
+    except (OSError, ValueError) as error:
+        raise RunError(f"cannot read the table {path}: {error}; run the notebook that writes it") from error
+    return pd.DataFrame({name: _typed(texts[name]) for name in texts})
+
+
+def _typed(column: pd.Series) -> pd.Series:
+    known = column[~column.isin(["", NOT_RUN])]
+    if column.isin(["True", "False"]).all():
+        return column == "True"
+    numbers = pd.to_numeric(known, errors="coerce")
+    if not len(known) or numbers.isna().any():  # "nan" is never written: blanks are
+        return column if len(known) else column.replace({"": math.nan})
+    whole = known.str.fullmatch(r"-?\d+").all()
+    if whole and len(known) == len(column):
+        return column.astype(np.int64)
+    if NOT_RUN not in set(column):
+        values = column.replace("", "nan").astype(np.float64)
+        return values.astype("Int64") if whole else values
+    read = int if whole else float
+    values = [each if each == NOT_RUN else math.nan if each == "" else read(each) for each in column]
+    return pd.Series(values, dtype=object)
 
 
 def markdown_table(frame: pd.DataFrame) -> str:
