@@ -19,6 +19,7 @@ import pytest
 import yaml
 
 TINY = (
+    "profile=tiny",
     "people.train_identities=4",
     "people.test_identities=3",
     "people.distractors=0",
@@ -112,13 +113,13 @@ def put_stand_ins(checkout: Path, overrides: Sequence[str], code: str) -> None:
 
 def spans(checkout: Path, *steps: str) -> list[tuple[float, float]]:
     """Return when each step began and ended, in seconds, from its mark."""
-    marks = [(checkout / "runs/smoke/steps" / f"{step}.done").read_text().split() for step in steps]
+    marks = [(checkout / "runs/tiny/steps" / f"{step}.done").read_text().split() for step in steps]
     ends = [datetime.fromisoformat(end).timestamp() for end, *_ in marks]
     return [(end - float(seconds), end) for end, (_, seconds, _) in zip(ends, marks, strict=True)]
 
 
-def targets(*steps: str) -> list[str]:
-    return [f"runs/smoke/steps/{step}.done" for step in steps]
+def targets(*steps: str, profile: str = "smoke") -> list[str]:
+    return [f"runs/{profile}/steps/{step}.done" for step in steps]
 
 
 def asked(plan: str) -> dict[str, dict[str, int]]:
@@ -129,10 +130,10 @@ def asked(plan: str) -> dict[str, dict[str, int]]:
 
 def test_two_trainings_run_at_once(checkout: Path) -> None:
     steps = ("04_joint_training_tda_seed0", "04_joint_training_tda_seed1")
-    snakemake(checkout, "smoke", [*TINY, "seeds=2"], "--cores", "2", *targets(*steps))
+    snakemake(checkout, "smoke", [*TINY, "seeds=2"], "--cores", "2", *targets(*steps, profile="tiny"))
     (first_start, first_end), (second_start, second_end) = spans(checkout, *steps)
     assert max(first_start, second_start) < min(first_end, second_end)
-    metrics = [(checkout / f"runs/smoke/tda/seed{seed}/metrics.jsonl").read_text() for seed in (0, 1)]
+    metrics = [(checkout / f"runs/tiny/tda/seed{seed}/metrics.jsonl").read_text() for seed in (0, 1)]
     assert metrics[0] != metrics[1]
 
 

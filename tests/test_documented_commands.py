@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gcl_core.cli import _parser
-from gcl_core.config import Study, known_profiles, load_study
+from gcl_core.config import Study, check_name, known_profiles, load_study
 from tests.documented import MODULE, RUN, commands
 
 
@@ -25,6 +25,7 @@ def studied(words: list[str], data: Path) -> Study:
     overrides = [word for word in words if "=" in word]
     placed = [re.sub(r"=(DIR2?|/data/.*|.*\.pth)$", f"={data}", word) for word in overrides]
     study = load_study(profile, placed)
+    check_name(study)  # changed training settings under a shipped name are refused
     others = set(words) - set(overrides) - {profile, "PROFILE"}
     assert others <= {"published", "baseline", "warm_up", *study.variants}, line_of(others)
     return study

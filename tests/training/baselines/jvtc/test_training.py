@@ -58,7 +58,7 @@ def test_it_records_labels_and_the_joint_distance(boxes: MakeLayout):
     assert manifest["copies"] == "traditional augmentation (no CamStyle folder given)"
     assert {"map", "rank1", "rank5", "rank10", "clusters"} == set(manifest["jvtc_plus"])
     assert 0 < manifest["jvtc_plus"]["map"] <= 1
-    assert set(manifest["settings"]["baseline"]) == {"method", "jvtc"}
+    assert set(manifest["settings"]["baseline"]) == {"method", "jvtc", "threads"}
 
 
 def test_a_killed_run_goes_on_and_ends_bit_identical(
