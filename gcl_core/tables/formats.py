@@ -1,6 +1,7 @@
 """Tables in three formats from one frame: CSV for machines, Markdown for reading, LaTeX (booktabs) for papers."""
 
 import math
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -88,21 +89,30 @@ def read_table(path: Path) -> pd.DataFrame:
 
 
 def _typed(column: pd.Series) -> pd.Series:
-    known = column[~column.isin(["", NOT_RUN])]
-    if column.isin(["True", "False"]).all():
-        return column == "True"
-    numbers = pd.to_numeric(known, errors="coerce")
-    if not len(known) or numbers.isna().any():  # "nan" is never written: blanks are
-        return column if len(known) else column.replace({"": math.nan})
-    whole = known.str.fullmatch(r"-?\d+").all()
-    if whole and len(known) == len(column):
-        return column.astype(np.int64)
-    if NOT_RUN not in set(column):
-        values = column.replace("", "nan").astype(np.float64)
-        return values.astype("Int64") if whole else values
+    texts = [str(each) for each in column]
+    known = [each for each in texts if each not in ("", NOT_RUN)]
+    if texts and set(texts) <= {"True", "False"}:
+        return pd.Series([each == "True" for each in texts])
+    if not known:
+        return pd.Series([each or math.nan for each in texts], dtype=object)
+    if not all(map(_is_number, known)):
+        return pd.Series(texts)
+    whole = all(re.fullmatch(r"-?\d+", each) for each in known)
     read = int if whole else float
-    values = [each if each == NOT_RUN else math.nan if each == "" else read(each) for each in column]
-    return pd.Series(values, dtype=object)
+    values: list[Any] = [each if each == NOT_RUN else math.nan if each == "" else read(each) for each in texts]
+    if NOT_RUN in texts:
+        return pd.Series(values, dtype=object)
+    if not whole:
+        return pd.Series(values, dtype=np.float64)
+    return pd.Series(values) if len(known) == len(texts) else pd.Series(values, dtype=np.float64).astype("Int64")
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def markdown_table(frame: pd.DataFrame) -> str:
