@@ -85,11 +85,10 @@ def read_table(path: Path) -> pd.DataFrame:
         texts = pd.read_csv(path, dtype=str, keep_default_na=False, na_values=[])
     except (OSError, ValueError) as error:
         raise RunError(f"cannot read the table {path}: {error}; run the notebook that writes it") from error
-    return pd.DataFrame({name: _typed(texts[name]) for name in texts})
+    return pd.DataFrame({name: _typed(texts[name].tolist()) for name in texts})
 
 
-def _typed(column: pd.Series) -> pd.Series:
-    texts = [str(each) for each in column]
+def _typed(texts: list[str]) -> pd.Series:
     known = [each for each in texts if each not in ("", NOT_RUN)]
     if texts and set(texts) <= {"True", "False"}:
         return pd.Series([each == "True" for each in texts])
