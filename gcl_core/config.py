@@ -4,8 +4,9 @@ Every default is the published constant; the comment beside it names its source:
 none is published.
 """
 
+import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Literal, get_args
@@ -66,8 +67,11 @@ BASES = PROFILES / "bases"  # what profiles extend, no profiles themselves
 STAGES = ("baseline", "warm_up", "source", "data", "people", "novel_views", "notebooks", "steps")  # folders of its own
 
 
-# what may differ under a shipped profile's name: where things are, how often and on what the study runs
-FREE = ("seeds", "device", "devices", "data_root", "mesh_root", "baseline.checkpoint", "baseline.jvtc.camera_styles")
+# what may differ under a shipped profile's name: where things are, on what it runs, how it is measured
+FREE = re.compile(
+    r"seeds|device|devices|(.*\.)?data_root|mesh_root|on_bad_picture|on_missing_mesh|baseline\.checkpoint"
+    r"|baseline\.jvtc\.camera_styles|.*\.threads|compute\.micro_batch|evaluation\..*"
+)
 
 
 class ConfigError(ValueError):
@@ -229,11 +233,8 @@ def check_name(study: Study) -> None:
         given["source"] = study.source.model_dump(mode="json")
     stated = {name: value for name, value in given.items() if value is not None}
     shipped = Study.model_validate({**_extended(path, _read_tree(path)), **stated})
-    theirs, ours = shipped.model_dump(mode="json"), study.model_dump(mode="json")
-    changed = [key for key in _leaves(ours) if key not in FREE and _leaf(ours, key) != _leaf(theirs, key)]
-    changed = [
-        key for key in changed if not key.endswith(".threads") and not key.startswith(("evaluation.", "compute."))
-    ]
+    theirs, ours = (dict(_flat(each.model_dump(mode="json"))) for each in (shipped, study))
+    changed = [key for key, value in ours.items() if theirs.get(key) != value and not FREE.fullmatch(key)]
     if changed:
         raise ConfigError(
             f"{', '.join(changed[:4])} would change what profile {study.profile} trains: give these settings a name of "
@@ -241,15 +242,13 @@ def check_name(study: Study) -> None:
         )
 
 
-def _leaves(tree: dict[str, Any], above: str = "") -> list[str]:
-    parts = [(f"{above}{key}", value) for key, value in tree.items()]
-    return [leaf for key, value in parts for leaf in (_leaves(value, f"{key}.") if isinstance(value, dict) else [key])]
-
-
-def _leaf(tree: Any, key: str) -> Any:
-    for part in key.split("."):
-        tree = tree.get(part) if isinstance(tree, dict) else None
-    return tree
+def _flat(tree: dict[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield every single value of nested settings with its dotted key."""
+    for name, value in tree.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{above}{name}.")
+        else:
+            yield f"{above}{name}", value
 
 
 def _read_tree(path: Path) -> dict[str, Any]:

@@ -59,9 +59,9 @@ def code_of_stage(study: Study, stage: str) -> dict[str, str]:
     return code_of(module, apart=apart)
 
 
-def measuring_code() -> str:
-    """Return the fingerprint of the code that measures accuracy."""
-    return fingerprint(code_of(*MEASURING))
+def measuring_of(study: Study) -> str:
+    """Return the fingerprint of how accuracy is measured: the code, and the definition of average precision (D28)."""
+    return fingerprint([code_of(*MEASURING), study.evaluation.average_precision])
 
 
 def step_code(notebook: Path) -> str:

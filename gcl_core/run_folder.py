@@ -11,7 +11,7 @@ import torch
 from filelock import FileLock, Timeout
 
 from gcl_core.files import RunError, read_json, write_json, write_text
-from gcl_core.provenance import fingerprint, measuring_code, provenance
+from gcl_core.provenance import fingerprint, provenance
 
 SUPERSEDED = ".superseded-"
 
@@ -33,6 +33,7 @@ class RunFolder:
         code: Mapping[str, str],
         seed: int,
         device: torch.device,
+        measured_by: str | None = None,  # of accuracies in the records (`measuring_of`); decides nothing here
     ):
         self.path = path
         self._lock = FileLock(path.parent / f".{path.name}.lock")
@@ -43,7 +44,7 @@ class RunFolder:
             "settings": settings,
             "inputs": inputs,
             "code": dict(code),
-            "measured_by": measuring_code(),
+            "measured_by": measured_by,
             **provenance(device),
             "started": _now(),
         }
@@ -110,7 +111,7 @@ def read_metrics(folder: Path) -> list[dict[str, Any]]:
 
 
 def set_aside(folder: Path, fingerprint: str | None) -> Path:
-    """Rename a run folder to `<name>.superseded-<fingerprint>` and return that; no folder there is replaced."""
+    """Rename a folder to `<name>.superseded-<fingerprint>` and return that; no folder there is replaced."""
     name = f"{folder.name}{SUPERSEDED}{fingerprint or 'unknown'}"
     places = (folder.with_name(name + (f"-{number}" if number else "")) for number in itertools.count())
     return folder.rename(next(place for place in places if not place.exists()))

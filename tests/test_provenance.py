@@ -11,7 +11,7 @@ import pytest
 
 from gcl_core import provenance
 from gcl_core.config import load_study
-from gcl_core.provenance import code_of, code_of_stage, measuring_code, source_files
+from gcl_core.provenance import code_of, code_of_stage, measuring_of, source_files
 
 STAGES = ("baseline", "warm_up", "gcl", "tda")
 Edit = Callable[[str, str, str], None]
@@ -84,7 +84,7 @@ def fingerprints() -> dict[str, str]:
     """Return what decides about every stage's run, and about what is measured of it."""
     study = load_study("smoke")
     stages = {stage: provenance.fingerprint(code_of_stage(study, stage)) for stage in STAGES}
-    return {**stages, "measuring": measuring_code()}
+    return {**stages, "measuring": measuring_of(study)}
 
 
 def changed_by(edit: Edit, name: str, old: str, new: str) -> set[str]:

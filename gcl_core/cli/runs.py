@@ -26,10 +26,11 @@ def run_folders(root: Path) -> list[Path]:
 def describe(folder: Path) -> str:
     """Return in words what a run folder is: finished, unfinished or set aside, by which code, when."""
     from gcl_core.files import read_json
+    from gcl_core.run_folder import SUPERSEDED
 
     facts = read_json(folder / "manifest.json")
     state = "finished" if "finished" in facts else "unfinished"
-    aside = "set aside, " if ".superseded-" in folder.name else ""
+    aside = "set aside, " if SUPERSEDED in folder.name else ""
     when = facts.get("finished", facts.get("started", ""))
     return f"{aside}{state} {when}, commit {facts.get('git_revision', 'unknown')[:10]}"
 

@@ -67,7 +67,12 @@ def load_person_set(layout: Layout, *, profile: str | None = None) -> PersonSet:
             raise DataError(f"{store / name} has {size} bytes, prepared were {recorded['bytes']}; {again} again")
     index = pd.read_csv(store / "index.csv")
     pictures, projections = open_array(store / "pictures.npy"), open_array(store / "projections.npy")
-    return PersonSet(index, pictures, projections, fingerprint([facts["files"][name]["sha256"] for name in ARRAYS]))
+    return PersonSet(index, pictures, projections, stored_fingerprint(facts))
+
+
+def stored_fingerprint(facts: dict[str, Any]) -> str:
+    """Return the fingerprint of a prepared set as its store.json tells it, of which `facts` are the content."""
+    return fingerprint([facts["files"][name]["sha256"] for name in ARRAYS])
 
 
 def describe_store(layout: Layout, sources: Sources, hashes: dict[str, str], identity: str) -> None:

@@ -30,6 +30,7 @@ from gcl_core.mesh.projection import YAWS
 from gcl_core.models.drawing import draw_views
 from gcl_core.models.weights import load_encoder, load_generator
 from gcl_core.provenance import code_of, fingerprint, provenance
+from gcl_core.run_folder import set_aside
 
 PARTS = ".parts"  # a file a finished batch, while an export is under way
 
@@ -50,7 +51,7 @@ def export_views(
     Of real people the recipe and the manifest alone, unless `pixels` are asked for; of synthetic ones the pictures too.
     `words` are the profile and settings as one types them: the datasheet repeats them. A broken export goes on behind
     its last whole batch and ends with the same bytes; a finished one is left as it is. An export of other weights,
-    data or choice there is refused or, with `renew`, set aside as `<out>.superseded`.
+    data or choice there is refused or, with `renew`, set aside as `<out>.superseded-<fingerprint>`.
     Raises ConfigError as `chosen_rows`, RunError as `drawing_run`, and when `out` holds something else or is at work,
     or the disk is full.
     """
@@ -136,9 +137,7 @@ def _enter(out: Path, recipe: dict[str, Any], *, renew: bool) -> dict[str, Any]:
             "Name a new folder, or delete that one"
         )
     if other:
-        aside = out.with_name(f"{out.name}.superseded")
-        shutil.rmtree(aside, ignore_errors=True)
-        out.rename(aside)
+        aside = set_aside(out, fingerprint(before))
         print(f"{out}: made of other {', '.join(other)}; set aside as {aside.name}, exporting anew")
         return _enter(out, recipe, renew=False)
     if recipe["pixels"] and not earlier["pixels"]:  # the recipe was there, now its pictures are drawn

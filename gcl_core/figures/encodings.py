@@ -7,8 +7,9 @@ from jaxtyping import Int64, UInt8
 
 from gcl_core.data.person_set import PersonSet
 from gcl_core.evaluation.encoding import QUALITY, jpeg_round_trip
-from gcl_core.figures.galleries import Person, draw_people
+from gcl_core.figures.galleries import Person
 from gcl_core.layout import Layout
+from gcl_core.measure.drawn_people import draw_people
 
 GAIN = 8  # the difference is shown that many times as strong
 

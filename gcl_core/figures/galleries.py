@@ -11,13 +11,8 @@ from matplotlib.figure import Figure
 from gcl_core.config import Study
 from gcl_core.data.person_set import PersonSet
 from gcl_core.data.truth import Truth
-from gcl_core.device import resolve_device
 from gcl_core.figures.style import PAGE, new_figure, styled
-from gcl_core.layout import Layout
-from gcl_core.measure.artifacts import finished_run
 from gcl_core.mesh.projection import YAWS
-from gcl_core.models.drawing import draw_views
-from gcl_core.models.weights import load_encoder, load_generator
 from gcl_core.seeding import numpy_rng
 
 Pixels = UInt8[np.ndarray, "h w 3"]
@@ -45,25 +40,6 @@ def choose_people(people: PersonSet, split: str, count: int) -> Int64[np.ndarray
     pids = people.index["pid"].to_numpy()[rows]
     chosen = random.permutation(np.unique(pids))[:count]
     return np.array([random.choice(rows[pids == pid]) for pid in chosen], dtype=np.int64)
-
-
-def gallery_splits(people: PersonSet) -> list[str]:
-    """Return the splits of which galleries can be shown: `train`, and `test` where test pictures have meshes."""
-    test = np.concatenate([people.rows("query"), people.rows("gallery")])
-    return ["train", "test"] if len(people.with_mesh(test)) else ["train"]
-
-
-def draw_people(layout: Layout, people: PersonSet, stage: str, seed: int, rows: np.ndarray) -> np.ndarray:
-    """Return the seven novel views (n, 7, H, W, 3) that the generator of a finished run draws of `rows`.
-
-    After the warm-up the encoder is the baseline's, which it leaves as it was.
-    """
-    study, run = layout.study, finished_run(layout, stage, seed)
-    owner = finished_run(layout, "baseline", seed) if stage == "warm_up" else run
-    device = resolve_device(study.device)
-    encoder, generator = load_encoder(study, owner, device), load_generator(study, run, device)
-    size = study.evaluation.batch_size
-    return draw_views(encoder, generator, people.pictures[rows], people.projections[rows, 1:], batch_size=size)
 
 
 def gallery_people(

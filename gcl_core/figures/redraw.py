@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 import pandas as pd
@@ -11,12 +12,14 @@ from gcl_core.config import Study
 from gcl_core.figure_manifest import renew_hashes
 from gcl_core.figures import style
 from gcl_core.figures.claims import claims_figure
+from gcl_core.figures.dose import dose_figure
+from gcl_core.figures.sensitivity import sensitivity_figure
+from gcl_core.figures.three_datasets import dataset_accuracy_figure
 from gcl_core.files import RunError
-from gcl_core.tables.dose import dose_figure
 from gcl_core.tables.formats import read_table
-from gcl_core.tables.sensitivity import sensitivity_figure
 
 PLOTS: dict[str, Callable[[Study, pd.DataFrame], Figure]] = {  # plot, named as its table is
+    "accuracy_three_datasets": lambda _, table: dataset_accuracy_figure(table),
     "claims": lambda _, table: claims_figure(table),
     "dose": dose_figure,
     "sensitivity": sensitivity_figure,
@@ -35,17 +38,16 @@ def redraw(study: Study, folder: Path, out: Path | None = None, look: Path | Non
     if not found:
         raise RunError(f"{folder} holds none of the tables {', '.join(PLOTS)}.csv; run the study of that profile first")
     files: list[Path] = []
-    before = dict(style.STYLE)
-    try:
-        if look is not None:
-            style.STYLE.update(mpl.rc_params_from_file(look, use_default_template=False))
+    with style.restyled(_style(look)):
         for name in found:
             files += style.write_figure(PLOTS[name](study, read_table(folder / f"{name}.csv")), out or folder, name)
-    except OSError as error:
-        raise RunError(f"cannot read the style {look}: {error.strerror or error}") from error
-    finally:
-        style.STYLE.clear()
-        style.STYLE.update(before)
     if out is None:
         renew_hashes(folder, files)
     return files
+
+
+def _style(path: Path | None) -> dict[Any, Any]:
+    try:
+        return {} if path is None else dict(mpl.rc_params_from_file(path, use_default_template=False))
+    except OSError as error:
+        raise RunError(f"cannot read the style {path}: {error.strerror or error}") from error

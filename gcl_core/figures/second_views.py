@@ -8,10 +8,10 @@ from gcl_core.data.augment import augment
 from gcl_core.data.batches import imagenet_normalize, to_pixels, unit_pictures
 from gcl_core.data.person_set import PersonSet
 from gcl_core.data.truth import Truth
-from gcl_core.figures.galleries import draw_people
 from gcl_core.layout import Layout
+from gcl_core.measure.drawn_people import draw_people
+from gcl_core.measure.view_fid import NOVEL
 from gcl_core.seeding import rng
-from gcl_core.tables.fid import NOVEL
 
 
 def second_views(

@@ -59,6 +59,18 @@ def styled() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def restyled(changes: dict[Any, Any]) -> Iterator[None]:
+    """Change the study's style inside this context."""
+    before = dict(STYLE)
+    STYLE.update(changes)
+    try:
+        yield
+    finally:
+        STYLE.clear()
+        STYLE.update(before)
+
+
 def new_figure(width: float, height: float) -> Figure:
     """Return an empty figure, sizes in inches, that keeps labels inside its borders."""
     figure = Figure(figsize=(width, height), layout="constrained")

@@ -9,13 +9,13 @@ import pandas as pd
 from jaxtyping import Float, Float64
 
 from gcl_core.config import Study
-from gcl_core.data.person_set import PersonSet, load_person_set
+from gcl_core.data.person_set import PersonSet, load_person_set, stored_fingerprint
 from gcl_core.device import resolve_device
 from gcl_core.evaluation.accuracy import accuracy_record
 from gcl_core.files import RunError, hash_file, read_json, write_json
 from gcl_core.layout import Layout
 from gcl_core.models.weights import load_encoder
-from gcl_core.provenance import code_of_stage, fingerprint, measuring_code
+from gcl_core.provenance import code_of_stage, fingerprint, measuring_of
 from gcl_core.run_folder import read_metrics
 
 MAKERS = {"baseline": "01_baseline", "warm_up": "03_generator_warm_up"}
@@ -70,6 +70,9 @@ def run_problem(layout: Layout, stage: str, seed: int) -> str | None:
     if changed:
         more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""
         return f"was made with other code ({', '.join(changed[:3])}{more} changed since); {again}"
+    described, data = layout.of_seed(seed).store / "store.json", facts["inputs"].get("data")
+    if data is not None and described.is_file() and stored_fingerprint(read_json(described)) != data:
+        return f"was made of other data than are prepared now; {again}"
     for name, file in (("baseline", "encoder"), ("warm_up", "generator"), ("source", "encoder")):
         path, recorded = layout.stage(name, seed) / f"{file}.safetensors", facts["inputs"].get(name)
         if recorded is not None and path.is_file() and hash_file(path) != recorded:
@@ -123,8 +126,8 @@ def measured_today(layout: Layout, stage: str, seed: int, run: Path) -> list[dic
     remembered in `accuracy.json`. Weights of other epochs are not kept: their accuracies are left out.
     """
     lines, facts = read_metrics(run), read_json(run / "manifest.json")
-    measuring = measuring_code()
-    if facts.get("measured_by", measuring) == measuring or not lines:
+    measuring = measuring_of(layout.study)
+    if facts.get("measured_by") in (measuring, None) or not lines:
         return lines
     own = layout.of_seed(seed)
     people, kept = load_person_set(own), run / "accuracy.json"

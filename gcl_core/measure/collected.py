@@ -14,18 +14,17 @@ from gcl_core.device import resolve_device
 from gcl_core.evaluation.picture_quality import person_psnr
 from gcl_core.evaluation.queries import Retrieval, retrieve
 from gcl_core.evaluation.ranking import squared_distances
-from gcl_core.figures.galleries import draw_people
 from gcl_core.files import hash_file, read_json, write_json
 from gcl_core.layout import Layout
 from gcl_core.measure.artifacts import finished_run, headline_epochs, numbers, spread, training_identities, where
+from gcl_core.measure.drawn_people import draw_people
 from gcl_core.measure.evidence import Evidence, Measured
 from gcl_core.measure.found_runs import headline
 from gcl_core.measure.retrievals import precision_by_range, view_differences
-from gcl_core.measure.view_fid import chosen_rows, kept_fid
+from gcl_core.measure.view_fid import NOVEL, chosen_rows, kept_fid
 from gcl_core.measure.view_quality import view_quality
 from gcl_core.models.weights import load_encoder
 from gcl_core.provenance import code_of, fingerprint
-from gcl_core.tables.fid import NOVEL
 
 FAR = 60  # degrees; right pictures whose view differs by more are far
 WHITE = 255  # behind the mesh in a projection (§1.3)
@@ -58,7 +57,7 @@ def measured(layout: Layout, people: PersonSet, truth: Truth | None, variant: st
     study, run = layout.study, finished_run(layout, variant, seed)
     given = study.variants[variant]
     weights = [hash_file(path) for path in sorted(run.glob("*.safetensors"))]
-    measuring = code_of(__name__, apart=["gcl_core.figures.style"])
+    measuring = code_of(__name__)
     settings = [given.shown, given.blur, study.evaluation.average_precision, chosen_rows(people, study).tolist()]
     identity = fingerprint([measuring, weights, people.fingerprint, truth is not None, settings])
     kept = read_json(run / KEPT) if (run / KEPT).is_file() else {}

@@ -9,8 +9,8 @@ import pandas as pd
 
 from gcl_core.evaluation.effects import Effect, paired_effect, seed_effect
 from gcl_core.measure.artifacts import numbers
+from gcl_core.measure.view_fid import mean_over_views
 from gcl_core.seeding import numpy_rng
-from gcl_core.tables.fid import mean_over_views
 
 CLUSTERS, ARI, MAP, RANK1 = "clusters off, % of people", "100 ARI", "mAP", "rank-1"
 DISTANCE, FID, PSNR = "feature distance, % of that to others", "FID, mean of 7 views", "PSNR on the person (dB)"

@@ -9,7 +9,13 @@ from gcl_core.files import RunError, read_json
 from gcl_core.layout import Layout
 from gcl_core.measure.published import DATASETS
 from gcl_core.run_folder import read_metrics
-from gcl_core.tables.accuracy import METHODS
+
+METHODS = {  # of stage 1, by its setting
+    "tda": "TDA contrast",
+    "jvtc": "JVTC",
+    "cluster_contrast": "cluster-level memory",
+    "checkpoint": "checkpoint",
+}
 
 Pair = tuple[str, str | None]  # dataset, and the labelled source set of domain adaptation
 PROFILES: dict[Pair, str] = {

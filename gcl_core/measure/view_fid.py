@@ -1,6 +1,6 @@
 """FID and KID of drawn views against the real training pictures, one angle at a time, kept on disk (§7.1)."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,8 @@ from gcl_core.models.drawing import draw_views
 from gcl_core.models.weights import load_encoder, load_generator
 from gcl_core.provenance import code_of, fingerprint
 from gcl_core.seeding import numpy_rng
+
+NOVEL = (45, 90, 135, 180, 225, 270, 315)
 
 CHUNK = 512  # pictures drawn and held at once, and kept when a measurement breaks off
 SUBSETS, SUBSET_SIZE = 50, 1000  # KID: the usual 1000 pictures a subset, at most half a set
@@ -216,3 +218,8 @@ def _distances(features: Float32[np.ndarray, "m d"], real: _Reference) -> dict[s
     fid = frechet_distance(drawn, real.whole)
     matched = fid if real.matched is real.whole else frechet_distance(drawn, real.matched)
     return {"fid": fid, "fid_matched": matched, "kid": mean, "kid_std": deviation}
+
+
+def mean_over_views(values: Mapping[int, float], *, leave_out: int | None = None) -> float:
+    """Return the mean over the seven novel views, or over those left without one."""
+    return float(np.mean([values[yaw] for yaw in NOVEL if yaw != leave_out]))

@@ -12,9 +12,9 @@ from gcl_core.data.truth import Truth
 from gcl_core.device import resolve_device
 from gcl_core.evaluation.features import extract_features
 from gcl_core.evaluation.picture_quality import psnr_ssim
-from gcl_core.figures.galleries import draw_people, gallery_splits
 from gcl_core.layout import Layout
 from gcl_core.measure.artifacts import finished_run, numbers, where
+from gcl_core.measure.drawn_people import draw_people, gallery_splits
 from gcl_core.measure.view_fid import chosen_rows
 from gcl_core.mesh.projection import YAWS
 from gcl_core.models.identity_encoder import IdentityEncoder

@@ -10,15 +10,10 @@ from gcl_core.config import Study
 from gcl_core.files import read_json
 from gcl_core.layout import Layout
 from gcl_core.measure.artifacts import ACCURACIES, finished_run, headline_epochs, headline_words, numbers, spread, where
+from gcl_core.measure.found_runs import METHODS
 from gcl_core.measure.published import DATASETS, published_accuracy
 
 THIRD_PARTY_MARK = "†"
-METHODS = {  # of stage 1, by its setting
-    "tda": "TDA contrast",
-    "jvtc": "JVTC",
-    "cluster_contrast": "cluster-level memory",
-    "checkpoint": "checkpoint",
-}
 JointAccuracies = Sequence[Mapping[str, Any]]  # of the seeds: map, rank1, rank5, rank10 in [0, 1]
 JOINT = "JVTC+ (looks and time stamps)"
 

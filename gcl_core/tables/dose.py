@@ -5,11 +5,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
-from gcl_core.config import Study
-from gcl_core.figures.style import COLUMN, GREY, look, new_figure, styled
 from gcl_core.measure.evidence import MAP, PSNR, Evidence, effect_of, rungs, value_of
 from gcl_core.tables.claims import LIMITS, claim_row
 from gcl_core.tables.formats import NOT_RUN
@@ -30,53 +26,9 @@ def dose_table(evidence: Sequence[Evidence]) -> pd.DataFrame:
     return pd.DataFrame(rows).reindex(columns=columns).astype({"seeds": "Int64"}).sort_values(PSNR, ignore_index=True)
 
 
-def _placed(table: pd.DataFrame) -> list[dict[str, Any]]:
+def placed(table: pd.DataFrame) -> list[dict[str, Any]]:
     """Return the rungs of `dose_table` that have both a PSNR and a gain."""
     return [line for line in table.to_dict("records") if line["gain in mAP"] != NOT_RUN and not np.isnan(line[PSNR])]
-
-
-@styled()
-def dose_figure(study: Study, table: pd.DataFrame) -> Figure:
-    """Return the gain in mAP over PSNR of the views given, from `dose_table`, with both intervals; GCL's place marked.
-
-    True views stand at the right, at infinity. Rungs without a PSNR or a gain are left out.
-    """
-    lines = _placed(table)
-    finite = [line[PSNR] for line in lines if np.isfinite(line[PSNR])] or [0.0]
-    low, high = min(finite) - 1, max(finite) + 1
-    right = high + max(2.0, 0.2 * (high - low))  # where infinity is drawn
-    figure = new_figure(COLUMN, 2.7)
-    axes = figure.subplots()
-    axes.axhline(0, color="black", linewidth=0.8)
-    dose: dict[str, Any] = {"color": GREY, "marker": "s", "label": "views of given quality"}
-    marks = {
-        "copy": {**dose, "marker": "X", "label": "copies, no new view"},
-        "true_views": {**dose, "marker": "^", "label": "true views"},
-        "drawn_once": {**look(study, "gcl"), "mfc": "none", "label": "views drawn once"},
-        "gcl": look(study, "gcl"),
-    }
-    named: dict[str, Any] = {}  # one entry for all rungs of a kind
-    for line in lines:
-        place, style = min(line[PSNR], right), {**marks.get(line["rung"], dose), "linestyle": ""}
-        gain = line["gain in mAP"]
-        for kind, width, cap in (("seeds", 0.8, 2), ("queries", 2.4, 0)):
-            ends = [[gain - line[f"low over {kind}"]], [line[f"high over {kind}"] - gain]]
-            bar = {"ecolor": style["color"], "elinewidth": width, "capsize": cap, "alpha": 0.6, "fmt": "none"}
-            if np.isfinite(ends).all():
-                named[f"95 % over {kind}"] = axes.errorbar([place], [gain], ends, **bar)
-        named[style["label"]] = axes.plot([place], [gain], zorder=3, **style)[0]
-    ticks = {tick: f"{tick:g}" for tick in MaxNLocator(5, integer=True).tick_values(low, high) if low <= tick <= high}
-    if any(np.isinf(line[PSNR]) for line in lines):
-        ticks[right], high = "∞", right + 1
-    axes.set_xticks(list(ticks), list(ticks.values()))
-    axes.set(xlabel="PSNR of the person in the views given (dB)", ylabel="gain in mAP over TDA (points)")
-    axes.set_xlim(low, high)
-    axes.margins(y=0.08)
-    if lines:
-        figure.legend(list(named.values()), list(named), loc="outside lower center", ncols=2)
-    else:
-        axes.annotate(NOT_RUN, (0.5, 0.6), xycoords="axes fraction", ha="center")
-    return figure
 
 
 def dose_reading(table: pd.DataFrame) -> str:
@@ -84,7 +36,7 @@ def dose_reading(table: pd.DataFrame) -> str:
 
     From `dose_table`; a gain excludes zero when all its intervals lie above.
     """
-    lines = _placed(table)
+    lines = placed(table)
     if not lines:
         return f"Dose and response: {NOT_RUN}."
     lows = [[line[name] for name in LIMITS[::2] if not np.isnan(line[name])] for line in lines]

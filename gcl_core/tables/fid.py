@@ -6,15 +6,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from jaxtyping import Float64
-from matplotlib.figure import Figure
 
 from gcl_core.config import Study
 from gcl_core.evaluation.encoding import Encoding
-from gcl_core.figures.style import COLUMN, GREY, look, new_figure, styled
 from gcl_core.measure.artifacts import spread
 from gcl_core.measure.published import published_fid
+from gcl_core.measure.view_fid import NOVEL, mean_over_views
 
-NOVEL = (45, 90, 135, 180, 225, 270, 315)
 WITHOUT_315 = "mean without 315°"  # the release never trains that view (D1)
 ENCODINGS: dict[Encoding, str] = {"png": "PNG", "jpeg75": "JPEG 75"}  # of drawn pictures (D19)
 VIEW_COLUMNS = [*(f"{yaw}°" for yaw in (0, *NOVEL)), "mean", WITHOUT_315]
@@ -40,11 +38,6 @@ def values_by_yaw(
 def mean_by_yaw(seeds: Sequence[dict[str, Any]], encoding: Encoding) -> dict[int, float]:
     """Return FID of a variant's `view_fid` in one encoding: yaw → mean over seeds."""
     return {yaw: float(values.mean()) for yaw, values in values_by_yaw(seeds, encoding).items()}
-
-
-def mean_over_views(values: Mapping[int, float], *, leave_out: int | None = None) -> float:
-    """Return the mean over the seven novel views, or over those left without one."""
-    return float(np.mean([values[yaw] for yaw in NOVEL if yaw != leave_out]))
 
 
 def fid_table(study: Study, results: Results, floor: Floor) -> pd.DataFrame:
@@ -136,28 +129,6 @@ def ordering_table(study: Study, results: Results) -> pd.DataFrame:
 def order_cells(values: Mapping[int, float]) -> dict[str, Any]:
     """Return a row's cells: which orderings hold, and the views from best to worst."""
     return {**ordering_checks(values), "best to worst": " ".join(f"{yaw}°" for yaw in _best_first(values))}
-
-
-@styled()
-def fid_figure(study: Study, results: Results) -> Figure:
-    """Return FID per view relative to its own mean over the views: shapes that can be compared across datasets.
-
-    Ours are in the headline's encoding.
-    """
-    figure = new_figure(COLUMN, 2.6)
-    axes = figure.subplots()
-    curves = {f"published, {dataset}": values for dataset, values in published_fid().items()}
-    looks: list[dict[str, Any]] = [{"color": GREY, "linestyle": dashes} for dashes in ("-", "--", ":")]
-    for variant, seeds in results.items():
-        curves[f"ours, {study.variants[variant].title}"] = mean_by_yaw(seeds, study.evaluation.encoding)
-        looks.append(look(study, variant))
-    for (label, values), style in zip(curves.items(), looks, strict=True):
-        mean = mean_over_views(values)
-        axes.plot(NOVEL, [values[yaw] / mean for yaw in NOVEL], **{**style, "label": label})
-    axes.axhline(1, color="0.8", linewidth=0.8, zorder=0)
-    axes.set(xlabel="yaw of the drawn view (degrees)", ylabel="FID / its mean over the views", xticks=NOVEL)
-    figure.legend(loc="outside lower center", ncols=2, fontsize=6, columnspacing=1, handlelength=2.5)
-    return figure
 
 
 def fid_reading(study: Study, results: Results, floor: Floor) -> str:

@@ -16,7 +16,7 @@ from gcl_core.layout import Layout
 from gcl_core.models.checkpoints import read_encoder_checkpoint
 from gcl_core.models.weights import save_weights
 from gcl_core.parallel import is_first, on_devices, once, opened
-from gcl_core.provenance import code_of_stage
+from gcl_core.provenance import code_of_stage, measuring_of
 from gcl_core.run_folder import RunFolder
 from gcl_core.training.baselines.cluster_contrast.training import train_cluster_contrast
 from gcl_core.training.baselines.jvtc.camera_styles import styles_fingerprint
@@ -50,7 +50,6 @@ def train_baseline(layout: Layout, seed: int) -> Path:
     if study.source is not None:
         once(lambda: pretrain_on_source(layout, seed))
     used = study.model_dump(mode="json", include=SETTINGS | SETTINGS_OF_METHOD[method])
-    used["evaluation"] = study.evaluation.model_dump(include={"average_precision"})
     used["baseline"] = study.baseline.model_dump(mode="json", include={"method", method, "threads"})
     with (
         cpu_threads(study.baseline.threads),
@@ -62,6 +61,7 @@ def train_baseline(layout: Layout, seed: int) -> Path:
                 code=code_of_stage(study, "baseline"),
                 seed=seed,
                 device=device,
+                measured_by=measuring_of(study),
             )
         ) as run,
     ):

@@ -31,7 +31,7 @@ from gcl_core.models.identity_encoder import IdentityEncoder
 from gcl_core.models.memory_bank import MemoryBank
 from gcl_core.models.weights import load_encoder, load_generator, save_weights
 from gcl_core.parallel import check_batch_size, even, is_first, on_devices, once, opened, share
-from gcl_core.provenance import code_of_stage
+from gcl_core.provenance import code_of_stage, measuring_of
 from gcl_core.run_folder import RunFolder
 from gcl_core.seeding import rng
 from gcl_core.training.best import BestEpoch
@@ -75,17 +75,20 @@ def train_jointly(layout: Layout, variant: str, seed: int) -> Path:
         inputs["warm_up"] = hash_file(warm_up / "generator.safetensors")
     seen = SETTINGS_OF_VIEW[chosen.view] | ({"augmentation"} if chosen.augment else set())
     used = study.model_dump(mode="json", include=SETTINGS | seen)
-    measured = study.evaluation.model_dump(include={"average_precision"})
+    used["variant"] = chosen.model_dump(exclude={"title", "changes"})
+    if study.joint.keep == "best_on_test":  # the test set chooses: how it is measured decides what is kept
+        used["evaluation"] = study.evaluation.model_dump(include={"average_precision"})
     with (
         cpu_threads(study.joint.threads),
         opened(
             RunFolder(
                 layout.stage(variant, seed),
-                settings={**used, "variant": chosen.model_dump(exclude={"title", "changes"}), "evaluation": measured},
+                settings=used,
                 inputs=inputs,
                 code=code_of_stage(study, variant),
                 seed=seed,
                 device=device,
+                measured_by=measuring_of(study),
             )
         ) as run,
     ):

@@ -12,16 +12,17 @@ from torch.nn import functional
 
 from gcl_core.config import ClusteringSettings
 from gcl_core.data.person_set import PersonSet
+from gcl_core.figures.ablations import ablation_figure
+from gcl_core.figures.cluster_count import cluster_count_figure
 from gcl_core.figures.clusters import clustering_figure
 from gcl_core.figures.curves import training_figure
+from gcl_core.figures.dataset import dataset_figure
+from gcl_core.figures.fid import fid_figure
 from gcl_core.figures.galleries import choose_people, gallery_people, view_gallery
 from gcl_core.layout import Layout
 from gcl_core.measure.artifacts import records, where
 from gcl_core.measure.clusterings import analyse, split_of_people
-from gcl_core.tables.ablations import ablation_figure
-from gcl_core.tables.cluster_count import cluster_count_figure, cluster_count_table
-from gcl_core.tables.dataset import dataset_figure
-from gcl_core.tables.fid import fid_figure
+from gcl_core.tables.cluster_count import cluster_count_table
 from tests.fits import assert_fits
 
 

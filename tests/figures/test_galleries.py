@@ -12,9 +12,10 @@ from matplotlib.figure import Figure
 
 from gcl_core.data.person_set import PersonSet
 from gcl_core.data.truth import Truth
-from gcl_core.figures.galleries import choose_people, draw_people, gallery_people, gallery_splits, view_gallery
+from gcl_core.figures.galleries import choose_people, gallery_people, view_gallery
 from gcl_core.files import RunError
 from gcl_core.layout import Layout
+from gcl_core.measure.drawn_people import draw_people, gallery_splits
 from gcl_core.models.weights import build_encoder, build_generator, save_weights
 
 ROWS = np.array([2, 9])

@@ -17,11 +17,11 @@ from gcl_core.evaluation.queries import Retrieval
 from gcl_core.evaluation.ranking import evaluate_ranking
 from gcl_core.figures.cycle import Cycle, cycle_figure, cycle_reading, warm_up_cycle
 from gcl_core.figures.feature_maps import feature_maps_figure, feature_maps_reading
-from gcl_core.figures.galleries import draw_people
 from gcl_core.figures.neighbourhood import neighbourhood_figure, neighbourhood_reading, neighbourhoods
 from gcl_core.files import RunError
 from gcl_core.layout import Layout
 from gcl_core.measure.clusterings import Clustering, analyse
+from gcl_core.measure.drawn_people import draw_people
 from gcl_core.models.weights import build_discriminator, build_encoder, build_generator, save_weights
 from tests.fits import assert_fits
 

@@ -20,7 +20,9 @@ PROFILES = ["mini", "evidence", "evidence_background", "evidence_light", "eviden
 @pytest.mark.parametrize("profile", PROFILES)
 def test_what_is_committed_is_what_the_tables_give(profile: str, tmp_path: Path):
     files = redraw(load_study(profile), FIGURES / profile, tmp_path)
-    assert {path.name for path in files} == {f"{name}.{kind}" for name in PLOTS for kind in ("pdf", "png")}
+    tables = [name for name in PLOTS if (FIGURES / profile / f"{name}.csv").is_file()]
+    assert {"claims", "dose", "sensitivity"} <= set(tables)
+    assert [path.name for path in files] == [f"{name}.{kind}" for name in tables for kind in ("pdf", "png")]
     assert [path.name for path in files if path.read_bytes() != (FIGURES / profile / path.name).read_bytes()] == []
 
 
@@ -69,5 +71,5 @@ def test_another_style_is_written_elsewhere_and_leaves_ours_alone(tmp_path: Path
 
 
 def test_a_folder_without_tables_is_named(tmp_path: Path):
-    with pytest.raises(RunError, match="holds none of the tables claims"):
+    with pytest.raises(RunError, match="holds none of the tables accuracy_three_datasets, claims"):
         redraw(load_study("smoke"), tmp_path)

@@ -12,11 +12,12 @@ from gcl_core.config import ClusteringSettings, Study
 from gcl_core.data.person_set import PersonSet
 from gcl_core.evaluation.encoding import jpeg_round_trip
 from gcl_core.figures.encodings import GAIN, encoding_gallery, encoding_reading, measured_views
-from gcl_core.figures.galleries import draw_people, gallery_people, view_gallery
+from gcl_core.figures.galleries import gallery_people, view_gallery
 from gcl_core.figures.people_in_clusters import people_figure, people_in_clusters, people_reading
 from gcl_core.figures.second_views import second_views
 from gcl_core.layout import Layout
 from gcl_core.measure.clusterings import Clustering, analyse
+from gcl_core.measure.drawn_people import draw_people
 from gcl_core.models.weights import build_encoder, build_generator, save_weights
 
 ROWS = np.array([2, 9])

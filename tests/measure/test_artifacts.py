@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from gcl_core.config import load_study
-from gcl_core.files import RunError, hash_file, read_json, write_json
+from gcl_core.data.person_set import ARRAYS, describe_store, stored_fingerprint
+from gcl_core.files import RunError, hash_file, read_json, write_json, write_text
 from gcl_core.layout import Layout
 from gcl_core.measure.artifacts import (
     finished_run,
@@ -152,6 +153,19 @@ def test_a_run_of_other_code_is_not_read(layout: Layout, write_run: WriteRun):
     with pytest.raises(
         RunError, match=r"other code \(gcl_core/training/joint\.py changed since\); run .*variant=\"gcl\""
     ):
+        finished_run(layout, "gcl", 0)
+
+
+def test_a_run_of_data_that_were_prepared_anew_is_not_read(layout: Layout, write_run: WriteRun):
+    folder, store = write_run(layout, "gcl", 0, []), layout.store
+    for name in ARRAYS:
+        write_text(store / name, "first")
+    describe_store(layout, {}, dict.fromkeys(ARRAYS, "first"), identity="made up")
+    facts, data = read_json(folder / "manifest.json"), stored_fingerprint(read_json(store / "store.json"))
+    write_json(folder / "manifest.json", {**facts, "inputs": {"data": data}})
+    assert finished_run(layout, "gcl", 0) == folder
+    describe_store(layout, {}, dict.fromkeys(ARRAYS, "mended"), identity="made up")
+    with pytest.raises(RunError, match="made of other data than are prepared now"):
         finished_run(layout, "gcl", 0)
 
 

@@ -8,14 +8,8 @@ from torch.nn import functional
 
 from gcl_core.clustering.jaccard import JaccardDistances
 from gcl_core.clustering.quality import clustering_quality
-from gcl_core.measure.clusterers import (
-    AS_DBSCAN,
-    TOLD,
-    clusterer_figure,
-    clusterer_labels,
-    clusterer_reading,
-    clusterer_table,
-)
+from gcl_core.figures.clusterers import clusterer_figure
+from gcl_core.measure.clusterers import AS_DBSCAN, TOLD, clusterer_labels, clusterer_reading, clusterer_table
 from gcl_core.measure.clusterings import Clustering
 from tests.fits import assert_fits
 

@@ -21,9 +21,9 @@ from gcl_core.measure import view_quality
 from gcl_core.measure.artifacts import records, where
 from gcl_core.measure.collected import BASELINE, collected_evidence, controls_table, given_psnr, query_precision
 from gcl_core.measure.evidence import MAP, Measured
+from gcl_core.measure.view_fid import NOVEL
 from gcl_core.models.weights import build_encoder, save_weights
 from gcl_core.tables.claims import claims_table
-from gcl_core.tables.fid import NOVEL
 
 VARIANTS = (
     *("variants.gcl.view=drawn", "variants.tda.view=augmented", "variants.copy.view=copied"),

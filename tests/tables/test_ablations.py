@@ -8,9 +8,10 @@ import pandas as pd
 import pytest
 
 from gcl_core.config import load_study
+from gcl_core.figures.ablations import ablation_figure
 from gcl_core.layout import Layout
 from gcl_core.measure.artifacts import numbers, records, where
-from gcl_core.tables.ablations import BEST, ablation_figure, ablation_reading, ablation_table
+from gcl_core.tables.ablations import BEST, ablation_reading, ablation_table
 
 
 @pytest.fixture

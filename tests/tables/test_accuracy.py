@@ -11,8 +11,9 @@ from gcl_core.config import load_study
 from gcl_core.files import read_json, write_json
 from gcl_core.layout import Layout
 from gcl_core.measure.artifacts import records, where
+from gcl_core.measure.found_runs import METHODS
 from gcl_core.settings.stage_one import BaselineSettings
-from gcl_core.tables.accuracy import JOINT, METHODS, accuracy_reading, accuracy_table, joint_accuracies
+from gcl_core.tables.accuracy import JOINT, accuracy_reading, accuracy_table, joint_accuracies
 
 
 @pytest.fixture

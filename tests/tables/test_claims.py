@@ -24,6 +24,7 @@ from gcl_core.measure.evidence import (
     Evidence,
     Measured,
 )
+from gcl_core.measure.view_fid import NOVEL
 from gcl_core.tables.claims import (
     CHANCE,
     CLAIMS,
@@ -38,7 +39,6 @@ from gcl_core.tables.claims import (
     claims_table,
     reported_claims,
 )
-from gcl_core.tables.fid import NOVEL
 from gcl_core.tables.formats import NOT_RUN, latex_table, markdown_table
 
 PUBLISHED = dict(zip(NOVEL, (3.0, 7.0, 5.0, 2.0, 4.0, 6.0, 1.0), strict=True))  # ranks of the means of Table 1

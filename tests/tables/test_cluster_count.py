@@ -8,12 +8,12 @@ import pandas as pd
 import pytest
 
 from gcl_core.config import load_study
+from gcl_core.figures.cluster_count import cluster_count_figure
 from gcl_core.layout import Layout
 from gcl_core.measure.artifacts import records
 from gcl_core.tables.cluster_count import (
     COLUMNS,
     COMPARED,
-    cluster_count_figure,
     cluster_count_reading,
     cluster_count_table,
     published_shares,

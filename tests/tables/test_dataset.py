@@ -9,8 +9,9 @@ import pytest
 
 from gcl_core.data.person_set import PersonSet
 from gcl_core.data.truth import Truth
+from gcl_core.figures.dataset import dataset_figure
 from gcl_core.figures.galleries import choose_people
-from gcl_core.tables.dataset import dataset_figure, dataset_reading, dataset_table
+from gcl_core.tables.dataset import dataset_reading, dataset_table
 
 
 def test_distractors_are_pictures_but_no_people(people: PersonSet):

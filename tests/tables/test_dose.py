@@ -5,8 +5,9 @@ import pandas as pd
 import pytest
 
 from gcl_core.config import load_study
+from gcl_core.figures.dose import dose_figure
 from gcl_core.measure.evidence import PSNR, Evidence, Measured
-from gcl_core.tables.dose import dose_figure, dose_reading, dose_table
+from gcl_core.tables.dose import dose_reading, dose_table
 from gcl_core.tables.formats import NOT_RUN
 from tests.fits import assert_fits
 

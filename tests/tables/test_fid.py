@@ -6,16 +6,10 @@ import numpy as np
 import pytest
 
 from gcl_core.config import Study, load_study
+from gcl_core.figures.fid import fid_figure
 from gcl_core.measure.published import published_fid
-from gcl_core.tables.fid import (
-    WITHOUT_315,
-    fid_figure,
-    fid_reading,
-    fid_table,
-    mean_over_views,
-    ordering_checks,
-    ordering_table,
-)
+from gcl_core.measure.view_fid import mean_over_views
+from gcl_core.tables.fid import WITHOUT_315, fid_reading, fid_table, ordering_checks, ordering_table
 
 GOOD = {45: 3.0, 90: 9.0, 135: 5.0, 180: 2.0, 225: 6.0, 270: 8.0, 315: 4.0}
 

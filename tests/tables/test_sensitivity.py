@@ -5,9 +5,10 @@ import pandas as pd
 import pytest
 
 from gcl_core.config import load_study
+from gcl_core.figures.sensitivity import sensitivity_figure
 from gcl_core.measure.evidence import Evidence, Measured
 from gcl_core.tables.formats import NOT_RUN
-from gcl_core.tables.sensitivity import CURVES, sensitivity_figure, sensitivity_table
+from gcl_core.tables.sensitivity import CURVES, sensitivity_table
 
 PIDS = np.repeat(np.arange(30), 2)
 NAMES = ("tau_02", "tau_20", "rho_04", "angles_three")

@@ -21,7 +21,7 @@ from gcl_core.device import cpu_threads, resolve_device
 from gcl_core.evaluation.accuracy import accuracy_record
 from gcl_core.layout import Layout
 from gcl_core.models.weights import build_encoder, save_weights
-from gcl_core.provenance import code_of_stage
+from gcl_core.provenance import code_of_stage, measuring_of
 from gcl_core.run_folder import RunFolder
 from gcl_core.seeding import rng
 from gcl_core.training.baselines.triplet import batch_hard_triplet
@@ -41,7 +41,6 @@ def pretrain_on_source(layout: Layout, seed: int) -> Path:
     study, device = layout.study, resolve_device(layout.study.device)
     people = load_source_set(layout)
     used = study.model_dump(mode="json", include=SETTINGS)
-    used["evaluation"] = study.evaluation.model_dump(include={"average_precision"})
     used["baseline"] = study.baseline.model_dump(include={"threads"})
     with (
         cpu_threads(study.baseline.threads),
@@ -52,6 +51,7 @@ def pretrain_on_source(layout: Layout, seed: int) -> Path:
             code=code_of_stage(study, "source"),
             seed=seed,
             device=device,
+            measured_by=measuring_of(study),
         ) as run,
     ):
         if not run.finished:

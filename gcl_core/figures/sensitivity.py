@@ -1,0 +1,66 @@
+"""Curves of accuracy over the values of single settings."""
+
+from collections.abc import Sequence
+from operator import attrgetter
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from gcl_core.config import Study
+from gcl_core.figures.style import COLOURS, GREY, PAGE, new_figure, styled
+from gcl_core.measure.artifacts import numbers
+from gcl_core.measure.evidence import UNCHANGED
+from gcl_core.tables.formats import NOT_RUN
+from gcl_core.tables.sensitivity import CURVES
+
+
+@styled()
+def sensitivity_figure(study: Study, table: pd.DataFrame) -> Figure:
+    """Return mAP (%) over the values of each setting that was run, from `sensitivity_table`: a panel a setting.
+
+    A line at the mean over seeds, a small mark a seed; the value that everything else is run with has a ring.
+    Settings that no variant of the study changes have no panel; with none at all the figure says `not run`.
+    """
+    run = table.iloc[np.flatnonzero(table["mAP"].to_numpy() != NOT_RUN)].set_index("variant")
+    points = {parameter: _points(study, run, parameter) for parameter in CURVES}
+    shown = {parameter: lines for parameter, lines in points.items() if len(lines) > 1}
+    figure = new_figure(PAGE, 1.9 if shown else 0.5)
+    panels = figure.subplots(1, max(1, len(shown)), sharey=True, squeeze=False)[0]
+    if not shown:
+        panels[0].annotate(NOT_RUN, (0.5, 0.5), xycoords="axes fraction", ha="center")
+        panels[0].set_axis_off()
+        return figure
+    for axes, (parameter, lines) in zip(panels, shown.items(), strict=True):
+        _curve(axes, lines, _setting(study, UNCHANGED, parameter))
+        axes.set_xlabel(CURVES[parameter][1])
+    panels[0].set_ylabel("mAP (%)")
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=3)
+    return figure
+
+
+def _setting(study: Study, variant: str, parameter: str) -> float | int:
+    """Return the value of a setting that a variant is trained with; of several angles, how many."""
+    value: Any = attrgetter(CURVES[parameter][0])(study.of_variant(variant))
+    return len(value) if isinstance(value, Sequence) else value
+
+
+def _points(study: Study, run: pd.DataFrame, parameter: str) -> pd.DataFrame:
+    """Return the runs that differ in one setting, in the order of its value, which is their index."""
+    names = [name for name in run.index if name == UNCHANGED or str(name).startswith(f"{parameter}_")]
+    values = [_setting(study, str(name), parameter) for name in names]
+    return run.loc[names].set_axis(values).sort_index()
+
+
+def _curve(axes: Axes, lines: pd.DataFrame, unchanged: float | int) -> None:
+    places = np.arange(len(lines))
+    for name in lines.columns[:-2]:  # a seed
+        axes.plot(places, numbers(lines, name), ".", color=GREY, label="one seed")
+    means = numbers(lines, "mAP")
+    axes.plot(places, means, marker="o", color=COLOURS[0], label="mean")
+    ring = lines.index.get_loc(unchanged)
+    axes.plot(places[ring], means[ring], "o", markersize=8, mfc="none", color="black", label="as everywhere else")
+    axes.set_xticks(places, [f"{value:g}" for value in lines.index])
+    axes.margins(x=0.15, y=0.1)
