@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Sets up what is missing, then checks format, lint and types and runs the tests; arguments go to pytest.
+# Sets up what is missing, then checks format, lint, types and imports and runs the tests; arguments go to pytest.
 set -eu
 cd "$(dirname "${BASH_SOURCE[0]}")"
 . scripts/environment.sh
@@ -7,5 +7,6 @@ PATH="$(dirname "$python"):$PATH"
 ruff check .
 ruff format --check .
 basedpyright --pythonpath "$python"
+lint-imports --no-logo
 export OMP_NUM_THREADS=1 # the two processes that share the tests would wait for each other's threads
 exec "$python" -m pytest -n 2 --dist loadfile --no-loadscope-reorder "$@"
