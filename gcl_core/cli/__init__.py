@@ -236,7 +236,7 @@ def _make_people(chosen: argparse.Namespace, words: Sequence[str]) -> None:
 
 
 def _switches(chosen: argparse.Namespace) -> None:
-    from gcl_core.fidelity import switches_page
+    from gcl_core.fidelity_page import switches_page
     from gcl_core.files import write_text
 
     page = switches_page(Study())
