@@ -7,6 +7,7 @@ from pathlib import Path
 
 from gcl_core.cli.data import add_data_commands
 from gcl_core.cli.figures import add_figure_commands
+from gcl_core.cli.retrieval import add_retrieval_commands
 from gcl_core.cli.runs import add_run_commands
 from gcl_core.cli.views import add_view_commands
 from gcl_core.cli.weights import add_weight_commands
@@ -99,6 +100,7 @@ def _parser() -> argparse.ArgumentParser:
     add_data_commands(add)
     add_view_commands(add, add_study, _study)
     add_weight_commands(add_study, _study)
+    add_retrieval_commands(add)
     return parser
 
 
