@@ -21,7 +21,7 @@ def search_figure(found: pd.DataFrame, *, height: int, width: int) -> Figure:
     who, so no frame says right or wrong.
     """
     queries = found["query"].unique()
-    shown = min(COLUMNS, int(found["rank"].max()))
+    shown = min(COLUMNS, int(found["rank"].to_numpy().max()))
     gap, between = max(2, width // 8), max(4, height // 5)
     lefts = [0, *(width + width // 2 + place * (width + gap) for place in range(shown))]
     tops = [place * (height + between) for place in range(len(queries))]
