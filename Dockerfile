@@ -8,6 +8,7 @@ WORKDIR /study
 COPY requirements.txt ./
 RUN pip install --no-cache-dir -r requirements.txt
 COPY . .
-ENV PYTHONPATH=/study
+# run_all.sh takes the active environment that has the requirements: here Python's own folder
+ENV PYTHONPATH=/study VIRTUAL_ENV=/usr/local
 EXPOSE 8888
 CMD ["jupyter", "lab", "--allow-root", "--ip=0.0.0.0", "--no-browser", "notebooks"]
