@@ -75,7 +75,7 @@ def train_jointly(layout: Layout, variant: str, seed: int) -> Path:
         inputs["warm_up"] = hash_file(warm_up / "generator.safetensors")
     seen = SETTINGS_OF_VIEW[chosen.view] | ({"augmentation"} if chosen.augment else set())
     used = study.model_dump(mode="json", include=SETTINGS | seen)
-    used["variant"] = chosen.model_dump(exclude={"title", "changes"})
+    used["variant"] = chosen.model_dump(exclude={"title", "purpose", "changes"})
     if study.joint.keep == "best_on_test":  # the test set chooses: how it is measured decides what is kept
         used["evaluation"] = study.evaluation.model_dump(include={"average_precision"})
     with (
