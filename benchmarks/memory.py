@@ -29,7 +29,7 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.weak import WeakIdKeyDictionary
 
 from gcl_core.config import Study, load_study
-from gcl_core.training.joint_step import Learners
+from gcl_core.training.learners import Learners
 
 GIGA = 1e9
 

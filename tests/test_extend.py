@@ -20,7 +20,8 @@ import torch
 from gcl_core.clustering.pseudo_labels import cluster
 from gcl_core.config import load_study
 from gcl_core.models.memory_bank import MemoryBank
-from gcl_core.training.contrast import contrast_losses
+from gcl_core.training.contrast import draw_own_partners
+from gcl_core.training.step import contrast_losses
 import gcl_core
 
 study = load_study("smoke", ["variants.gcl.pull=0.5", "variants.tda.view=augmented", "evaluation.fid_variants=[gcl]",
@@ -31,8 +32,8 @@ bank, labels, picked = MemoryBank(rows, keep_old=0.2), torch.arange(12) // 4, to
 new = torch.randn(3, 8, generator=draw)
 
 def total(variant):
-    words = (rows[picked], new, bank, labels, picked, study.contrast, variant, torch.Generator().manual_seed(1))
-    return contrast_losses(*words)
+    partners = draw_own_partners(labels, picked, study.contrast, torch.Generator().manual_seed(1))
+    return contrast_losses(rows[picked], new, bank, picked, partners, study.contrast, variant)
 
 plain, told = total(study.variants["tda"])
 pulled, _ = total(study.variants["gcl"])

@@ -15,7 +15,7 @@ from gcl_core.files import hash_file
 from gcl_core.layout import Layout
 from gcl_core.models.checkpoints import read_encoder_checkpoint
 from gcl_core.models.weights import save_weights
-from gcl_core.parallel import is_first, on_devices, once, opened
+from gcl_core.parallel import on_devices, ranks
 from gcl_core.provenance import code_of_stage, measuring_of
 from gcl_core.run_folder import RunFolder
 from gcl_core.training.baselines.cluster_contrast.training import train_cluster_contrast
@@ -48,12 +48,12 @@ def train_baseline(layout: Layout, seed: int) -> Path:
     study, people, device = layout.study, load_person_set(layout), resolve_device(layout.study.device)
     method = study.baseline.method
     if study.source is not None:
-        once(lambda: pretrain_on_source(layout, seed))
+        ranks.broadcast(lambda: pretrain_on_source(layout, seed))
     used = study.model_dump(mode="json", include=SETTINGS | SETTINGS_OF_METHOD[method])
     used["baseline"] = study.baseline.model_dump(mode="json", include={"method", method, "threads"})
     with (
         cpu_threads(study.baseline.threads),
-        opened(
+        ranks.opened(
             RunFolder(
                 layout.stage("baseline", seed),
                 settings=used,
@@ -65,10 +65,10 @@ def train_baseline(layout: Layout, seed: int) -> Path:
             )
         ) as run,
     ):
-        if not once(lambda: run.finished):
+        if not ranks.broadcast(lambda: run.finished):
             train = functools.partial(METHODS[method], layout, people, seed, run, device)
-            facts = train() if method == "tda" else once(train)  # the other methods train on one device
-            if is_first():
+            facts = train() if method == "tda" else ranks.broadcast(train)  # the other methods train on one device
+            if ranks.is_first:
                 run.finish(**facts)
     return run.path
 

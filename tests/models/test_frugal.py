@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from torch import Tensor, nn
 
 from gcl_core.config import ComputeSettings, load_study
-from gcl_core.losses.adversarial import discriminator_loss
+from gcl_core.losses.generative import discriminator_loss
 from gcl_core.models.frugal import Frugal, in_parts, kept_statistics
 from gcl_core.models.weights import build_discriminator, build_encoder, build_generator, load_weights, save_weights
 

@@ -6,9 +6,10 @@ import pytest
 import torch
 
 from gcl_core.config import Study
-from gcl_core.losses.adversarial import generator_adversarial
+from gcl_core.losses.generative import generator_adversarial
 from gcl_core.models.weights import build_encoder
-from gcl_core.training.generation import Drawing, draw_cycle, generator_losses, update_discriminator
+from gcl_core.training.learners import Drawing
+from gcl_core.training.step import draw_cycle, generator_losses, update_discriminator
 
 CPU = torch.device("cpu")
 
