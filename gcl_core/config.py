@@ -219,7 +219,9 @@ def load_study(profile: str, overrides: str | Sequence[str] = ()) -> Study:
     try:
         words = shlex.split(overrides) if isinstance(overrides, str) else list(overrides)
     except ValueError as error:
-        raise ConfigError(f"overrides {overrides!r} cannot be split into words: {error}; quote as in a shell") from error
+        raise ConfigError(
+            f"overrides {overrides!r} cannot be split into words: {error}; quote as in a shell"
+        ) from error
     for word in words:
         _override(tree, word)
     place_paths(tree, PATHS, Path.cwd())
