@@ -1,7 +1,6 @@
 """A prepared dataset: the index, the decoded pictures and the mesh projections, row by row; refused when stale."""
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np

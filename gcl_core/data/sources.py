@@ -41,7 +41,7 @@ def list_meshes(mesh_root: Path, index: pd.DataFrame) -> Meshes:
 
 
 def list_names(folder: Path) -> list[str]:
-    """Return the names of the pictures in a folder; none where there is no folder. Raises DataError as `list_meshes`."""
+    """Return the names of a folder's pictures; none where there is no folder. Raises DataError as `list_meshes`."""
     try:
         names = os.listdir(folder)
     except (FileNotFoundError, NotADirectoryError):
@@ -52,7 +52,7 @@ def list_names(folder: Path) -> list[str]:
 
 
 def describe_sources(layout: Layout, index: pd.DataFrame, meshes: Meshes) -> Sources:
-    """Return what is recorded of all that a store is made from: the index, its pictures by folder, their projections."""
+    """Return what is recorded of all that a store is made from: index, pictures by folder, projections by folder."""
     stamps: dict[str, dict[str, list[int]]] = {}
     for file in index["file"]:
         stamps.setdefault(file.partition("/")[0], {})[file] = _stamp(layout.data_root / file)
@@ -149,9 +149,10 @@ def _recorded(layout: Layout) -> Sources:
 
 
 def _change(path: Path, before: dict[str, Any] | None, after: dict[str, Any] | None) -> str:
-    if before is None or after is None:
-        files, now = (before or after or {}).get("files"), "is not read any more" if after is None else "was not there"
-        return f"{path} {now}; it holds {files} files"
+    if after is None:
+        return f"{path} is not read any more"
+    if before is None:
+        return f"{path} was not there, now holds {after['files']} files"
     if after["files"] != before["files"]:
         return f"{path} held {before['files']} files, now {after['files']}"
     return f"files in {path} were replaced or renamed"
