@@ -28,7 +28,7 @@ def add_view_commands(add: Add, add_study: Add, read_study: ReadStudy) -> None:
     export.add_argument("--yaw", type=int, nargs="+", metavar="DEG", help="these angles (default: the seven)")
     export.add_argument("--people", type=int, nargs="+", metavar="ID", help="these identities (default: all)")
     export.add_argument("--each", type=count, metavar="N", help="the first N pictures of a person (default: all)")
-    export.add_argument("--naming", default="nv", help="nv/DEG/NAME.png (nv) or Market-1501's folders (market)")
+    export.add_argument("--naming", default="nv", help="train/nv/DEG/NAME.png (nv) or Market-1501's folders (market)")
     export.add_argument("--pixels", action="store_true", help="draw real people too: else recipe and manifest alone")
 
     verify = add("verify-views", _verify_views, "say which files of an export were changed, lost or added")
