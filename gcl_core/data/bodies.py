@@ -7,15 +7,14 @@ from pathlib import Path
 
 import pandas as pd
 
-from gcl_core.data.index import read_index, some_of
-from gcl_core.data.names import Matches, match_names, mesh_names
+from gcl_core.data.index import read_index
+from gcl_core.data.names import match_names, mesh_names
 from gcl_core.files import hash_file
 from gcl_core.mesh.depths import add_depths, read_depths
 from gcl_core.mesh.errors import MeshError
 from gcl_core.mesh.fit import fit_figures
 from gcl_core.mesh.fitted import GOOD, FittedBodies, join_tables, judge, load_table, save_table
 from gcl_core.mesh.keypoints import Keypoints, read_coco
-from gcl_core.mesh.numbers import text_of
 from gcl_core.mesh.render import Bodies, Picture, claimed, note_made, remove_projections, render_bodies
 from gcl_core.mesh.smpl import SmplBodies, SmplModelBodies
 from gcl_core.mesh.smpl_files import read_smpl
@@ -83,11 +82,11 @@ def fit_bodies(
     files, found = index["file"].tolist(), read_coco(keypoints)
     matches = match_names(found.files, files, keypoints)
     chosen = found.take(list(matches.places.values()), list(matches.places))
-    notes = (*found.notes, *_strangers(matches, keypoints))
+    notes = (*found.notes, *matches.notes(keypoints))
     if depths is not None:
         given = read_depths(depths)
         told = match_names(given.files, files, depths)
-        chosen, notes = add_depths(chosen, given, told.places), (*notes, *_strangers(told, depths))
+        chosen, notes = add_depths(chosen, given, told.places), (*notes, *told.notes(depths))
     facts = {"format": FORMAT, "height": height, "from": "keypoints"}
     with claimed(mesh_root, facts) as made:
         family, sources, earlier = load_family(), _keypoint_sources(chosen), made.get("sources", {})
@@ -146,7 +145,7 @@ def pose_bodies(
         remove_projections(_pictures(index, dict.fromkeys(new, 0)), mesh_root)
         note_made(mesh_root, facts, {"elevation": elevation, "sources": {**earlier, **sources}})
         count = render_bodies(bodies, _pictures(index, matches.places), mesh_root, height=height)
-    notes = _strangers(matches, parameters)
+    notes = matches.notes(parameters)
     if abs(elevation - found.elevation) > 2:
         notes += (
             f"the cameras look down by {found.elevation:.0f} degrees as this file has it; all bodies are drawn for "
@@ -201,14 +200,6 @@ def _smpl_source(bodies: SmplBodies, place: int) -> str:
 def _qualities(table: pd.DataFrame) -> str:
     counts = table["quality"].value_counts()
     return ", ".join(f"{counts[name]} {name}" for name in sorted(counts.index))
-
-
-def _strangers(matches: Matches, source: Path) -> tuple[str, ...]:
-    """Return a sentence on the names of a file that mean no picture, if there are any."""
-    if not matches.strangers:
-        return ()
-    shown = some_of(text_of(name) for name in matches.strangers)
-    return (f"{len(matches.strangers)} names in {source} mean no picture of the dataset: {shown}",)
 
 
 def _pictures(index: pd.DataFrame, places: Mapping[str, int]) -> list[Picture]:

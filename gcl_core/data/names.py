@@ -1,6 +1,6 @@
 """Which picture of a dataset a name in somebody's file means: keypoints, depths and bodies all ask here."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -18,40 +18,65 @@ class Matches:
 
     places: dict[str, int]  # picture → the place, in the file, of the name that means it
     strangers: tuple[str, ...]  # names that mean no picture of the dataset
+    copied_to: str = ""  # the one folder of all names where the dataset has none such, and base names were taken
+
+    def notes(self, source: Path) -> tuple[str, ...]:
+        """Return sentences on what the names of `source` left open."""
+        notes = ()
+        if self.copied_to:
+            notes += (f"{source} names pictures in {text_of(self.copied_to)}: taken by their base names",)
+        if self.strangers:
+            notes += (
+                f"{len(self.strangers)} names in {source} mean no picture of the dataset: {_some(self.strangers)}",
+            )
+        return notes
 
 
 def match_names(named: Sequence[str], wanted: Sequence[str], source: Path | str) -> Matches:
     """Return which picture (`wanted`: paths below a dataset's root) each name of a file `source` means.
 
     A name means the picture whose path it ends with, or that ends with it: `/data/set/query/a.jpg`, `query/a.jpg` and
-    `a.jpg` all mean `query/a.jpg`. First the full name decides. What then is left is matched without its suffix
-    (`a`, `a.png`), and last, for a name in a folder that the dataset does not have, by its base name. A picture that a
-    better name means already is not taken by a worse one. Upper and lower case differ.
+    `a.jpg` all mean `query/a.jpg`. First the full name decides; what then is left is matched without its suffix (`a`,
+    `a.png`), but `a.png` not to a picture that is named in full. Where no name means a picture and all lie in one
+    folder that the dataset does not have, as in a flat copy of it, base names count. Upper and lower case differ.
 
     Raises DataError: a name that could mean several pictures, two names that mean one picture, no name that means one.
     """
     finder = _Finder(wanted)
     places: dict[str, int] = {}
     left = dict(enumerate(named))
-    for way in (finder.by_full_name, finder.by_stem, finder.by_base_name):
-        claims = {place: way(name, source) for place, name in left.items()}
-        earlier = set(places)
-        for place, file in claims.items():
-            if file is None or (file in earlier and not _is_stem(named[place])):
-                continue
-            if file in places:
-                raise DataError(
-                    f"{source}: {text_of(named[places[file]])} and {text_of(named[place])} both mean {file}; "
-                    "keep one of the two"
-                )
-            places[file] = place
-            del left[place]
+    _claim(finder.by_full_name, places, left, named, source)
+    _claim(finder.by_stem, places, left, named, source)
+    copied_to = "" if places else finder.one_other_folder(named)
+    if copied_to:
+        _claim(finder.by_base_name, places, left, named, source)
     if not places:
         raise DataError(
             f"{source} names none of the dataset's pictures: it has {_some(named) or 'no name'}, the dataset "
             f"{some_of(wanted)}; names must be paths below the dataset's folder, or base names"
         )
-    return Matches({file: places[file] for file in wanted if file in places}, tuple(left.values()))
+    return Matches({file: places[file] for file in wanted if file in places}, tuple(left.values()), copied_to)
+
+
+def _claim(
+    meaning: Callable[[str, Path | str], str | None],
+    places: dict[str, int],
+    left: dict[int, str],
+    named: Sequence[str],
+    source: Path | str,
+) -> None:
+    """Move names from `left` to the pictures that they mean (`places`) in one way of reading them."""
+    earlier = set(places)
+    for place, name in list(left.items()):
+        file = meaning(name, source)
+        if file is None or (file in earlier and not _is_stem(name)):
+            continue
+        if file in places:
+            raise DataError(
+                f"{source}: {text_of(named[places[file]])} and {text_of(name)} both mean {file}; keep one of the two"
+            )
+        places[file] = place
+        del left[place]
 
 
 def mesh_names(index: pd.DataFrame) -> dict[str, str]:
@@ -102,11 +127,14 @@ class _Finder:
         return self._one(_stem(_parts(name)), self.stems, self.stem_ends, name, source)
 
     def by_base_name(self, name: str, source: Path | str) -> str | None:
-        parts = _parts(name)
-        if len(parts) < 2 or parts[-2] in self.folders:
-            return None
-        found = self.ends.get(parts[-1:]) or self.stem_ends.get(_stem(parts[-1:]), [])
-        return _only(found, name, source)
+        end = _parts(name)[-1:]
+        return _only(self.ends.get(end) or self.stem_ends.get(_stem(end), []), name, source)
+
+    def one_other_folder(self, named: Sequence[str]) -> str:
+        """Return the folder in which all names lie, if it is one that the dataset does not have."""
+        folders = {_parts(name)[:-1] for name in named}
+        folder = folders.pop() if len(folders) == 1 else ()
+        return "/".join(folder) if folder and folder[-1] not in self.folders else ""
 
     @staticmethod
     def _one(

@@ -213,7 +213,7 @@ def _count_meshes(mesh_root: Path, side: Literal["train", "test"], index: pd.Dat
     names = [file if file in there else name for file, name in mesh_names(index.loc[~junk]).items()]
     counts = [there[name] for name in names]
     incomplete = [name for name, count in zip(names, counts, strict=True) if 0 < count < len(YAWS)]
-    strangers = sorted(set(there) - {*names, *index.loc[junk, "file"].str.rpartition("/")[2]})
+    strangers = sorted(set(there) - {*names, *(file.rpartition("/")[2] for file in index.loc[junk, "file"])})
     return MeshCount(counts.count(len(YAWS)), incomplete, counts.count(0), strangers)
 
 
