@@ -145,7 +145,7 @@ def _with_smpl(found: Mapping, count: int, path: Path) -> list[int]:
     """Return which rows hold a body: SPIN's files say so in `has_smpl`, all do where that is not there."""
     if "has_smpl" not in found:
         return list(range(count))
-    has = read_numbers(found["has_smpl"], str(path), "has_smpl", "[N], 0 or 1", most=1).ravel()
+    has = read_numbers(found["has_smpl"], str(path), "has_smpl", "[N], 0 or 1", most=1.0).ravel()
     if len(has) != count:
         raise MeshError(f"{path}: has_smpl holds {len(has)} numbers for {count} pictures")
     return np.flatnonzero(has).tolist()
