@@ -40,7 +40,8 @@ def read_numbers(
             raise TypeError(f"its entries are of type {array.dtype}")
         array = array.astype(np.float64)
     except (TypeError, ValueError, OverflowError) as error:
-        raise MeshError(f"{where}: {field} is no array of numbers ({error}); expected {expected}") from error
+        told = text_of(str(error))
+        raise MeshError(f"{where}: {field} is no array of numbers ({told}); expected {expected}") from error
     broken = np.asarray(np.isinf(array) if gaps else ~np.isfinite(array))
     if broken.any():
         kind = "infinite numbers" if gaps else "NaN or infinite numbers"
