@@ -18,7 +18,7 @@ from gcl_core.losses.adversarial import discriminator_loss, generator_adversaria
 from gcl_core.losses.reconstruction import reconstruction
 from gcl_core.models.discriminator import Discriminator
 from gcl_core.models.drawing import draw_views
-from gcl_core.models.frugal import in_parts, kept_statistics
+from gcl_core.models.frugal import kept_statistics
 from gcl_core.models.generator import Generator
 from gcl_core.models.identity_encoder import EncoderOutput, IdentityEncoder
 from gcl_core.models.weights import build_discriminator, build_generator, load_weights, save_weights
@@ -119,11 +119,10 @@ def update_discriminator(
     penalise, found = step % settings.penalty_every == 0, x.new_zeros(2)
     drawing.discriminator.requires_grad_(True)
     drawing.discriminator_optimizer.zero_grad()
-    score, parts = in_parts(drawing.discriminator, len(x))
-    for part in parts:
+    for part in drawing.discriminator.in_parts(len(x)):
         real, *fakes = (each[part] for each in (x, cycle.x_rec, cycle.x_nv, cycle.x_cyc))
         loss = discriminator_loss(
-            score,
+            drawing.discriminator.at_once,
             real,
             fakes,
             penalty_weight=settings.penalty_weight * settings.penalty_every,
@@ -160,13 +159,8 @@ def generator_losses(
 
 
 def sample_views(encoder: IdentityEncoder, generator: Generator, people: PersonSet) -> UInt8[np.ndarray, "h w 3"]:
-    """Return the first training pictures that have a mesh, a row each, beside their drawn views at all yaws.
-
-    Leaves the encoder in the mode it came in.
-    """
+    """Return the first training pictures that have a mesh, a row each, beside their drawn views at all yaws."""
     rows = people.with_mesh(people.rows("train"))[:SAMPLED]
-    was_training = encoder.training
     views = draw_views(encoder, generator, people.pictures[rows], people.projections[rows])
-    encoder.train(was_training)
     cells = np.concatenate([people.pictures[rows][:, None], views], axis=1)
     return np.concatenate([np.concatenate(list(row), axis=1) for row in cells])

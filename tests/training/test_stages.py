@@ -10,6 +10,7 @@ from safetensors.torch import load_file
 from gcl_core.files import RunError, read_json
 from gcl_core.layout import Layout
 from gcl_core.measure.artifacts import finished_run
+from gcl_core.models.generator import Generator
 from gcl_core.run_folder import read_metrics
 from gcl_core.training import baseline, contrast, joint, journal, warm_up
 from gcl_core.training.baseline import train_baseline
@@ -57,6 +58,37 @@ def test_a_killed_run_goes_on_and_ends_bit_identical(
         for weights in folder.glob("*.safetensors"):
             expected, found = load_file(weights), load_file(resumed / weights.name)
             assert all(torch.equal(expected[key], found[key]) for key in expected), (name, weights.name)
+
+
+def test_a_generator_that_draws_by_itself_goes_on_bit_identical(
+    boxes: MakeLayout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    forward, record = Generator.forward, journal.Journal.record
+    drawn: list[torch.Tensor] = []
+
+    def noisy(self: Generator, structure: torch.Tensor, code: torch.Tensor) -> torch.Tensor:
+        drawn.append(torch.rand(1))
+        return forward(self, torch.nn.functional.dropout(structure, 0.2, self.training), code)
+
+    def stop_at_epoch_one(self: journal.Journal, epoch: int, **values: object) -> None:
+        if epoch == 1:
+            raise Killed
+        record(self, epoch, **values)
+
+    monkeypatch.setattr(Generator, "forward", noisy)
+    words = ("baseline.tda.epochs=1", "warm_up.batch_size=12")
+    whole, broken = boxes(*words), boxes(*words, root=tmp_path / "broken")
+    train_baseline(whole, 0)
+    train_baseline(broken, 0)
+    expected = load_file(warm_up_generator(whole, 0) / "generator.safetensors")
+    assert len({float(value) for value in drawn}) > 4
+    monkeypatch.setattr(journal.Journal, "record", stop_at_epoch_one)
+    with pytest.raises(Killed):
+        warm_up_generator(broken, 0)
+    monkeypatch.setattr(journal.Journal, "record", record)
+    torch.manual_seed(99)
+    found = load_file(warm_up_generator(broken, 0) / "generator.safetensors")
+    assert all(torch.equal(expected[name], found[name]) for name in expected)
 
 
 def test_a_finished_stage_is_left_alone(boxes: MakeLayout):
