@@ -179,7 +179,7 @@ def _train(
                 bank.check()
             learners.end_epoch()
             if drawing is not None:
-                epochs.journal.show(epoch, "views", sample_views(encoder, drawing.generator, people))
+                epochs.journal.show(epoch, "views", sample_views(encoder, drawing.artist, people))
             evaluated = epoch % settings.evaluate_every == 0 or epoch == settings.epochs
             accuracy = accuracy_record(encoder, people, study.evaluation) if evaluated else {}
             if best is not None and accuracy:
