@@ -81,6 +81,8 @@ def measured(layout: Layout, people: PersonSet, truth: Truth | None, variant: st
         fid={yaw: views[str(yaw)]["fid"] for yaw in NOVEL} if views else None,
         distance=kept["distance"],
         psnr=float("inf") if given.view == "known" and kept["psnr"] is None else kept["psnr"],
+        purpose=given.purpose,
+        changes=tuple(given.changes),
     )
 
 

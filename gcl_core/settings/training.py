@@ -97,10 +97,16 @@ class JointSettings(Settings):
 CHANGEABLE = ("angles", "augmentation", "clustering", "contrast", "joint", "losses")  # what stage 3 alone uses
 
 
+Purpose = Literal["main", "control", "ablation", "bound", "dose", "setting"]
+
+
 class VariantSettings(Settings):
     """One row of the ablation: where x_nv comes from and which contrastive losses are on (§3.3, §6.1)."""
 
     title: str = "GCL"
+    # main: a method; control: one that learns no drawing; ablation: losses are left out; bound: perfect views; dose:
+    # true views made worse; setting: one setting changed, to be compared with the variant that has it as it is
+    purpose: Purpose = "main"
     # drawn_once: as the generator of stage 2 draws them, which learns no more; known: true views of synthetic people
     view: Literal["drawn", "drawn_once", "copied", "known"] = "drawn"  # "augmented": "copied" with `augment`
     augment: bool = False  # TDA on x_nv as E_id sees it in the contrast; on views that are no copies it is ours
@@ -122,6 +128,14 @@ class VariantSettings(Settings):
             return tree | {"view": "copied", "augment": True}
         return tree
 
+    @model_validator(mode="after")
+    def _is_what_it_is_for(self) -> "VariantSettings":
+        if self.purpose == "setting" and len(self.changes) != 1:
+            raise ValueError(f"purpose setting needs one entry in changes, the setting; got {list(self.changes)}")
+        if self.purpose == "dose" and not self.blur:
+            raise ValueError("purpose dose needs views made worse: give view: known and blur")
+        return self
+
     @property
     def needs_generator(self) -> bool:
         """Whether it starts from the generator of stage 2."""
@@ -137,11 +151,11 @@ class VariantSettings(Settings):
 
 VARIANTS = {
     "gcl": VariantSettings(title="GCL"),
-    "tda": VariantSettings(title="TDA control", view="copied", augment=True),
-    "no_vi": VariantSettings(title="without the three losses", l_vi=0, l_vi_prime=0, l_vi_second=0),
-    "no_l_vi": VariantSettings(title="without L_vi", l_vi=0),
-    "no_l_vi_prime": VariantSettings(title="without L'_vi", l_vi_prime=0),
-    "no_l_vi_second": VariantSettings(title="without L''_vi", l_vi_second=0),
+    "tda": VariantSettings(title="TDA control", purpose="control", view="copied", augment=True),
+    "no_vi": VariantSettings(title="without the three losses", purpose="ablation", l_vi=0, l_vi_prime=0, l_vi_second=0),
+    "no_l_vi": VariantSettings(title="without L_vi", purpose="ablation", l_vi=0),
+    "no_l_vi_prime": VariantSettings(title="without L'_vi", purpose="ablation", l_vi_prime=0),
+    "no_l_vi_second": VariantSettings(title="without L''_vi", purpose="ablation", l_vi_second=0),
 }
 
 

@@ -50,7 +50,7 @@ DECIDES_VIEW = {
     "copied": set[str](),
     "known": {"angles"},
 }
-TOLD = {"title", "changes"}  # of a variant: for people, and in the other sections
+TOLD = {"title", "purpose", "changes"}  # of a variant: for people, for tables, and in the other sections
 
 
 @on_devices
