@@ -82,8 +82,8 @@ def load_table(path: Path) -> pd.DataFrame:
         raise MeshError(f"{path} cannot be read ({error}); delete it and run fit-bodies again") from error
     if tuple(table.columns) == tuple(name for name in COLUMNS if name not in CAMERA):
         raise MeshError(
-            f"{path} is from before fits kept their cameras; delete this file and run fit-bodies again, which fits anew "
-            "(a few minutes) and leaves the projections as they are"
+            f"{path} is from before fits kept their cameras; delete this file and run fit-bodies again: it fits anew, "
+            "in seconds per thousand pictures, and leaves the projections as they are"
         )
     if tuple(table.columns) != COLUMNS:
         raise MeshError(f"{path} is no table of fitted bodies: it lacks columns; delete it and run fit-bodies again")

@@ -14,10 +14,10 @@ from gcl_core.layout import Layout
 from gcl_core.mesh.body import AVERAGE, load_bodies
 from gcl_core.mesh.errors import MeshError
 from gcl_core.mesh.fit import fit_figures
-from gcl_core.mesh.fitted import GOOD, FittedBodies, judge, load_table
+from gcl_core.mesh.fitted import FittedBodies, judge, load_table
 from gcl_core.mesh.projection import Frame
 from gcl_core.mesh.stick_figure import StickFigure, make_family
-from gcl_core.surface.placement import FITTED_MARGIN, KNOWN_MARGIN, Placement
+from gcl_core.surface.placement import FITTED, KNOWN, Placement
 from gcl_core.surface.topology import Topology, make_topology
 
 Way = Literal["fitted", "known"]
@@ -56,7 +56,7 @@ def body_source(layout: Layout, files: Sequence[str], way: Way) -> tuple[Topolog
 
         def known(place: int) -> Placement:
             each = people.body(names[place])
-            return Placement(each.body, _in_heights(each.frame(size.height, size.width), size.height), aspect, KNOWN_MARGIN)
+            return Placement(each.body, _in_heights(each.frame(size.height, size.width), size.height), aspect, KNOWN)
 
         return topology, known
     true = np.array([people.body(name).keypoints(size.height, size.width) for name in names])
@@ -72,7 +72,7 @@ def _fitted(bodies: FittedBodies, place: int | None, aspect: float) -> Placement
     if body is None or place is None:
         quality = "no keypoints" if place is None else bodies.table["quality"].iloc[place]
         raise MeshError(f"no body to be trusted ({quality})")
-    return Placement(body, bodies.frame(place), aspect, FITTED_MARGIN)
+    return Placement(body, bodies.frame(place), aspect, FITTED)
 
 
 def _in_heights(frame: Frame, height: int) -> Frame:

@@ -148,7 +148,7 @@ def patch_sums(patch, weights, colours, count):
 @njit(cache=True, nogil=True)
 @no_type_check
 def blend(own, seen, mirror, filling, patch):
-    """Return the colours of vertices and the shares (v, 3) in them of the filling, the mirror vertex, the own colour."""
+    """Return the colours of vertices and the shares (v, 3) of the filling, the mirror vertex and the own colour."""
     colours, shares = np.empty_like(own), np.empty_like(own)
     for vertex in range(own.shape[0]):
         twin, at = mirror[vertex], patch[vertex]
@@ -221,9 +221,8 @@ def grow(mask, radius):
             if not mask[row, column]:
                 continue
             inner = 0 < row < height - 1 and 0 < column < width - 1
-            if inner and mask[row - 1, column] and mask[row + 1, column]:
-                if mask[row, column - 1] and mask[row, column + 1]:
-                    continue  # what it would reach, the edge reaches
+            if inner and mask[row - 1 : row + 2, column].all() and mask[row, column - 1] and mask[row, column + 1]:
+                continue  # what it would reach, the edge reaches
             for r in range(max(0, row - reach), min(height, row + reach + 1)):
                 for c in range(max(0, column - reach), min(width, column + reach + 1)):
                     if (r - row) ** 2 + (c - column) ** 2 <= radius * radius:

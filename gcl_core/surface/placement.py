@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float32
@@ -12,8 +13,17 @@ from gcl_core.mesh.projection import Frame, fit_frame, view_matrix
 from gcl_core.surface.loops import extent, transform
 
 Size = tuple[int, int]  # rows and columns
-KNOWN_MARGIN = 1.7 / 64  # picture heights: clothes stand off a known body, and blur reaches beyond them
-FITTED_MARGIN = 2.7 / 64  # a fit is off by some pixels in addition
+
+
+class Slack(NamedTuple):
+    """How far a person reaches beyond the body that stands for them."""
+
+    clothes: float  # metres that the surface is moved outwards
+    margin: float  # picture heights that its silhouette is grown when the person is taken out of the background
+
+
+KNOWN = Slack(0.006, 1.7 / 64)
+FITTED = Slack(0.012, 2.7 / 64)  # of average girth, and off by some pixels
 
 
 @dataclass(frozen=True)
@@ -26,17 +36,17 @@ class Placement:
     body: Body
     frame: Frame  # scale in picture heights a metre
     aspect: float  # width of the picture by its height, before it was squeezed
-    margin: float  # picture heights by which the person may reach beyond the body's silhouette
+    slack: Slack
 
     def __post_init__(self) -> None:
         """Refuse what cannot be drawn. Raises MeshError."""
         frame = self.frame
-        numbers = [frame.scale, frame.column, frame.row, self.aspect, self.margin, self.body.elevation]
+        numbers = [frame.scale, frame.column, frame.row, self.aspect, *self.slack, self.body.elevation]
         if not (np.isfinite(numbers).all() and np.isfinite(self.body.vertices).all()):
             raise MeshError("a body or its camera has a number that is not finite; leave this body out")
-        if frame.scale <= 0 or self.aspect <= 0 or self.margin < 0:
+        if frame.scale <= 0 or self.aspect <= 0 or min(self.slack) < 0:
             raise MeshError(
-                f"scale {frame.scale} and aspect {self.aspect} must be above 0, margin {self.margin} not below: "
+                f"scale {frame.scale} and aspect {self.aspect} must be above 0, {self.slack} not below: "
                 "the body would be behind the camera; leave it out"
             )
         extent = np.ptp(self.body.vertices, axis=0)

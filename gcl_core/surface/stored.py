@@ -7,6 +7,7 @@ import numpy as np
 from filelock import FileLock
 from jaxtyping import Bool, Int64, UInt8
 
+from gcl_core.data.bodies import TABLE
 from gcl_core.data.person_set import PersonSet
 from gcl_core.data.store import fill_array, open_array, place_array, require_space
 from gcl_core.files import RunError, hash_file, read_json, write_json
@@ -14,7 +15,6 @@ from gcl_core.layout import Layout
 from gcl_core.mesh.errors import MeshError
 from gcl_core.mesh.projection import YAWS
 from gcl_core.provenance import code_of, fingerprint
-from gcl_core.data.bodies import TABLE
 from gcl_core.surface.bodies import Way, body_source
 from gcl_core.surface.views import carry_views
 
@@ -26,9 +26,7 @@ class StoredViews:
     views: UInt8[np.ndarray, "n 7 h w 3"]  # memory-mapped
     there: Bool[np.ndarray, " n"]  # which pictures have views
 
-    def at(
-        self, picked: Int64[np.ndarray, " b"], yaws: Int64[np.ndarray, " b"]
-    ) -> UInt8[np.ndarray, "b h w 3"]:
+    def at(self, picked: Int64[np.ndarray, " b"], yaws: Int64[np.ndarray, " b"]) -> UInt8[np.ndarray, "b h w 3"]:
         """Return one view of each picked picture, at the yaws given for them."""
         return self.views[picked, yaws // 45 - 1]
 
@@ -55,7 +53,9 @@ def stored_views(layout: Layout, people: PersonSet, way: Way) -> StoredViews:
             _make(layout, people, way, path, told, identity)
     without = read_json(told)["without"]
     if len(without) == len(rows):
-        raise RunError(f"no picture of {layout.store} has carried views, e.g. because of {next(iter(without.values()))}")
+        raise RunError(
+            f"no picture of {layout.store} has carried views, e.g. because of {next(iter(without.values()))}"
+        )
     there = ~np.isin(people.index["file"].to_numpy()[rows], list(without))
     return StoredViews(open_array(path), there)
 

@@ -25,7 +25,6 @@ class Texture(NamedTuple):
     shares: Float32[np.ndarray, "v 3"]  # filled, mirrored, seen
 
 
-
 def read_texture(
     picture: UInt8[np.ndarray, "h w 3"], placement: Placement, normals: Float32[np.ndarray, "v 3"], topology: Topology
 ) -> Texture:
@@ -58,12 +57,13 @@ def surroundings(
     near = topology.near @ patches
     starts = np.searchsorted(topology.ring, np.arange(topology.wide.shape[1]))
     wide = topology.wide @ np.add.reduceat(patches, starts)
-    colour, left = np.float32(0), np.float32(1)
+    colour, told = np.zeros((topology.wide.shape[1], 3), dtype=np.float32), np.float32(0)
+    left = np.float32(1)
     for sums, area in zip(wide, topology.wide_area, strict=True):
         mean, say = _mean(sums, area)
-        colour, left = colour + left * say * mean, left * (1 - say)
+        colour, told, left = colour + left * say * mean, told + left * say, left * (1 - say)
     mean, say = _mean(near, topology.near_area)
-    return say * mean + (1 - say) * (colour / (1 - left))[topology.ring]
+    return say * mean + (1 - say) * (colour / told)[topology.ring]
 
 
 def _mean(

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Float32, Int32, Int64
 from scipy.sparse import csr_array
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 
 from gcl_core.mesh.body import RestBody, Skeleton
 from gcl_core.mesh.errors import MeshError
@@ -30,7 +30,9 @@ LIMBS = (("trunk and thighs",), ("head",), ("upper arm", "forearm", "hand"), ("s
 NEAR = (0.03, 0.05)  # of the kernel between the patches of a part: standard deviations up and across, metres
 WIDE = (("part", 0.03), ("limb", 0.08), ("body", 0.3))  # of those between rings: within what, standard deviation up
 REACH = 3  # standard deviations, beyond which the near kernel is nothing
-_STANDING = Gait(phase=0.25, stride=0, arm_swing=0, elbow=(0, 0), arm_spread=0, lean=0, head_turn=0, head_nod=0)
+_STANDING = Gait(
+    0.25, stride=0.0, arm_swing=0.0, elbow=(0.0, 0.0), arm_spread=0.0, lean=0.0, head_turn=0.0, head_nod=0.0
+)
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,8 @@ class Topology:
 
 def make_topology(skeleton: Skeleton, rest: RestBody) -> Topology:
     """Return the topology of a body model from any of its rest bodies. Raises MeshError when it has no mirror image."""
-    distance, mirror = cKDTree(rest.vertices).query(rest.vertices * np.array([-1, 1, 1]))
+    found = KDTree(rest.vertices).query(rest.vertices * np.array([-1, 1, 1]))
+    distance, mirror = np.asarray(found[0]), np.asarray(found[1])
     if distance.max() > 1e-4 or not (mirror[mirror] == np.arange(len(mirror))).all():
         raise MeshError("the left half of this body is no mirror image of its right half; use the free body's mesh")
     part = _parts(skeleton)
@@ -86,7 +89,9 @@ def _parts(skeleton: Skeleton) -> Int32[np.ndarray, " v"]:
     """Return the part of each vertex: that of the bone which moves it most."""
     strongest = skeleton.weights.toarray().argmax(axis=1)
     names = list(PARTS.values())
-    found = [next((place for place, begin in enumerate(names) if bone.startswith(begin)), -1) for bone in skeleton.bones]
+    found = [
+        next((place for place, begin in enumerate(names) if bone.startswith(begin)), -1) for bone in skeleton.bones
+    ]
     if -1 in found:
         raise MeshError(f"bone {skeleton.bones[found.index(-1)]!r} belongs to no known part of a body: {list(PARTS)}")
     return np.array(found, dtype=np.int32)[strongest]
@@ -109,6 +114,10 @@ def _near_kernel(middle: Float[np.ndarray, "p 3"], part: Int64[np.ndarray, " p"]
 
 def _wide_kernels(height: Float[np.ndarray, " r"], part: Int64[np.ndarray, " r"]) -> Float32[np.ndarray, "k r r"]:
     limb = np.array([next(place for place, names in enumerate(LIMBS) if name in names) for name in PARTS])[part]
-    within = {"part": part[:, None] == part, "limb": limb[:, None] == limb, "body": np.ones((len(part),) * 2, dtype=bool)}
+    within = {
+        "part": part[:, None] == part,
+        "limb": limb[:, None] == limb,
+        "body": np.ones((len(part),) * 2, dtype=bool),
+    }
     rise = height[:, None] - height
     return np.array([within[where] * np.exp(-0.5 * (rise / up) ** 2) for where, up in WIDE], dtype=np.float32)

@@ -17,7 +17,6 @@ from gcl_core.surface.topology import Topology
 
 BACKGROUND, FILLED, MIRRORED, SEEN = range(4)
 """Where the colour of a pixel comes from, from a guess to the picture itself."""
-CLOTHES = np.float32(0.006)  # metres that they stand off the body
 
 
 class CarriedViews(NamedTuple):
@@ -46,9 +45,9 @@ def carry_views(
     normals = vertex_normals(body.vertices, topology.faces)
     texture = read_texture(picture, placement, normals, topology)
     shown, _ = nearest_triangles(placement.places(body.vertices, 0, twice), topology.faces, *twice)
-    person = (shown >= 0).reshape(height, 2, width, 2).any((1, 3))
-    behind = background(picture, person, placement.margin * height)
-    dressed, made = body.vertices + CLOTHES * normals, []
+    person = np.max(shown.reshape(height, 2, width, 2), axis=(1, 3)) >= 0
+    behind = background(picture, person, placement.slack.margin * height)
+    dressed, made = body.vertices + np.float32(placement.slack.clothes) * normals, []
     for yaw in yaws:
         points = placement.places(dressed, yaw, twice)
         shown, _ = nearest_triangles(points, topology.faces, *twice)

@@ -85,7 +85,7 @@ def known_bodies(
 
 
 def noisy_keypoints(files: Sequence[str], points: Float32[np.ndarray, "n 17 2"], height: int) -> Keypoints:
-    """Return true points of pictures `height` high as an estimator might: a little off (NOISE), some missing (DROPPED)."""
+    """Return true points of pictures `height` high as estimators do: a little off (NOISE), some missing (DROPPED)."""
     random = numpy_rng(0, "noisy keypoints")
     noisy = (points + random.normal(0, NOISE * height, points.shape)).astype(np.float32)
     weights = (random.random(points.shape[:2]) >= DROPPED).astype(np.float32)
