@@ -22,6 +22,7 @@ BY_VALUE = ("gcl_core/config.py", "gcl_core/fidelity.py", "gcl_core/settings/")
 # where results are kept and how they are told decides none of them
 BOOKKEEPING = {
     *(f"gcl_core/{name}.py" for name in ("__init__", "files", "layout", "provenance", "run_folder")),
+    "gcl_core/losses/names.py",
     "gcl_core/training/journal.py",
 }
 MEASURING = ("gcl_core.evaluation.accuracy",)  # what trainings record and do not learn from
@@ -77,7 +78,7 @@ def fingerprint(value: Any) -> str:
 
 def git_revision() -> str:
     """Return the checkout's commit, with `+changes` when files differ from it; `unknown` outside git."""
-    command = ["git", "-C", str(REPOSITORY)]
+    command = ["git", "-c", f"safe.directory={REPOSITORY}", "-C", str(REPOSITORY)]  # also where another user owns it
     try:
         commit = subprocess.run(
             [*command, "rev-parse", "HEAD"], capture_output=True, text=True, check=True

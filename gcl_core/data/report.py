@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from gcl_core.data.index import DISTRACTOR, JUNK, SPLITS, list_ignored, list_pictures, some_of
 from gcl_core.data.pictures import BadPictureError, PictureFacts, inspect_picture
+from gcl_core.data.sources import list_names
 from gcl_core.files import hash_file
 from gcl_core.mesh.projection import YAWS, projection_folder
 
@@ -205,8 +206,7 @@ def _identities(group: list[Picture]) -> int:
 
 def _count_meshes(mesh_root: Path, side: Literal["train", "test"], index: pd.DataFrame) -> MeshCount:
     """Count the projections of the pictures of one side; `index` holds its junk too, whose meshes are no strangers."""
-    folders = [projection_folder(mesh_root, side, yaw) for yaw in YAWS]
-    there = Counter(name for folder in folders if folder.is_dir() for name in os.listdir(folder))
+    there = Counter(name for yaw in YAWS for name in list_names(projection_folder(mesh_root, side, yaw)))
     every = index["file"].str.rpartition("/")[2]
     names = every[index["pid"] != JUNK].tolist()
     counts = [there[name] for name in names]
