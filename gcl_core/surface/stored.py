@@ -60,6 +60,14 @@ def stored_views(layout: Layout, people: PersonSet, way: Way) -> StoredViews:
     return StoredViews(open_array(path), there)
 
 
+def carried_views(
+    layout: Layout, people: PersonSet, rows: Int64[np.ndarray, " n"], way: Way
+) -> tuple[UInt8[np.ndarray, "n 7 h w 3"], Bool[np.ndarray, " n"]]:
+    """Return the carried views of some training pictures, `rows` of the set, and which of them have any."""
+    stored, places = stored_views(layout, people, way), np.searchsorted(people.rows("train"), rows)
+    return stored.views[places], stored.there[places]
+
+
 def _make(layout: Layout, people: PersonSet, way: Way, path: Path, told: Path, identity: str) -> None:
     rows = people.rows("train")
     files = people.index["file"].to_numpy()[rows].tolist()
