@@ -7,6 +7,7 @@ import pandas as pd
 from filelock import FileLock, Timeout
 
 from gcl_core.data.index import SPLITS, DataError, read_index, some_of
+from gcl_core.data.names import mesh_names
 from gcl_core.data.people.make import make_people
 from gcl_core.data.person_set import (
     ARRAYS,
@@ -44,7 +45,8 @@ def prepare_data(layout: Layout, *, projections: bool = True, workers: int | Non
         make_people(layout.data_root, study.people, height=size.height, width=size.width, workers=workers)
     index = read_index(study.dataset, layout.data_root)
     meshes = list_meshes(layout.mesh_root, index) if projections else {}
-    lacks = [_missing(file, split, meshes) for file, split in zip(index["file"], index["split"], strict=True)]
+    names = _projection_names(index, meshes)
+    lacks = [_missing(names[file], split, meshes) for file, split in zip(index["file"], index["split"], strict=True)]
     sources = describe_sources(layout, index, meshes)
     identity = fingerprint([sources, used_settings(study)])
     try:
@@ -53,7 +55,7 @@ def prepare_data(layout: Layout, *, projections: bool = True, workers: int | Non
             if not _is_intact(store, identity):
                 for name in ("store.json", *ARRAYS, QUARANTINE, WITHOUT_MESH):
                     (store / name).unlink(missing_ok=True)
-                _build(layout, index, lacks, sources, identity, workers)
+                _build(layout, index, names, lacks, sources, identity, workers)
     except Timeout as error:
         raise RunError(f"another process is preparing {store}; wait for it or stop it, then try again") from error
     except OSError as error:
@@ -63,9 +65,15 @@ def prepare_data(layout: Layout, *, projections: bool = True, workers: int | Non
 
 
 def _build(
-    layout: Layout, index: pd.DataFrame, lacks: list[str], sources: Sources, identity: str, workers: int | None
+    layout: Layout,
+    index: pd.DataFrame,
+    names: dict[str, str],
+    lacks: list[str],
+    sources: Sources,
+    identity: str,
+    workers: int | None,
 ) -> None:
-    """Decode and store what `index` lists; `lacks` says of each picture which projections are not there."""
+    """Decode and store what `index` lists; `lacks` says of each picture which of its projections, `names`, are away."""
     store, height, width = layout.store, layout.study.picture.height, layout.study.picture.width
     _check_meshes(layout, index, lacks, sources)
     require_space(store, height * width * (3 * len(index) + len(YAWS) * lacks.count("")))
@@ -73,7 +81,7 @@ def _build(
     _write_list(store / QUARANTINE, index, bad)
     kept = [row for row in range(len(index)) if row not in bad]
     index = index.iloc[kept].reset_index(drop=True)
-    lacks = _decode_projections(layout, index, [lacks[row] for row in kept], sources, workers)
+    lacks = _decode_projections(layout, index, names, [lacks[row] for row in kept], sources, workers)
     if sources["meshes"]:
         _write_list(store / WITHOUT_MESH, index, {row: reason for row, reason in enumerate(lacks) if reason})
     write_text(store / "index.csv", index.assign(mesh=[not reason for reason in lacks]).to_csv(index=False))
@@ -111,7 +119,12 @@ def _decode_pictures(layout: Layout, index: pd.DataFrame, sources: Sources, work
 
 
 def _decode_projections(
-    layout: Layout, index: pd.DataFrame, lacks: list[str], sources: Sources, workers: int | None
+    layout: Layout,
+    index: pd.DataFrame,
+    names: dict[str, str],
+    lacks: list[str],
+    sources: Sources,
+    workers: int | None,
 ) -> list[str]:
     """Decode the projections of pictures that lack none and return what each lacks, invalid projections included.
 
@@ -123,7 +136,7 @@ def _decode_projections(
     def projections(row: int) -> np.ndarray | None:
         if lacks[row]:
             return None
-        paths = [layout.mesh_root / folder / Path(files[row]).name for folder in mesh_folders(splits[row])]
+        paths = [layout.mesh_root / folder / names[files[row]] for folder in mesh_folders(splits[row])]
         return np.stack([read_projection(path, height, width) for path in paths])
 
     invalid = fill_array(
@@ -141,9 +154,15 @@ def _decode_projections(
     return lacks
 
 
-def _missing(file: str, split: str, meshes: Meshes) -> str:
-    """Return which projections of a picture are not there; nothing when all are."""
-    name, folders = Path(file).name, mesh_folders(split)
+def _projection_names(index: pd.DataFrame, meshes: Meshes) -> dict[str, str]:
+    """Return each picture's name below the folders of projections: its whole path where any of them has that."""
+    paths = {name for listed in meshes.values() for name in listed or ()}
+    return {file: file if file in paths else name for file, name in mesh_names(index).items()}
+
+
+def _missing(name: str, split: str, meshes: Meshes) -> str:
+    """Return which projections of that name are not there; nothing when all are."""
+    folders = mesh_folders(split)
     missing = [folder for folder in folders if name not in (meshes.get(folder) or {})]
     return ABSENT if len(missing) == len(folders) else f"missing in {some_of(missing)}" if missing else ""
 

@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from gcl_core.data.index import PICTURE_SUFFIXES, DataError, read_index
+from gcl_core.data.names import mesh_names
 from gcl_core.files import RunError, read_json
 from gcl_core.layout import Layout
 from gcl_core.mesh.projection import YAWS, projection_folder
@@ -32,23 +33,12 @@ def list_meshes(mesh_root: Path, index: pd.DataFrame) -> Meshes:
 
     Raises DataError when a folder cannot be read.
     """
-    found: Meshes = {}
+    found, own = Meshes(), mesh_names(index)
     for split in ("train", "gallery"):
         side = index.loc[(index["split"] == "train") == (split == "train"), "file"]
-        names = set(side.str.rpartition("/")[2])
+        names = {*side, *(own[file] for file in side)}
         found |= {folder: _stamps(mesh_root / folder, names) for folder in mesh_folders(split)}
     return found
-
-
-def list_names(folder: Path) -> list[str]:
-    """Return the names of a folder's pictures; none where there is no folder. Raises DataError as `list_meshes`."""
-    try:
-        names = os.listdir(folder)
-    except (FileNotFoundError, NotADirectoryError):
-        return []
-    except OSError as error:
-        raise _unreadable(folder, error) from error
-    return [name for name in names if name.lower().endswith(SUFFIXES) and not name.startswith(".")]
 
 
 def describe_sources(layout: Layout, index: pd.DataFrame, meshes: Meshes) -> Sources:
@@ -159,10 +149,15 @@ def _change(path: Path, before: dict[str, Any] | None, after: dict[str, Any] | N
 
 
 def _stamps(folder: Path, names: set[str]) -> dict[str, list[int]] | None:
-    """Return size and time of those files in a folder that have one of the names; None when there is no folder."""
+    """Return size and time of those files of the names that are in a folder or below; None when there is no folder."""
     try:
         with os.scandir(folder) as entries:
-            return {entry.name: _stamp(entry) for entry in entries if entry.name in names}
+            here = {entry.name: entry for entry in entries}
+            found = {name: _stamp(here[name]) for name in names & here.keys()}
+            for name in names:  # such as hall/1.jpg
+                if "/" in name and name.partition("/")[0] in here and (stamp := _stamp(folder / name)):
+                    found[name] = stamp
+            return found
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:

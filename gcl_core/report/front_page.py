@@ -1,7 +1,7 @@
 """The numbers in the README, filled in from the committed tables of claims.
 
-A mark `<!--=PROFILE; CLAIM; COMPARED; METRIC-->…<!--/-->` stands around each effect with its interval over seeds, and one
-that ends in `; verdict` around a verdict. Browsers do not show the marks.
+A mark `<!--=PROFILE; CLAIM; COMPARED; METRIC-->…<!--/-->` stands around each effect with its interval over seeds, and
+one that ends in `; verdict` around a verdict. Browsers do not show the marks.
 """
 
 import re
