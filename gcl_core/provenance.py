@@ -32,6 +32,7 @@ DATA = ("dataset", "data_root", "mesh_root", "picture", "people", "on_bad_pictur
 FREE = (*DATA, "profile", "device", "evaluation")
 MEASURING = ("gcl_core.evaluation.accuracy",)  # what trainings record and do not learn from
 SOURCE = "gcl_core.training.baselines.source"
+SURFACE = ("gcl_core.surface.stored",)  # of variants with surface views
 METHODS = {  # of stage 1
     "tda": "gcl_core.training.baselines.tda",
     "jvtc": "gcl_core.training.baselines.jvtc.training",
@@ -72,6 +73,8 @@ def code_of_stage(study: Study, stage: str) -> dict[str, str]:
         others = [module for name, module in METHODS.items() if name != study.baseline.method]
         source = () if study.source else (SOURCE,)
         return code_of("gcl_core.training.baseline", apart=[*apart, *others, *source])
+    if stage not in study.variants or study.variants[stage].view != "surface":
+        apart = [*apart, *SURFACE]
     module = {"source": SOURCE, "warm_up": "gcl_core.training.warm_up"}.get(stage, "gcl_core.training.joint")
     return code_of(module, apart=apart)
 

@@ -34,6 +34,7 @@ from gcl_core.parallel import check_batch_size, even, is_first, on_devices, once
 from gcl_core.provenance import code_of_stage, handed, measuring_of
 from gcl_core.run_folder import RunFolder
 from gcl_core.seeding import rng
+from gcl_core.surface.stored import stored_views, views_identity
 from gcl_core.training.best import BestEpoch
 from gcl_core.training.contrast import relabel
 from gcl_core.training.epochs import Epochs
@@ -49,6 +50,7 @@ DECIDES_VIEW = {
     "drawn_once": {"generator", "angles"},
     "copied": set[str](),
     "known": {"angles"},
+    "surface": {"angles"},
 }
 TOLD = {"title", "purpose", "changes"}  # of a variant: for people, for tables, and in the other sections
 
@@ -79,6 +81,8 @@ def train_jointly(layout: Layout, variant: str, seed: int) -> Path:
         drawing.take_over(warm_up, device)
     if chosen.needs_generator:
         inputs["warm_up"] = hash_file(warm_up / "generator.safetensors")
+    if chosen.view == "surface":
+        inputs["surface"] = views_identity(layout, people, chosen.bodies)
     with (
         cpu_threads(study.joint.threads),
         opened(
@@ -115,6 +119,8 @@ def _train(
     drawable = np.isin(rows, people.with_mesh(rows))
     bank = MemoryBank(extract_features(encoder, people.pictures, rows), keep_old=study.contrast.keep_old).to(device)
     given = view_source(layout, people, rows, name, seed, device)
+    if variant.view == "surface":  # a picture without a body that is to be trusted has no views
+        drawable &= stored_views(layout, people, variant.bodies).there
     feed = Feed(people, rows, device, projections=drawing is not None)
     learners = Learners(encoder, *make_optimizer(encoder.parameters(), settings.encoder_optimizer), bank, drawing)
     best = BestEpoch(run.path / "best") if settings.keep == "best_on_test" else None
@@ -210,6 +216,9 @@ def view_source(
             return unit_pictures(torch.from_numpy(views), device)
 
         return known
+    if variant.view == "surface":
+        stored = stored_views(layout, people, variant.bodies)
+        return lambda picked, yaws: unit_pictures(torch.from_numpy(stored.at(picked, yaws)), device)
     if variant.view == "drawn_once":
         encoder = load_encoder(layout.study, layout.stage("baseline", seed), device)
         artist = load_generator(layout.study, layout.stage("warm_up", seed), device)
