@@ -30,9 +30,10 @@ from tests.test_cluster import planner, targets
 
 FAILING = "print('about to fail', flush=True)\nraise ValueError('picture 7 is broken')"
 BASELINES = ("01_baseline_seed0", "01_baseline_seed1")
-PAPERMILL = """#!/bin/bash
-begin=$(date +%s.%N); sleep 4
-echo sees ${CUDA_VISIBLE_DEVICES-all} from $begin to $(date +%s.%N)
+STAND_IN = """import os, time
+begin = time.time()
+time.sleep(4)
+print(f"sees {os.environ.get('CUDA_VISIBLE_DEVICES', 'all')} from {begin} to {time.time()}")
 """
 SLEEPING = "import time\nprint('at work', flush=True)\ntime.sleep(120)"
 
@@ -186,13 +187,11 @@ def test_folder_without_a_cluster_profile_is_refused(study: Path, monkeypatch: p
 
 
 def begin_baselines(study: Path, devices: int, gpus: str, *steps: str) -> subprocess.Popen[str]:
-    """Start baselines after a data step that is done; a stand-in for papermill tells what it sees, and when."""
-    home, mark = study / "slurm", study / targets("00_data_preparation")[0]
-    for folder in (home, mark.parent):
-        folder.mkdir(parents=True, exist_ok=True)
+    """Start baselines after a data step that is done; a stand-in for the notebook tells what it sees, and when."""
+    mark = study / targets("00_data_preparation")[0]
+    mark.parent.mkdir(parents=True, exist_ok=True)
     mark.touch()
-    (home / "papermill").write_text(PAPERMILL)
-    (home / "papermill").chmod(0o755)
+    (study / "gcl_core" / "workflow" / "notebook.py").write_text(STAND_IN)
     words = ("--resources", f"gpu={len(gpus.split()) or 1}", "--cores", "2", *targets(*steps))
     return planner(study, "smoke", ["device=auto", "seeds=2", f"devices={devices}"], *words, GCL_GPUS=gpus)
 
