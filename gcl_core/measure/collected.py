@@ -16,7 +16,15 @@ from gcl_core.evaluation.queries import Retrieval, retrieve
 from gcl_core.evaluation.ranking import squared_distances
 from gcl_core.files import hash_file, read_json, write_json
 from gcl_core.layout import Layout
-from gcl_core.measure.artifacts import finished_run, headline_epochs, numbers, spread, training_identities, where
+from gcl_core.measure.artifacts import (
+    finished_run,
+    headline_epochs,
+    numbers,
+    spread,
+    start_of_training,
+    training_identities,
+    where,
+)
 from gcl_core.measure.drawn_people import draw_people
 from gcl_core.measure.evidence import Evidence, Measured
 from gcl_core.measure.found_runs import headline
@@ -25,6 +33,7 @@ from gcl_core.measure.view_fid import NOVEL, chosen_rows, kept_fid
 from gcl_core.measure.view_quality import view_quality
 from gcl_core.models.weights import load_encoder
 from gcl_core.provenance import code_of, fingerprint
+from gcl_core.surface.stored import carried_views
 
 FAR = 60  # degrees; right pictures whose view differs by more are far
 WHITE = 255  # behind the mesh in a projection (§1.3)
@@ -119,6 +128,9 @@ def given_psnr(layout: Layout, people: PersonSet, truth: Truth, variant: str, se
     files = people.index["file"].iloc[rows].tolist()
     artist = {"drawn": variant, "drawn_once": "warm_up"}.get(given.view)
     drawn = draw_people(layout, people, artist, seed, rows) if artist else None
+    there = np.ones(len(rows), dtype=bool)
+    if given.view == "surface":
+        drawn, there = carried_views(layout, people, rows, given.bodies)
     values = []
     for place, yaw in enumerate(NOVEL):
         yaws = [yaw] * len(rows)
@@ -127,7 +139,7 @@ def given_psnr(layout: Layout, people: PersonSet, truth: Truth, variant: str, se
         else:
             views = people.pictures[rows] if given.view == "copied" else truth.true_views(files, yaws, blur=given.blur)
         person = people.projections[rows, place + 1] < WHITE
-        psnr = person_psnr(views, truth.true_views(files, yaws), person)
+        psnr = person_psnr(views, truth.true_views(files, yaws), person)[there]
         values += psnr[np.isfinite(psnr)].tolist()
     return float(np.mean(values)) if values else float("inf")
 
@@ -136,19 +148,25 @@ def controls_table(study: Study, records: pd.DataFrame) -> pd.DataFrame:
     """Return accuracy (%) and clusters of random weights, the baseline and every variant: means over seeds.
 
     `records` are those of the baseline and all variants. `±` is half the range over seeds, blank for one. With E_id
-    frozen in stage 3 accuracy is that of the baseline. A baseline taken over from a checkpoint has no random weights.
+    frozen in stage 3 accuracy is that of the baseline; its clusters are those of the finished baseline, with which
+    every variant starts. A baseline taken over from a checkpoint has no random weights.
     """
     heads, baseline = headline_epochs(study, records), where(records, stage="baseline")
     parts = {BASELINE: where(heads, stage="baseline"), **{name: where(heads, stage=name) for name in study.variants}}
     if numbers(baseline, "epoch").max() > 0:
         start = where(baseline, epoch=0)
         parts = {str(start["note"].iloc[0]): start, **parts}
-    columns = {"map": ("mAP", 100), "rank1": ("rank-1", 100), "clusters": ("clusters", 1), "ari": ("ARI", 1)}
+    accuracy, clusters = (
+        {"map": ("mAP", 100), "rank1": ("rank-1", 100)},
+        {"clusters": ("clusters", 1), "ari": ("ARI", 1)},
+    )
     rows = []
     for name, lines in parts.items():
         row: dict[str, Any] = {"variant": name, "seeds": len(lines)}
-        for column, (title, scale) in columns.items():
-            values = scale * numbers(lines, column)
-            row |= {title: values.mean(), f"± {title}": spread(values)}
+        clustered = start_of_training(records) if name == BASELINE else lines
+        for measured_on, columns in ((lines, accuracy), (clustered, clusters)):
+            for column, (title, scale) in columns.items():
+                values = scale * numbers(measured_on, column)
+                row |= {title: values.mean(), f"± {title}": spread(values)}
         rows.append(row)
     return pd.DataFrame(rows)

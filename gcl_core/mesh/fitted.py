@@ -1,5 +1,6 @@
 """Fitted figures as bodies: how far each is to be trusted, a table of them on disk, and the body that each poses."""
 
+import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,14 +16,15 @@ from gcl_core.mesh.errors import MeshError
 from gcl_core.mesh.fit import Fit
 from gcl_core.mesh.keypoints import Keypoints
 from gcl_core.mesh.pose import about, bone_transforms, inherit, part_way, relax_hand, skin, towards
-from gcl_core.mesh.projection import view_matrix
-from gcl_core.mesh.stick_figure import FREE, SHAPE, SIDES, BodyFamily, arm_directions, leg_directions, turn
+from gcl_core.mesh.projection import Frame, view_matrix
+from gcl_core.mesh.stick_figure import FREE, JOINTS, SHAPE, SIDES, BodyFamily, arm_directions, leg_directions, turn
 
 GOOD = "good"
 FEWEST = 8  # trusted points; with fewer a pose is mostly guessed
 WORST = 0.035  # median distance of the trusted points from the figure's, as a share of the picture's height
 SUREST = 10.0  # energy that a fit which faces elsewhere must cost more
-COLUMNS = ("file", "quality", "error", "trusted", "yaw", "rival", *FREE)
+CAMERA = ("scale", "column", "row")  # picture heights a metre; where the hips' middle lies, picture heights
+COLUMNS = ("file", "quality", "error", "trusted", "yaw", "rival", *CAMERA, *FREE)
 
 
 @dataclass(frozen=True)
@@ -39,23 +41,35 @@ class FittedBodies:
             return None
         return pose_body(self.family, {name: float(row[name]) for name in FREE}, float(row["yaw"]))
 
+    def frame(self, place: int) -> Frame:
+        """Return where a row's body lies in its picture, in picture heights, whatever the quality of its fit."""
+        row = self.table.iloc[place]
+        scale, column, line = (float(row[name]) for name in CAMERA)
+        heads = self.family.rest({name: float(row[name]) for name in SHAPE}).heads
+        hips = [self.family.skeleton.bones.index(f"{JOINTS['hip']}.{side}") for side in ("L", "R")]
+        x, _, z = view_matrix(float(row["yaw"]), float(row["elevation"])) @ heads[hips].mean(axis=0)
+        return Frame(scale, column - scale * float(x), line + scale * float(z))
+
 
 def judge(keypoints: Keypoints, fit: Fit) -> pd.DataFrame:
     """Return the table of fitted bodies with each one's quality.
 
     `error` is the median distance in pixels between the trusted points and the figure's. `quality` is good, or why not:
-    few points (fewer than 8 trusted), poor fit (an error above 3.5 % of the picture's height), facing unsure (a figure
-    that faces elsewhere fits nearly as well).
+    few points (fewer than 8 trusted), no fit (the fit ended in numbers that are not finite), poor fit (an error above
+    3.5 % of the picture's height), facing unsure (a figure that faces elsewhere fits nearly as well).
     """
     trusted = keypoints.weights == 1
     distance = np.linalg.norm(fit.points - keypoints.points, axis=2)
     error = np.array(
         [np.median(row[mask]) if mask.any() else np.inf for row, mask in zip(distance, trusted, strict=True)]
     )
-    few, poor = trusted.sum(1) < FEWEST, error > WORST * keypoints.heights
-    quality = np.select([few, poor, fit.rival < SUREST], ["few points", "poor fit", "facing unsure"], GOOD)
+    numbers = np.column_stack([fit.values, fit.points.reshape(len(error), -1), fit.yaw, error])
+    none = ~np.isfinite(numbers).all(axis=1) | np.isnan(fit.rival)
+    few, poor = trusted.sum(1) < FEWEST, ~(error <= WORST * keypoints.heights)
+    faults = {"few points": few, "no fit": none, "poor fit": poor, "facing unsure": ~(fit.rival >= SUREST)}
+    quality = np.select(list(faults.values()), list(faults), GOOD)
     facts = {"file": keypoints.files, "quality": quality, "error": error, "trusted": trusted.sum(1)}
-    facts |= {"yaw": fit.yaw, "rival": fit.rival}
+    facts |= {"yaw": fit.yaw, "rival": fit.rival} | dict(zip(CAMERA, fit.camera.T, strict=True))
     return pd.DataFrame(facts | dict(zip(FREE, fit.values.T, strict=True)), columns=pd.Index(COLUMNS))
 
 
@@ -64,14 +78,28 @@ def save_table(table: pd.DataFrame, path: Path) -> None:
     write_text(path, table.to_csv(index=False, lineterminator="\n"))
 
 
+def join_tables(kept: pd.DataFrame, new: pd.DataFrame) -> pd.DataFrame:
+    """Return both tables' rows; the new ones' numbers are those that `load_table` would read of them."""
+    told = pd.read_csv(io.StringIO(new.to_csv(index=False)), keep_default_na=False)
+    return told if kept.empty else pd.concat([kept, told], ignore_index=True)
+
+
 def load_table(path: Path) -> pd.DataFrame:
-    """Read a table of fitted bodies. Raises MeshError for any other file."""
+    """Read a table of fitted bodies. Raises MeshError for any other file, and for one that lacks the fits' cameras."""
     try:
         table = pd.read_csv(path, keep_default_na=False)
     except (OSError, ValueError) as error:
         raise MeshError(f"{path} cannot be read ({error}); delete it and run fit-bodies again") from error
+    if tuple(table.columns) == tuple(name for name in COLUMNS if name not in CAMERA):
+        raise MeshError(
+            f"{path} is from before fits kept their cameras; delete this file and run fit-bodies again: it fits anew, "
+            "in seconds per thousand pictures, and leaves the projections as they are"
+        )
     if tuple(table.columns) != COLUMNS:
         raise MeshError(f"{path} is no table of fitted bodies: it lacks columns; delete it and run fit-bodies again")
+    good = table.loc[table["quality"] == GOOD, ["error", "yaw", *CAMERA, *FREE]].apply(pd.to_numeric, errors="coerce")
+    if not np.isfinite(good.to_numpy(dtype=np.float64)).all():
+        raise MeshError(f"{path} calls a fit good whose numbers are not finite; delete it and run fit-bodies again")
     return table
 
 

@@ -1,7 +1,7 @@
 """One training step of stages 2 and 3, in the order and with the names of METHOD.md §1.2.
 
 `joint_step` is the whole of it; what it calls stands below it, and the losses in gcl_core/losses. The step knows of one
-process: where several train together, gcl_core/training/ranks.py averages what the optimisers and the memory take.
+process: where several train together, training/data_parallel.py averages what the optimisers and the memory take.
 """
 
 from collections.abc import Callable
@@ -18,7 +18,7 @@ from gcl_core.data.batches import imagenet_denormalize, imagenet_normalize, send
 from gcl_core.losses.generative import discriminator_loss, generator_adversarial, reconstruction
 from gcl_core.losses.view_invariant import Partners, view_invariant_losses
 from gcl_core.models.discriminator import Discriminator
-from gcl_core.models.frugal import in_parts, kept_statistics
+from gcl_core.models.frugal import kept_statistics
 from gcl_core.models.generator import Generator
 from gcl_core.models.identity_encoder import EncoderOutput, IdentityEncoder
 from gcl_core.models.memory_bank import MemoryBank
@@ -102,16 +102,17 @@ def joint_step(
     contrast_loss, contrasts = contrast_losses(z, z_nv, bank, batch.indices, batch.partners, study.contrast, variant)
 
     # Update G and E_id on the sum (step 7)
-    optimizers = [learners.optimizer] if drawing is None else [learners.optimizer, drawing.generator_optimizer]
-    for optimizer in optimizers:
-        optimizer.zero_grad()
+    learners.optimizer.zero_grad()
+    if drawing is not None:
+        drawing.generator_optimizer.zero_grad()
     if drawing is None or study.joint.drawing_trains_encoder:
         (drawing_loss + contrast_loss).backward()
     else:  # ours: the gradient of the drawing losses passes through E_id to G and trains G alone
         drawing_loss.backward(inputs=list(drawing.generator.parameters()), retain_graph=True)
         contrast_loss.backward()
-    for optimizer in optimizers:
-        optimizer.step()
+    learners.optimizer.step()
+    if drawing is not None:
+        drawing.step()
 
     # Update the memory rows of the batch with the features of the real pictures (step 8, §3.5)
     bank.update(batch.indices, z)
@@ -174,11 +175,10 @@ def update_discriminator(
     penalise, found = step % settings.penalty_every == 0, x.new_zeros(2)
     drawing.discriminator.requires_grad_(True)
     drawing.discriminator_optimizer.zero_grad()
-    score, parts = in_parts(drawing.discriminator, len(x))
-    for part in parts:
+    for part in drawing.discriminator.in_parts(len(x)):
         real, *fakes = (each[part] for each in (x, cycle.x_rec, cycle.x_nv, cycle.x_cyc))
         loss = discriminator_loss(
-            score,
+            drawing.discriminator.at_once,
             real,
             fakes,
             penalty_weight=settings.penalty_weight * settings.penalty_every,

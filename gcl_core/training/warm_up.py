@@ -1,5 +1,6 @@
 """Stage 2: warm up structure encoder, generator and discriminator while the identity encoder stays as it is (§5.1)."""
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -15,14 +16,14 @@ from gcl_core.layout import Layout
 from gcl_core.models.identity_encoder import IdentityEncoder
 from gcl_core.models.weights import load_encoder
 from gcl_core.parallel import on_devices, ranks
-from gcl_core.provenance import code_of_stage
+from gcl_core.provenance import code_of_stage, handed
 from gcl_core.run_folder import RunFolder
 from gcl_core.training.data_parallel import average_over_ranks
 from gcl_core.training.epochs import Epochs
 from gcl_core.training.learners import Drawing, sample_views
 from gcl_core.training.step import warm_up_step
 
-SETTINGS = {
+DECIDES = {
     "picture",
     "identity_encoder",
     "compute",
@@ -42,7 +43,9 @@ def warm_up_generator(layout: Layout, seed: int) -> Path:
     Needs the baseline of the same seed. Raises as `train_baseline`.
     """
     layout = layout.of_seed(seed)
-    study, people, device = layout.study, load_person_set(layout), resolve_device(layout.study.device)
+    people, code = load_person_set(layout), code_of_stage(layout.study, "warm_up")
+    study, used = handed(layout.study, DECIDES)
+    layout, device = replace(layout, study=study), resolve_device(study.device)
     baseline = layout.stage("baseline", seed)
     encoder = load_encoder(study, baseline, device).requires_grad_(False)
     with (
@@ -50,9 +53,9 @@ def warm_up_generator(layout: Layout, seed: int) -> Path:
         ranks.opened(
             RunFolder(
                 layout.stage("warm_up", seed),
-                settings=study.model_dump(mode="json", include=SETTINGS),
+                settings=used,
                 inputs={"data": people.fingerprint, "baseline": hash_file(baseline / "encoder.safetensors")},
-                code=code_of_stage(study, "warm_up"),
+                code=code,
                 seed=seed,
                 device=device,
             )

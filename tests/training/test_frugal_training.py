@@ -12,7 +12,7 @@ from gcl_core.models.weights import build_encoder
 from gcl_core.training.contrast import draw_own_partners
 from gcl_core.training.learners import Drawing, Learners
 from gcl_core.training.optimizers import make_optimizer
-from gcl_core.training.step import Batch, draw_cycle, generator_losses, joint_step
+from gcl_core.training.step import Batch, draw_cycle, generator_losses, joint_step, warm_up_step
 
 CPU = torch.device("cpu")
 PICTURES, BATCH, STEPS = 20, 5, 2
@@ -137,7 +137,8 @@ def test_bfloat16_steps_stay_close(tiny_study: MakeStudy) -> None:
 
 def held(study: Study) -> int:
     """Return the bytes that the passes of a joint step hold for its last backward pass, networks left out."""
-    learners, (_, x, mesh, turned, _) = begin(study, torch.float32), batch_of(0, torch.float32)
+    learners, batch = begin(study, torch.float32), batch_of(study, 0, torch.float32)
+    x, mesh, turned = batch.x, batch.mesh, batch.turned
     assert mesh is not None
     assert turned is not None
     drawing, storages = drawing_of(learners), {}
