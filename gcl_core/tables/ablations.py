@@ -37,7 +37,7 @@ def ablation_table(study: Study, records: pd.DataFrame) -> pd.DataFrame:
         )
     columns = ["variant", "x_nv", "L_vi", "L'_vi", "L''_vi", "epoch", "seeds", "mAP", "± mAP", "rank-1", "± rank-1"]
     columns += ["clusters", "outliers", "ARI", "mAP (paper)", BEST]
-    return pd.DataFrame(rows).reindex(columns=columns)
+    return pd.DataFrame(rows).reindex(columns=columns).astype({"seeds": "Int64"})
 
 
 def _outcome(lines: pd.DataFrame) -> dict[str, Any]:

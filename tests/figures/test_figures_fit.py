@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -22,6 +21,7 @@ from gcl_core.figures.galleries import choose_people, gallery_people, view_galle
 from gcl_core.layout import Layout
 from gcl_core.measure.artifacts import records, where
 from gcl_core.measure.clusterings import analyse, split_of_people
+from gcl_core.measure.view_fid import NOVEL
 from gcl_core.tables.cluster_count import cluster_count_table
 from tests.fits import assert_fits
 
@@ -41,9 +41,9 @@ def test_curves(layout: Layout, frame: pd.DataFrame):
 
 
 def test_fid(layout: Layout):
-    views = {str(yaw): {"fid": 100.0 + yaw} for yaw in range(0, 360, 45)}
-    results: Any = {variant: [{"pictures": 4, "views": {"png": views}}] for variant in ("gcl", "no_vi")}
-    assert_fits(fid_figure(layout.study, results))
+    titles = [layout.study.variants[variant].title for variant in ("gcl", "no_vi")]
+    facts = {"source": "ours", "method": titles, "measure": "FID", "encoding": "PNG"}
+    assert_fits(fid_figure(layout.study, pd.DataFrame({**facts, **{f"{yaw}°": 100.0 + yaw for yaw in NOVEL}})))
 
 
 def test_pictures_of_people(layout: Layout, people: PersonSet):
