@@ -87,7 +87,7 @@ class Study(Settings):
     mesh_root: Path | None = None  # null: <data_root>/meshes
     on_bad_picture: Literal["stop", "skip"] = "stop"  # skip: leave it out and list it in quarantine.csv
     on_missing_mesh: Literal["leave_out", "stop"] = "leave_out"  # leave_out: cluster it, draw no views of it
-    fidelity: Literal["default", "released"] | tuple[SwitchName, ...] = "default"  # switches of gcl_core/fidelity.py
+    fidelity: Literal["paper", "released"] | tuple[SwitchName, ...] = "paper"  # switches of gcl_core/fidelity.py
     source: SourceSettings | None = None  # a labelled set to learn from first (domain adaptation); null: no labels
     seeds: Annotated[int, Field(ge=1, le=100)] = 1
     device: Literal["auto", "cpu", "cuda"] = "auto"

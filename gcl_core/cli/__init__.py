@@ -7,6 +7,7 @@ from pathlib import Path
 
 from gcl_core.cli.data import add_data_commands
 from gcl_core.cli.figures import add_figure_commands
+from gcl_core.cli.retrieval import add_retrieval_commands
 from gcl_core.cli.runs import add_run_commands
 from gcl_core.cli.views import add_view_commands
 from gcl_core.cli.weights import add_weight_commands
@@ -80,6 +81,10 @@ def _parser() -> argparse.ArgumentParser:
         "report", _report, study, "write figures/PROFILE/report.html, one page with all it found, and how-to-cite.md"
     )
     report.add_argument("--runs", type=Path, metavar="DIR", help="the profile's run folders (default: runs/PROFILE)")
+    book = add_study(
+        "book", _book, study, "make a book of a profile's executed notebooks that a browser opens from disk"
+    )
+    book.add_argument("--out", type=Path, metavar="DIR", help="folder to write (default: docs/book/PROFILE)")
     evaluate = add_study(
         "evaluate", _evaluate, "[PROFILE] RUN [key=value ...]", "measure mAP and CMC of a trained encoder"
     )
@@ -99,6 +104,7 @@ def _parser() -> argparse.ArgumentParser:
     add_data_commands(add)
     add_view_commands(add, add_study, _study)
     add_weight_commands(add_study, _study)
+    add_retrieval_commands(add)
     return parser
 
 
@@ -166,6 +172,15 @@ def _report(chosen: argparse.Namespace, words: Sequence[str]) -> None:
 
     for path in write_report(Layout(study), chosen.runs):
         print(_short(path))
+
+
+def _book(chosen: argparse.Namespace, words: Sequence[str]) -> None:
+    study, _, _ = _study(chosen, words)
+    from gcl_core.config import REPOSITORY
+    from gcl_core.layout import Layout
+    from gcl_core.report.book import build_book
+
+    print(_short(build_book(Layout(study), chosen.out or REPOSITORY / "docs" / "book" / study.profile)))
 
 
 def _show_trainings(layout) -> None:
@@ -236,7 +251,7 @@ def _make_people(chosen: argparse.Namespace, words: Sequence[str]) -> None:
 
 
 def _switches(chosen: argparse.Namespace) -> None:
-    from gcl_core.fidelity import switches_page
+    from gcl_core.fidelity_page import switches_page
     from gcl_core.files import write_text
 
     page = switches_page(Study())

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from gcl_core.config import Study
+from gcl_core.losses.names import VIEW_INVARIANT
 from gcl_core.measure.artifacts import headline_epochs, headline_words, numbers, picked_on_test, spread, where
 
 BEST = "best mAP on test"  # not a result: its epoch is picked by the test set (D15)
@@ -27,15 +28,13 @@ def ablation_table(study: Study, records: pd.DataFrame) -> pd.DataFrame:
             {
                 "variant": settings.title,
                 "x_nv": settings.shown,
-                "L_vi": settings.vi,
-                "L'_vi": settings.vi_prime,
-                "L''_vi": settings.vi_second,
+                **{title: getattr(settings, loss) for loss, title in VIEW_INVARIANT.items()},
                 "epoch": headline_words(study, name),
                 **_outcome(where(heads, stage=name)),
                 BEST: np.mean(best),
             }
         )
-    columns = ["variant", "x_nv", "L_vi", "L'_vi", "L''_vi", "epoch", "seeds", "mAP", "± mAP", "rank-1", "± rank-1"]
+    columns = ["variant", "x_nv", *VIEW_INVARIANT.values(), "epoch", "seeds", "mAP", "± mAP", "rank-1", "± rank-1"]
     columns += ["clusters", "outliers", "ARI", "mAP (paper)", BEST]
     return pd.DataFrame(rows).reindex(columns=columns).astype({"seeds": "Int64"})
 

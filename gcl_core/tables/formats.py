@@ -13,6 +13,7 @@ from IPython.display import Markdown
 from gcl_core.figure_manifest import record_files
 from gcl_core.files import RunError, write_text
 from gcl_core.layout import Layout
+from gcl_core.losses.names import VIEW_INVARIANT
 from gcl_core.typed_frames import read_texts
 
 NOT_RUN = "not run"  # stands in a column of numbers for one that nobody has measured yet
@@ -21,7 +22,7 @@ DIGITS = {  # decimals of a column; two where nothing is said
     **dict.fromkeys(("best mAP on test", "clusters", "outliers"), 1),
     **dict.fromkeys(("ARI", "ari", "nmi", "purity"), 3),
     "eps": 4,
-    **dict.fromkeys(("L_vi", "L'_vi", "L''_vi"), 0),
+    **dict.fromkeys(VIEW_INVARIANT.values(), 0),
 }
 TEXTS = {  # columns of words, also where all are blank or look like numbers
     *("claim", "compared", "metric", "verdict", "rung", "variant", "clusterer", "way", "split", "stage", "ranking"),

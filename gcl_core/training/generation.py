@@ -75,13 +75,16 @@ class Drawing:
 
 
 class Cycle(NamedTuple):
-    """Pictures drawn from a batch x and what E_id makes of them; names as in §1.1."""
+    """Pictures drawn from a batch x and what E_id makes of them; names as in §1.1.
+
+    `rec` is None where no loss is of it (D31): then E_id does not see x_rec.
+    """
 
     x_rec: Float[Tensor, "b 3 h w"]
     x_nv: Float[Tensor, "b 3 h w"]
     x_cyc: Float[Tensor, "b 3 h w"]
     real: EncoderOutput
-    rec: EncoderOutput
+    rec: EncoderOutput | None
     nv: EncoderOutput
     cyc: EncoderOutput
 
@@ -93,17 +96,20 @@ def draw_cycle(
     mesh: Float[Tensor, "b 1 h w"],
     turned_mesh: Float[Tensor, "b 1 h w"],
     *,
+    encode_rec: bool = False,
     real_only: bool = False,
 ) -> Cycle:
-    """Reconstruct x, draw its novel view, cycle that back (§1.2, steps 2-5); E_id sees x, rec, nv, cyc.
+    """Reconstruct x, draw its novel view, cycle that back (§1.2, steps 2-5); E_id sees x, x_nv, x_cyc.
 
-    In train mode all four update its running statistics, with `real_only` x alone (D16).
+    With `encode_rec` it sees x_rec too, after x, as the release's feature loss needs (D31). In train mode all that it
+    sees updates its running statistics, with `real_only` x alone (D16).
     """
     real = encoder(x)
     structure = generator.structure(torch.cat([mesh, turned_mesh]))  # instance statistics: batching changes nothing
     x_rec, x_nv = generator(structure, torch.cat([real.code, real.code])).chunk(2)
     with kept_statistics(encoder) if real_only and encoder.training else nullcontext():
-        rec, nv = encoder(x_rec), encoder(x_nv)
+        rec = encoder(x_rec) if encode_rec else None
+        nv = encoder(x_nv)
         x_cyc = generator(structure[: len(x)], nv.code)
         cyc = encoder(x_cyc)
     return Cycle(x_rec, x_nv, x_cyc, real, rec, nv, cyc)
@@ -142,11 +148,13 @@ def update_discriminator(
 def generator_losses(
     cycle: Cycle, x: Float[Tensor, "b 3 h w"], discriminator: Discriminator, weights: LossWeights
 ) -> tuple[Float[Tensor, ""], dict[str, Tensor]]:
-    """Return the weighted generator-side loss without L_mem, and each term unweighted (§3.1)."""
+    """Return the weighted generator-side loss without L_mem, and each term unweighted (§3.1, D31)."""
+    compared = cycle.nv if weights.feature_at == "novel_view" else cycle.rec
+    assert compared is not None
     losses = {
         "image": reconstruction(cycle.x_rec, x),
         "cycle": reconstruction(cycle.x_cyc, x),
-        "feature": reconstruction(cycle.rec.code, cycle.real.code),
+        "feature": reconstruction(compared.code, cycle.real.code),
         "feature_cycle": reconstruction(cycle.cyc.code, cycle.real.code),
         # one mean over three equal batches is a third of the sum of their means
         "adversarial": 3 * generator_adversarial(discriminator(torch.cat([cycle.x_rec, cycle.x_nv, cycle.x_cyc]))),

@@ -85,7 +85,7 @@ def _train(
             own = [batch[share(len(batch))] for batch in batches]
             for step, (pictures, mesh, turned) in epochs.fed(own, partial(feed.drawn, angles=angles)):
                 x = imagenet_normalize(pictures)
-                cycle = draw_cycle(encoder, drawing.generator, x, mesh, turned)
+                cycle = draw_cycle(encoder, drawing.generator, x, mesh, turned, encode_rec=study.losses.needs_rec)
                 scored = update_discriminator(drawing, cycle, x, study.discriminator, step=step)
                 loss, told = generator_losses(cycle, x, drawing.discriminator, study.losses)
                 epochs.tell({**told, **scored}, x=x, mesh=mesh, turned=turned, x_nv=cycle.x_nv)

@@ -257,14 +257,14 @@ def test_a_markdown_table_is_read_as_it_was_written():
 def test_settings_that_differ_are_found_in_every_section():
     words = [
         "joint.epochs=9",
-        "variants={gcl: {vi: 0.5}, tda: {view: augmented}}",
+        "variants={gcl: {l_vi: 0.5}, tda: {view: augmented}}",
         "profile=other",
         "evaluation.fid_variants=[gcl]",
     ]
     study = load_study("smoke", words)
     found = dict(differing(study))
     assert found["joint.epochs"] == "9"
-    assert found["variants.gcl.vi"] == "0.5"
+    assert found["variants.gcl.l_vi"] == "0.5"
     assert "profile" not in found
     assert "angles" not in found
 

@@ -71,10 +71,27 @@ def test_generator_loss_is_the_weighted_sum_of_its_terms(begun):
     drawing.discriminator.requires_grad_(False)
     loss, told = generator_losses(cycle, x, drawing.discriminator, study.losses)
     pixels = (cycle.x_rec - x).abs().mean() + (cycle.x_cyc - x).abs().mean()
-    codes = (cycle.rec.code - cycle.real.code).abs().mean() + (cycle.cyc.code - cycle.real.code).abs().mean()
+    codes = (cycle.nv.code - cycle.real.code).abs().mean() + (cycle.cyc.code - cycle.real.code).abs().mean()
     fooled = sum(generator_adversarial(drawing.discriminator(each)) for each in (cycle.x_rec, cycle.x_nv, cycle.x_cyc))
     torch.testing.assert_close(loss, 5 * pixels + 5 * codes + fooled, rtol=1e-4, atol=1e-4)
     torch.testing.assert_close(told["adversarial"], fooled, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(("feature_at", "compared"), [("novel_view", "x_nv"), ("reconstruction", "x_rec")])
+def test_the_feature_loss_is_where_it_is_asked_for(begun, feature_at: str, compared: str):
+    """D31: L_feat compares the code of one drawn picture with that of x, and trains G through that one alone."""
+    study, encoder, drawing, x, mesh, turned = begun
+    weights = study.losses.model_copy(update={"feature_at": feature_at})
+    encoder.eval()
+    cycle = draw_cycle(encoder, drawing.generator, x, mesh, turned, encode_rec=weights.needs_rec)
+    assert (cycle.rec is None) == (feature_at == "novel_view")
+    _, told = generator_losses(cycle, x, drawing.discriminator, weights)
+    expected = (encoder(getattr(cycle, compared)).code - encoder(x).code).abs().mean()
+    torch.testing.assert_close(told["feature"], expected, rtol=1e-4, atol=1e-5)
+    pictures = (cycle.x_rec, cycle.x_nv, cycle.x_cyc)
+    found = torch.autograd.grad(told["feature"], pictures, allow_unused=True, retain_graph=True)
+    reached = [name for name, each in zip(("x_rec", "x_nv", "x_cyc"), found, strict=True) if each is not None]
+    assert reached == [compared]
 
 
 def test_lazy_penalty_comes_every_nth_step_and_weighs_as_much(begun):

@@ -136,7 +136,7 @@ def test_one_cluster_is_recorded(boxes: MakeLayout, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(joint, "relabel", everyone)
     last = read_metrics(train_jointly(boxes(), "tda", 0))[-1]
     assert last["note"].startswith("one cluster")
-    assert last["vi"] == 0  # no negatives: nothing to tell apart
+    assert last["l_vi_prime"] == 0  # no negatives: nothing to tell apart
 
 
 def test_a_loss_that_is_not_finite_stops_and_keeps_the_checkpoint(boxes: MakeLayout, monkeypatch: pytest.MonkeyPatch):
