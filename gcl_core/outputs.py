@@ -52,9 +52,13 @@ def _outputs() -> Iterator[Output]:
     yield Output(*accuracy, "table", "reid_accuracy", ("epochs", "jvtc_plus"))
     yield Output(*accuracy, "record", "epochs")
     yield Output(*accuracy, "record", "jvtc_plus")
-    for name in ("clustering_analysis", "clusterers"):
-        for kind in ("figure", "table"):
-            yield Output("Clustering", "02_clustering_analysis", kind, name, each_seed=True)
+    clusters, pictures = ("Clustering", "02_clustering_analysis"), ("clustered_pictures",)
+    spread = (*pictures, "clustered_distances", "clustered_split")
+    for name, records in (("clustering_analysis", spread), ("clusterers", pictures)):
+        yield Output(*clusters, "figure", name, records, each_seed=True)
+        yield Output(*clusters, "table", name, each_seed=True)
+    for name in spread:
+        yield Output(*clusters, "record", name, each_seed=True)
     views = ("Generated views", "08_generated_views")
     for name in ("figure1_view_invariance", "figure3_generated_views_train", "figure3_generated_views_test"):
         yield Output(*views, "figure", name, each_seed=True, synthetic=name.endswith("_test"))

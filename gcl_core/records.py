@@ -66,6 +66,19 @@ RECORDS: Mapping[str, tuple[str, Schema]] = {  # name → what a line is, and th
             **{"first_match": "int64", "matches": "int64", "nearest": "str", "nearest_pid": "Int64"},
         },
     ),
+    "clustered_pictures": (
+        "One line per training picture at the start of joint training: person, pseudo label, place on a map, and what "
+        "each clusterer takes it for (-1: outlier)",
+        {"pid": "int64", "label": "int64", "x": "float64", "y": "float64", "coloured": "bool", OTHERS: "int64"},
+    ),
+    "clustered_distances": (
+        "Pairs of training pictures by Jaccard distance, those of one person and of two apart",
+        {"kind": "str", "low": "float64", "pairs": "int64"},
+    ),
+    "clustered_split": (
+        "How often two pictures of one person share a cluster, by how they differ",
+        {"by": "str", "difference": "str", "pairs": "int64", "together": "float64"},
+    ),
     "dataset_runs": (
         "One line per finished run of the three datasets: how it was made, and its accuracies in [0, 1]",
         {
@@ -81,7 +94,7 @@ RECORDS: Mapping[str, tuple[str, Schema]] = {  # name → what a line is, and th
         },
     ),
 }
-PARQUET = ("precision",)  # a number per query, variant and seed: as text several times as large
+PARQUET = ("precision", "clustered_pictures")  # a line per query and variant, or per picture: larger as text
 
 
 def record_path(folder: Path, name: str, suffix: str = "") -> Path:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from gcl_core.config import load_study
-from gcl_core.figures.redraw import NEEDED, PLOTS, READINGS, TABLES
+from gcl_core.figures.redraw import PLOTS, READINGS, SUFFICES, TABLES
 from gcl_core.outputs import OUTPUTS, written_by
 from gcl_core.provenance import code_cells
 from gcl_core.records import RECORDS
@@ -69,7 +69,7 @@ def test_whatever_is_made_of_records_can_be_redrawn() -> None:
     assert set(TABLES) == made["table"]
     assert made["figure"] <= set(PLOTS)
     assert set(READINGS) <= set(TABLES)
-    assert set(NEEDED) <= set(PLOTS)
+    assert set(SUFFICES) <= set(PLOTS)
 
 
 def test_seeds_and_other_datasets() -> None:

@@ -16,12 +16,15 @@ from gcl_core.figures import style
 from gcl_core.figures.ablations import ablation_figure
 from gcl_core.figures.claims import claims_figure
 from gcl_core.figures.cluster_count import cluster_count_figure
+from gcl_core.figures.clusterers import clusterer_figure
+from gcl_core.figures.clusters import clustering_figure
 from gcl_core.figures.dose import dose_figure
 from gcl_core.figures.fid import fid_figure
 from gcl_core.figures.sensitivity import sensitivity_figure
 from gcl_core.figures.three_datasets import dataset_accuracy_figure
 from gcl_core.files import RunError
 from gcl_core.measure.artifacts import where
+from gcl_core.measure.clustered import recorded_split
 from gcl_core.measure.collected import controls_table
 from gcl_core.measure.evidence import Evidence
 from gcl_core.measure.recorded import recorded_evidence, recorded_fid, recorded_floor
@@ -57,7 +60,7 @@ class Kept:
 
     def has(self, output: Output) -> bool:
         """Return whether all records that an output is made of are there."""
-        return all(record_path(self.folder, name, self.suffix).is_file() for name in output.records)
+        return _has(self.folder, output, self.suffix)
 
     def evidence(self) -> list[Evidence]:
         """Return the evidence for the claims."""
@@ -92,6 +95,13 @@ PLOTS: Mapping[str, Callable[[Kept], Figure]] = {
     "ablations": lambda kept: ablation_figure(kept.study, kept.record("epochs")),
     "accuracy_three_datasets": lambda kept: dataset_accuracy_figure(kept.table("accuracy_three_datasets")),
     "claims": lambda kept: claims_figure(kept.table("claims")),
+    "clusterers": lambda kept: clusterer_figure(kept.record("clustered_pictures"), kept.table("clusterers")),
+    "clustering_analysis": lambda kept: clustering_figure(
+        kept.record("clustered_pictures"),
+        kept.record("clustered_distances"),
+        recorded_split(kept.record("clustered_split")),
+        eps=kept.table("clustering_analysis")["eps"].iloc[0],
+    ),
     "dose": lambda kept: dose_figure(kept.study, kept.table("dose")),
     "fid_per_view": lambda kept: fid_figure(kept.study, kept.table("table1_fid_per_view")),
     "figure2_cluster_count": lambda kept: cluster_count_figure(
@@ -102,10 +112,9 @@ PLOTS: Mapping[str, Callable[[Kept], Figure]] = {
 READINGS: Mapping[str, Callable[[Kept], str]] = {  # what stands above a table
     "claims": lambda kept: claims_page(kept.study, kept.table("claims"), dose_reading(kept.table("dose")))
 }
-NEEDED = {  # by plots that the table of their name does not suffice for
-    "ablations": "records/epochs.csv",
-    "fid_per_view": "table1_fid_per_view.csv",
-    "figure2_cluster_count": "dataset.csv",
+SUFFICES = {  # plots that can be drawn without records, and the table that it takes
+    **{name: name for name in ("accuracy_three_datasets", "claims", "dose", "sensitivity")},
+    **{"fid_per_view": "table1_fid_per_view", "figure2_cluster_count": "dataset"},
 }
 
 
@@ -148,10 +157,20 @@ def not_redrawn(folder: Path) -> list[str]:
 def _redrawable(folder: Path, entries: Mapping[str, Any]) -> Iterator[tuple[Output, str]]:
     """Yield the tables and plots of a manifest that can be made anew, each with the suffix of its seed."""
     for output in OUTPUTS:
-        shown = output.kind == "figure" and output.name in PLOTS and (folder / NEEDED.get(output.name, "")).exists()
-        if output.kind == "table" or shown:
-            first = re.escape(output.files()[0]).replace(output.name, rf"{output.name}((?:_seed\d+)?)")
-            yield from ((output, found[1]) for name in entries if (found := re.fullmatch(first, name)))
+        first = re.escape(output.files()[0]).replace(output.name, rf"{output.name}((?:_seed\d+)?)")
+        found = [match[1] for name in entries if (match := re.fullmatch(first, name))]
+        yield from ((output, suffix) for suffix in found if _can_be_made(folder, output, suffix))
+
+
+def _can_be_made(folder: Path, output: Output, suffix: str) -> bool:
+    if output.kind != "figure" or output.name not in PLOTS:
+        return output.kind == "table"
+    table = folder / f"{SUFFICES.get(output.name, '')}.csv"
+    return table.is_file() or (bool(output.records) and _has(folder, output, suffix))
+
+
+def _has(folder: Path, output: Output, suffix: str) -> bool:
+    return all(record_path(folder, name, suffix).is_file() for name in output.records)
 
 
 def _reading(kept: Kept, output: Output, caption: str) -> str:
