@@ -73,4 +73,5 @@ def split_lines(split: pd.DataFrame) -> pd.DataFrame:
 
 def recorded_split(lines: pd.DataFrame) -> pd.DataFrame:
     """Return the split that the record `clustered_split` was made of."""
-    return lines[["difference", "pairs", "together"]].rename(columns={"difference": str(lines["by"].iloc[0])})
+    columns = {"difference": str(lines["by"].iloc[0]), "pairs": "pairs", "together": "together"}
+    return pd.DataFrame({title: lines[name] for name, title in columns.items()})
