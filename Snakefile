@@ -3,9 +3,8 @@
 #
 # A step is done when its file in runs/<profile>/steps/ is there. It runs again when a step before it ran, when a
 # setting, its notebook or the code that the notebook imports changed (its fingerprint, which comments and docstrings do
-# not touch), or when one of its figures is missing; the first step also when the data changed. Of notebooks the content
-# counts, not the time: they may come from a machine whose clock is ahead. A run that is gone or stale is found by
-# gcl_core/workflow/study.py.
+# not touch), or when one of its figures, tables or records (gcl_core/outputs.py) is missing; the first step also when the
+# files of the data changed. A run that is gone or stale is found by gcl_core/workflow/study.py.
 # Trainings resume by themselves, so no checkpoint is declared here: Snakemake would delete it before the step.
 import hashlib
 import shlex
@@ -17,6 +16,7 @@ from gcl_core.data.source_set import source_layout
 from gcl_core.data.sources import source_state
 from gcl_core.files import hash_file
 from gcl_core.layout import Layout
+from gcl_core.outputs import written_by
 from gcl_core.provenance import code_of, fingerprint, step_code
 from gcl_core.settings.paths import placed
 
@@ -46,7 +46,7 @@ DECODES = {"gpu": 0, "runtime": 8 * 60, "mem_mb": 16_000}
 READS = {"gpu": 0, "runtime": 60, "mem_mb": 8_000}  # tables and curves of what trainings recorded
 
 # every step runs in the interpreter that started the study
-RUN = "bash scripts/step.sh " + literal(sys.executable) + " {input.notebook} {log} {output.step} {threads} {resources.gpu} "
+RUN = "bash scripts/step.sh " + literal(sys.executable) + " {params.notebook} {log} {output.step} {threads} {resources.gpu} "
 RUN += literal("-r", "profile", PROFILE, "-r", "overrides", shlex.join(WORDS)) + " {params.given}"
 TELL = literal(sys.executable, "-m", "gcl_core", "report", PROFILE, *WORDS) + "\n"
 
@@ -59,16 +59,14 @@ def executed(name):
     return f"{RUNS}/notebooks/{name}.ipynb"
 
 
-def core(notebook):
-    return step_code(Path(workflow.basedir, "notebooks", f"{notebook}.ipynb"))
+def runs(name, given=""):
+    """A notebook as a step's parameters: its content counts, not its time, which another machine's clock may have set."""
+    path = f"notebooks/{name}.ipynb"
+    return {"notebook": path, "settings": SETTINGS, "code": step_code(Path(workflow.basedir, path)), "given": given}
 
 
-def figures(*names):
-    return [f"{FIGURES}/{name}.{kind}" for name in names for kind in ("pdf", "png")]
-
-
-def tables(*names):
-    return [f"{FIGURES}/{name}.{kind}" for name in names for kind in ("csv", "md", "tex")]
+def made_by(notebook):
+    return [f"{FIGURES}/{name}" for name in written_by(notebook, study)]
 
 
 def trained(variants, seeds=SEEDS):
@@ -86,22 +84,18 @@ def start_of_variant(wildcards):
     return [baseline, warm_up] if study.variants[wildcards.variant].needs_generator else [baseline]
 
 
-DATASET = tables("dataset") + figures("dataset_examples")
-CLUSTERS = tables("clustering_analysis", "clusterers") + figures("clustering_analysis", "clusterers")
-FID = tables("table1_fid_per_view", "table1_orderings") + figures("fid_per_view")
-CURVES = tables("figure2_cluster_count") + figures("figure2_cluster_count")
-ABLATIONS = tables("ablations", "reid_accuracy") + figures("ablations")
-THREE = tables("accuracy_three_datasets", "table1_three_datasets", "orderings_three_datasets")
-THREE += figures("accuracy_three_datasets")
-CLAIMS = tables("claims", "controls", "dose", "sensitivity") + figures("claims", "dose", "sensitivity")
-NOVEL = tables("novel_view_dataset") + figures("novel_view_dataset")
-ERRORS = tables("error_analysis") + figures("ranked_lists") + [f"{FIGURES}/queries.csv"]
-VIEWS = tables("view_quality") + figures("figure1_view_invariance", "figure3_generated_views_train")
+DATASET = made_by("00_data_preparation")
+CLUSTERS = made_by("02_clustering_analysis")
+FID = made_by("05_fid_per_view")
+CURVES = made_by("06_cluster_count_curves")
+ABLATIONS = made_by("07_ablations")
+VIEWS = made_by("08_generated_views")
+THREE = made_by("09_three_datasets")
+ERRORS = made_by("10_error_analysis")
+CLAIMS = made_by("11_claims")
+NOVEL = made_by("12_novel_view_dataset")
 TEMPLATE = Path(workflow.basedir, "gcl_core/report/report.html.j2")
 REPORT = [f"{FIGURES}/report.html", f"{FIGURES}/how-to-cite.md"]
-if study.dataset == "synthetic":  # elsewhere bodies are not known, and test pictures may have no meshes
-    DATASET += tables("mesh_ways") + figures("mesh_ways")
-    VIEWS += figures("figure3_generated_views_test")
 
 
 wildcard_constraints:
@@ -114,10 +108,9 @@ rule all:
 
 
 rule data_preparation:
-    input: notebook=ancient("notebooks/00_data_preparation.ipynb")
     output: DATASET, step=step("00_data_preparation")
     log: executed("00_data_preparation")
-    params: settings=SETTINGS, code=core("00_data_preparation"), data=DATA, given="-p seed 0"
+    params: data=DATA, **runs("00_data_preparation", "-p seed 0")
     threads: workflow.cores
     priority: 3  # first of all: it takes every core, and would wait until no training runs
     resources: **DECODES
@@ -125,10 +118,9 @@ rule data_preparation:
 
 
 rule more_people:  # of the seeds after the first, where each has its own
-    input: notebook=ancient("notebooks/00_data_preparation.ipynb")
     output: step=step("00_data_preparation_seed{seed}")
     log: executed("00_data_preparation_seed{seed}")
-    params: settings=SETTINGS, code=core("00_data_preparation"), given="-p seed {seed}"
+    params: **runs("00_data_preparation", "-p seed {seed}")
     threads: workflow.cores
     priority: 3
     resources: **DECODES
@@ -136,10 +128,10 @@ rule more_people:  # of the seeds after the first, where each has its own
 
 
 rule baseline:
-    input: people_of_seed, notebook=ancient("notebooks/01_baseline.ipynb")
+    input: people_of_seed
     output: step=step("01_baseline_seed{seed}")
     log: executed("01_baseline_seed{seed}")
-    params: settings=SETTINGS, code=core("01_baseline"), given="-p seed {seed}"
+    params: **runs("01_baseline", "-p seed {seed}")
     threads: study.baseline.threads or workflow.cores
     priority: 2
     resources: **TRAINS
@@ -147,19 +139,19 @@ rule baseline:
 
 
 rule clustering_analysis:
-    input: step("01_baseline_seed0"), notebook=ancient("notebooks/02_clustering_analysis.ipynb")
+    input: step("01_baseline_seed0")
     output: CLUSTERS, step=step("02_clustering_analysis_seed0")
     log: executed("02_clustering_analysis_seed0")
-    params: settings=SETTINGS, code=core("02_clustering_analysis"), given="-p seed 0"
+    params: **runs("02_clustering_analysis", "-p seed 0")
     resources: **MEASURES
     shell: RUN
 
 
 rule generator_warm_up:
-    input: step("01_baseline_seed{seed}"), notebook=ancient("notebooks/03_generator_warm_up.ipynb")
+    input: step("01_baseline_seed{seed}")
     output: step=step("03_generator_warm_up_seed{seed}")
     log: executed("03_generator_warm_up_seed{seed}")
-    params: settings=SETTINGS, code=core("03_generator_warm_up"), given="-p seed {seed}"
+    params: **runs("03_generator_warm_up", "-p seed {seed}")
     threads: study.warm_up.threads or workflow.cores
     priority: 2
     resources: **TRAINS
@@ -167,10 +159,10 @@ rule generator_warm_up:
 
 
 rule joint_training:
-    input: start_of_variant, notebook=ancient("notebooks/04_joint_training.ipynb")
+    input: start_of_variant
     output: step=step("04_joint_training_{variant}_seed{seed}")
     log: executed("04_joint_training_{variant}_seed{seed}")
-    params: settings=SETTINGS, code=core("04_joint_training"), given="-r variant {variant} -p seed {seed}"
+    params: **runs("04_joint_training", "-r variant {variant} -p seed {seed}")
     threads: study.joint.threads or workflow.cores
     priority: 1
     resources: **TRAINS
@@ -178,38 +170,38 @@ rule joint_training:
 
 
 rule fid_per_view:
-    input: trained(study.evaluation.fid_variants), notebook=ancient("notebooks/05_fid_per_view.ipynb")
+    input: trained(study.evaluation.fid_variants)
     output: FID, step=step("05_fid_per_view")
     log: executed("05_fid_per_view")
-    params: settings=SETTINGS, code=core("05_fid_per_view"), given=""
+    params: **runs("05_fid_per_view")
     threads: workflow.cores
     resources: **MEASURES
     shell: RUN
 
 
 rule cluster_count_curves:
-    input: trained(study.variants), notebook=ancient("notebooks/06_cluster_count_curves.ipynb")
+    input: trained(study.variants)
     output: CURVES, step=step("06_cluster_count_curves")
     log: executed("06_cluster_count_curves")
-    params: settings=SETTINGS, code=core("06_cluster_count_curves"), given=""
+    params: **runs("06_cluster_count_curves")
     resources: **READS
     shell: RUN
 
 
 rule ablations:
-    input: trained(study.variants), notebook=ancient("notebooks/07_ablations.ipynb")
+    input: trained(study.variants)
     output: ABLATIONS, step=step("07_ablations")
     log: executed("07_ablations")
-    params: settings=SETTINGS, code=core("07_ablations"), given=""
+    params: **runs("07_ablations")
     resources: **READS
     shell: RUN
 
 
 rule generated_views:
-    input: trained(study.variants, [0]), notebook=ancient("notebooks/08_generated_views.ipynb")
+    input: trained(study.variants, [0])
     output: VIEWS, step=step("08_generated_views_seed0")
     log: executed("08_generated_views_seed0")
-    params: settings=SETTINGS, code=core("08_generated_views"), given="-p seed 0"
+    params: **runs("08_generated_views", "-p seed 0")
     threads: workflow.cores
     resources: **MEASURES
     shell: RUN
@@ -220,38 +212,37 @@ rule three_datasets:
     input:
         trained(study.variants),
         step("05_fid_per_view"),
-        notebook=ancient("notebooks/09_three_datasets.ipynb"),
     output: THREE, step=step("09_three_datasets")
     log: executed("09_three_datasets")
-    params: settings=SETTINGS, code=core("09_three_datasets"), given=""
+    params: **runs("09_three_datasets")
     resources: **READS
     shell: RUN
 
 
 rule error_analysis:
-    input: trained(["tda", "gcl"], [0]), notebook=ancient("notebooks/10_error_analysis.ipynb")
+    input: trained(["tda", "gcl"], [0])
     output: ERRORS, step=step("10_error_analysis_seed0")
     log: executed("10_error_analysis_seed0")
-    params: settings=SETTINGS, code=core("10_error_analysis"), given="-p seed 0"
+    params: **runs("10_error_analysis", "-p seed 0")
     resources: **MEASURES
     shell: RUN
 
 
 rule claims:
-    input: trained(study.variants), step("05_fid_per_view"), notebook=ancient("notebooks/11_claims.ipynb")
+    input: trained(study.variants), step("05_fid_per_view")
     output: CLAIMS, step=step("11_claims")
     log: executed("11_claims")
-    params: settings=SETTINGS, code=core("11_claims"), given=""
+    params: **runs("11_claims")
     threads: workflow.cores
     resources: **MEASURES
     shell: RUN
 
 
 rule novel_view_dataset:
-    input: trained(["gcl"], [0]), notebook=ancient("notebooks/12_novel_view_dataset.ipynb")
+    input: trained(["gcl"], [0])
     output: NOVEL, step=step("12_novel_view_dataset_seed0")
     log: executed("12_novel_view_dataset_seed0")
-    params: settings=SETTINGS, code=core("12_novel_view_dataset"), given="-p seed 0"
+    params: **runs("12_novel_view_dataset", "-p seed 0")
     threads: workflow.cores
     resources: **MEASURES
     shell: RUN

@@ -179,8 +179,8 @@ class Study(Settings):
         if name not in self.variants or not self.variants[name].changes:
             return self
         tree = self.model_dump()
-        for variant in tree["variants"].values():
-            variant["changes"] = {}
+        for variant in tree["variants"].values():  # what the changes were for is settled with them
+            variant |= {"changes": {}, "purpose": "main"}
         for key, value in self.variants[name].changes.items():
             set_dotted(tree, key, value)
         return Study.model_validate(tree)

@@ -10,8 +10,6 @@ from gcl_core.files import RunError
 
 HOMES = {  # the setting of each program that writes in the home folder, and the folder that it takes without
     "XDG_CACHE_HOME": "~/.cache",  # Snakemake, numba, the body model, downloaded weights
-    "JUPYTER_RUNTIME_DIR": "~/.local/share/jupyter/runtime",
-    "IPYTHONDIR": "~/.ipython",
     "MPLCONFIGDIR": "~/.config/matplotlib",
 }
 FILLED = {"TORCH_HOME": "torch", "ANNY_CACHE_DIR": "gcl_core"}  # in a cache that can only be read, used as they are

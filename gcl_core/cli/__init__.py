@@ -7,6 +7,7 @@ from pathlib import Path
 
 from gcl_core.cli.data import add_data_commands
 from gcl_core.cli.figures import add_figure_commands
+from gcl_core.cli.repeats import add_repeat_command
 from gcl_core.cli.retrieval import add_retrieval_commands
 from gcl_core.cli.runs import add_run_commands
 from gcl_core.cli.views import add_view_commands
@@ -104,6 +105,7 @@ def _parser() -> argparse.ArgumentParser:
     switches = add("switches", _switches, "show where paper and release differ, and the setting for each")
     switches.add_argument("--out", type=Path, metavar="FILE", help="write it there instead (docs/FIDELITY.md is that)")
     add_run_commands(add)
+    add_repeat_command(add_study, _study)
     add_figure_commands(add, add_study, _study)
     add_data_commands(add)
     add_view_commands(add, add_study, _study)
@@ -184,6 +186,7 @@ def _book(chosen: argparse.Namespace, words: Sequence[str]) -> None:
 def _show_trainings(layout) -> None:
     """Print each training's last epoch, or the one it keeps: accuracy in percent, clusters found, its run folder."""
     from gcl_core.files import read_json
+    from gcl_core.measure.found_runs import headline_today
     from gcl_core.run_folder import read_metrics
 
     print(f"{'training':<16}{'seed':>5}{'epoch':>8}{'mAP':>7}{'rank-1':>8}{'clusters':>10}  run folder")
@@ -191,8 +194,8 @@ def _show_trainings(layout) -> None:
         for seed in range(layout.study.seeds):
             folder = layout.stage(stage, seed)
             lines = read_metrics(folder)
-            kept = read_json(folder / "manifest.json").get("kept_epoch") if lines else None
-            last = next((line for line in lines if line["epoch"] == kept), lines[-1] if lines else {})
+            finished = bool(lines) and "finished" in read_json(folder / "manifest.json")
+            last = headline_today(layout.of_seed(seed), folder) if finished else lines[-1] if lines else {}
             print(
                 f"{stage:<16}{seed:>5}{last.get('epoch', '-'):>8}{_percent(last.get('map')):>7}"
                 f"{_percent(last.get('rank1')):>8}{last.get('clusters') or '-':>10}  {folder.relative_to(layout.root)}"

@@ -56,8 +56,8 @@ def describe_sources(layout: Layout, index: pd.DataFrame, meshes: Meshes) -> Sou
 def source_state(layout: Layout, *, projections: bool = True) -> str:
     """Return a fingerprint of what the pictures' folder and the projections hold now, for the DAG.
 
-    It is empty for people that the study makes; what was recorded when the data were prepared where the folder is not
-    there, as on another machine; why the folder cannot be listed where it is not as it must be.
+    It is empty for people that the study makes, and that of what was recorded when the data were prepared where the
+    folder is not there, as on another machine. Where the folder cannot be listed it is one of the reason.
     """
     if layout.study.dataset == "synthetic" and layout.study.data_root is None:
         return ""
@@ -67,7 +67,7 @@ def source_state(layout: Layout, *, projections: bool = True) -> str:
     try:
         return fingerprint(_sources_now(layout, projections))
     except DataError as error:
-        return str(error)
+        return fingerprint(str(error))
 
 
 def changed_sources(layout: Layout, recorded: Sources) -> list[str]:

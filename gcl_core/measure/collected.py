@@ -82,6 +82,8 @@ def measured(layout: Layout, people: PersonSet, truth: Truth | None, variant: st
         fid={yaw: views[str(yaw)]["fid"] for yaw in NOVEL} if views else None,
         distance=kept["distance"],
         psnr=float("inf") if given.view == "known" and kept["psnr"] is None else kept["psnr"],
+        purpose=given.purpose,
+        changes=tuple(given.changes),
     )
 
 
@@ -167,4 +169,4 @@ def controls_table(study: Study, records: pd.DataFrame) -> pd.DataFrame:
                 values = scale * numbers(measured_on, column)
                 row |= {title: values.mean(), f"± {title}": spread(values)}
         rows.append(row)
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows).astype({"seeds": "Int64"})

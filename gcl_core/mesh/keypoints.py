@@ -196,8 +196,8 @@ def _candidate(note: Mapping[str, Any], picture: _Picture, where: str, passed: C
     if values.shape != (3 * len(POINTS),):
         raise MeshError(f"{where}: keypoints have the shape {values.shape}; expected {WANTED}")
     values = values.reshape(len(POINTS), 3)
-    if not np.isin(values[:, 2], (0, 1, 2)).all():
-        raise MeshError(f"{where}: v must be 0, 1 or 2, found {values[:, 2]}; a confidence belongs into `score`")
+    if len(wrong := values[~np.isin(values[:, 2], (0, 1, 2)), 2]):
+        raise MeshError(f"{where}: v must be 0, 1 or 2, found {wrong[0]:g}; a confidence belongs into `score`")
     labelled = values[:, 2] > 0
     strange = labelled & _displaced(values[:, :2], picture)
     seen = labelled & ~strange

@@ -40,12 +40,13 @@ def read_numbers(
             raise TypeError(f"its entries are of type {array.dtype}")
         array = array.astype(np.float64)
     except (TypeError, ValueError, OverflowError) as error:
-        raise MeshError(f"{where}: {field} is no array of numbers ({error}); expected {expected}") from error
-    broken = np.isinf(array) if gaps else ~np.isfinite(array)
+        told = text_of(str(error))
+        raise MeshError(f"{where}: {field} is no array of numbers ({told}); expected {expected}") from error
+    broken = np.asarray(np.isinf(array) if gaps else ~np.isfinite(array))
     if broken.any():
         kind = "infinite numbers" if gaps else "NaN or infinite numbers"
         raise MeshError(f"{where}: {field} holds {broken.sum()} {kind}, {_first(broken)}; expected {expected}")
-    wide = np.abs(np.nan_to_num(array)) > most
+    wide = np.asarray(np.abs(np.nan_to_num(array)) > most)
     if wide.any():
         raise MeshError(
             f"{where}: {field} holds {array[wide][0]:g}, {_first(wide)}, which is beyond {most:g}; expected {expected}"

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from gcl_core.mesh.errors import MeshError
-from gcl_core.mesh.numbers import show
+from gcl_core.mesh.numbers import show, text_of
 
 SUFFIXES = (".npz", ".pkl")
 
@@ -58,7 +58,7 @@ def read_plain(path: Path) -> Any:
     except Exception as error:  # a broken or hostile file can raise anything
         kind = "a zip of numpy arrays" if path.suffix == ".npz" else "a pickle"
         raise MeshError(
-            f"{path} is truncated or not {kind} ({type(error).__name__}: {error}); save it again"
+            f"{path} is truncated or not {kind} ({type(error).__name__}: {text_of(str(error))}); save it again"
         ) from error
 
 
@@ -112,7 +112,8 @@ class _Unpickler(pickle.Unpickler):
             return self._joblib_array
         known = _KNOWN.get((module.replace("numpy.core.", "numpy._core."), name))
         if known is None:
-            raise MeshError(f"it holds {module}.{name}, which is not read since pickles can run code; {_ADVICE}")
+            held = text_of(f"{module}.{name}")
+            raise MeshError(f"it holds {held}, which is not read since pickles can run code; {_ADVICE}")
         return known
 
 

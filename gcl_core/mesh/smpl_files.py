@@ -127,7 +127,8 @@ def _read_set(content: Any, path: Path) -> Iterator[_Body]:
             f"{path} does not name its pictures: expected an array {', '.join(NAMES[:-1])} or {NAMES[-1]}, or a dict "
             f"picture name -> parameters; found {keys_text(found)}"
         )
-    names, people = read_names(found[key], f"{path}: {key}"), read_people(found, str(path))
+    names = read_names(found[key], f"{path}: {key}")
+    people = _read_rows(found, names, path)
     if len(names) != len(people.rotations):
         raise MeshError(f"{path}: {len(names)} names in {key} but {len(people.rotations)} bodies; both count pictures")
     rows: dict[str, list[int]] = {}
@@ -139,6 +140,29 @@ def _read_set(content: Any, path: Path) -> Iterator[_Body]:
         for row in best:
             many = 1 if scores is None else len(places)
             yield _Body(name, path, False, people.betas[row], people.rotations[row], many)
+
+
+def _read_rows(found: Mapping, names: list[str], path: Path) -> People:
+    """Return the people of a set of arrays; where some pictures are wrong, the error names the first of them."""
+    try:
+        return read_people(found, str(path))
+    except MeshError as error:
+        of_all = error
+    wrong = []
+    for row, name in enumerate(names):
+        try:
+            read_people({key: _row(each, row, len(names)) for key, each in found.items()}, f"{path}, {text_of(name)}")
+        except MeshError as error:
+            wrong.append(error)
+    raise wrong[0] if 0 < len(wrong) < len(names) else of_all
+
+
+def _row(values: Any, row: int, count: int) -> Any:
+    """Return what an array or list over `count` pictures says of one; anything else as it is."""
+    over_pictures = (isinstance(values, list) or (isinstance(values, np.ndarray) and values.ndim)) and len(
+        values
+    ) == count
+    return values[row] if over_pictures else values
 
 
 def _with_smpl(found: Mapping, count: int, path: Path) -> list[int]:

@@ -75,10 +75,10 @@ def read_people(found: Any, where: str) -> People:
     count = len(people.rotations)
     scores = _scores(flat, count, where)
     people = People(people.betas, people.rotations, people.scores if scores is None else scores)
-    since = flat.get("tracked_time")
-    if isinstance(since, list | tuple | np.ndarray) and len(since) == count:
-        return _take(people, read_numbers(since, where, "tracked_time", "frames, one a person", most=1e9) == 0)
-    return people
+    if flat.get("tracked_time") is None:
+        return people
+    since = read_numbers(flat["tracked_time"], where, "tracked_time", "frames, one a person", most=1e9).ravel()
+    return _take(people, since == 0) if len(since) == count else people  # else: of more tracks than these people
 
 
 def flatten(found: Any, where: str) -> dict:

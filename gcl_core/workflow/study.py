@@ -139,8 +139,11 @@ def _snakemake(profile: str, overrides: Sequence[str]) -> list[str]:
 
 
 def _quoted(value: str | list[str]) -> str:
-    """Return words as Snakemake reads them back, whatever their characters; plain 2024 would be a number there."""
-    return yaml.safe_dump(value, default_style='"', default_flow_style=True, width=sys.maxsize).strip()
+    """Return words as Snakemake reads them back, whatever their characters; plain 2024 would be a number there.
+
+    The blanks around keep it from taking off the quotes before it reads YAML.
+    """
+    return " " + yaml.safe_dump(value, default_style='"', default_flow_style=True, width=sys.maxsize).strip() + " "
 
 
 @contextlib.contextmanager
