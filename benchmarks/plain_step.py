@@ -62,7 +62,7 @@ def plain_step(learners: Learners, work: Work, number: int) -> dict[str, Tensor]
     total = weights.image * (losses["image"] + losses["cycle"])
     total = total + weights.feature * (losses["feature"] + losses["feature_cycle"])
     total = total + weights.adversarial * losses["adversarial"]
-    total = total + losses["vi"] + losses["vi_prime"] + losses["vi_second"]
+    total = total + losses["l_vi_prime"] + losses["l_vi_second"] + losses["l_vi"]
     drawing.generator_optimizer.zero_grad()
     learners.optimizer.zero_grad()
     total.backward()
@@ -80,7 +80,7 @@ def plain_memory_losses(z: Tensor, z_nv: Tensor, memory: Tensor, work: Work, num
     """§3.3, anchor by anchor."""
     contrast, indices = work.study.contrast, work.batch.indices
     drawn = draw_partners(work.labels, indices, negatives=contrast.negatives, generator=partners(number))
-    losses: dict[str, list[Tensor]] = {"vi": [], "vi_prime": [], "vi_second": []}
+    losses: dict[str, list[Tensor]] = {"l_vi_prime": [], "l_vi_second": [], "l_vi": []}
     for row, i in enumerate(indices.tolist()):
         f, g = z[row] / z[row].norm(), z_nv[row] / z_nv[row].norm()
         n = memory[drawn.negatives[row][drawn.valid[row]]] @ g

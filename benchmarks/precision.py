@@ -15,12 +15,13 @@ from pathlib import Path
 from gcl_core.config import load_study
 from gcl_core.data.preparation import prepare_data
 from gcl_core.layout import Layout
+from gcl_core.losses.names import TITLES
 from gcl_core.run_folder import read_metrics
 from gcl_core.training.baseline import train_baseline
 from gcl_core.training.joint import train_jointly
 from gcl_core.training.warm_up import warm_up_generator
 
-SHOWN = ("loss", "image", "cycle", "adversarial", "discriminator", "penalty", "vi", "clusters", "ari", "map", "rank1")
+SHOWN = (*TITLES, "clusters", "ari", "map", "rank1")
 
 
 def main() -> None:

@@ -1,5 +1,6 @@
-"""Where the authors' release and the paper's text differ: one named setting each, the release's choice, and its effect.
+"""Where the authors' release and the paper differ: one named setting each, the release's choice, and its effect.
 
+`fidelity: paper` is the default: the paper's choice where its text or its architecture figure shows one.
 `fidelity: released` in a profile sets all of them as the release has them, `fidelity: [D1, D11]` only those; a setting
 given by name wins over both. Numbers are those of METHOD.md §8. docs/FIDELITY.md is written from this file.
 """
@@ -7,7 +8,7 @@ given by name wins over both. Numbers are those of METHOD.md §8. docs/FIDELITY.
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple, get_args
 
-SwitchName = Literal["D1", "D3", "D4", "D5", "D6", "D8", "D9", "D11", "D13", "D15", "D16", "D19", "D26", "D28"]
+SwitchName = Literal["D1", "D3", "D4", "D5", "D6", "D8", "D9", "D11", "D13", "D15", "D16", "D19", "D26", "D28", "D31"]
 
 
 class Switch(NamedTuple):
@@ -43,29 +44,29 @@ SWITCHES = (
     ),
     Switch(
         "D4",
-        {"contrast.vi_positive": "memory"},
+        {"contrast.l_vi_prime_positive": "memory"},
         "live",
-        "positive pair (f, f'_new), by a third party's reading; not verified",
+        "L'_vi joins f and f'_new, two live features of E_id (architecture figure)",
         "the drawn view is pulled to its picture's memory row",
-        "the positive of L_vi lags behind the encoder by the memory's momentum",
+        "as released, the positive of L'_vi lags behind the encoder by the memory's momentum",
         "losses/test_contrast_switches.py::test_live_positive_is_the_picture_itself",
     ),
     Switch(
         "D5",
         {"contrast.exclude_self": False, "contrast.shared_positive": False},
         "true",
-        "a positive f_pos of the same pseudo identity; not verified further",
+        "one f_pos for L_vi and L''_vi, from another row of the memory than the one x writes (architecture figure)",
         "f_pos is drawn twice, independently, and may be the anchor's own row",
-        "in a cluster of n pictures one positive in n is the anchor itself",
+        "as released, in a cluster of n pictures one positive in n is the anchor itself",
         "losses/test_contrast_switches.py::test_positives_leave_out_the_anchor_and_may_be_shared",
     ),
     Switch(
         "D6",
-        {"contrast.vi_second_negatives": "new"},
+        {"contrast.l_vi_negatives": "new"},
         "original",
-        "not verified",
-        "L''_vi takes the drawn view's negatives; those of the picture are there but disabled",
-        "the picture's feature is attracted, never repelled, and L''_vi trains the generator",
+        "not to be seen in the architecture figure; its equations could not be read",
+        "L_vi takes the drawn view's negatives; those of the picture are there but disabled",
+        "the picture's feature is attracted, never repelled, and L_vi trains the generator",
         "losses/test_contrast_switches.py::test_whose_negatives_decides_who_is_trained",
     ),
     Switch(
@@ -119,7 +120,7 @@ SWITCHES = (
         {"joint.bn_real_only": False},
         "true",
         "not stated",
-        "E_id's running statistics are updated by x, x_rec, x_nv and x_cyc in turn",
+        "E_id's running statistics are updated by x, x_rec (if D31 is as released), x_nv and x_cyc in turn",
         "real pictures carry about a fifth of the averages used at test",
         "training/test_switches.py::test_running_statistics_come_from_real_pictures_alone_on_request",
     ),
@@ -150,24 +151,28 @@ SWITCHES = (
         "ties aside, mAP by trapezoids is never higher",
         "evaluation/test_ranking.py::test_trapezoid_average_precision_is_market_1501s",
     ),
+    Switch(
+        "D31",
+        {"losses.feature_at": "reconstruction"},
+        "novel_view",
+        "the appearance codes of x'_new and x''_ori are compared with that of x (architecture figure)",
+        "the appearance codes of x'_ori and x''_ori are compared with that of x",
+        "with the paper's, a drawn view must look to E_id like its picture in every angle, and E_id never sees x'_ori",
+        "training/test_generation.py::test_the_feature_loss_is_where_it_is_asked_for",
+    ),
 )
 assert tuple(switch.name for switch in SWITCHES) == get_args(SwitchName)
 
 
-INTRODUCTION = """# Paper and release, switch by switch
-
-The released code and the paper's text differ in places (docs/METHOD.md, section 8), and the text of the main paper
-could not be read in full. Each difference that changes a number is one named setting. The default follows the paper
-where its text is verified, and the release where it is not.
-
-```bash
-./run_all.sh mini profile=mini_released fidelity=released          # every switch as released
-./run_all.sh mini profile=mini_some 'fidelity=[D1, D11]'           # only these
-./run_all.sh mini profile=mini_live contrast.vi_positive=live      # one setting by name; it wins over `fidelity`
-```
-
-This page is written by `python -m gcl_core switches --out docs/FIDELITY.md` from `gcl_core/fidelity.py`; a test holds
-the two together, and checks that every test named here exists."""
+# a name of the losses' settings before the paper's figure was known → its name today
+RENAMED = {
+    "vi": "l_vi_prime",
+    "vi_prime": "l_vi_second",
+    "vi_second": "l_vi",
+    "vi_positive": "l_vi_prime_positive",
+    "vi_second_negatives": "l_vi_negatives",
+}
+PAIRS = {"l_vi": "(f, f_pos)", "l_vi_prime": "(f, f'_new)", "l_vi_second": "(f'_new, f_pos)"}
 
 
 def apply_switches(tree: dict[str, Any]) -> dict[str, Any]:
@@ -175,8 +180,8 @@ def apply_switches(tree: dict[str, Any]) -> dict[str, Any]:
 
     `tree` is what a YAML file holds, not yet validated; a `fidelity` that is unknown is left for validation to refuse.
     """
-    asked = tree.get("fidelity", "default")
-    if not asked or asked == "default":
+    asked = tree.get("fidelity", "paper")
+    if not asked or asked == "paper":
         return tree
     filled = tree
     for switch in SWITCHES:
@@ -186,6 +191,17 @@ def apply_switches(tree: dict[str, Any]) -> dict[str, Any]:
     return filled
 
 
+def refuse_old_names(tree: Any) -> Any:
+    """Return the settings of a section as they are. Raises ValueError for a loss by its old name, with today's."""
+    for old in RENAMED if isinstance(tree, dict) else ():
+        if old in tree:
+            raise ValueError(
+                f"{old!r} is called {RENAMED[old]!r} now: the three losses have the names of the paper's architecture "
+                "figure, and the old names were permuted (docs/FIDELITY.md, Names of the three losses)"
+            )
+    return tree
+
+
 def _filled(tree: dict[str, Any], path: list[str], value: Any) -> dict[str, Any]:
     key, *rest = path
     if not rest:
@@ -193,37 +209,3 @@ def _filled(tree: dict[str, Any], path: list[str], value: Any) -> dict[str, Any]
     below = tree.get(key, {})
     below = below.model_dump(exclude_unset=True) if hasattr(below, "model_dump") else below
     return {**tree, key: _filled(below, rest, value)} if isinstance(below, dict) else tree
-
-
-def switches_page(defaults: Any) -> str:
-    """Return docs/FIDELITY.md; `defaults` is a study with the default settings, whose values the page tells."""
-    lines = [INTRODUCTION, "\n| switch | setting | released | default |", "|---|---|---|---|"]
-    for switch in SWITCHES:
-        for key, value in switch.released.items():
-            default = _shown(_read(defaults, key))
-            lines.append(f"| {switch.name} | `{key}` | `{_shown(value)}` | `{default}` |")
-    for switch in SWITCHES:
-        lines.append(f"\n## {switch.name}: {', '.join(f'`{key}`' for key in switch.released)}\n")
-        released = ", ".join(_shown(value) for value in switch.released.values())
-        default = ", ".join(_shown(_read(defaults, key)) for key in switch.released)
-        rows = {
-            "paper": switch.paper,
-            "release": switch.release,
-            "released value": f"`{released}`",
-            "default": f"`{default}`" + (" (as released)" if default == released else ""),
-            "other values": f"`{switch.alternative}`",
-            "effect": switch.effect,
-            "shown by": f"`tests/{switch.test}`",
-        }
-        lines += ["| | |", "|---|---|", *(f"| {name} | {text} |" for name, text in rows.items())]
-    return "\n".join(lines) + "\n"
-
-
-def _read(study: Any, key: str) -> Any:
-    for part in key.split("."):
-        study = getattr(study, part)
-    return study
-
-
-def _shown(value: Any) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -7,13 +7,14 @@ import importlib.metadata
 import json
 import platform
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from gcl_core.config import REPOSITORY, Study
+from gcl_core.settings.common import Names, only
 
 PACKAGES = ("torch", "torchvision", "numpy", "pandas", "scikit-learn", "scipy", "pytorch-fid", "anny")
 PACKAGE = "gcl_core"
@@ -22,8 +23,13 @@ BY_VALUE = ("gcl_core/config.py", "gcl_core/fidelity.py", "gcl_core/settings/")
 # where results are kept and how they are told decides none of them
 BOOKKEEPING = {
     *(f"gcl_core/{name}.py" for name in ("__init__", "files", "layout", "provenance", "run_folder")),
+    "gcl_core/losses/names.py",
     "gcl_core/training/journal.py",
 }
+# what a prepared set holds; a training takes the fingerprint of the set itself as an input
+DATA = ("dataset", "data_root", "mesh_root", "picture", "people", "on_bad_picture", "on_missing_mesh")
+# what every stage may read and none is decided by: where things are, on what it runs, how it is measured
+FREE = (*DATA, "profile", "device", "evaluation")
 MEASURING = ("gcl_core.evaluation.accuracy",)  # what trainings record and do not learn from
 SOURCE = "gcl_core.training.baselines.source"
 METHODS = {  # of stage 1
@@ -41,6 +47,17 @@ def code_of(*modules: str, apart: Sequence[str] = ()) -> dict[str, str]:
     """
     files = _closure(modules, frozenset(apart))
     return {name: _code_hash(REPOSITORY / name) for name in files if name not in BOOKKEEPING}
+
+
+def handed(study: Study, decides: Names, besides: Names = frozenset()) -> tuple[Study, dict[str, Any]]:
+    """Return the study that a stage is handed, and the settings that its fingerprint is made of: those of `decides`.
+
+    The stage can also read FREE and `besides`, whose effect is known by its inputs; reading any other setting raises
+    AttributeError, so that none can decide a result unseen. Names are as in `only`.
+    """
+    read = {name: True for name in (*FREE, *besides)}
+    given = dict(decides) if isinstance(decides, Mapping) else dict.fromkeys(decides, True)
+    return only(study, {**given, **read}), only(study, given).model_dump(mode="json")
 
 
 def code_of_stage(study: Study, stage: str) -> dict[str, str]:
@@ -77,7 +94,7 @@ def fingerprint(value: Any) -> str:
 
 def git_revision() -> str:
     """Return the checkout's commit, with `+changes` when files differ from it; `unknown` outside git."""
-    command = ["git", "-C", str(REPOSITORY)]
+    command = ["git", "-c", f"safe.directory={REPOSITORY}", "-C", str(REPOSITORY)]  # also where another user owns it
     try:
         commit = subprocess.run(
             [*command, "rev-parse", "HEAD"], capture_output=True, text=True, check=True

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -35,7 +36,7 @@ class RunFolder:
         device: torch.device,
         measured_by: str | None = None,  # of accuracies in the records (`measuring_of`); decides nothing here
     ):
-        self.path = path
+        self.path, self.seed = path, seed
         self._lock = FileLock(path.parent / f".{path.name}.lock")
         self._identity = fingerprint({"settings": settings, "inputs": inputs, "code": dict(code), "seed": seed})
         self._manifest = {
@@ -46,6 +47,7 @@ class RunFolder:
             "code": dict(code),
             "measured_by": measured_by,
             **provenance(device),
+            "interpreter": sys.executable,
             "started": _now(),
         }
 

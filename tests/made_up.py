@@ -50,7 +50,7 @@ def variant_lines() -> Callable[[list[int], list[float | None]], Lines]:
         lines: Lines = [{"epoch": 0, "map": maps[0], "rank1": maps[0], **rest, "note": "start"}]
         for epoch, (count, value) in enumerate(zip(clusters, maps[1:], strict=True), start=1):
             facts = {"clusters": count, "outliers": 2, "eps": 0.5, "ari": count / 100, "nmi": 0.5, "purity": 0.9}
-            lines.append({"epoch": epoch, **facts, "vi": 1.0 / epoch, "map": value, "rank1": value, **rest})
+            lines.append({"epoch": epoch, **facts, "l_vi_prime": 1.0 / epoch, "map": value, "rank1": value, **rest})
         return lines
 
     return make

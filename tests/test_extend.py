@@ -71,20 +71,19 @@ def test_the_examples_apply_and_work(changed: Path):
 def test_a_new_loss_is_recorded_and_on_the_epoch_line_only_if_named(
     shown: bool, repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
-    assert (
-        "add the loss to `SHOWN` in `gcl_core/training/journal.py`" in (repository / "docs" / "EXTEND.md").read_text()
-    )
+    told = (repository / "docs" / "EXTEND.md").read_text()
+    assert "add the loss to `ON_EPOCH_LINE` in `gcl_core/losses/names.py`" in told
     if shown:
         monkeypatch.setattr(journal, "SHOWN", (*journal.SHOWN, "pull"))
     run = RunFolder(tmp_path, settings={}, inputs={}, code={}, seed=0, device=torch.device("cpu"))
     with run, Epochs(run, "gcl seed 0", 1, {}) as epochs:
         for _ in epochs:
             for _ in epochs.steps([None]):
-                epochs.tell({"pull": torch.tensor(0.25), "vi": torch.tensor(0.5)})
+                epochs.tell({"pull": torch.tensor(0.25), "l_vi_prime": torch.tensor(0.5)})
                 assert "pull 0.25" in str(epochs._line.postfix)
             epochs.end({})
     told = capsys.readouterr().out
-    assert "vi 0.500" in told
+    assert "l_vi_prime 0.500" in told
     assert ("pull 0.250" in told) == shown
     assert read_metrics(tmp_path)[-1]["pull"] == 0.25
 

@@ -1,38 +1,36 @@
 """From a folder of pictures and meshes to a prepared set: list, check, decode, store."""
 
-from functools import cache
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from filelock import FileLock, Timeout
 
-from gcl_core.data.index import SPLITS, TABLE, DataError, read_index, some_of
+from gcl_core.data.index import SPLITS, DataError, read_index, some_of
 from gcl_core.data.names import mesh_names
 from gcl_core.data.people.make import make_people
 from gcl_core.data.person_set import (
     ARRAYS,
     PersonSet,
-    Sources,
-    describe_source,
     describe_store,
-    list_source,
     load_person_set,
     used_settings,
 )
 from gcl_core.data.pictures import BadPictureError, read_picture
 from gcl_core.data.released import BadProjectionError, read_projection
+from gcl_core.data.sources import Meshes, Sources, describe_sources, list_meshes, mesh_folders
 from gcl_core.data.store import fill_array, partial_path, place_array, require_space
 from gcl_core.files import RunError, hash_file, read_json, write_text
 from gcl_core.layout import Layout
-from gcl_core.mesh.projection import YAWS, projection_folder
-from gcl_core.provenance import fingerprint
+from gcl_core.mesh.projection import YAWS
+from gcl_core.provenance import DATA, fingerprint
+from gcl_core.settings.common import only
 
 QUARANTINE, WITHOUT_MESH = "quarantine.csv", "without_mesh.csv"
 PICTURES, PROJECTIONS = "pictures.npy", "projections.npy"
+HANDED = {*DATA, "profile"}  # the settings that a preparation can read
 ABSENT = "no projection of it"  # usual for test pictures: only training meshes were released (§1.3)
-
-Meshes = dict[str, dict[str, list[int]] | None]  # folder below the mesh root → its files, None: absent; {}: not wanted
 
 
 def prepare_data(layout: Layout, *, projections: bool = True, workers: int | None = None) -> PersonSet:
@@ -44,16 +42,17 @@ def prepare_data(layout: Layout, *, projections: bool = True, workers: int | Non
     no test picture of which some are there (§1.3). Without `projections` none are read, asked for or stored.
     Raises DataError for wrong folders, names, pictures or meshes, RunError for a full disk or a store in use.
     """
-    study, store = layout.study, layout.store
+    study, store = only(layout.study, HANDED), layout.store
+    layout = replace(layout, study=study)
     if study.dataset == "synthetic" and study.data_root is None:
         size = study.picture
         make_people(layout.data_root, study.people, height=size.height, width=size.width, workers=workers)
     index = read_index(study.dataset, layout.data_root)
-    meshes = _list_meshes(layout.mesh_root) if projections else {}
+    meshes = list_meshes(layout.mesh_root, index) if projections else {}
     names = _projection_names(index, meshes)
     lacks = [_missing(names[file], split, meshes) for file, split in zip(index["file"], index["split"], strict=True)]
-    sources = _describe(layout, index, meshes)
-    identity = fingerprint([index.to_csv(index=False), sources, used_settings(study)])
+    sources = describe_sources(layout, index, meshes)
+    identity = fingerprint([sources, used_settings(study)])
     try:
         store.mkdir(parents=True, exist_ok=True)
         with FileLock(store / ".lock", timeout=0):
@@ -141,7 +140,7 @@ def _decode_projections(
     def projections(row: int) -> np.ndarray | None:
         if lacks[row]:
             return None
-        paths = [layout.mesh_root / folder / names[files[row]] for folder in _mesh_folders(splits[row])]
+        paths = [layout.mesh_root / folder / names[files[row]] for folder in mesh_folders(splits[row])]
         return np.stack([read_projection(path, height, width) for path in paths])
 
     invalid = fill_array(
@@ -159,19 +158,6 @@ def _decode_projections(
     return lacks
 
 
-@cache
-def _mesh_folders(split: str) -> tuple[str, ...]:
-    """Return the eight folders, below a mesh root, that hold the projections of a split's pictures."""
-    side = "train" if split == "train" else "test"
-    return tuple(projection_folder(Path(), side, yaw).as_posix() for yaw in YAWS)
-
-
-def _list_meshes(mesh_root: Path) -> Meshes:
-    """Return what each folder of projections holds; None where there is no such folder."""
-    folders = [*_mesh_folders("train"), *_mesh_folders("test")]
-    return {name: list_source(mesh_root / name) if (mesh_root / name).is_dir() else None for name in folders}
-
-
 def _projection_names(index: pd.DataFrame, meshes: Meshes) -> dict[str, str]:
     """Return each picture's name below the folders of projections: its whole path where any of them has that."""
     paths = {name for listed in meshes.values() for name in listed or ()}
@@ -180,20 +166,9 @@ def _projection_names(index: pd.DataFrame, meshes: Meshes) -> dict[str, str]:
 
 def _missing(name: str, split: str, meshes: Meshes) -> str:
     """Return which projections of that name are not there; nothing when all are."""
-    folders = _mesh_folders(split)
+    folders = mesh_folders(split)
     missing = [folder for folder in folders if name not in (meshes.get(folder) or {})]
     return ABSENT if len(missing) == len(folders) else f"missing in {some_of(missing)}" if missing else ""
-
-
-def _describe(layout: Layout, index: pd.DataFrame, meshes: Meshes) -> Sources:
-    """Return what is recorded of all that a store is made from: folders of pictures, lists, projections."""
-    root = layout.data_root
-    names = {file.partition("/")[0] for file in index["file"]}
-    names |= {path.name for pattern in ("list_*.txt", TABLE) for path in root.glob(pattern)}
-    return {
-        "pictures": {name: describe_source(list_source(root / name)) for name in sorted(names)},
-        "meshes": {name: None if listed is None else describe_source(listed) for name, listed in meshes.items()},
-    }
 
 
 def _check_meshes(layout: Layout, index: pd.DataFrame, lacks: list[str], sources: Sources) -> None:

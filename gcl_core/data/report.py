@@ -14,8 +14,8 @@ from tqdm import tqdm
 
 from gcl_core.data.index import DISTRACTOR, JUNK, SPLITS, list_ignored, list_pictures, some_of
 from gcl_core.data.names import mesh_names
-from gcl_core.data.person_set import list_source
 from gcl_core.data.pictures import BadPictureError, PictureFacts, inspect_picture
+from gcl_core.data.sources import list_source
 from gcl_core.files import hash_file
 from gcl_core.mesh.projection import YAWS, projection_folder
 

@@ -9,26 +9,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from gcl_core.figures.style import COLOURS, DASHES, GREY, MARKERS, PAGE, new_figure, styled
+from gcl_core.losses.names import GROUPS, TITLES
 from gcl_core.measure.artifacts import numbers
 
-LOSSES = {
-    "loss": "contrastive",
-    "vi": "L_vi",
-    "vi_prime": "L'_vi",
-    "vi_second": "L''_vi",
-    "image": "image reconstruction",
-    "cycle": "image cycle",
-    "feature": "feature reconstruction",
-    "feature_cycle": "feature cycle",
-    "adversarial": "adversarial (G)",
-    "discriminator": "discriminator",
-    "penalty": "penalty (D)",
-}
-GROUPS = {
-    "contrastive losses": ("loss", "vi", "vi_prime", "vi_second"),
-    "reconstruction losses": ("image", "cycle", "feature", "feature_cycle"),
-    "adversarial losses": ("adversarial", "discriminator", "penalty"),
-}
 ACCURACY = {"map": "mAP", "rank1": "rank-1"}
 
 
@@ -86,7 +69,7 @@ def _known(records: pd.DataFrame, name: str) -> pd.DataFrame:
 
 def _line(axes: Axes, records: pd.DataFrame, name: str, place: int, scale: int) -> None:
     known = _known(records, name)
-    label = {**LOSSES, **ACCURACY}.get(name, name)
+    label = {**TITLES, **ACCURACY}.get(name, name)
     style: dict[str, Any] = {"color": COLOURS[place], "marker": MARKERS[place], "linestyle": DASHES[place]}
     axes.plot(numbers(known, "epoch"), scale * numbers(known, name), label=label, **style)
 
@@ -113,7 +96,7 @@ def training_reading(records: pd.DataFrame, *, identities: int | None = None) ->
             f"ARI {last['ari']:.3f}, purity {last['purity']:.3f}."
         )
     moved = []
-    for name, title in LOSSES.items():
+    for name, title in TITLES.items():
         if _has(records, name):
             values = numbers(_known(records, name), name)
             moved.append(f"{title} {values[0]:.3g} → {values[-1]:.3g}")

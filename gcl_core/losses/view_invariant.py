@@ -11,18 +11,18 @@ from torch import Tensor
 class Partners(NamedTuple):
     """Rows of the memory bank drawn for a batch of b anchors."""
 
-    positive_new: Int[Tensor, " b"]  # a: the drawn view's positive in L'_vi
-    positive_original: Int[Tensor, " b"]  # b: the picture's positive in L''_vi
+    positive_new: Int[Tensor, " b"]  # a: f_pos of the drawn view, in L''_vi
+    positive_original: Int[Tensor, " b"]  # b: f_pos of the picture, in L_vi
     negatives: Int[Tensor, "b k"]
     valid: Bool[Tensor, "b k"]  # false where an anchor has fewer negatives than others (D7)
 
 
 class ViewInvariantLosses(NamedTuple):
-    """L_vi, L'_vi and L''_vi, each a mean over the batch."""
+    """L_vi of the pair (f, f_pos), L'_vi of (f, f'_new), L''_vi of (f'_new, f_pos), each a mean over the batch."""
 
-    vi: Float[Tensor, ""]
-    vi_prime: Float[Tensor, ""]
-    vi_second: Float[Tensor, ""]
+    l_vi: Float[Tensor, ""]
+    l_vi_prime: Float[Tensor, ""]
+    l_vi_second: Float[Tensor, ""]
 
 
 def draw_partners(
@@ -31,16 +31,17 @@ def draw_partners(
     *,
     negatives: int,
     generator: torch.Generator,
-    exclude_self: bool = False,
-    shared_positive: bool = False,
+    exclude_self: bool = True,
+    shared_positive: bool = True,
 ) -> Partners:
     """Draw two positives and up to `negatives` negatives for each anchor, uniformly; on the CPU, as what is checked is.
 
     `labels` are the pseudo labels of all pictures, -1 for outliers; `indices` the anchors' places in them. Positives
-    come from the anchor's cluster, independently and itself included; with `exclude_self` only where it is alone, with
-    `shared_positive` both are the same (D5). Negatives, without replacement and anew for each anchor, come from
-    everything outside its cluster, outliers included. The positives do not depend on `negatives`. Raises ValueError
-    for an outlier as anchor or `negatives` below 1 (METHOD.md §3.3, D7).
+    come from the anchor's cluster: with `exclude_self` another row than the anchor's own, where there is one, and with
+    `shared_positive` the same row for both losses; as released independently, the anchor itself included (D5).
+    Negatives, without replacement and anew for each anchor, come from everything outside its cluster, outliers
+    included. The positives do not depend on `negatives`. Raises ValueError for an outlier as anchor or `negatives`
+    below 1 (METHOD.md §3.3, D7).
     """
     if negatives < 1:
         raise ValueError(f"negatives is {negatives}, expected at least 1")
@@ -86,31 +87,32 @@ def view_invariant_losses(
     partners: Partners,
     *,
     temperature: float | int = 0.04,
-    vi_positive: Literal["memory", "live"] = "memory",
-    vi_second_negatives: Literal["new", "original"] = "new",
+    l_vi_prime_positive: Literal["live", "memory"] = "live",
+    l_vi_negatives: Literal["new", "original"] = "new",
 ) -> ViewInvariantLosses:
     """Return the three losses of METHOD.md §3.3 for pictures (features f) and their drawn views (features g).
 
     f = `original`, g = `new` and the rows of `bank` are L2-normalised; `bank` is a constant, read before its update.
-    Positive logits are g·M_own, g·M_a and f·M_b; the negatives are g's in all three, as released. `vi_positive` "live"
-    puts g·f in place of g·M_own, f taken as a constant (D4); `vi_second_negatives` "original" gives L''_vi those of f
-    (D6). An anchor without negatives contributes 0.
+    The positive logits are f·M_b in L_vi, g·f in L'_vi with f as a constant, g·M_a in L''_vi; the negatives are g's in
+    all three. As released, `l_vi_prime_positive` "memory" puts g·M_own in the place of g·f (D4). `l_vi_negatives`
+    "original" gives L_vi the negatives of f (D6). An anchor without negatives contributes 0.
     """
     bank = bank.detach()
     indices = indices.to(bank.device)
     # one product with the whole bank: gathering k rows an anchor first would need b·k·d numbers
     similarity = new @ bank.T / temperature
     negatives = similarity.gather(1, partners.negatives).masked_fill(~partners.valid, -torch.inf)
-    if vi_positive == "live":
+    if l_vi_prime_positive == "live":
         own = (new * original.detach()).sum(dim=1) / temperature
     else:
         own = similarity.gather(1, indices[:, None]).squeeze(1)
     positive_new = similarity.gather(1, partners.positive_new[:, None]).squeeze(1)
     positive_original = (original * bank[partners.positive_original]).sum(dim=1) / temperature
-    second = negatives
-    if vi_second_negatives == "original":
+    negatives_of_l_vi = negatives
+    if l_vi_negatives == "original":
         theirs = original @ bank.T / temperature
-        second = theirs.gather(1, partners.negatives).masked_fill(~partners.valid, -torch.inf)
-    return ViewInvariantLosses(
-        contrast(own, negatives), contrast(positive_new, negatives), contrast(positive_original, second)
-    )
+        negatives_of_l_vi = theirs.gather(1, partners.negatives).masked_fill(~partners.valid, -torch.inf)
+    l_vi_prime = contrast(own, negatives)
+    l_vi_second = contrast(positive_new, negatives)
+    l_vi = contrast(positive_original, negatives_of_l_vi)
+    return ViewInvariantLosses(l_vi, l_vi_prime, l_vi_second)

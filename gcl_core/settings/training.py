@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from gcl_core.fidelity import refuse_old_names
 from gcl_core.settings.common import OptimizerSettings, Positive, Settings, Share, Weight
 
 
@@ -34,10 +35,15 @@ class ContrastSettings(Settings):
     temperature: Annotated[float, Field(gt=0, le=10)] = 0.04
     negatives: Positive = 8192
     keep_old: Share = 0.2  # weight of the old row (D8)
-    vi_positive: Literal["memory", "live"] = "memory"  # D4: L_vi's positive is M_own, or f itself (detached)
-    exclude_self: bool = False  # D5: whether f_pos may not be the anchor's own row, where its cluster has another
-    shared_positive: bool = False  # D5: whether L'_vi and L''_vi share one f_pos
-    vi_second_negatives: Literal["new", "original"] = "new"  # D6: whose negatives L''_vi has, g's or f's
+    l_vi_prime_positive: Literal["live", "memory"] = "live"  # D4: L'_vi's positive is f itself (detached), or M_own
+    exclude_self: bool = True  # D5: whether f_pos may not be the anchor's own row, where its cluster has another
+    shared_positive: bool = True  # D5: whether L_vi and L''_vi share one f_pos
+    l_vi_negatives: Literal["new", "original"] = "new"  # D6: whose negatives L_vi has, g's or f's
+
+    @model_validator(mode="before")
+    @classmethod
+    def _old_names_are_refused(cls, tree: Any) -> Any:
+        return refuse_old_names(tree)
 
 
 class LossWeights(Settings):
@@ -46,6 +52,13 @@ class LossWeights(Settings):
     image: Weight = 5.0  # L_img and L_cyc
     feature: Weight = 5.0  # L_feat and L_feat'
     adversarial: Weight = 1.0
+    # D31: whose code L_feat compares with that of x, x_nv's or x_rec's; L_feat' compares x_cyc's
+    feature_at: Literal["novel_view", "reconstruction"] = "novel_view"
+
+    @property
+    def needs_rec(self) -> bool:
+        """Whether E_id has to see x_rec."""
+        return self.feature_at == "reconstruction"
 
 
 GAN_OPTIMIZER = OptimizerSettings()  # §5.2: constant in stage 2
@@ -72,7 +85,10 @@ class JointSettings(Settings):
     discriminator_optimizer: OptimizerSettings = OptimizerSettings(milestones=(10,))
     drawing_schedule: Literal["stated", "released_torch_1_2", "released_torch_1_4"] = "stated"  # D11: of G and D
     refresh_outliers: bool = False  # D9: extract the memory rows of outliers anew before each clustering
+    generator_ema: Annotated[float, Field(gt=0, lt=1)] | None = None  # ours: share of the old average of G in the new
     bn_real_only: bool = False  # D16: drawn pictures leave E_id's running statistics alone
+    # ours; false: image, feature and adversarial losses train G alone, through E_id but not E_id itself
+    drawing_trains_encoder: bool = True
     keep: Literal["last", "best_on_test"] = "last"  # D15: whose weights and accuracy are the run's result
     evaluate_every: Positive = 1
     threads: Positive | None = None
@@ -90,9 +106,14 @@ class VariantSettings(Settings):
     augment: bool = False  # TDA on x_nv as E_id sees it in the contrast; on views that are no copies it is ours
     blur: Annotated[float, Field(ge=0, le=32)] = 0  # of true views: standard deviation in pixels of a 128-row picture
     changes: dict[str, Any] = Field(default_factory=dict)  # of other settings, as {"joint.epochs": 40}: CHANGEABLE
-    vi: Weight = 1.0
-    vi_prime: Weight = 1.0
-    vi_second: Weight = 1.0
+    l_vi: Weight = 1.0  # of the pair (f, f_pos), in which there is no drawn view
+    l_vi_prime: Weight = 1.0  # of (f, f'_new)
+    l_vi_second: Weight = 1.0  # of (f'_new, f_pos)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _old_names_are_refused(cls, tree: Any) -> Any:
+        return refuse_old_names(tree)
 
     @model_validator(mode="before")
     @classmethod
@@ -117,10 +138,10 @@ class VariantSettings(Settings):
 VARIANTS = {
     "gcl": VariantSettings(title="GCL"),
     "tda": VariantSettings(title="TDA control", view="copied", augment=True),
-    "no_vi": VariantSettings(title="without the three losses", vi=0, vi_prime=0, vi_second=0),
-    "no_l_vi": VariantSettings(title="without L_vi", vi=0),
-    "no_l_vi_prime": VariantSettings(title="without L'_vi", vi_prime=0),
-    "no_l_vi_second": VariantSettings(title="without L''_vi", vi_second=0),
+    "no_vi": VariantSettings(title="without the three losses", l_vi=0, l_vi_prime=0, l_vi_second=0),
+    "no_l_vi": VariantSettings(title="without L_vi", l_vi=0),
+    "no_l_vi_prime": VariantSettings(title="without L'_vi", l_vi_prime=0),
+    "no_l_vi_second": VariantSettings(title="without L''_vi", l_vi_second=0),
 }
 
 

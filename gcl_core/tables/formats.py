@@ -13,6 +13,7 @@ from IPython.display import Markdown
 from gcl_core.figure_manifest import record_files
 from gcl_core.files import RunError, write_text
 from gcl_core.layout import Layout
+from gcl_core.losses.names import VIEW_INVARIANT
 
 NOT_RUN = "not run"  # stands in a column of numbers for one that nobody has measured yet
 DIGITS = {  # decimals of a column; two where nothing is said
@@ -20,7 +21,7 @@ DIGITS = {  # decimals of a column; two where nothing is said
     **dict.fromkeys(("best mAP on test", "clusters", "outliers"), 1),
     **dict.fromkeys(("ARI", "ari", "nmi", "purity"), 3),
     "eps": 4,
-    **dict.fromkeys(("L_vi", "L'_vi", "L''_vi"), 0),
+    **dict.fromkeys(VIEW_INVARIANT.values(), 0),
 }
 COLUMN_CHARACTERS, PAGE_CHARACTERS = 52, 112  # what fits into 3.25 and 6.875 inches at 8 points
 LATEX = {

@@ -62,8 +62,9 @@ def contrast_losses(
         send(indices[own], device),
         Partners(*(send(each[own], device) for each in partners)),
         temperature=settings.temperature,
-        vi_positive=settings.vi_positive,
-        vi_second_negatives=settings.vi_second_negatives,
+        l_vi_prime_positive=settings.l_vi_prime_positive,
+        l_vi_negatives=settings.l_vi_negatives,
     )
-    total = variant.vi * losses.vi + variant.vi_prime * losses.vi_prime + variant.vi_second * losses.vi_second
+    total = variant.l_vi_prime * losses.l_vi_prime + variant.l_vi_second * losses.l_vi_second
+    total = total + variant.l_vi * losses.l_vi
     return total, losses._asdict()

@@ -3,7 +3,7 @@
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 import torch
@@ -11,6 +11,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import MultiStepLR
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from gcl_core.config import DiscriminatorSettings, JointSettings, LossWeights, Study, WarmUpSettings
 from gcl_core.data.person_set import PersonSet
@@ -18,7 +19,7 @@ from gcl_core.losses.adversarial import discriminator_loss, generator_adversaria
 from gcl_core.losses.reconstruction import reconstruction
 from gcl_core.models.discriminator import Discriminator
 from gcl_core.models.drawing import draw_views
-from gcl_core.models.frugal import in_parts, kept_statistics
+from gcl_core.models.frugal import kept_statistics
 from gcl_core.models.generator import Generator
 from gcl_core.models.identity_encoder import EncoderOutput, IdentityEncoder
 from gcl_core.models.weights import build_discriminator, build_generator, load_weights, save_weights
@@ -39,6 +40,7 @@ class Drawing:
     discriminator_optimizer: Optimizer
     generator_schedule: MultiStepLR
     discriminator_schedule: MultiStepLR
+    average: AveragedModel | None = None  # of the generator over its steps, where `joint.generator_ema` asks for it
 
     @classmethod
     def start(
@@ -52,15 +54,28 @@ class Drawing:
         critic_optimizer, critic_schedule = make_optimizer(
             discriminator.parameters(), with_schedule(settings.discriminator_optimizer, rates)
         )
-        return cls(generator, discriminator, optimizer, critic_optimizer, schedule, critic_schedule)
+        decay = settings.generator_ema if isinstance(settings, JointSettings) else None
+        average = AveragedModel(generator, multi_avg_fn=get_ema_multi_avg_fn(decay)) if decay is not None else None
+        return cls(generator, discriminator, optimizer, critic_optimizer, schedule, critic_schedule, average)
+
+    @property
+    def artist(self) -> Generator:
+        """The generator that draws views for people to see and to measure: the average's, where there is one."""
+        return self.generator if self.average is None else cast(Generator, self.average.module)
+
+    def step(self) -> None:
+        """Step the generator's optimiser, and bring its average up to date."""
+        self.generator_optimizer.step()
+        if self.average is not None:
+            self.average.update_parameters(self.generator)
 
     def parts(self) -> dict[str, Stateful]:
         """Return what a checkpoint holds of it."""
-        return dict(vars(self))
+        return {name: part for name, part in vars(self).items() if part is not None}
 
     def save(self, folder: Path) -> None:
         """Write both networks, and the optimisers' moments, as the end of a stage."""
-        save_weights(self.generator, folder / "generator.safetensors")
+        save_weights(self.artist, folder / "generator.safetensors")
         save_weights(self.discriminator, folder / "discriminator.safetensors")
         optimizers = {name: part for name, part in self.parts().items() if name.endswith("_optimizer")}
         save_state(folder / "optimizers.safetensors", {name: part.state_dict() for name, part in optimizers.items()})
@@ -70,18 +85,23 @@ class Drawing:
         load_weights(self.generator, folder / "generator.safetensors", device).train()
         load_weights(self.discriminator, folder / "discriminator.safetensors", device).train()
         state = load_state(folder / "optimizers.safetensors")
+        if self.average is not None:
+            self.average.module.load_state_dict(self.generator.state_dict())
         carry_over(self.generator_optimizer, state["generator_optimizer"])
         carry_over(self.discriminator_optimizer, state["discriminator_optimizer"])
 
 
 class Cycle(NamedTuple):
-    """Pictures drawn from a batch x and what E_id makes of them; names as in §1.1."""
+    """Pictures drawn from a batch x and what E_id makes of them; names as in §1.1.
+
+    `rec` is None where no loss is of it (D31): then E_id does not see x_rec.
+    """
 
     x_rec: Float[Tensor, "b 3 h w"]
     x_nv: Float[Tensor, "b 3 h w"]
     x_cyc: Float[Tensor, "b 3 h w"]
     real: EncoderOutput
-    rec: EncoderOutput
+    rec: EncoderOutput | None
     nv: EncoderOutput
     cyc: EncoderOutput
 
@@ -93,17 +113,20 @@ def draw_cycle(
     mesh: Float[Tensor, "b 1 h w"],
     turned_mesh: Float[Tensor, "b 1 h w"],
     *,
+    encode_rec: bool = False,
     real_only: bool = False,
 ) -> Cycle:
-    """Reconstruct x, draw its novel view, cycle that back (§1.2, steps 2-5); E_id sees x, rec, nv, cyc.
+    """Reconstruct x, draw its novel view, cycle that back (§1.2, steps 2-5); E_id sees x, x_nv, x_cyc.
 
-    In train mode all four update its running statistics, with `real_only` x alone (D16).
+    With `encode_rec` it sees x_rec too, after x, as the release's feature loss needs (D31). In train mode all that it
+    sees updates its running statistics, with `real_only` x alone (D16).
     """
     real = encoder(x)
     structure = generator.structure(torch.cat([mesh, turned_mesh]))  # instance statistics: batching changes nothing
     x_rec, x_nv = generator(structure, torch.cat([real.code, real.code])).chunk(2)
     with kept_statistics(encoder) if real_only and encoder.training else nullcontext():
-        rec, nv = encoder(x_rec), encoder(x_nv)
+        rec = encoder(x_rec) if encode_rec else None
+        nv = encoder(x_nv)
         x_cyc = generator(structure[: len(x)], nv.code)
         cyc = encoder(x_cyc)
     return Cycle(x_rec, x_nv, x_cyc, real, rec, nv, cyc)
@@ -119,11 +142,10 @@ def update_discriminator(
     penalise, found = step % settings.penalty_every == 0, x.new_zeros(2)
     drawing.discriminator.requires_grad_(True)
     drawing.discriminator_optimizer.zero_grad()
-    score, parts = in_parts(drawing.discriminator, len(x))
-    for part in parts:
+    for part in drawing.discriminator.in_parts(len(x)):
         real, *fakes = (each[part] for each in (x, cycle.x_rec, cycle.x_nv, cycle.x_cyc))
         loss = discriminator_loss(
-            score,
+            drawing.discriminator.at_once,
             real,
             fakes,
             penalty_weight=settings.penalty_weight * settings.penalty_every,
@@ -142,11 +164,13 @@ def update_discriminator(
 def generator_losses(
     cycle: Cycle, x: Float[Tensor, "b 3 h w"], discriminator: Discriminator, weights: LossWeights
 ) -> tuple[Float[Tensor, ""], dict[str, Tensor]]:
-    """Return the weighted generator-side loss without L_mem, and each term unweighted (§3.1)."""
+    """Return the weighted generator-side loss without L_mem, and each term unweighted (§3.1, D31)."""
+    compared = cycle.nv if weights.feature_at == "novel_view" else cycle.rec
+    assert compared is not None
     losses = {
         "image": reconstruction(cycle.x_rec, x),
         "cycle": reconstruction(cycle.x_cyc, x),
-        "feature": reconstruction(cycle.rec.code, cycle.real.code),
+        "feature": reconstruction(compared.code, cycle.real.code),
         "feature_cycle": reconstruction(cycle.cyc.code, cycle.real.code),
         # one mean over three equal batches is a third of the sum of their means
         "adversarial": 3 * generator_adversarial(discriminator(torch.cat([cycle.x_rec, cycle.x_nv, cycle.x_cyc]))),
@@ -160,13 +184,8 @@ def generator_losses(
 
 
 def sample_views(encoder: IdentityEncoder, generator: Generator, people: PersonSet) -> UInt8[np.ndarray, "h w 3"]:
-    """Return the first training pictures that have a mesh, a row each, beside their drawn views at all yaws.
-
-    Leaves the encoder in the mode it came in.
-    """
+    """Return the first training pictures that have a mesh, a row each, beside their drawn views at all yaws."""
     rows = people.with_mesh(people.rows("train"))[:SAMPLED]
-    was_training = encoder.training
     views = draw_views(encoder, generator, people.pictures[rows], people.projections[rows])
-    encoder.train(was_training)
     cells = np.concatenate([people.pictures[rows][:, None], views], axis=1)
     return np.concatenate([np.concatenate(list(row), axis=1) for row in cells])

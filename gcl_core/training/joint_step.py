@@ -85,7 +85,13 @@ def joint_step(
         assert batch.mesh is not None
         assert batch.turned is not None
         cycle = draw_cycle(
-            encoder, drawing.generator, batch.x, batch.mesh, batch.turned, real_only=study.joint.bn_real_only
+            encoder,
+            drawing.generator,
+            batch.x,
+            batch.mesh,
+            batch.turned,
+            encode_rec=study.losses.needs_rec,
+            real_only=study.joint.bn_real_only,
         )
         scored = update_discriminator(drawing, cycle, batch.x, study.discriminator, step=step)
         loss, told = generator_losses(cycle, batch.x, drawing.discriminator, study.losses)
@@ -99,10 +105,16 @@ def joint_step(
     )
     for each in optimizers:
         each.zero_grad()
-    (loss + memory_loss).backward()
+    if drawing is None or study.joint.drawing_trains_encoder:
+        (loss + memory_loss).backward()
+    else:  # the gradient of the drawing losses passes through E_id to G and trains G alone
+        loss.backward(inputs=list(drawing.generator.parameters()), retain_graph=True)
+        memory_loss.backward()
     for each in optimizers:
         average_gradients(each)
-        each.step()
+    learners.optimizer.step()
+    if drawing is not None:
+        drawing.step()
     average_statistics(encoder)
     whole = len(batch.indices)
     learners.bank.update(batch.indices, gather(original, share(whole), whole))

@@ -11,9 +11,10 @@ from torch import Tensor
 from torch.utils.tensorboard.writer import SummaryWriter
 from tqdm import tqdm
 
+from gcl_core.losses.names import ON_EPOCH_LINE
 from gcl_core.run_folder import RunFolder
 
-SHOWN = ("loss", "image", "adversarial", "discriminator", "vi", "clusters", "outliers", "ari", "map", "rank1", "note")
+SHOWN = (*ON_EPOCH_LINE, "clusters", "outliers", "ari", "map", "rank1", "note")
 ASTRAY = 1e8  # no loss of a training that learns comes near
 
 

@@ -36,9 +36,5 @@ def with_schedule(
 
 
 def carry_over(optimizer: Optimizer, state: dict[str, Any]) -> None:
-    """Take the moments of an earlier stage's optimiser but keep the learning rate of this one (D11)."""
-    rates = [group["lr"] for group in optimizer.param_groups]
-    optimizer.load_state_dict(state)
-    for group, rate in zip(optimizer.param_groups, rates, strict=True):
-        group["lr"] = rate
-        group["initial_lr"] = rate
+    """Take over the moments of an earlier stage's optimiser; rates, betas and decay stay those of this one (D11)."""
+    optimizer.load_state_dict({"state": state["state"], "param_groups": optimizer.state_dict()["param_groups"]})

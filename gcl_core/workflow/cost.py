@@ -289,7 +289,7 @@ def _warm_up_step(study: Study, device: torch.device) -> Callable[[], None]:
     x, mesh, turned = _drawing_inputs(study, study.warm_up.batch_size, device)
 
     def step() -> None:
-        cycle = draw_cycle(encoder, drawing.generator, x, mesh, turned)
+        cycle = draw_cycle(encoder, drawing.generator, x, mesh, turned, encode_rec=study.losses.needs_rec)
         update_discriminator(drawing, cycle, x, study.discriminator, step=0)
         loss, _ = generator_losses(cycle, x, drawing.discriminator, study.losses)
         drawing.generator_optimizer.zero_grad()

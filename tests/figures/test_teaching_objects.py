@@ -45,7 +45,7 @@ def test_every_variant_shows_what_its_contrast_sees_and_equals_once(trained: Lay
         trained,
         copy={"title": "copies", "view": "copied"},
         once={"title": "drawn once", "view": "drawn_once"},
-        again={"title": "the same", "view": "copied", "vi": 0.5},
+        again={"title": "the same", "view": "copied", "l_vi_prime": 0.5},
         tda_again={"title": "TDA of copies", "view": "copied", "augment": True},
         long={"title": "longer", "view": "copied", "changes": {"joint.epochs": 3}},
         mild={"title": "TDA that flips alone", "view": "augmented", "changes": dict.fromkeys(MOVES, 0)},

@@ -47,7 +47,7 @@ def test_positives_and_negatives_are_uniform_and_independent():
     """12,000 draws for one anchor: each frequency within five standard deviations."""
     draws = 12_000
     anchors = torch.full((draws,), 7)
-    drawn = draw_partners(LABELS, anchors, negatives=3, generator=seeded(1))
+    drawn = draw_partners(LABELS, anchors, negatives=3, generator=seeded(1), exclude_self=False, shared_positive=False)
 
     def check(counts, share):
         spread = 5 * math.sqrt(draws * share * (1 - share))
@@ -56,7 +56,7 @@ def test_positives_and_negatives_are_uniform_and_independent():
     check(torch.bincount(drawn.positive_new, minlength=12)[6:10], 1 / 4)
     check(torch.bincount(drawn.positive_original, minlength=12)[6:10], 1 / 4)
     pairs = torch.bincount((drawn.positive_new - 6) * 4 + drawn.positive_original - 6, minlength=16)
-    check(pairs, 1 / 16)  # drawn independently, the anchor itself included
+    check(pairs, 1 / 16)  # as released: drawn independently, the anchor itself included
     assert drawn.valid.all()
     check(torch.bincount(drawn.negatives.flatten(), minlength=12)[[0, 1, 2, 3, 4, 5, 10, 11]], 3 / 8)
 
@@ -83,8 +83,8 @@ def test_an_outlier_as_anchor_is_refused_by_name():
         draw_partners(LABELS, INDICES, negatives=0, generator=seeded())
 
 
-def naive(f, g, bank, indices, partners, tau):
-    """The equations of METHOD.md §3.3, one exponential at a time."""
+def naive(f, g, bank, indices, partners, tau, *, live):
+    """The equations of METHOD.md §3.3 for L_vi, L'_vi and L''_vi, one exponential at a time."""
     sums = [0.0, 0.0, 0.0]
     for i, index in enumerate(indices.tolist()):
         negatives = [
@@ -93,9 +93,9 @@ def naive(f, g, bank, indices, partners, tau):
             if valid
         ]
         positives = [
-            float(g[i] @ bank[index]),
-            float(g[i] @ bank[partners.positive_new[i]]),
             float(f[i] @ bank[partners.positive_original[i]]),
+            float(g[i] @ f[i]) if live else float(g[i] @ bank[index]),
+            float(g[i] @ bank[partners.positive_new[i]]),
         ]
         for term, positive in enumerate(positives):
             own = math.exp(positive / tau)
@@ -103,12 +103,14 @@ def naive(f, g, bank, indices, partners, tau):
     return [total / len(indices) for total in sums]
 
 
+@pytest.mark.parametrize("positive", ["live", "memory"])
 @pytest.mark.parametrize(("negatives", "tau"), [(3, 0.04), (9, 0.04), (100, 0.5)])
-def test_losses_against_loops_with_outliers_and_masked_negatives(negatives, tau):
+def test_losses_against_loops_with_outliers_and_masked_negatives(negatives, tau, positive):
     f, g, bank = unit(4, 6, seed=1), unit(4, 6, seed=2), unit(12, 6, seed=3)
-    partners = draw_partners(LABELS, INDICES, negatives=negatives, generator=seeded(5))
-    losses = view_invariant_losses(f, g, bank, INDICES, partners, temperature=tau)
-    assert [loss.item() for loss in losses] == pytest.approx(naive(f, g, bank, INDICES, partners, tau), rel=1e-9)
+    partners = draw_partners(LABELS, INDICES, negatives=negatives, generator=seeded(5), shared_positive=False)
+    losses = view_invariant_losses(f, g, bank, INDICES, partners, temperature=tau, l_vi_prime_positive=positive)
+    expected = naive(f, g, bank, INDICES, partners, tau, live=positive == "live")
+    assert [loss.item() for loss in losses] == pytest.approx(expected, rel=1e-9)
     assert negatives == 3 or not partners.valid.all()  # the mask is exercised
 
 
@@ -153,24 +155,26 @@ def test_cold_temperatures_stay_finite():
     assert torch.isfinite(gradient).all()
 
 
-def test_who_receives_gradient_from_which_loss():
+@pytest.mark.parametrize("positive", ["live", "memory"])
+def test_who_receives_gradient_from_which_loss(positive):
+    """METHOD.md §3.4: f from L_vi alone, the drawn view from all, the memory from none; paper and release alike."""
     f, g = unit(4, 6, seed=1).requires_grad_(), unit(4, 6, seed=2).requires_grad_()
     bank = unit(12, 6, seed=3).requires_grad_()
     partners = draw_partners(LABELS, INDICES, negatives=8, generator=seeded())
-    losses = view_invariant_losses(f, g, bank, INDICES, partners)
-    for loss, reaches_f in zip(losses, (False, False, True), strict=True):
+    losses = view_invariant_losses(f, g, bank, INDICES, partners, l_vi_prime_positive=positive)
+    for loss, reaches_f in zip(losses, (True, False, False), strict=True):
         to_f, to_g = torch.autograd.grad(loss, (f, g), allow_unused=True, retain_graph=True)
         assert (to_f is not None) == reaches_f
         assert to_g is not None
-        assert (to_g != 0).any()  # in L''_vi through the shared negatives, as released
+        assert (to_g != 0).any()  # in L_vi through the shared negatives, as released
     assert torch.autograd.grad(torch.stack(losses).sum(), bank, allow_unused=True) == (None,)
 
 
 def test_the_picture_is_only_ever_attracted():
-    """Closed form: the gradient of L''_vi for f is -(1 - P) M_b / τ, over the batch size."""
+    """Closed form: the gradient of L_vi for f is -(1 - P) M_b / τ, over the batch size."""
     f, g, bank, tau = unit(4, 6, seed=1).requires_grad_(), unit(4, 6, seed=2), unit(12, 6, seed=3), 0.2
     partners = draw_partners(LABELS, INDICES, negatives=8, generator=seeded())
-    loss = view_invariant_losses(f, g, bank, INDICES, partners, temperature=tau).vi_second
+    loss = view_invariant_losses(f, g, bank, INDICES, partners, temperature=tau).l_vi
     (gradient,) = torch.autograd.grad(loss, f)
     for i in range(4):
         positive = bank[partners.positive_original[i]]

@@ -104,8 +104,8 @@ def test_memory_losses_and_update(golden, released):
         indices,
         partners,
         temperature=settings.temperature,
-        vi_positive=settings.vi_positive,
-        vi_second_negatives=settings.vi_second_negatives,
+        l_vi_prime_positive=settings.l_vi_prime_positive,
+        l_vi_negatives=settings.l_vi_negatives,
     )
     loss = torch.stack(losses).sum()
     assert loss.item() == pytest.approx(float(golden["memory.loss"]), rel=1e-5)

@@ -1,10 +1,11 @@
 """One stage-3 iteration as METHOD.md §1-3 and §5.2 state it, in plain functions of the weights, nothing shared.
 
 Every network is written out again from its section, losses pass by pass and anchor by anchor, optimisers by hand. Slow
-and simple; weights are dictionaries by the names of our networks.
+and simple; weights are dictionaries by the names of our networks. `Reading` says where paper and release differ.
 """
 
 import math
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -15,8 +16,97 @@ from gcl_core.losses.view_invariant import Partners  # which rows were drawn: an
 Weights = dict[str, Tensor]
 
 
-def identity_encoder(w: Weights, x: Tensor) -> tuple[Tensor, Tensor]:
-    """§2.1 in train mode: code (channel-major, D3) and feature; running statistics in `w` move by a tenth."""
+class Reading(NamedTuple):
+    """How the paper or the release reads what METHOD.md §8 lists."""
+
+    code_by_part: bool  # D3
+    live_pair: bool  # D4: L'_vi joins f'_new and f, or f'_new and the row of f in the memory
+    feature_at_new: bool  # D31: L_feat compares the code of x_nv, or that of x_rec
+    drawing_rate: float  # D11: of G and D in the first epoch of stage 3
+
+
+PAPER = Reading(code_by_part=True, live_pair=True, feature_at_new=True, drawing_rate=1e-4)
+RELEASED = Reading(code_by_part=False, live_pair=False, feature_at_new=False, drawing_rate=1e-5)
+
+
+class Networks(NamedTuple):
+    """Weights of E_id, of G with E_str, and of D."""
+
+    e: Weights
+    g: Weights
+    d: Weights
+
+
+class Shape(NamedTuple):
+    """What of the networks their weights do not tell."""
+
+    dilations: tuple[int, ...]
+    residual_blocks: int
+
+
+class Outcome(NamedTuple):
+    """One iteration: its losses, the gradients and the stepped weights of each network, and the memory after it."""
+
+    losses: dict[str, Tensor]
+    gradients: Networks
+    stepped: Networks
+    bank: Tensor
+
+
+def iteration(
+    before: Networks,
+    shape: Shape,
+    bank: Tensor,
+    pictures: tuple[Tensor, Tensor, Tensor],
+    indices: list[int],
+    partners: Partners,
+    reading: Reading,
+) -> Outcome:
+    """§1.2, steps 2 to 8, from weights and rows that were drawn; running statistics move in `before.e` itself.
+
+    `pictures` are x and its meshes m_0 and m_θ. τ, weights of losses and rates are the published ones.
+    """
+    (e, g, d), (x, m_0, m_theta) = before, pictures
+    a, z = identity_encoder(e, x, by_part=reading.code_by_part)
+    s_0, s_theta = (structure_encoder(g, each, shape.dilations) for each in (m_0, m_theta))
+    x_rec, x_nv = decode(g, s_0, a), decode(g, s_theta, a)
+    a_rec = None if reading.feature_at_new else identity_encoder(e, x_rec, by_part=reading.code_by_part)[0]
+    a_nv, z_nv = identity_encoder(e, x_nv, by_part=reading.code_by_part)
+    x_cyc = decode(g, s_0, a_nv)
+    a_cyc, _ = identity_encoder(e, x_cyc, by_part=reading.code_by_part)
+    fakes = [x_rec, x_nv, x_cyc]
+
+    on_d = discriminator_loss(d, x, fakes, shape.residual_blocks, 0.01)
+    d_gradients = gradients_of(on_d, d)
+    d = adam_step(d, d_gradients, lr=reading.drawing_rate, decay=5e-4)
+
+    f, f_new = (each / each.norm(dim=1, keepdim=True) for each in (z, z_nv))
+    compared = a_nv if a_rec is None else a_rec
+    on_fakes = [scores for fake in fakes for scores in discriminate(d, fake, shape.residual_blocks)]
+    losses = {
+        "image": (x_rec - x).abs().mean(),
+        "cycle": (x_cyc - x).abs().mean(),
+        "feature": (compared - a.detach()).abs().mean(),
+        "feature_cycle": (a_cyc - a.detach()).abs().mean(),
+        "adversarial": torch.stack([2 * ((scores - 1) ** 2).mean() for scores in on_fakes]).sum(),
+        **contrast(f, f_new, bank, indices, partners, 0.04, live_pair=reading.live_pair),
+    }
+    reconstructions = ("image", "cycle", "feature", "feature_cycle")
+    total = torch.stack([(5 if name in reconstructions else 1) * each for name, each in losses.items()]).sum()
+    e_gradients, g_gradients = gradients_of(total, e), gradients_of(total, g)
+    e = nesterov_step(e, e_gradients, lr=3.5e-4, decay=5e-4)
+    g = adam_step(g, g_gradients, lr=reading.drawing_rate, decay=5e-4)
+
+    after = bank.clone()
+    for index, feature in zip(indices, f.detach(), strict=True):
+        mixed = 0.2 * bank[index] + 0.8 * feature
+        after[index] = mixed / mixed.norm()
+    losses["on d"] = on_d
+    return Outcome(losses, Networks(e_gradients, g_gradients, d_gradients), Networks(e, g, d), after)
+
+
+def identity_encoder(w: Weights, x: Tensor, *, by_part: bool) -> tuple[Tensor, Tensor]:
+    """§2.1 in train mode: code (D3) and feature; running statistics in `w` move by a tenth."""
 
     def norm(x: Tensor, name: str) -> Tensor:
         axes = [axis for axis in range(x.ndim) if axis != 1]
@@ -41,7 +131,7 @@ def identity_encoder(w: Weights, x: Tensor) -> tuple[Tensor, Tensor]:
         x = (x + y).relu()
     rows = x.shape[2] // 4
     stripes = [x[:, :, part * rows : (part + 1) * rows].mean((2, 3)) for part in range(4)]
-    code = torch.stack(stripes, dim=2).flatten(1)
+    code = torch.stack(stripes, dim=1 if by_part else 2).flatten(1)
     feature = F.linear(x.mean((2, 3)), w["embedding.weight"], w["embedding.bias"])
     return code, norm(feature, "neck")
 
@@ -136,22 +226,22 @@ def discriminator_loss(w: Weights, real: Tensor, fakes: list[Tensor], residual_b
 
 
 def contrast(
-    f: Tensor, g: Tensor, bank: Tensor, indices: list[int], partners: Partners, tau: float
-) -> tuple[Tensor, ...]:
-    """§3.3, anchor by anchor: L_vi, L'_vi, L''_vi; all negatives are g's (D4, D6 as released)."""
-    losses: list[list[Tensor]] = [[], [], []]
+    f: Tensor, f_new: Tensor, bank: Tensor, indices: list[int], partners: Partners, tau: float, *, live_pair: bool
+) -> dict[str, Tensor]:
+    """§3.3, anchor by anchor; all negatives are those of f'_new (D6)."""
+    losses: dict[str, list[Tensor]] = {"l_vi": [], "l_vi_prime": [], "l_vi_second": []}
     for row, index in enumerate(indices):
         drawn = zip(partners.negatives[row].tolist(), partners.valid[row].tolist(), strict=True)
-        negatives = [g[row] @ bank[column] for column, valid in drawn if valid]
+        negatives = [f_new[row] @ bank[column] for column, valid in drawn if valid]
         positives = (
-            g[row] @ bank[index],
-            g[row] @ bank[partners.positive_new[row]],
             f[row] @ bank[partners.positive_original[row]],
+            f_new[row] @ (f[row].detach() if live_pair else bank[index]),
+            f_new[row] @ bank[partners.positive_new[row]],
         )
-        for term, positive in enumerate(positives):
+        for terms, positive in zip(losses.values(), positives, strict=True):
             others = torch.stack([((negative - positive) / tau).exp() for negative in negatives]).sum()
-            losses[term].append((1 + others).log())
-    return tuple(torch.stack(each).mean() for each in losses)
+            terms.append((1 + others).log())
+    return {name: torch.stack(terms).mean() for name, terms in losses.items()}
 
 
 def adam_step(w: Weights, gradients: Weights, lr: float, decay: float) -> Weights:

@@ -22,14 +22,16 @@ def test_published_encoder_schedule_drops_tenfold_after_epoch_ten():
     assert optimizer.param_groups[0]["nesterov"]
 
 
-def test_carry_over_takes_moments_and_keeps_this_stages_rate():
+def test_carry_over_takes_moments_and_keeps_this_stages_settings():
     parameter = _parameter()
     earlier, _ = make_optimizer([parameter], OptimizerSettings(lr=1e-2))
     parameter.grad = torch.tensor([1.0, 2.0, 3.0])
     earlier.step()
-    later, schedule = make_optimizer([parameter], OptimizerSettings(lr=1e-4, milestones=(1,)))
+    own = OptimizerSettings(lr=1e-4, betas=(0.5, 0.9), weight_decay=3e-4, milestones=(1,))
+    later, schedule = make_optimizer([parameter], own)
     carry_over(later, earlier.state_dict())
-    assert later.param_groups[0]["lr"] == 1e-4
+    group = later.param_groups[0]
+    assert (group["lr"], group["betas"], group["weight_decay"]) == (own.lr, own.betas, own.weight_decay)
     assert torch.equal(later.state[parameter]["exp_avg_sq"], earlier.state[parameter]["exp_avg_sq"])
     later.step()
     schedule.step()

@@ -24,10 +24,12 @@ from gcl_core.training.baseline import train_baseline
 from gcl_core.training.contrast import contrast_losses
 from gcl_core.training.generation import Drawing, draw_cycle
 from gcl_core.training.joint import train_jointly
+from gcl_core.training.joint_step import Batch, Learners, joint_step
 from gcl_core.training.journal import Journal
 from gcl_core.training.optimizers import make_optimizer, with_schedule
 
 MakeLayout = Callable[..., Layout]
+Gradients = dict[str, torch.Tensor]
 CPU = torch.device("cpu")
 
 
@@ -154,7 +156,7 @@ def test_running_statistics_come_from_real_pictures_alone_on_request(tiny_study:
     cycles, means = [], []
     for real_only in (False, True):
         encoder = build_encoder(study, 0).train()
-        cycles.append(draw_cycle(encoder, drawing.generator, x, mesh, turned, real_only=real_only))
+        cycles.append(draw_cycle(encoder, drawing.generator, x, mesh, turned, encode_rec=True, real_only=real_only))
         means.append(encoder.neck.running_mean.clone())  # pyright: ignore[reportOptionalMemberAccess, reportCallIssue]
         assert int(encoder.neck.num_batches_tracked or 0) == (1 if real_only else 4)
         assert encoder.neck.track_running_stats
@@ -192,11 +194,11 @@ def test_a_released_study_runs_and_its_memory_starts_from_the_baseline(boxes: Ma
 
 
 @pytest.mark.parametrize("negatives", ["new", "original"])
-def test_the_second_loss_trains_the_generator_only_through_the_drawn_views_negatives(
+def test_l_vi_trains_the_generator_only_through_the_drawn_views_negatives(
     tiny_study: Callable[..., Study], negatives: str
 ):
-    """METHOD.md §11.7, D6: with f's own negatives L''_vi alone leaves G without gradient; as released it does not."""
-    study = tiny_study(f"contrast.vi_second_negatives={negatives}")
+    """METHOD.md §11.7, D6: with f's own negatives L_vi alone leaves G without gradient; as released it does not."""
+    study = tiny_study(f"contrast.l_vi_negatives={negatives}")
     encoder = build_encoder(study, 0).train()
     drawing = Drawing.start(study, study.joint, encoder.code_dim, 0, CPU)
     draw = torch.Generator().manual_seed(0)
@@ -215,6 +217,48 @@ def test_the_second_loss_trains_the_generator_only_through_the_drawn_views_negat
         draw,
     )
     weights = list(drawing.generator.parameters())
-    found = torch.autograd.grad(losses["vi_second"], weights, allow_unused=True)
+    found = torch.autograd.grad(losses["l_vi"], weights, allow_unused=True)
     reached = any(gradient is not None and bool(gradient.any()) for gradient in found)
     assert reached == (negatives == "new")
+
+
+def gradients_after_a_step(study: Study, variant: str = "gcl") -> tuple[Gradients, Gradients]:
+    """Take one joint step on fixed pictures; return the gradients of E_id and of G that it was taken with."""
+    encoder = build_encoder(study, 0).train()
+    drawing = Drawing.start(study, study.joint, encoder.code_dim, 0, CPU)
+    draw = torch.Generator().manual_seed(0)
+    x = torch.randn(4, 3, 64, 32, generator=draw)
+    mesh, turned = torch.rand(2, 4, 1, 64, 32, generator=draw).mul(2).sub(1)
+    bank = MemoryBank(torch.randn(12, encoder.feature_dim, generator=draw))
+    learners = Learners(encoder, *make_optimizer(encoder.parameters(), study.joint.encoder_optimizer), bank, drawing)
+    batch = Batch(torch.tensor([0, 4, 7, 10]), x, mesh, turned)
+    joint_step(learners, batch, torch.arange(12) // 3, study, study.variants[variant], draw, step=0)
+    of_encoder, of_generator = (
+        {name: value.grad for name, value in network.named_parameters() if value.grad is not None}
+        for network in (encoder, drawing.generator)
+    )
+    return of_encoder, of_generator
+
+
+@pytest.mark.parametrize("micro_batch", ["null", "2"])
+def test_drawing_losses_may_train_the_generator_alone(tiny_study: Callable[..., Study], micro_batch: str):
+    """Ours: then E_id has the gradient of the contrast, through the views too, and G has the whole one as before."""
+    words = ("discriminator.penalty_every=1", f"compute.micro_batch={micro_batch}")
+    apart = tiny_study(*words, "joint.drawing_trains_encoder=false")
+    encoder, generator = gradients_after_a_step(apart)
+    encoder_whole, generator_whole = gradients_after_a_step(tiny_study(*words))
+    nothing_drawn = "losses={image: 0, feature: 0, adversarial: 0}"
+    encoder_contrast, generator_contrast = gradients_after_a_step(tiny_study(*words, nothing_drawn))
+
+    def close(found: Gradients, expected: Gradients) -> bool:
+        assert found.keys() == expected.keys()
+        return all(torch.allclose(found[name], value, rtol=1e-3, atol=1e-4) for name, value in expected.items())
+
+    assert close(encoder, encoder_contrast)
+    assert not close(encoder, encoder_whole)
+    assert close(generator, generator_whole)
+    assert not close(generator, generator_contrast)
+    assert any(value.abs().max() > 1e-3 for value in generator_contrast.values())  # the contrast reaches G
+    without, generator_alone = gradients_after_a_step(apart, "no_vi")
+    assert not any(value.any() for value in without.values())
+    assert any(value.any() for value in generator_alone.values())

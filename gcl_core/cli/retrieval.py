@@ -1,0 +1,68 @@
+"""The commands that use a trained encoder on pictures of one's own: embed, search, export-onnx."""
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+
+from gcl_core.cli.words import count
+from gcl_core.files import RunError, atomic, write_text
+
+Add = Callable[..., argparse.ArgumentParser]
+
+
+def add_retrieval_commands(add: Add) -> None:
+    """Add the commands to `python -m gcl_core`."""
+    embed = add("embed", _embed, "write the features of pictures, or of folders of pictures (docs/RETRIEVAL.md)")
+    search = add("search", _search, "rank a folder of pictures by their similarity to pictures of a person")
+    export = add("export-onnx", _export, "write a run's identity encoder as an ONNX file")
+    for each in (embed, search, export):
+        each.add_argument("--run", type=Path, required=True, metavar="DIR", help="run folder, as runs/mini/gcl/seed0")
+    embed.add_argument("--out", type=Path, required=True, metavar="FILE", help="features.parquet or features.npz")
+    embed.add_argument("places", type=Path, nargs="+", metavar="PICTURE", help="pictures, or folders of them")
+    search.add_argument("--gallery", type=Path, required=True, metavar="DIR", help="folder that is searched")
+    search.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for ranked.csv and ranked.png")
+    search.add_argument("--top", type=count, default=10, metavar="N", help="pictures per query (default: 10)")
+    search.add_argument("pictures", type=Path, nargs="+", metavar="PICTURE", help="pictures of whom to find")
+    export.add_argument("--out", type=Path, required=True, metavar="FILE", help="file to write, ending in .onnx")
+
+
+def _embed(chosen: argparse.Namespace) -> None:
+    if chosen.out.suffix not in (".parquet", ".npz"):
+        raise RunError(f"--out {chosen.out}: features are written to a file that ends in .parquet or .npz")
+    from gcl_core.retrieval.folder import embed_pictures, find_pictures, write_features
+
+    files = find_pictures(chosen.places)
+    write_features(chosen.out, files, embed_pictures(_run(chosen), files))
+    print(f"{chosen.out}: features of {len(files)} pictures")
+
+
+def _search(chosen: argparse.Namespace) -> None:
+    from gcl_core.figures.search import search_figure
+    from gcl_core.retrieval.folder import embed_pictures, find_pictures, rank_gallery
+
+    run, gallery, queries = _run(chosen), find_pictures([chosen.gallery]), find_pictures(chosen.pictures)
+    found = rank_gallery(embed_pictures(run, queries), embed_pictures(run, gallery), queries, gallery, top=chosen.top)
+    write_text(chosen.out / "ranked.csv", found.to_csv(index=False, lineterminator="\n"))
+    with atomic(chosen.out / "ranked.png") as temporary:
+        search_figure(found, height=run.height, width=run.width).savefig(temporary, format="png")
+    for query, lines in found.groupby("query", sort=False):
+        first = lines.iloc[0]
+        print(f"{query}: most similar is {first['file']} (cosine similarity {first['similarity']:.3f})")
+    print(
+        f"{chosen.out / 'ranked.csv'}, {chosen.out / 'ranked.png'}: {len(queries)} queries in {len(gallery)} pictures"
+    )
+
+
+def _export(chosen: argparse.Namespace) -> None:
+    from gcl_core.retrieval.onnx_file import export_onnx
+
+    export_onnx(_run(chosen), chosen.out)
+    print(f"{chosen.out}: input `pictures` (RGB in [0, 1]), output `features` (L2-normalised)")
+
+
+def _run(chosen: argparse.Namespace):
+    import torch
+
+    from gcl_core.retrieval.encoder import load_run_encoder
+
+    return load_run_encoder(chosen.run, torch.device("cpu"))

@@ -1,0 +1,160 @@
+"""A profile's executed notebooks as a static book: pages that a browser opens from the disk, with search and contents.
+
+Sphinx and MyST-NB build it without a network. Equations become SVG by matplotlib, as MathJax would be downloaded.
+"""
+
+import base64
+import io
+import re
+import shutil
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import nbformat
+from PIL import Image
+
+from gcl_core.config import Study
+from gcl_core.files import RunError, write_text
+from gcl_core.layout import Layout
+
+WIDEST = 1000  # pixels of a picture in the book; a page shows some 800
+WIDGET = "application/vnd.jupyter.widget-view+json"
+SLIDER = "*Here JupyterLab shows a slider or a menu; a static page cannot.*"
+OTHER_SEED = re.compile(r"_seed[1-9]\d*$")
+VARIANT = re.compile(r"04_joint_training_(.+)_seed\d+")
+CONF = """\
+import sys
+sys.path.insert(0, {package!r})
+project, author, copyright = "GCL, reproduced: profile {profile}", "", ""
+extensions = ["myst_nb", "gcl_core.report.book_math"]
+html_theme = "sphinx_book_theme"
+html_title = project
+html_copy_source = html_show_sourcelink = html_show_copyright = html_show_sphinx = False
+html_show_search_summary = False  # a page from the disk may not fetch others
+html_theme_options = {{
+    "home_page_in_toc": True, "navbar_persistent": [], "show_toc_level": 2,
+    "use_download_button": False, "use_fullscreen_button": False,
+}}
+myst_enable_extensions = ["amsmath", "dollarmath"]
+nb_execution_mode = "off"
+nb_merge_streams = True
+suppress_warnings = ["myst.header", "mystnb.unknown_mime_type", "misc.highlighting_failure"]
+"""
+
+
+def build_book(layout: Layout, out: Path) -> Path:
+    """Build the book of a profile's executed notebooks of seed 0 in `out` and return its first page.
+
+    `out` appears whole; an earlier book there is replaced, anything else is refused. Raises RunError where no executed
+    notebooks are, or where a page cannot be built.
+    """
+    found = executed_notebooks(layout)
+    if out.exists() and not (out / "searchindex.js").is_file():
+        raise RunError(f"{out} exists and is no book; give another folder with --out")
+    from sphinx.cmd.build import build_main
+
+    with tempfile.TemporaryDirectory(prefix="book-") as folder:
+        source, built = Path(folder) / "source", Path(folder) / "built"
+        source.mkdir()
+        package = str(Path(__file__).parents[2])
+        write_text(source / "conf.py", CONF.format(package=package, profile=layout.study.profile))
+        for path in found:
+            nbformat.write(shortened(nbformat.read(path, as_version=4), layout.study, path.stem), source / path.name)
+        write_text(source / "index.md", front_page(layout.study, [path.stem for path in found]))
+        if build_main(["-q", "-b", "html", "-d", str(Path(folder) / "doctrees"), str(source), str(built)]):
+            raise RunError("the book could not be built; what Sphinx said stands above")
+        for each in ("_sources", "_static/locales", ".buildinfo", "objects.inv", *_maps(built)):
+            _remove(built / each)
+        out.parent.mkdir(parents=True, exist_ok=True)
+        fresh = out.with_name(f".{out.name}.new")
+        shutil.rmtree(fresh, ignore_errors=True)
+        shutil.move(built, fresh)
+        if out.exists():
+            shutil.rmtree(out)
+        fresh.rename(out)
+    return out / "index.html"
+
+
+def executed_notebooks(layout: Layout) -> list[Path]:
+    """Return the executed notebooks of a profile, in order; of those for each seed that of seed 0."""
+    folder = layout.runs / "notebooks"
+    order = list(layout.study.variants)
+
+    def place(path: Path) -> tuple[str, int, str]:
+        variant = VARIANT.fullmatch(path.stem)
+        name = variant[1] if variant else ""
+        return path.stem[:2], order.index(name) if name in order else len(order), path.stem
+
+    found = sorted((path for path in folder.glob("*.ipynb") if not OTHER_SEED.search(path.stem)), key=place)
+    if not found:
+        raise RunError(f"{folder} holds no executed notebook; run ./run_all.sh {layout.study.profile} first")
+    return found
+
+
+def front_page(study: Study, names: Sequence[str]) -> str:
+    """Return the book's first page: what it shows, and the contents."""
+    text = (
+        "# GCL, reproduced\n\nThe notebooks of this study as they ran, in reading order: profile "
+        f"`{study.profile}`, seed 0. Each asks one question, calls `gcl_core` and reads the result. The repository's "
+        "README has the answer in short, and the commands that run all this.\n\n"
+    )
+    return text + "```{toctree}\n:maxdepth: 1\n\n" + "\n".join(names) + "\n```\n"
+
+
+def shortened(notebook: nbformat.NotebookNode, study: Study, name: str) -> nbformat.NotebookNode:
+    """Return an executed notebook fit for a page: without progress lines and injected parameters, imports folded.
+
+    Pictures get at most WIDEST pixels. A training notebook gets its variant's title, as all of them come from one.
+    """
+    cells = [cell for cell in notebook.cells if "injected-parameters" not in cell.metadata.get("tags", [])]
+    for cell in cells:
+        if cell.cell_type == "markdown":  # files of the repository are no pages of the book
+            cell.source = re.sub(r"\[([^\]]+)\]\(\.\./[^)]+\)", r"\1", cell.source)
+        if cell.cell_type == "code":
+            cell.outputs = [_output(each) for each in cell.outputs if each.get("name") != "stderr"]
+            imports = re.match(r"(from|import) ", cell.source) is not None
+            cell.metadata = {"tags": ["hide-input"]} if imports else {}
+    variant = VARIANT.fullmatch(name)
+    if variant is not None and variant[1] in study.variants:
+        first = next(cell for cell in cells if cell.cell_type == "markdown")
+        title = f"# 04 · Joint training: {study.variants[variant[1]].title}"
+        first.source = re.sub(r"^# .*$", lambda _: title, first.source, count=1, flags=re.M)
+    known = {name: notebook.metadata[name] for name in ("kernelspec", "language_info") if name in notebook.metadata}
+    notebook.cells, notebook.metadata = cells, nbformat.from_dict(known)
+    return notebook
+
+
+def _output(output: Any) -> Any:
+    data = output.get("data", {})
+    if WIDGET in data:
+        return nbformat.v4.new_output("display_data", {"text/markdown": SLIDER})
+    if "image/png" in data:
+        data["image/png"] = _smaller(data["image/png"])
+    return output
+
+
+def _smaller(text: str) -> str:
+    """Return a PNG in base64, at most WIDEST pixels wide and with a palette where that takes fewer bytes."""
+    plain = base64.b64decode(text)
+    with Image.open(io.BytesIO(plain)) as opened:
+        picture = opened.convert("RGB")
+    if picture.width > WIDEST:
+        size = (WIDEST, round(picture.height * WIDEST / picture.width))
+        picture = picture.resize(size, Image.Resampling.LANCZOS)
+    made = io.BytesIO()
+    picture.quantize(256, dither=Image.Dither.NONE).save(made, "PNG", optimize=True)
+    return base64.b64encode(min(plain, made.getvalue(), key=len)).decode()
+
+
+def _maps(built: Path) -> list[str]:
+    """Return the source maps of the theme, which nobody debugs here: a third of the book's bytes."""
+    return [path.relative_to(built).as_posix() for path in (built / "_static").rglob("*.map")]
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)

@@ -1,0 +1,53 @@
+"""E_id of a finished run, without its profile: the run folder says what it is and which pictures it takes."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from pydantic import TypeAdapter
+from torch import Tensor, nn
+
+from gcl_core.data.batches import imagenet_normalize
+from gcl_core.files import RunError, read_json
+from gcl_core.models.identity_encoder import IdentityEncoder
+from gcl_core.models.weights import load_weights
+from gcl_core.settings.networks import IdentityEncoderSettings
+
+
+@dataclass(frozen=True)
+class RunEncoder:
+    """E_id of a run in eval mode, and the size of the pictures that it was trained on, in pixels."""
+
+    encoder: IdentityEncoder
+    height: int
+    width: int
+
+
+def load_run_encoder(run: Path, device: torch.device) -> RunEncoder:
+    """Return E_id of a run folder, as runs/mini/gcl/seed0. Raises RunError where the folder is no finished run."""
+    manifest = run / "manifest.json"
+    facts = read_json(manifest) if manifest.is_file() else {}
+    if "finished" not in facts:
+        raise RunError(
+            f"{run} is no finished run: it has no manifest.json that says so. Give a run folder, as in "
+            "`--run runs/mini/gcl/seed0`; `python -m gcl_core runs` lists them"
+        )
+    settings = facts["settings"]
+    network = TypeAdapter(IdentityEncoderSettings).validate_python(settings["identity_encoder"])
+    encoder = load_weights(
+        IdentityEncoder(**network.model_dump(exclude={"weights"})), run / "encoder.safetensors", device
+    )
+    return RunEncoder(encoder, settings["picture"]["height"], settings["picture"]["width"])
+
+
+class Embedder(nn.Module):
+    """E_id as one network from pictures in [0, 1] to L2-normalised features, as it is exported to ONNX."""
+
+    def __init__(self, encoder: IdentityEncoder) -> None:
+        super().__init__()
+        self.encoder = encoder
+
+    def forward(self, pictures: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b d"]:
+        """Return L2-normalised features of RGB pictures in [0, 1]."""
+        return self.encoder.features(imagenet_normalize(pictures))

@@ -1,0 +1,110 @@
+"""The book of executed notebooks: readable from the disk without a network, small, and with its equations."""
+
+import base64
+import io
+import re
+from pathlib import Path
+
+import nbformat
+import numpy as np
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+from PIL import Image
+
+from gcl_core.config import load_study
+from gcl_core.files import RunError
+from gcl_core.layout import Layout
+from gcl_core.report.book import SLIDER, WIDEST, build_book, shortened
+from gcl_core.report.book_math import equation
+from gcl_core.seeding import numpy_rng
+
+
+def picture(width: int) -> str:
+    pixels = numpy_rng(0, "book test").integers(0, 256, (40, width, 3), dtype=np.uint8)
+    made = io.BytesIO()
+    Image.fromarray(pixels).save(made, "PNG")
+    return base64.b64encode(made.getvalue()).decode()
+
+
+def executed(title: str) -> nbformat.NotebookNode:
+    outputs = [
+        new_output("stream", name="stderr", text="epoch 1 of 6 |####      |"),
+        new_output("display_data", {"image/png": picture(1700), "text/plain": "<picture>"}),
+        new_output("display_data", {"application/vnd.jupyter.widget-view+json": {"model_id": "7"}}),
+    ]
+    cells = [
+        new_markdown_cell(
+            f"# {title}\n\nThe loss is $L = -\\log\\frac{{a}}{{b}}$, see [the method](../docs/METHOD.md)."
+        ),
+        new_code_cell('profile = "other"', metadata={"tags": ["injected-parameters"]}),
+        new_code_cell("from gcl_core.config import load_study"),
+        new_code_cell("unmistakable = 1", outputs=outputs),
+    ]
+    return new_notebook(cells=cells, metadata={"language_info": {"name": "python", "pygments_lexer": "ipython3"}})
+
+
+@pytest.fixture
+def layout(tmp_path: Path) -> Layout:
+    made = Layout(load_study("smoke"), root=tmp_path)
+    (made.runs / "notebooks").mkdir(parents=True)
+    return made
+
+
+def test_a_book_opens_from_the_disk_with_contents_and_search(layout: Layout, tmp_path: Path):
+    for name in (
+        "01_baseline_seed0",
+        "01_baseline_seed1",
+        "04_joint_training_tda_seed0",
+        "04_joint_training_gcl_seed0",
+    ):
+        nbformat.write(executed(name), layout.runs / "notebooks" / f"{name}.ipynb")
+    first = build_book(layout, tmp_path / "book")
+    contents = re.findall(r'toctree-l1"><a class="reference internal" href="([^"]+)"', first.read_text())
+    assert list(dict.fromkeys(contents)) == [
+        "01_baseline_seed0.html",
+        "04_joint_training_gcl_seed0.html",
+        "04_joint_training_tda_seed0.html",
+    ]
+    page = (tmp_path / "book" / "04_joint_training_tda_seed0.html").read_text()
+    assert f"Joint training: {layout.study.variants['tda'].title}" in page
+    assert "unmistakable" in page
+    assert "<svg" in page
+    assert "epoch 1 of 6" not in page
+    assert "the method" in page
+    assert "METHOD.md" not in page
+    index = (tmp_path / "book" / "searchindex.js").read_text()
+    assert "unmistak" in index
+    for file in (tmp_path / "book").glob("*.html"):
+        assert not re.findall(r'(?:src|href)="(?:https?:)?//[^"]+"', file.read_text()), f"{file.name} asks the network"
+    build_book(layout, tmp_path / "book")  # an earlier book gives way
+
+
+def test_what_is_no_book_is_left_alone(layout: Layout, tmp_path: Path):
+    with pytest.raises(RunError, match="no executed notebook"):
+        build_book(layout, tmp_path / "book")
+    nbformat.write(executed("Title"), layout.runs / "notebooks" / "01_baseline_seed0.ipynb")
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "chapter.txt").write_text("years of work")
+    with pytest.raises(RunError, match="is no book"):
+        build_book(layout, tmp_path / "thesis")
+    assert (tmp_path / "thesis" / "chapter.txt").read_text() == "years of work"
+
+
+def test_outputs_are_made_fit_for_a_page():
+    plain = executed("Title")
+    made = shortened(executed("Title"), load_study("smoke"), "01_baseline_seed0")
+    assert [cell.source for cell in made.cells] == [
+        plain.cells[0].source.replace("[the method](../docs/METHOD.md)", "the method"),
+        plain.cells[2].source,
+        plain.cells[3].source,
+    ]
+    shown, told = made.cells[-1].outputs
+    with Image.open(io.BytesIO(base64.b64decode(shown["data"]["image/png"]))) as small:
+        assert small.width == WIDEST
+    assert told["data"] == {"text/markdown": SLIDER}
+
+
+def test_an_equation_that_cannot_be_set_is_an_error():
+    assert equation(r"\frac{a}{b}").startswith("<svg")
+    with pytest.raises(ValueError, match="nonsense"):
+        equation(r"\nonsense{a}")

@@ -1,0 +1,113 @@
+"""embed, search and export-onnx as a user types them, on an untrained encoder and pictures of any size."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+
+from gcl_core.cli import main
+from gcl_core.config import load_study
+from gcl_core.data.pictures import read_picture
+from gcl_core.files import write_json
+from gcl_core.models.weights import build_encoder, save_weights
+from gcl_core.retrieval.encoder import Embedder, load_run_encoder
+from gcl_core.seeding import numpy_rng
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run of the profile `smoke`, with random weights."""
+    study, folder = load_study("smoke"), tmp_path_factory.mktemp("runs") / "smoke" / "gcl" / "seed0"
+    settings = study.model_dump(mode="json", include={"picture", "identity_encoder"})
+    write_json(folder / "manifest.json", {"settings": settings, "finished": "now"})
+    save_weights(build_encoder(study, 3), folder / "encoder.safetensors")
+    return folder
+
+
+@pytest.fixture
+def gallery(tmp_path: Path) -> Path:
+    """Twelve pictures of several sizes in two folders; one name holds a blank, one stands in both folders."""
+    random = numpy_rng(0, "retrieval test")
+    for number in range(12):
+        folder = tmp_path / "gallery" / ("first" if number % 2 else "second")
+        folder.mkdir(parents=True, exist_ok=True)
+        pixels = random.integers(0, 256, (40 + 9 * number, 30 + number, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(folder / ("same.png" if number < 2 else f"a crop {number}.png"))
+    return tmp_path / "gallery"
+
+
+def expected(run: Path, files: list[str]) -> np.ndarray:
+    loaded = load_run_encoder(run, CPU)
+    pictures = np.stack([read_picture(Path(file), loaded.height, loaded.width) for file in files])
+    with torch.no_grad():
+        unit = torch.from_numpy(pictures).permute(0, 3, 1, 2) / 255
+        return Embedder(loaded.encoder)(unit).numpy()
+
+
+def test_embed_writes_a_unit_feature_for_every_picture(run: Path, gallery: Path, tmp_path: Path):
+    table, arrays = tmp_path / "features.parquet", tmp_path / "features.npz"
+    for out in (table, arrays):
+        main(["embed", "--run", str(run), "--out", str(out), str(gallery)])
+    lines = pd.read_parquet(table)
+    assert sorted(lines["file"]) == sorted(str(path) for path in gallery.rglob("*.png"))
+    features = np.stack(lines["feature"].tolist())
+    assert np.allclose(np.linalg.norm(features, axis=1), 1, atol=1e-5)
+    assert np.allclose(features, expected(run, lines["file"].tolist()), atol=1e-5)
+    with np.load(arrays) as stored:
+        assert stored["files"].tolist() == lines["file"].tolist()
+        assert np.array_equal(stored["features"], features)
+
+
+def test_search_ranks_the_gallery_without_the_query_itself(run: Path, gallery: Path, tmp_path: Path):
+    query, copy = gallery / "first" / "same.png", gallery / "second" / "copy of the query.png"
+    copy.write_bytes(query.read_bytes())
+    out = tmp_path / "found"
+    main(["search", "--run", str(run), "--gallery", str(gallery), "--out", str(out), "--top", "5", str(query)])
+    lines = pd.read_csv(out / "ranked.csv")
+    assert lines["rank"].tolist() == [1, 2, 3, 4, 5]
+    names = [str(query), *lines["file"].tolist()]
+    assert str(query) not in names[1:]
+    features, similarity = expected(run, names), lines["similarity"].to_numpy()
+    assert names[1] == str(copy)
+    assert similarity[0] == pytest.approx(1, abs=1e-5)
+    assert np.allclose(similarity, features[1:] @ features[0], atol=1e-5)
+    assert (np.diff(similarity) <= 0).all()
+    with Image.open(out / "ranked.png") as picture:
+        assert picture.width > picture.height
+
+
+def test_what_cannot_be_used_is_named_and_nothing_is_written(run: Path, gallery: Path, tmp_path: Path, capsys):
+    (gallery / "broken.jpg").write_bytes(b"no picture")
+    out = tmp_path / "features.npz"
+    for words, told in (
+        (["embed", "--run", str(run), "--out", str(out), str(gallery)], "broken.jpg"),
+        (["embed", "--run", str(run), "--out", str(out), str(tmp_path / "absent")], "does not exist"),
+        (["embed", "--run", str(gallery), "--out", str(out), str(gallery)], "no finished run"),
+        (["embed", "--run", str(run), "--out", str(tmp_path / "features.csv"), str(gallery)], ".parquet or .npz"),
+        (["embed", "--run", str(run), "--out", str(out), str(run)], "holds no picture"),
+    ):
+        with pytest.raises(SystemExit) as ended:
+            main(words)
+        assert ended.value.code == 1
+        assert told in capsys.readouterr().err
+    assert not out.exists()
+
+
+def test_onnx_runtime_returns_the_same_features(run: Path, gallery: Path, tmp_path: Path):
+    for name in ("onnx", "onnxscript"):
+        pytest.importorskip(name, reason=f"{name} is an optional extra (docs/RETRIEVAL.md)")
+    runtime = pytest.importorskip("onnxruntime", reason="onnxruntime is an optional extra (docs/RETRIEVAL.md)")
+    main(["export-onnx", "--run", str(run), "--out", str(tmp_path / "encoder.onnx")])
+    session = runtime.InferenceSession(tmp_path / "encoder.onnx")
+    files = [str(path) for path in sorted(gallery.rglob("*.png"))]
+    loaded = load_run_encoder(run, CPU)
+    for count in (1, 5):  # the batch's length is free
+        pictures = np.stack([read_picture(Path(file), loaded.height, loaded.width) for file in files[:count]])
+        given = (pictures.transpose(0, 3, 1, 2) / 255).astype(np.float32)
+        (features,) = session.run(["features"], {"pictures": given})
+        assert np.allclose(features, expected(run, files[:count]), atol=1e-5)
