@@ -349,3 +349,31 @@ def test_one_preparation_at_a_time(market: Callable[..., Layout]):
     market().store.mkdir(parents=True)
     with FileLock(market().store / ".lock"), pytest.raises(RunError, match="another process is preparing"):
         prepare_data(market())
+
+
+@pytest.mark.parametrize("whole", [False, True])
+def test_meshes_of_one_base_name_are_told_apart_by_their_path(tmp_path: Path, whole: bool):
+    """Two people's 1.jpg in two folders; 2.jpg is the only one of its name, and lies there with or without its path."""
+    root, files = tmp_path / "set", {"hall/1.jpg": 30, "yard/1.jpg": 60, "yard/2.jpg": 90}
+    settings = f"data_root={root} dataset=folder picture.height=64 picture.width=32 generator.dilations=[1,2,3]"
+    layout = Layout(load_study("market1501", settings.split()), root=tmp_path)
+    lines = ["file,pid,camid,split", "q/1.jpg,9,1,query", "g/1.jpg,9,2,gallery"]
+    for number, (file, value) in enumerate({**files, "q/1.jpg": 5, "g/1.jpg": 6}.items()):
+        (root / file).parent.mkdir(parents=True, exist_ok=True)
+        grey(value).save(root / file)
+        if file in files:
+            lines.append(f"{file},{number + 1},1,train")
+            name = "2.jpg" if file == "yard/2.jpg" and not whole else file
+            for yaw in YAWS:
+                path = projection_folder(root / "meshes", "train", yaw) / name
+                path.parent.mkdir(parents=True, exist_ok=True)
+                mesh(value).save(path, quality=100)
+    write_meshes(layout, "train", "1.jpg")  # whose it is nobody can say
+    (root / "pictures.csv").write_text("\n".join(lines))
+    people = prepare_data(layout, workers=1)
+    rows = people.index["file"].tolist()
+    assert people.with_mesh(people.rows("train")).tolist() == [rows.index(file) for file in files]
+    for file, value in files.items():
+        row = rows.index(file)
+        assert people.pictures[row].mean() == pytest.approx(value, abs=2)
+        assert people.projections[row, :, 32, 16].astype(int).tolist() == pytest.approx([value] * 8, abs=3)
