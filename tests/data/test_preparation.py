@@ -220,6 +220,7 @@ LEFT_ALONE: dict[str, Callable[[Layout], object]] = {  # what file managers, net
     "meshes of nobody": lambda layout: mesh(9).save(layout.mesh_root / "train" / "render" / "9999_c1.jpg"),
     "the folder's own time": lambda layout: os.utime(layout.data_root / "query", (1, 1)),
     "the folder is not there": lambda layout: layout.data_root.rename(layout.data_root.with_name("elsewhere")),
+    "the meshes are not there": lambda layout: layout.mesh_root.rename(layout.data_root / "elsewhere"),
     "an empty place for it": lambda layout: (
         layout.data_root.rename(layout.data_root.with_name("elsewhere")),
         layout.data_root.mkdir(),
