@@ -3,8 +3,8 @@
 #
 # A step is done when its file in runs/<profile>/steps/ is there. It runs again when a step before it ran, when a
 # setting, its notebook or the code that the notebook imports changed (its fingerprint, which comments and docstrings do
-# not touch), or when one of its figures, tables or records (gcl_core/outputs.py) is missing; the first step also when the
-# files of the data changed. A run that is gone or stale is found by gcl_core/workflow/study.py.
+# not touch), or when one of its figures, tables or records (gcl_core/outputs.py) is missing; the first step also when
+# the files of the data changed. A run that is gone or stale is found by gcl_core/workflow/study.py.
 # Trainings resume by themselves, so no checkpoint is declared here: Snakemake would delete it before the step.
 import hashlib
 import shlex
