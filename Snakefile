@@ -3,25 +3,39 @@
 #
 # A step is done when its file in runs/<profile>/steps/ is there. It runs again when a step before it ran, when a
 # setting, its notebook or the code that the notebook imports changed (its fingerprint, which comments and docstrings do
-# not touch), or when one of its figures, tables or records (gcl_core/outputs.py) is missing. A run that is gone or stale is found by gcl_core/workflow/study.py.
+# not touch), or when one of its figures, tables or records (gcl_core/outputs.py) is missing; the first step also when
+# the files of the data changed. A run that is gone or stale is found by gcl_core/workflow/study.py.
 # Trainings resume by themselves, so no checkpoint is declared here: Snakemake would delete it before the step.
 import hashlib
 import shlex
+import sys
 from pathlib import Path
 
-from gcl_core.config import load_study
+from gcl_core.config import is_file_of_settings, load_study, settled
+from gcl_core.data.source_set import source_layout
+from gcl_core.data.sources import source_state
+from gcl_core.files import hash_file
+from gcl_core.layout import Layout
 from gcl_core.outputs import written_by
 from gcl_core.provenance import code_of, fingerprint, step_code
+from gcl_core.settings.paths import placed
 
-PROFILE = config.get("profile", "mini")
-OVERRIDES = config.get("overrides") or []  # key=value words, as a list or as one text
-study = load_study(PROFILE, OVERRIDES)
+PROFILE, OVERRIDES = str(config.get("profile", "mini")), config.get("overrides") or []  # words, as a list or one text
+if is_file_of_settings(PROFILE):  # notebooks run in a folder of their own, so paths are absolute from here on
+    PROFILE = placed(PROFILE, Path.cwd())
+WORDS = list(map(settled, shlex.split(OVERRIDES) if isinstance(OVERRIDES, str) else OVERRIDES))
+study = load_study(PROFILE, WORDS)
 RUNS, FIGURES = f"runs/{study.profile}", f"figures/{study.profile}"
 SEEDS = range(study.seeds)
 SETTINGS = hashlib.sha256(study.model_dump_json(exclude={"seeds"}).encode()).hexdigest()  # more seeds only add steps
-WORDS = OVERRIDES if isinstance(OVERRIDES, str) else shlex.join(OVERRIDES)
-REPORTED = f"{shlex.quote(PROFILE)} {WORDS}".replace("{", "{{").replace("}", "}}")
-STUDY = f"-r profile {shlex.quote(PROFILE)} -r overrides {shlex.quote(WORDS)}".replace("{", "{{").replace("}", "}}")
+LAYOUT = Layout(study)
+DATA = [source_state(LAYOUT), source_state(source_layout(LAYOUT), projections=False) if study.source else ""]
+
+
+def literal(*words):
+    """Words as one text for the shell, in which Snakemake fills in nothing."""
+    return shlex.join(words).replace("{", "{{").replace("}", "}}")
+
 
 # What a step asks of a cluster: GPUs, minutes, megabytes. They are ceilings, not measurements; configs/cluster/ can change
 # them by rule. A training that reaches its minutes goes on in its next attempt. On one machine only `gpu` ever limits.
@@ -31,7 +45,10 @@ MEASURES = {"gpu": GPU, "runtime": 8 * 60, "mem_mb": 32_000}
 DECODES = {"gpu": 0, "runtime": 8 * 60, "mem_mb": 16_000}
 READS = {"gpu": 0, "runtime": 60, "mem_mb": 8_000}  # tables and curves of what trainings recorded
 
-RUN = "bash scripts/step.sh {input.notebook} {log} {output.step} {threads} {resources.gpu} " + STUDY + " {params.given}"
+# every step runs in the interpreter that started the study
+RUN = "bash scripts/step.sh " + literal(sys.executable) + " {params.notebook} {log} {output.step} {threads} {resources.gpu} "
+RUN += literal("-r", "profile", PROFILE, "-r", "overrides", shlex.join(WORDS)) + " {params.given}"
+TELL = literal(sys.executable, "-m", "gcl_core", "report", PROFILE, *WORDS) + "\n"
 
 
 def step(name):
@@ -42,8 +59,10 @@ def executed(name):
     return f"{RUNS}/notebooks/{name}.ipynb"
 
 
-def core(notebook):
-    return step_code(Path(workflow.basedir, "notebooks", f"{notebook}.ipynb"))
+def runs(name, given=""):
+    """A notebook as a step's parameters: its content counts, not its time, which another machine's clock may have set."""
+    path = f"notebooks/{name}.ipynb"
+    return {"notebook": path, "settings": SETTINGS, "code": step_code(Path(workflow.basedir, path)), "given": given}
 
 
 def made_by(notebook):
@@ -75,7 +94,7 @@ THREE = made_by("09_three_datasets")
 ERRORS = made_by("10_error_analysis")
 CLAIMS = made_by("11_claims")
 NOVEL = made_by("12_novel_view_dataset")
-REPORTING = ["gcl_core/report/report.html.j2"]
+TEMPLATE = Path(workflow.basedir, "gcl_core/report/report.html.j2")
 REPORT = [f"{FIGURES}/report.html", f"{FIGURES}/how-to-cite.md"]
 
 
@@ -89,10 +108,9 @@ rule all:
 
 
 rule data_preparation:
-    input: notebook="notebooks/00_data_preparation.ipynb"
     output: DATASET, step=step("00_data_preparation")
     log: executed("00_data_preparation")
-    params: settings=SETTINGS, code=core("00_data_preparation"), given="-p seed 0"
+    params: data=DATA, **runs("00_data_preparation", "-p seed 0")
     threads: workflow.cores
     priority: 3  # first of all: it takes every core, and would wait until no training runs
     resources: **DECODES
@@ -100,10 +118,9 @@ rule data_preparation:
 
 
 rule more_people:  # of the seeds after the first, where each has its own
-    input: notebook="notebooks/00_data_preparation.ipynb"
     output: step=step("00_data_preparation_seed{seed}")
     log: executed("00_data_preparation_seed{seed}")
-    params: settings=SETTINGS, code=core("00_data_preparation"), given="-p seed {seed}"
+    params: **runs("00_data_preparation", "-p seed {seed}")
     threads: workflow.cores
     priority: 3
     resources: **DECODES
@@ -111,10 +128,10 @@ rule more_people:  # of the seeds after the first, where each has its own
 
 
 rule baseline:
-    input: people_of_seed, notebook="notebooks/01_baseline.ipynb"
+    input: people_of_seed
     output: step=step("01_baseline_seed{seed}")
     log: executed("01_baseline_seed{seed}")
-    params: settings=SETTINGS, code=core("01_baseline"), given="-p seed {seed}"
+    params: **runs("01_baseline", "-p seed {seed}")
     threads: study.baseline.threads or workflow.cores
     priority: 2
     resources: **TRAINS
@@ -122,19 +139,19 @@ rule baseline:
 
 
 rule clustering_analysis:
-    input: step("01_baseline_seed0"), notebook="notebooks/02_clustering_analysis.ipynb"
+    input: step("01_baseline_seed0")
     output: CLUSTERS, step=step("02_clustering_analysis_seed0")
     log: executed("02_clustering_analysis_seed0")
-    params: settings=SETTINGS, code=core("02_clustering_analysis"), given="-p seed 0"
+    params: **runs("02_clustering_analysis", "-p seed 0")
     resources: **MEASURES
     shell: RUN
 
 
 rule generator_warm_up:
-    input: step("01_baseline_seed{seed}"), notebook="notebooks/03_generator_warm_up.ipynb"
+    input: step("01_baseline_seed{seed}")
     output: step=step("03_generator_warm_up_seed{seed}")
     log: executed("03_generator_warm_up_seed{seed}")
-    params: settings=SETTINGS, code=core("03_generator_warm_up"), given="-p seed {seed}"
+    params: **runs("03_generator_warm_up", "-p seed {seed}")
     threads: study.warm_up.threads or workflow.cores
     priority: 2
     resources: **TRAINS
@@ -142,10 +159,10 @@ rule generator_warm_up:
 
 
 rule joint_training:
-    input: start_of_variant, notebook="notebooks/04_joint_training.ipynb"
+    input: start_of_variant
     output: step=step("04_joint_training_{variant}_seed{seed}")
     log: executed("04_joint_training_{variant}_seed{seed}")
-    params: settings=SETTINGS, code=core("04_joint_training"), given="-r variant {variant} -p seed {seed}"
+    params: **runs("04_joint_training", "-r variant {variant} -p seed {seed}")
     threads: study.joint.threads or workflow.cores
     priority: 1
     resources: **TRAINS
@@ -153,38 +170,38 @@ rule joint_training:
 
 
 rule fid_per_view:
-    input: trained(study.evaluation.fid_variants), notebook="notebooks/05_fid_per_view.ipynb"
+    input: trained(study.evaluation.fid_variants)
     output: FID, step=step("05_fid_per_view")
     log: executed("05_fid_per_view")
-    params: settings=SETTINGS, code=core("05_fid_per_view"), given=""
+    params: **runs("05_fid_per_view")
     threads: workflow.cores
     resources: **MEASURES
     shell: RUN
 
 
 rule cluster_count_curves:
-    input: trained(study.variants), notebook="notebooks/06_cluster_count_curves.ipynb"
+    input: trained(study.variants)
     output: CURVES, step=step("06_cluster_count_curves")
     log: executed("06_cluster_count_curves")
-    params: settings=SETTINGS, code=core("06_cluster_count_curves"), given=""
+    params: **runs("06_cluster_count_curves")
     resources: **READS
     shell: RUN
 
 
 rule ablations:
-    input: trained(study.variants), notebook="notebooks/07_ablations.ipynb"
+    input: trained(study.variants)
     output: ABLATIONS, step=step("07_ablations")
     log: executed("07_ablations")
-    params: settings=SETTINGS, code=core("07_ablations"), given=""
+    params: **runs("07_ablations")
     resources: **READS
     shell: RUN
 
 
 rule generated_views:
-    input: trained(study.variants, [0]), notebook="notebooks/08_generated_views.ipynb"
+    input: trained(study.variants, [0])
     output: VIEWS, step=step("08_generated_views_seed0")
     log: executed("08_generated_views_seed0")
-    params: settings=SETTINGS, code=core("08_generated_views"), given="-p seed 0"
+    params: **runs("08_generated_views", "-p seed 0")
     threads: workflow.cores
     resources: **MEASURES
     shell: RUN
@@ -195,38 +212,37 @@ rule three_datasets:
     input:
         trained(study.variants),
         step("05_fid_per_view"),
-        notebook="notebooks/09_three_datasets.ipynb",
     output: THREE, step=step("09_three_datasets")
     log: executed("09_three_datasets")
-    params: settings=SETTINGS, code=core("09_three_datasets"), given=""
+    params: **runs("09_three_datasets")
     resources: **READS
     shell: RUN
 
 
 rule error_analysis:
-    input: trained(["tda", "gcl"], [0]), notebook="notebooks/10_error_analysis.ipynb"
+    input: trained(["tda", "gcl"], [0])
     output: ERRORS, step=step("10_error_analysis_seed0")
     log: executed("10_error_analysis_seed0")
-    params: settings=SETTINGS, code=core("10_error_analysis"), given="-p seed 0"
+    params: **runs("10_error_analysis", "-p seed 0")
     resources: **MEASURES
     shell: RUN
 
 
 rule claims:
-    input: trained(study.variants), step("05_fid_per_view"), notebook="notebooks/11_claims.ipynb"
+    input: trained(study.variants), step("05_fid_per_view")
     output: CLAIMS, step=step("11_claims")
     log: executed("11_claims")
-    params: settings=SETTINGS, code=core("11_claims"), given=""
+    params: **runs("11_claims")
     threads: workflow.cores
     resources: **MEASURES
     shell: RUN
 
 
 rule novel_view_dataset:
-    input: trained(["gcl"], [0]), notebook="notebooks/12_novel_view_dataset.ipynb"
+    input: trained(["gcl"], [0])
     output: NOVEL, step=step("12_novel_view_dataset_seed0")
     log: executed("12_novel_view_dataset_seed0")
-    params: settings=SETTINGS, code=core("12_novel_view_dataset"), given="-p seed 0"
+    params: **runs("12_novel_view_dataset", "-p seed 0")
     threads: workflow.cores
     resources: **MEASURES
     shell: RUN
@@ -234,12 +250,9 @@ rule novel_view_dataset:
 
 # no notebook: it shows what they made, in a few seconds, so that it also runs where a cluster's jobs are handed out
 rule report:
-    input: DATASET, CLUSTERS, FID, CURVES, ABLATIONS, VIEWS, THREE, ERRORS, CLAIMS, NOVEL, REPORTING
+    input: DATASET, CLUSTERS, FID, CURVES, ABLATIONS, VIEWS, THREE, ERRORS, CLAIMS, NOVEL
     output: REPORT, step=step("report")
-    params: settings=SETTINGS, code=fingerprint(code_of("gcl_core.report.page"))
+    params: settings=SETTINGS, code=fingerprint([code_of("gcl_core.report.page"), hash_file(TEMPLATE)])
     localrule: True
     resources: **READS
-    shell:
-        "SECONDS=0\n"
-        f"python -m gcl_core report {REPORTED}\n"
-        "echo $(date -u +%Y-%m-%dT%H:%M:%SZ) $SECONDS s > {output.step}"
+    shell: "SECONDS=0\n" + TELL + "echo $(date -u +%Y-%m-%dT%H:%M:%SZ) $SECONDS s > {output.step}"

@@ -4,8 +4,10 @@ Every default is the published constant; the comment beside it names its source:
 none is published.
 """
 
+import os
 import re
 import shlex
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import UnionType
@@ -17,6 +19,9 @@ from pydantic import Field, Tag, ValidationError, model_validator
 from gcl_core.fidelity import SwitchName, apply_switches
 from gcl_core.settings.common import (
     ComputeSettings as ComputeSettings,
+)
+from gcl_core.settings.common import (
+    ConfigError as ConfigError,
 )
 from gcl_core.settings.common import (
     OptimizerSettings as OptimizerSettings,
@@ -37,6 +42,7 @@ from gcl_core.settings.networks import (
     IdentityEncoderSettings,
     ResNetEncoderSettings,
 )
+from gcl_core.settings.paths import path_keys, place_paths, placed
 from gcl_core.settings.stage_one import (
     BaselineSettings,
 )
@@ -64,6 +70,7 @@ from gcl_core.settings.training import (
 REPOSITORY = Path(__file__).resolve().parents[1]
 PROFILES = REPOSITORY / "configs"
 BASES = PROFILES / "bases"  # what profiles extend, no profiles themselves
+NO_PATH = ("", "null")  # on the command line; a folder of that name is ./null
 STAGES = ("baseline", "warm_up", "source", "data", "people", "novel_views", "notebooks", "steps")  # folders of its own
 
 
@@ -72,10 +79,6 @@ FREE = re.compile(
     r"seeds|device|devices|(.*\.)?data_root|mesh_root|on_bad_picture|on_missing_mesh|baseline\.checkpoint"
     r"|baseline\.jvtc\.camera_styles|.*\.threads|compute\.micro_batch|evaluation\..*"
 )
-
-
-class ConfigError(ValueError):
-    """A setting is unknown, of the wrong type or out of range; the text says which, where and what is allowed."""
 
 
 class Study(Settings):
@@ -181,6 +184,9 @@ class Study(Settings):
         return Study.model_validate(tree)
 
 
+PATHS = path_keys(Study)
+
+
 def set_dotted(tree: dict[str, Any], key: str, value: Any) -> None:
     """Set a nested value by its dotted key. Raises ConfigError where a parent is a single value."""
     *parents, leaf = key.split(".")
@@ -199,26 +205,61 @@ def known_profiles() -> list[str]:
 def load_study(profile: str, overrides: str | Sequence[str] = ()) -> Study:
     """Read a profile and return its validated settings.
 
-    `profile` is a name in `configs/` or a path of a YAML file; `overrides` are `key=value` words, keys dotted
-    (`joint.epochs=3`), values YAML; a string is split as a shell does. A profile may say `extends: BASE`, the name of
-    another in `configs/` or `configs/bases/` or the path of a YAML file from its own folder: it then states only what
-    differs from that one, mapping by mapping. A base extends nothing.
+    `profile` is a name in `configs/` or the path of a YAML file; `overrides` are `key=value` words, keys dotted
+    (`joint.epochs=3`), values YAML; a string is split as a shell does. A value that is a path is taken literally,
+    whatever its characters. A profile may say `extends: BASE`, the name of another in `configs/` or `configs/bases/` or
+    the path of a YAML file from its own folder: it then states only what differs from that one, mapping by mapping. A
+    base extends nothing. Relative paths count from the folder of the YAML file that holds them, those in overrides from
+    the current folder; `~` is the home folder.
 
     Raises ConfigError: unknown profile or base, unreadable YAML, unknown key, wrong type, out of range.
     """
-    path = Path(profile) if profile.endswith((".yaml", ".yml")) else PROFILES / f"{profile}.yaml"
-    if not path.is_file():
-        raise ConfigError(
-            f"no profile {profile!r} ({path} is not there); known profiles: {', '.join(known_profiles())}"
-        )
+    path = _profile_path(profile)
     tree = _extended(path, _read_tree(path))
-    words = shlex.split(overrides) if isinstance(overrides, str) else list(overrides)
+    try:
+        words = shlex.split(overrides) if isinstance(overrides, str) else list(overrides)
+    except ValueError as error:
+        raise ConfigError(
+            f"overrides {overrides!r} cannot be split into words: {error}; quote as in a shell"
+        ) from error
     for word in words:
         _override(tree, word)
+    place_paths(tree, PATHS, Path.cwd())
     try:
         return Study.model_validate(tree)
     except ValidationError as error:
         raise ConfigError(_explain(error, path, words)) from error
+
+
+def is_file_of_settings(profile: str) -> bool:
+    """Return whether a profile is given by the path of its YAML file, not by a name in `configs/`."""
+    return Path(profile).suffix.lower() in (".yaml", ".yml")
+
+
+def _profile_path(profile: str) -> Path:
+    by_path = is_file_of_settings(profile)
+    path = Path(placed(profile, Path.cwd())) if by_path else PROFILES / f"{profile}.yaml"
+    if not (os.path.isfile(path) if by_path else profile in known_profiles()):
+        raise ConfigError(
+            f"no profile {profile!r} ({path} is not there); known profiles: {', '.join(known_profiles())}"
+        )
+    return path
+
+
+def settled(word: str) -> str:
+    """Return an override that means in every folder what this one means here: its paths are absolute."""
+    key, equals, value = word.partition("=")
+    if key in PATHS and equals and value not in NO_PATH:
+        return f"{key}={placed(value, Path.cwd())}"
+    inner = tuple(path.removeprefix(f"{key}.") for path in PATHS if path.startswith(f"{key}."))
+    try:
+        section = yaml.safe_load(value) if inner else None
+    except yaml.YAMLError:
+        return word  # `load_study` says what is wrong with it
+    if not isinstance(section, dict):
+        return word
+    place_paths(section, inner, Path.cwd())
+    return f"{key}={yaml.safe_dump(section, default_flow_style=True, width=sys.maxsize).strip()}"
 
 
 def check_name(study: Study) -> None:
@@ -252,12 +293,20 @@ def _flat(tree: dict[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def _read_tree(path: Path) -> dict[str, Any]:
+    """Return the settings that a YAML file states; its relative paths begin in its folder."""
     try:
-        tree = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        tree = yaml.safe_load(path.read_text(encoding="utf-8-sig")) or {}
+    except UnicodeDecodeError as error:
+        raise ConfigError(
+            f"{path} is not UTF-8 (byte {error.start} is {error.object[error.start]:#04x}); save it anew in UTF-8"
+        ) from error
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror or error}; check its permissions") from error
     except yaml.YAMLError as error:
         raise ConfigError(f"{path} is not readable YAML: {error}") from error
     if not isinstance(tree, dict):
         raise ConfigError(f"{path} holds a {type(tree).__name__}; expected `key: value` lines")
+    place_paths(tree, PATHS, path.parent)
     return tree
 
 
@@ -268,7 +317,8 @@ def _extended(path: Path, tree: dict[str, Any]) -> dict[str, Any]:
         return named
     name = named.pop("extends")
     known = {found.stem: found for folder in (BASES, PROFILES) for found in sorted(folder.glob("*.yaml"))}
-    base = path.parent / name if str(name).endswith((".yaml", ".yml")) else known.get(str(name))
+    by_path = is_file_of_settings(str(name))
+    base = Path(placed(str(name), path.parent)) if by_path else known.get(str(name))
     if base is None or not base.is_file():
         raise ConfigError(
             f"{path}: extends {name!r}, which is not there; expected one of {', '.join(sorted(known))}, or the path of "
@@ -297,6 +347,8 @@ def _override(tree: dict[str, Any], word: str) -> None:
     key, separator, value = word.partition("=")
     if not separator or not key:
         raise ConfigError(f"override {word!r} is not of the form key=value, as in joint.epochs=3")
+    if key in PATHS:
+        return set_dotted(tree, key, None if value in NO_PATH else value)
     try:
         set_dotted(tree, key, yaml.safe_load(value))
     except yaml.YAMLError as error:

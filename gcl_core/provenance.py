@@ -79,7 +79,7 @@ def fingerprint(value: Any) -> str:
 
 def git_revision() -> str:
     """Return the checkout's commit, with `+changes` when files differ from it; `unknown` outside git."""
-    command = ["git", "-C", str(REPOSITORY)]
+    command = ["git", "-c", f"safe.directory={REPOSITORY}", "-C", str(REPOSITORY)]  # also where another user owns it
     try:
         commit = subprocess.run(
             [*command, "rev-parse", "HEAD"], capture_output=True, text=True, check=True

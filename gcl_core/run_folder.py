@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -46,6 +47,7 @@ class RunFolder:
             "code": dict(code),
             "measured_by": measured_by,
             **provenance(device),
+            "interpreter": sys.executable,
             "started": _now(),
         }
 

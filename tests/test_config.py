@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from gcl_core.config import ConfigError, Study, known_profiles, load_study
 from gcl_core.layout import Layout
 from gcl_core.settings.training import LossWeights, VariantSettings
-from gcl_core.tables.claims import REPORTING
+from gcl_core.tables.claim_readings import REPORTING
 
 ELSEWHERE = {"market1501", "dukemtmc_reid", "msmt17", "folder"}
 

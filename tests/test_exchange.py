@@ -205,7 +205,7 @@ class TestCommands:
     def test_wrong_words(self, command, tmp_path: Path, capsys):
         with pytest.raises(ConfigError, match="say whose networks"):
             command("export-weights", "--out", tmp_path)
-        with pytest.raises(RunError, match=r"encoder\.safetensors is missing"):
+        with pytest.raises(ConfigError, match="profile smoke has no run 'nobody'; known: baseline, "):
             command("export-weights", "smoke", "nobody", "--out", tmp_path)
         for wrong in (["--seed", "-1"], ["--seed", "x"]):
             with pytest.raises(SystemExit):

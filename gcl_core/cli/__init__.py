@@ -11,14 +11,17 @@ from gcl_core.cli.retrieval import add_retrieval_commands
 from gcl_core.cli.runs import add_run_commands
 from gcl_core.cli.views import add_view_commands
 from gcl_core.cli.weights import add_weight_commands
-from gcl_core.config import ConfigError, Study, known_profiles, load_study
+from gcl_core.cli.words import count, is_setting, repetition, run_folder, split_name
+from gcl_core.config import ConfigError, Study, is_file_of_settings, known_profiles, load_study, settled
+from gcl_core.machine import settle_caches, settle_streams
+from gcl_core.settings.paths import placed
 
 Command = Callable[[argparse.Namespace, Sequence[str]], None]
-PATHS = ("data_root", "mesh_root", "source.data_root", "baseline.checkpoint", "baseline.jvtc.camera_styles")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command. Exits with 2 for wrong words or settings, 1 for what failed, 130 when interrupted."""
+    settle_streams()
     parser = _parser()
     chosen, more = parser.parse_known_args(arguments)
     unknown = [word for word in more if word.startswith("-")]
@@ -28,6 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if words is None and more:
         parser.error(f"unexpected word {more[0]!r}; see --help")
     try:
+        settle_caches()
         chosen.command(chosen, *([] if words is None else [[*words, *more]]))
     except ConfigError as error:
         sys.exit(_tell(error, 2))
@@ -69,13 +73,13 @@ def _parser() -> argparse.ArgumentParser:
         "run", _run, study, "run every step that is missing or out of date (this is what ./run_all.sh does)"
     )
     run.add_argument("--dry-run", action="store_true", help="only say what would run, how long and in how much memory")
-    run.add_argument("--jobs", type=_count, metavar="N", help="use at most N CPU cores (default: all)")
+    run.add_argument("--jobs", type=count, metavar="N", help="use at most N CPU cores (default: all)")
     run.add_argument(
         "--cluster", type=Path, metavar="DIR", help="run the steps where this Snakemake profile says (docs/CLUSTER.md)"
     )
     plan = add_study("plan", _plan, study, "say what a study consists of and what would run")
     for each in (run, plan):
-        each.add_argument("--seeds", type=_count, metavar="N", help="repeat the study with N seeds (setting `seeds`)")
+        each.add_argument("--seeds", type=count, metavar="N", help="repeat the study with N seeds (setting `seeds`)")
     add_study("summary", _summary, study, "show each training's last epoch, or the one it keeps")
     report = add_study(
         "report", _report, study, "write figures/PROFILE/report.html, one page with all it found, and how-to-cite.md"
@@ -88,11 +92,11 @@ def _parser() -> argparse.ArgumentParser:
     evaluate = add_study(
         "evaluate", _evaluate, "[PROFILE] RUN [key=value ...]", "measure mAP and CMC of a trained encoder"
     )
-    evaluate.add_argument("--seed", type=int, default=0, metavar="K", help="whose run folder (default: 0)")
+    evaluate.add_argument("--seed", type=repetition, default=0, metavar="K", help="whose run folder (default: 0)")
     train = add_study(
         "train", _train, "[PROFILE] STAGE [key=value ...]", "train a stage: baseline, warm_up or a variant; goes on"
     )
-    train.add_argument("--seed", type=int, default=0, metavar="K", help="which repetition (default: 0)")
+    train.add_argument("--seed", type=repetition, default=0, metavar="K", help="which repetition (default: 0)")
     people = add_study(
         "make-people", _make_people, study, "write a set of synthetic people in the layout of Market-1501"
     )
@@ -100,7 +104,7 @@ def _parser() -> argparse.ArgumentParser:
     switches = add("switches", _switches, "show where paper and release differ, and the setting for each")
     switches.add_argument("--out", type=Path, metavar="FILE", help="write it there instead (docs/FIDELITY.md is that)")
     add_run_commands(add)
-    add_figure_commands(add)
+    add_figure_commands(add, add_study, _study)
     add_data_commands(add)
     add_view_commands(add, add_study, _study)
     add_weight_commands(add_study, _study)
@@ -108,29 +112,23 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _count(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"expected a whole number from 1, got {text!r}")
-    return int(text)
-
-
 def _study(chosen: argparse.Namespace, words: Sequence[str]) -> tuple[Study, str, list[str]]:
     """Return the validated settings, and the profile and overrides that give them in any folder."""
-    names = [word for word in words if "=" not in word]
+    names = [word for word in words if not is_setting(word)]
     if len(names) > 1:
         raise ConfigError(f"expected one profile and key=value words, got {' '.join(names)!r}")
     profile = names[0] if names else "mini"
-    if profile.endswith((".yaml", ".yml")):
-        profile = str(Path(profile).resolve())
-    overrides = [_absolute(word) for word in words if "=" in word]
+    if is_file_of_settings(profile):
+        profile = placed(profile, Path.cwd())
+    overrides = [_absolute(word) for word in words if is_setting(word)]
     if getattr(chosen, "seeds", None):
         overrides.append(f"seeds={chosen.seeds}")
     return load_study(profile, overrides), profile, overrides
 
 
 def _absolute(word: str) -> str:
-    key, _, value = word.partition("=")
-    return f"{key}={Path(value).expanduser().resolve()}" if key in PATHS and value not in ("", "null") else word
+    """Return a `key=value` word as it means the same in any folder."""
+    return settled(word)
 
 
 def _run(chosen: argparse.Namespace, words: Sequence[str]) -> None:
@@ -207,12 +205,10 @@ def _percent(value: float | None) -> str:
 
 
 def _evaluate(chosen: argparse.Namespace, words: Sequence[str]) -> None:
-    names = [word for word in words if "=" not in word]
-    if not names:
-        raise ConfigError(
-            "evaluate: say whose encoder, as in `evaluate mini gcl` or `evaluate mini runs/mini/gcl/seed0`"
-        )
-    study, _, _ = _study(chosen, [word for word in words if word != names[-1]])
+    name, others = split_name(
+        words, "evaluate: say whose encoder, as in `evaluate mini gcl` or `evaluate mini runs/mini/gcl/seed0`"
+    )
+    study, _, _ = _study(chosen, others)
     from gcl_core.data.person_set import load_person_set
     from gcl_core.device import resolve_device
     from gcl_core.evaluation.accuracy import evaluate_encoder
@@ -220,27 +216,27 @@ def _evaluate(chosen: argparse.Namespace, words: Sequence[str]) -> None:
     from gcl_core.models.weights import load_encoder
 
     layout = Layout(study).of_seed(chosen.seed)
-    folder = Path(names[-1]) if Path(names[-1]).is_dir() else layout.stage(names[-1], chosen.seed)
+    folder = run_folder(layout, name, chosen.seed)
     encoder = load_encoder(study, folder, resolve_device(study.device))
     result = evaluate_encoder(encoder, load_person_set(layout), study.evaluation)
     print(f"{_short(folder)}: mAP {_percent(result.map)}", *(f"rank-{k} {_percent(v)}" for k, v in result.cmc.items()))
 
 
 def _train(chosen: argparse.Namespace, words: Sequence[str]) -> None:
-    names = [word for word in words if "=" not in word]
-    if not names:
-        raise ConfigError("train: say which stage, as in `train mini gcl`: baseline, warm_up or a variant")
-    study, _, _ = _study(chosen, [word for word in words if word != names[-1]])
+    name, others = split_name(words, "train: say which stage, as in `train mini gcl`: baseline, warm_up or a variant")
+    study, _, _ = _study(chosen, others)
+    if name not in (known := ("baseline", "warm_up", *study.variants)):
+        raise ConfigError(f"train: {name!r} is no stage of profile {study.profile}; known: {', '.join(known)}")
     from gcl_core.layout import Layout
     from gcl_core.training.baseline import train_baseline
     from gcl_core.training.joint import train_jointly
     from gcl_core.training.warm_up import warm_up_generator
 
     layout, stages = Layout(study), {"baseline": train_baseline, "warm_up": warm_up_generator}
-    if names[-1] in stages:
-        stages[names[-1]](layout, chosen.seed)
+    if name in stages:
+        stages[name](layout, chosen.seed)
     else:
-        train_jointly(layout, names[-1], chosen.seed)
+        train_jointly(layout, name, chosen.seed)
 
 
 def _make_people(chosen: argparse.Namespace, words: Sequence[str]) -> None:

@@ -1,25 +1,45 @@
-"""The command `redraw`: tables and plots from records, in the study's style or in another."""
+"""The commands `redraw` and `verdicts`: tables and plots from records, and what claims come to from tables alone."""
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any
 
-from gcl_core.config import REPOSITORY, load_study
+from gcl_core.config import REPOSITORY, Study
+
+Add = Callable[..., argparse.ArgumentParser]
+ReadStudy = Callable[[argparse.Namespace, Sequence[str]], tuple[Study, Any, Any]]
 
 
-def add_figure_commands(add: Callable[..., argparse.ArgumentParser]) -> None:
-    """Add `redraw` to the command line."""
-    parser = add("redraw", _redraw, "make the tables and plots of figures/PROFILE anew from its records, without runs")
-    parser.add_argument("profile", metavar="PROFILE", help="a profile with figures, as evidence")
+def add_figure_commands(add: Add, add_study: Add, read_study: ReadStudy) -> None:
+    """Add `redraw`, which takes the words `PROFILE key=value` that `read_study` reads, and `verdicts`."""
+    parser = add_study(
+        "redraw",
+        partial(_redraw, read_study),
+        "[PROFILE] [key=value ...]",
+        "make the tables and plots of figures/PROFILE anew from its records, without runs",
+    )
     parser.add_argument("--out", type=Path, metavar="DIR", help="write there instead")
     parser.add_argument("--style", type=Path, metavar="FILE", help="a matplotlib style file; needs --out")
+    words = "give the claims in figures/PROFILE their verdicts anew from its tables, and pool seeds of equal settings"
+    verdicts = add("verdicts", _verdicts, words)
+    verdicts.add_argument("profiles", nargs="+", metavar="PROFILE", help="profiles with figures, as evidence")
 
 
-def _redraw(chosen: argparse.Namespace) -> None:
+def _redraw(read_study: ReadStudy, chosen: argparse.Namespace, words: Sequence[str]) -> None:
+    study = read_study(chosen, words)[0]
     from gcl_core.figures.redraw import not_redrawn, redraw
 
-    folder = REPOSITORY / "figures" / chosen.profile
-    for path in redraw(load_study(chosen.profile), folder, chosen.out, chosen.style):
+    folder = REPOSITORY / "figures" / study.profile
+    for path in redraw(study, folder, chosen.out, chosen.style):
         print(path)
     if left := not_redrawn(folder):
         print(f"not redrawn, as they show pictures or their records were never kept: {', '.join(left)}")
+
+
+def _verdicts(chosen: argparse.Namespace) -> None:
+    from gcl_core.tables.pooled import write_verdicts
+
+    for path in write_verdicts(REPOSITORY / "figures", chosen.profiles):
+        print(path)

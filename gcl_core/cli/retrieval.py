@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
+from gcl_core.cli.words import count
 from gcl_core.files import RunError, atomic, write_text
 
 Add = Callable[..., argparse.ArgumentParser]
@@ -20,15 +21,9 @@ def add_retrieval_commands(add: Add) -> None:
     embed.add_argument("places", type=Path, nargs="+", metavar="PICTURE", help="pictures, or folders of them")
     search.add_argument("--gallery", type=Path, required=True, metavar="DIR", help="folder that is searched")
     search.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for ranked.csv and ranked.png")
-    search.add_argument("--top", type=_count, default=10, metavar="N", help="pictures per query (default: 10)")
+    search.add_argument("--top", type=count, default=10, metavar="N", help="pictures per query (default: 10)")
     search.add_argument("pictures", type=Path, nargs="+", metavar="PICTURE", help="pictures of whom to find")
     export.add_argument("--out", type=Path, required=True, metavar="FILE", help="file to write, ending in .onnx")
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"expected a whole number from 1, got {text!r}")
-    return int(text)
 
 
 def _embed(chosen: argparse.Namespace) -> None:

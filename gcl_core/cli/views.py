@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
+from gcl_core.cli.words import count, repetition
 from gcl_core.config import Study
 
 Add = Callable[..., argparse.ArgumentParser]
@@ -22,12 +23,12 @@ def add_view_commands(add: Add, add_study: Add, read_study: ReadStudy) -> None:
     )
     export.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write")
     export.add_argument("--variant", default="gcl", metavar="RUN", help="whose generator draws (default: gcl)")
-    export.add_argument("--seed", type=int, default=0, metavar="K", help="whose run folder (default: 0)")
+    export.add_argument("--seed", type=repetition, default=0, metavar="K", help="whose run folder (default: 0)")
     export.add_argument("--split", default="train", help="whose pictures: train (default), query or gallery")
     export.add_argument("--yaw", type=int, nargs="+", metavar="DEG", help="these angles (default: the seven)")
     export.add_argument("--people", type=int, nargs="+", metavar="ID", help="these identities (default: all)")
-    export.add_argument("--each", type=int, metavar="N", help="the first N pictures of a person (default: all)")
-    export.add_argument("--naming", default="nv", help="nv/DEG/NAME.png (nv) or Market-1501's folders (market)")
+    export.add_argument("--each", type=count, metavar="N", help="the first N pictures of a person (default: all)")
+    export.add_argument("--naming", default="nv", help="train/nv/DEG/NAME.png (nv) or Market-1501's folders (market)")
     export.add_argument("--pixels", action="store_true", help="draw real people too: else recipe and manifest alone")
 
     verify = add("verify-views", _verify_views, "say which files of an export were changed, lost or added")

@@ -6,7 +6,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from gcl_core.config import ConfigError, Study
+from gcl_core.cli.words import repetition, run_folder, split_name
+from gcl_core.config import Study
 
 Add = Callable[..., argparse.ArgumentParser]
 ReadStudy = Callable[[argparse.Namespace, Sequence[str]], tuple[Study, Any, Any]]  # settings first, as cli.py has it
@@ -38,13 +39,7 @@ def add_weight_commands(add_study: Add, read_study: ReadStudy) -> None:
     )
     exporting.add_argument("--encoder-only", action="store_true", help="leave generator and discriminator out")
     for each in (importing, exporting):
-        each.add_argument("--seed", type=_seed, default=0, metavar="K", help="whose run folder (default: 0)")
-
-
-def _seed(text: str) -> int:
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"expected a whole number from 0, got {text!r}")
-    return int(text)
+        each.add_argument("--seed", type=repetition, default=0, metavar="K", help="whose run folder (default: 0)")
 
 
 def _import_weights(read_study: ReadStudy, chosen: argparse.Namespace, words: Sequence[str]) -> None:
@@ -72,14 +67,12 @@ def _import_weights(read_study: ReadStudy, chosen: argparse.Namespace, words: Se
 
 
 def _export_weights(read_study: ReadStudy, chosen: argparse.Namespace, words: Sequence[str]) -> None:
-    names = [word for word in words if "=" not in word]
-    if not names:
-        raise ConfigError("export-weights: say whose networks, as in `export-weights mini gcl --out weights`")
-    study = read_study(chosen, [word for word in words if word != names[-1]])[0]
+    advice = "export-weights: say whose networks, as in `export-weights mini gcl --out weights`"
+    name, others = split_name(words, advice)
+    study = read_study(chosen, others)[0]
     from gcl_core.exchange import export_run
     from gcl_core.layout import Layout
 
     layout = Layout(study)
-    folder = Path(names[-1]) if Path(names[-1]).is_dir() else layout.stage(names[-1], chosen.seed)
-    for path in export_run(layout, folder, chosen.out, encoder_only=chosen.encoder_only):
+    for path in export_run(layout, run_folder(layout, name, chosen.seed), chosen.out, encoder_only=chosen.encoder_only):
         print(path)

@@ -2,24 +2,26 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import pandas as pd
 
-from gcl_core.data.index import PICTURE_SUFFIXES, DataError, read_index, some_of
+from gcl_core.data.index import read_index
+from gcl_core.data.names import match_names, mesh_names
 from gcl_core.files import hash_file
+from gcl_core.mesh.depths import add_depths, read_depths
+from gcl_core.mesh.errors import MeshError
 from gcl_core.mesh.fit import fit_figures
-from gcl_core.mesh.fitted import GOOD, FittedBodies, judge, load_table, save_table
-from gcl_core.mesh.keypoints import Keypoints, add_depths, read_coco
-from gcl_core.mesh.render import Bodies, Picture, claimed, render_bodies
-from gcl_core.mesh.smpl import SmplModelBodies
+from gcl_core.mesh.fitted import GOOD, FittedBodies, join_tables, judge, load_table, save_table
+from gcl_core.mesh.keypoints import Keypoints, read_coco
+from gcl_core.mesh.render import Bodies, Picture, claimed, note_made, remove_projections, render_bodies
+from gcl_core.mesh.smpl import SmplBodies, SmplModelBodies
 from gcl_core.mesh.smpl_files import read_smpl
 from gcl_core.mesh.stick_figure import StickFigure, load_family
 from gcl_core.mesh.transfer import TransferredBodies
-from gcl_core.provenance import fingerprint
 
-FORMAT = 1  # raise it when the same inputs come to be fitted or drawn differently
+FORMAT = 2  # raise it when the same inputs come to be fitted or drawn differently
 TABLE = "bodies.csv"
 
 
@@ -31,19 +33,22 @@ class Made:
     pictures: int
     named: int  # of them the estimator names
     bodies: int  # of them have projections now
+    kept: int  # of those named, as they were after an earlier call
+    notes: tuple[str, ...]  # how the files were read
     table: pd.DataFrame | None = None  # of fitted bodies
 
     def text(self) -> str:
         """Return a few lines that tell it."""
         share = self.bodies / self.pictures
-        lines = [
+        lines = [f"read         {note}" for note in self.notes]
+        lines += [
             f"pictures     {self.pictures}, of which {self.named} have an estimate",
+            f"made         {self.named - self.kept} anew, {self.kept} kept from before",
             f"bodies       {self.bodies} ({share:.1%} of all pictures)",
             f"projections  {self.mesh_root}",
         ]
         if self.table is not None:
-            counts = self.table["quality"].value_counts()
-            lines.append("fits         " + ", ".join(f"{counts[name]} {name}" for name in sorted(counts.index)))
+            lines.append(f"fits         {_qualities(self.table)}")
             good = self.table.loc[self.table["quality"] == GOOD, "error"]
             if len(good):
                 lines.append(
@@ -67,24 +72,44 @@ def fit_bodies(
     """Fit the free body to keypoints (COCO JSON; `depths`: BlazePose's `.npz`) and render its eight projections.
 
     Writes `out` (default: `root`/meshes) in the released layout, height x height / 2 pixels, and bodies.csv with each
-    fit's angles, error and quality; only good fits are rendered. A killed run goes on where it was.
+    fit's angles, error and quality; only good fits are rendered. A killed run goes on where it was. A later call fits
+    the pictures that are new or whose keypoints changed, and keeps the others.
 
-    Raises DataError: no such dataset, or keypoints that name none of its pictures. MeshError: keypoints that cannot be
-    read, a folder that holds other meshes or is in use.
+    Raises DataError: no such dataset, keypoints or depths that name none of its pictures, or one of them twice.
+    MeshError: keypoints that cannot be read, a folder that holds other meshes or is in use, no good fit at all.
     """
     index, mesh_root = read_index(dataset, root), out or root / "meshes"
-    found = read_coco(keypoints) if depths is None else add_depths(read_coco(keypoints), depths)
-    places = _match(found.files, index, keypoints)
-    source = {"keypoints": hash_file(keypoints), "depths": hash_file(depths) if depths is not None else None}
-    with claimed(mesh_root, {"format": FORMAT, "height": height, **source}):
-        family = load_family()
-        if not (mesh_root / TABLE).is_file():
-            chosen = found.take(list(places.values()), list(places))
-            save_table(_fit(StickFigure(family), chosen), mesh_root / TABLE)
-        table = load_table(mesh_root / TABLE)
+    files, found = index["file"].tolist(), read_coco(keypoints)
+    matches = match_names(found.files, files, keypoints)
+    chosen = found.take(list(matches.places.values()), list(matches.places))
+    notes = (*found.notes, *matches.notes(keypoints))
+    if depths is not None:
+        given = read_depths(depths)
+        told = match_names(given.files, files, depths)
+        chosen, notes = add_depths(chosen, given, told.places), (*notes, *told.notes(depths))
+    facts = {"format": FORMAT, "height": height, "from": "keypoints"}
+    with claimed(mesh_root, facts) as made:
+        family, sources, earlier = load_family(), _keypoint_sources(chosen), made.get("sources", {})
+        table = _earlier_fits(mesh_root / TABLE, index)
+        there = set(table["file"]) if table is not None else set()
+        changed = [file for file in sources if earlier.get(file) != sources[file]]
+        new = [row for row, file in enumerate(chosen.files) if file not in there or file in changed]
+        if new or table is None:
+            names = [chosen.files[row] for row in new]
+            note_made(mesh_root, facts, {"sources": _without(earlier, names)})
+            remove_projections(_pictures(index, dict.fromkeys(changed, 0)), mesh_root)
+            fitted = _fit(StickFigure(family), chosen.take(new, names))
+            table = _joined(table, fitted, index)
+            save_table(table, mesh_root / TABLE)
+        note_made(mesh_root, facts, {"sources": {**earlier, **sources}})
         rows = {str(file): row for row, file in enumerate(table["file"])}
         count = render_bodies(FittedBodies(family, table), _pictures(index, rows), mesh_root, height=height)
-    return Made(mesh_root, len(index), len(places), count, table)
+    if not count:
+        raise MeshError(
+            f"{keypoints}: no body could be fitted ({_qualities(table)}; {'; '.join(notes) or 'read as it is'}); "
+            f"{mesh_root / TABLE} says what became of each picture"
+        )
+    return Made(mesh_root, len(index), len(sources), count, len(sources) - len(new), notes, table)
 
 
 def pose_bodies(
@@ -98,50 +123,60 @@ def pose_bodies(
 ) -> Made:
     """Render projections of the bodies that an estimator of the HMR family wrote as SMPL parameters (`read_smpl`).
 
-    With `model`, a user's SMPL model, the surface is SMPL's; without, the pose is carried to the free body. Else, and
-    what it raises, as `fit_bodies`.
+    With `model`, a user's SMPL model, the surface is SMPL's; without, the pose is carried to the free body. How far the
+    cameras look down is kept from the first call. Else, and what it raises, as `fit_bodies`.
     """
     index, mesh_root = read_index(dataset, root), out or root / "meshes"
     found = read_smpl(parameters)
-    places = _match(found.files, index, parameters)
-    bodies: Bodies = TransferredBodies(found) if model is None else SmplModelBodies(found, model)
-    contents = hashlib.sha256(found.rotations.tobytes() + found.betas.tobytes()).hexdigest()
-    source = {"smpl": fingerprint([found.files, contents]), "model": hash_file(model) if model is not None else None}
-    with claimed(mesh_root, {"format": FORMAT, "height": height, **source}):
-        count = render_bodies(bodies, _pictures(index, places), mesh_root, height=height)
-    return Made(mesh_root, len(index), len(places), count)
+    matches = match_names(found.files, index["file"].tolist(), parameters)
+    bodies = _make(found, model)
+    facts = {
+        "format": FORMAT,
+        "height": height,
+        "from": "smpl",
+        "model": hash_file(model) if model is not None else None,
+    }
+    with claimed(mesh_root, facts) as made:
+        elevation, earlier = made.get("elevation", found.elevation), made.get("sources", {})
+        sources = {file: _smpl_source(found, place) for file, place in matches.places.items()}
+        new = [file for file in sources if earlier.get(file) != sources[file]]
+        if elevation != found.elevation:
+            bodies = _make(replace(found, known_elevation=elevation), model)
+        remove_projections(_pictures(index, dict.fromkeys(new, 0)), mesh_root)
+        note_made(mesh_root, facts, {"elevation": elevation, "sources": {**earlier, **sources}})
+        count = render_bodies(bodies, _pictures(index, matches.places), mesh_root, height=height)
+    notes = matches.notes(parameters)
+    if abs(elevation - found.elevation) > 2:
+        notes += (
+            f"the cameras look down by {found.elevation:.0f} degrees as this file has it; all bodies are drawn for "
+            f"{elevation:.0f}, as those made first",
+        )
+    return Made(mesh_root, len(index), len(sources), count, len(sources) - len(new), notes)
 
 
-def match_files(named: Sequence[str], wanted: Sequence[str]) -> dict[str, int]:
-    """Return for each wanted picture (path below a dataset's root) the place of the name that means it, if one does.
-
-    A name means a picture by its path below the root, whatever stands before that, or by its base name alone; endings
-    such as .jpg may be missing. Raises DataError for a base name that could mean several pictures.
-    """
-    keys = {file: _parts(file) for file in wanted}
-    depths = {len(parts) for parts in keys.values()}
-    ends: dict[tuple[str, ...], int] = {}
-    for place, parts in enumerate(map(_parts, named)):
-        for depth in {*depths, 1} if len(parts) == 1 else depths:
-            if depth <= len(parts):
-                ends.setdefault(parts[-depth:], place)
-    found, alone = {}, {}
-    for file, parts in keys.items():
-        if parts in ends:
-            found[file] = ends[parts]
-        elif (place := ends.get(parts[-1:])) is not None:
-            if place in alone:
-                raise DataError(
-                    f"{named[place]} could mean {alone[place]} or {file}; name pictures by their whole path"
-                )
-            alone[place] = file
-            found[file] = place
-    return found
+def _make(found: SmplBodies, model: Path | None) -> Bodies:
+    return TransferredBodies(found) if model is None else SmplModelBodies(found, model)
 
 
-def _parts(name: str) -> tuple[str, ...]:
-    path = PurePosixPath(name.replace("\\", "/"))
-    return (path.with_suffix("") if path.suffix.lower() in PICTURE_SUFFIXES else path).parts
+def _earlier_fits(path: Path, index: pd.DataFrame) -> pd.DataFrame | None:
+    """Return what an earlier call fitted of the dataset's pictures; None without such a call."""
+    if not path.is_file():
+        return None
+    table = load_table(path)
+    return table.loc[table["file"].isin(index["file"])]
+
+
+def _joined(table: pd.DataFrame | None, fitted: pd.DataFrame, index: pd.DataFrame) -> pd.DataFrame:
+    """Return earlier fits and new ones, which replace earlier ones of their pictures, in the index's order."""
+    if table is not None:
+        fitted = join_tables(table.loc[~table["file"].isin(fitted["file"])], fitted)
+    order = {file: row for row, file in enumerate(index["file"])}
+    return fitted.sort_values("file", key=lambda files: files.map(order), ignore_index=True)
+
+
+def _without(sources: Mapping[str, str], names: Sequence[str]) -> dict[str, str]:
+    gone = set(names)
+    return {file: source for file, source in sources.items() if file not in gone}
 
 
 def _fit(figure: StickFigure, keypoints: Keypoints) -> pd.DataFrame:
@@ -149,19 +184,30 @@ def _fit(figure: StickFigure, keypoints: Keypoints) -> pd.DataFrame:
     return judge(keypoints, fit)
 
 
-def _match(named: Sequence[str], index: pd.DataFrame, source: Path) -> dict[str, int]:
-    """Return for each picture of a dataset that an estimator's file names its place there; at least one must be."""
-    places = match_files(named, index["file"].tolist())
-    if not places:
-        raise DataError(
-            f"{source} names none of the dataset's pictures: it has {some_of(named)}, the dataset "
-            f"{some_of(index['file'])}; names must be paths below the dataset's folder, or base names"
-        )
-    return places
+def _keypoint_sources(keypoints: Keypoints) -> dict[str, str]:
+    """Return a hash of what each picture's fit is made from."""
+    arrays = (keypoints.heights, keypoints.points, keypoints.weights, keypoints.depths)
+    return {
+        file: hashlib.sha256(b"".join(array[row].tobytes() for array in arrays)).hexdigest()[:16]
+        for row, file in enumerate(keypoints.files)
+    }
+
+
+def _smpl_source(bodies: SmplBodies, place: int) -> str:
+    return hashlib.sha256(bodies.rotations[place].tobytes() + bodies.betas[place].tobytes()).hexdigest()[:16]
+
+
+def _qualities(table: pd.DataFrame) -> str:
+    counts = table["quality"].value_counts()
+    return ", ".join(f"{counts[name]} {name}" for name in sorted(counts.index))
 
 
 def _pictures(index: pd.DataFrame, places: Mapping[str, int]) -> list[Picture]:
+    """Return the pictures that `places` names, with their projections' names, in the index's order."""
+    names = mesh_names(index)
     lines = zip(index["file"], index["split"], strict=True)
     return [
-        Picture(file, "train" if split == "train" else "test", places[file]) for file, split in lines if file in places
+        Picture(names[file], "train" if split == "train" else "test", places[file])
+        for file, split in lines
+        if file in places
     ]

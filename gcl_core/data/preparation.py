@@ -1,37 +1,33 @@
 """From a folder of pictures and meshes to a prepared set: list, check, decode, store."""
 
-from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from filelock import FileLock, Timeout
 
-from gcl_core.data.index import SPLITS, TABLE, DataError, read_index, some_of
+from gcl_core.data.index import SPLITS, DataError, read_index, some_of
+from gcl_core.data.names import mesh_names
 from gcl_core.data.people.make import make_people
 from gcl_core.data.person_set import (
     ARRAYS,
     PersonSet,
-    Sources,
-    describe_source,
     describe_store,
-    list_source,
     load_person_set,
     used_settings,
 )
 from gcl_core.data.pictures import BadPictureError, read_picture
 from gcl_core.data.released import BadProjectionError, read_projection
+from gcl_core.data.sources import Meshes, Sources, describe_sources, list_meshes, mesh_folders
 from gcl_core.data.store import fill_array, partial_path, place_array, require_space
 from gcl_core.files import RunError, hash_file, read_json, write_text
 from gcl_core.layout import Layout
-from gcl_core.mesh.projection import YAWS, projection_folder
+from gcl_core.mesh.projection import YAWS
 from gcl_core.provenance import fingerprint
 
 QUARANTINE, WITHOUT_MESH = "quarantine.csv", "without_mesh.csv"
 PICTURES, PROJECTIONS = "pictures.npy", "projections.npy"
 ABSENT = "no projection of it"  # usual for test pictures: only training meshes were released (§1.3)
-
-Meshes = dict[str, dict[str, list[int]] | None]  # folder below the mesh root → its files, None: absent; {}: not wanted
 
 
 def prepare_data(layout: Layout, *, projections: bool = True, workers: int | None = None) -> PersonSet:
@@ -48,17 +44,18 @@ def prepare_data(layout: Layout, *, projections: bool = True, workers: int | Non
         size = study.picture
         make_people(layout.data_root, study.people, height=size.height, width=size.width, workers=workers)
     index = read_index(study.dataset, layout.data_root)
-    meshes = _list_meshes(layout.mesh_root) if projections else {}
-    lacks = [_missing(file, split, meshes) for file, split in zip(index["file"], index["split"], strict=True)]
-    sources = _describe(layout, index, meshes)
-    identity = fingerprint([index.to_csv(index=False), sources, used_settings(study)])
+    meshes = list_meshes(layout.mesh_root, index) if projections else {}
+    names = _projection_names(index, meshes)
+    lacks = [_missing(names[file], split, meshes) for file, split in zip(index["file"], index["split"], strict=True)]
+    sources = describe_sources(layout, index, meshes)
+    identity = fingerprint([sources, used_settings(study)])
     try:
         store.mkdir(parents=True, exist_ok=True)
         with FileLock(store / ".lock", timeout=0):
             if not _is_intact(store, identity):
                 for name in ("store.json", *ARRAYS, QUARANTINE, WITHOUT_MESH):
                     (store / name).unlink(missing_ok=True)
-                _build(layout, index, lacks, sources, identity, workers)
+                _build(layout, index, names, lacks, sources, identity, workers)
     except Timeout as error:
         raise RunError(f"another process is preparing {store}; wait for it or stop it, then try again") from error
     except OSError as error:
@@ -68,9 +65,15 @@ def prepare_data(layout: Layout, *, projections: bool = True, workers: int | Non
 
 
 def _build(
-    layout: Layout, index: pd.DataFrame, lacks: list[str], sources: Sources, identity: str, workers: int | None
+    layout: Layout,
+    index: pd.DataFrame,
+    names: dict[str, str],
+    lacks: list[str],
+    sources: Sources,
+    identity: str,
+    workers: int | None,
 ) -> None:
-    """Decode and store what `index` lists; `lacks` says of each picture which projections are not there."""
+    """Decode and store what `index` lists; `lacks` says of each picture which of its projections, `names`, are away."""
     store, height, width = layout.store, layout.study.picture.height, layout.study.picture.width
     _check_meshes(layout, index, lacks, sources)
     require_space(store, height * width * (3 * len(index) + len(YAWS) * lacks.count("")))
@@ -78,7 +81,7 @@ def _build(
     _write_list(store / QUARANTINE, index, bad)
     kept = [row for row in range(len(index)) if row not in bad]
     index = index.iloc[kept].reset_index(drop=True)
-    lacks = _decode_projections(layout, index, [lacks[row] for row in kept], sources, workers)
+    lacks = _decode_projections(layout, index, names, [lacks[row] for row in kept], sources, workers)
     if sources["meshes"]:
         _write_list(store / WITHOUT_MESH, index, {row: reason for row, reason in enumerate(lacks) if reason})
     write_text(store / "index.csv", index.assign(mesh=[not reason for reason in lacks]).to_csv(index=False))
@@ -116,7 +119,12 @@ def _decode_pictures(layout: Layout, index: pd.DataFrame, sources: Sources, work
 
 
 def _decode_projections(
-    layout: Layout, index: pd.DataFrame, lacks: list[str], sources: Sources, workers: int | None
+    layout: Layout,
+    index: pd.DataFrame,
+    names: dict[str, str],
+    lacks: list[str],
+    sources: Sources,
+    workers: int | None,
 ) -> list[str]:
     """Decode the projections of pictures that lack none and return what each lacks, invalid projections included.
 
@@ -128,7 +136,7 @@ def _decode_projections(
     def projections(row: int) -> np.ndarray | None:
         if lacks[row]:
             return None
-        paths = [layout.mesh_root / folder / Path(files[row]).name for folder in _mesh_folders(splits[row])]
+        paths = [layout.mesh_root / folder / names[files[row]] for folder in mesh_folders(splits[row])]
         return np.stack([read_projection(path, height, width) for path in paths])
 
     invalid = fill_array(
@@ -146,35 +154,17 @@ def _decode_projections(
     return lacks
 
 
-@cache
-def _mesh_folders(split: str) -> tuple[str, ...]:
-    """Return the eight folders, below a mesh root, that hold the projections of a split's pictures."""
-    side = "train" if split == "train" else "test"
-    return tuple(projection_folder(Path(), side, yaw).as_posix() for yaw in YAWS)
+def _projection_names(index: pd.DataFrame, meshes: Meshes) -> dict[str, str]:
+    """Return each picture's name below the folders of projections: its whole path where any of them has that."""
+    paths = {name for listed in meshes.values() for name in listed or ()}
+    return {file: file if file in paths else name for file, name in mesh_names(index).items()}
 
 
-def _list_meshes(mesh_root: Path) -> Meshes:
-    """Return what each folder of projections holds; None where there is no such folder."""
-    folders = [*_mesh_folders("train"), *_mesh_folders("test")]
-    return {name: list_source(mesh_root / name) if (mesh_root / name).is_dir() else None for name in folders}
-
-
-def _missing(file: str, split: str, meshes: Meshes) -> str:
-    """Return which projections of a picture are not there; nothing when all are."""
-    name, folders = Path(file).name, _mesh_folders(split)
+def _missing(name: str, split: str, meshes: Meshes) -> str:
+    """Return which projections of that name are not there; nothing when all are."""
+    folders = mesh_folders(split)
     missing = [folder for folder in folders if name not in (meshes.get(folder) or {})]
     return ABSENT if len(missing) == len(folders) else f"missing in {some_of(missing)}" if missing else ""
-
-
-def _describe(layout: Layout, index: pd.DataFrame, meshes: Meshes) -> Sources:
-    """Return what is recorded of all that a store is made from: folders of pictures, lists, projections."""
-    root = layout.data_root
-    names = {file.partition("/")[0] for file in index["file"]}
-    names |= {path.name for pattern in ("list_*.txt", TABLE) for path in root.glob(pattern)}
-    return {
-        "pictures": {name: describe_source(list_source(root / name)) for name in sorted(names)},
-        "meshes": {name: None if listed is None else describe_source(listed) for name, listed in meshes.items()},
-    }
 
 
 def _check_meshes(layout: Layout, index: pd.DataFrame, lacks: list[str], sources: Sources) -> None:

@@ -1,9 +1,8 @@
-"""How sure a difference between two variants is: intervals over queries and over seeds, and a verdict."""
+"""How sure a difference between two variants is: intervals over queries and over seeds."""
 
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from jaxtyping import Float64, Integer, Real
@@ -13,7 +12,6 @@ LEVEL = 0.95  # of every interval
 RESAMPLES = 10_000
 
 Interval = tuple[float, float]
-Verdict = Literal["reproduced", "not reproduced", "inconclusive"]
 PerQuery = Sequence[Real[np.ndarray, "_"]]  # one array a seed, one value a query; NaN where a query has none
 People = Sequence[Integer[np.ndarray, "_"]]  # the pids of those queries
 
@@ -40,12 +38,16 @@ class Effect:
 
 @dataclass(frozen=True)
 class RankAgreement:
-    """Spearman's rho of observed orders with a published one and one-sided p (the same order), a seed and pooled."""
+    """Spearman's rho of observed orders with a published one and one-sided p (the same order), a seed and pooled.
+
+    `p_reverse` is the other side's, pooled: how many of all orders agree as badly or worse.
+    """
 
     per_seed: tuple[float, ...]
     p_per_seed: tuple[float, ...]
     pooled: float
     p: float
+    p_reverse: float
 
 
 def paired_effect(
@@ -94,28 +96,52 @@ def seed_effect(ours: Sequence[float | int], theirs: Sequence[float | int]) -> E
     return Effect(float(differences.mean()), tuple(means), None, _over_seeds(means), 0)
 
 
-def verdict(effect: Effect, *, smallest: float | int, one_seed_decides: bool = False) -> Verdict:
-    """Return what an effect says of a claim that it is positive; `smallest` is the least effect worth having, >= 0.
+def correlation_effect(correlations: Sequence[float], size: int) -> Effect:
+    """Return the mean over seeds of rank correlations of `size` values, and its interval, on Fisher's z scale.
 
-    Not reproduced: an interval ends at or below 0, or below `smallest`, be it surely positive. Reproduced: otherwise,
-    when all intervals there are lie above 0. Inconclusive: all else, and whatever one seed shows (another may show the
-    opposite) unless the protocol says that one decides.
+    Interval and mean are Student's t of artanh(rho) turned back, so they stay within -1 and 1. A correlation of ±1,
+    whose z is infinite, counts as half a step below: rho moves in steps of 12 / (n^3 - n). Raises ValueError when there
+    is no seed or a correlation is not within -1 and 1.
     """
-    intervals = [interval for interval in (effect.over_queries, effect.over_seeds) if interval is not None]
-    if not intervals or (effect.seeds == 1 and not one_seed_decides):
-        return "inconclusive"
-    if any(high <= 0 or high < smallest for _, high in intervals):
-        return "not reproduced"
-    return "reproduced" if all(low > 0 for low, _ in intervals) else "inconclusive"
+    if not len(correlations) or not all(-1 <= rho <= 1 for rho in correlations):
+        raise ValueError(f"rank correlations {list(correlations)}; expected one a seed, each within -1 and 1")
+    most = 1 - 6 / (size**3 - size)
+    z = np.arctanh(np.clip(np.asarray(correlations, dtype=np.float64), -most, most))
+    interval = _over_seeds(z.tolist())
+    turned = None if interval is None else (float(np.tanh(interval[0])), float(np.tanh(interval[1])))
+    return Effect(float(np.tanh(z.mean())), tuple(correlations), None, turned, 0)
+
+
+def pooled_effect(parts: Sequence[tuple[float, Interval | None, int]]) -> tuple[float, Interval | None, int]:
+    """Return mean, 95 % interval over seeds and number of seeds of all seeds together, as if from one study.
+
+    `parts` are those three of each study; Student's interval and the number of seeds give back the sum of squares that
+    it was made of, so the result is that of the seeds' own values. A study of one seed has no interval. Raises
+    ValueError when a study of several seeds has none, or there is no study.
+    """
+    if not parts or any((interval is None) != (seeds == 1) for _, interval, seeds in parts):
+        raise ValueError(f"{list(parts)}: expected studies of one seed without an interval, of more with one")
+    counts, means = np.array([seeds for *_, seeds in parts]), np.array([mean for mean, *_ in parts])
+    total, mean = int(counts.sum()), float(counts @ means / counts.sum())
+    mean = 0.0 if abs(mean) < 1e-12 else mean  # what is left when sums of floats cancel
+    if total == 1:
+        return mean, None, 1
+    squares = float(counts @ (means - mean) ** 2)
+    for _, interval, seeds in parts:
+        if interval is not None:
+            error = (interval[1] - interval[0]) / 2 / _quantile(seeds)
+            squares += seeds * (seeds - 1) * error**2
+    half = _quantile(total) * np.sqrt(squares / (total - 1) / total)
+    return mean, (mean - float(half), mean + float(half)), total
 
 
 def rank_agreement(observed: Real[np.ndarray, "seeds n"], published: Real[np.ndarray, " n"]) -> RankAgreement:
     """Return how far the order of `n` values in each seed, and of their mean ranks over seeds, is the published one.
 
-    p is the share of all n! orders that agree as well or better: exact, so n is at most 8. Pooled, one order applies to
-    all seeds at once: seeds that share an order of their own are no independent witnesses for the published one. Equal
-    values throughout a seed agree with nothing: rho 0, p 1. Raises ValueError for more than 8 values, fewer than 3 or
-    one that is not finite.
+    p is the share of all n! orders that agree as well or better (of the reverse: as badly or worse): exact, so n is at
+    most 8. Pooled, one order applies to all seeds at once: seeds that share an order of their own are no independent
+    witnesses for the published one. Equal values throughout a seed agree with nothing: rho 0, p 1. Raises ValueError
+    for more than 8 values, fewer than 3 or one that is not finite.
     """
     size = len(published)
     if not 3 <= size <= 8 or not (np.isfinite(observed).all() and np.isfinite(published).all()):
@@ -123,8 +149,8 @@ def rank_agreement(observed: Real[np.ndarray, "seeds n"], published: Real[np.nda
     ranks = rankdata(observed, axis=1)
     orders = rankdata(published)[np.array(list(itertools.permutations(range(size))))]
     tested = [_permutation_test(values, published, orders) for values in (*ranks, ranks.mean(axis=0))]
-    rhos, ps = zip(*tested, strict=True)
-    return RankAgreement(rhos[:-1], ps[:-1], rhos[-1], ps[-1])
+    rhos, ps, reverse = zip(*tested, strict=True)
+    return RankAgreement(rhos[:-1], ps[:-1], rhos[-1], ps[-1], reverse[-1])
 
 
 def _differences(
@@ -157,13 +183,18 @@ def _times_drawn(people: int, resamples: int, rng: np.random.Generator) -> Float
 def _over_seeds(differences: Sequence[float]) -> Interval | None:
     if len(differences) == 1:
         return None
-    half = t.ppf((1 + LEVEL) / 2, len(differences) - 1) * np.std(differences, ddof=1) / np.sqrt(len(differences))
+    half = _quantile(len(differences)) * np.std(differences, ddof=1) / np.sqrt(len(differences))
     return float(np.mean(differences) - half), float(np.mean(differences) + half)
 
 
-def _permutation_test(values: np.ndarray, published: np.ndarray, orders: np.ndarray) -> tuple[float, float]:
+def _quantile(seeds: int) -> float:
+    """Return how many standard errors an interval over so many seeds reaches to each side."""
+    return float(t.ppf((1 + LEVEL) / 2, seeds - 1))
+
+
+def _permutation_test(values: np.ndarray, published: np.ndarray, orders: np.ndarray) -> tuple[float, float, float]:
     centred = rankdata(values) - (len(values) + 1) / 2  # rho rises with the sum of products of ranks and nothing else
     ranks = rankdata(published)
-    as_well = orders @ centred >= ranks @ centred - 1e-9
+    agreement = orders @ centred - ranks @ centred
     rho = float(np.corrcoef(centred, ranks)[0, 1]) if np.ptp(values) > 0 else 0.0
-    return rho, float(as_well.mean())
+    return rho, float((agreement >= -1e-9).mean()), float((agreement <= 1e-9).mean())

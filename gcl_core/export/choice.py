@@ -32,12 +32,19 @@ class Choice:
     yaws: tuple[int, ...] = NOVEL
     people: tuple[int, ...] | None = None
     each: int | None = None  # at most so many pictures a person, the first ones listed
-    naming: str = "nv"  # nv/<yaw>/<name>.png, or market: <Market-1501's folder>/<name>_nv<yaw>.png
+    naming: str = "nv"  # <side>/nv/<yaw>/<name>.png, or market: <Market-1501's folder>/<name>_nv<yaw>.png
 
     @property
     def folder(self) -> str:
-        """Folder of the pictures in an export."""
-        return "nv" if self.naming == "nv" else MARKET_FOLDERS[self.split]
+        """Folder of the pictures in an export; its path says whether they are for training or for testing.
+
+        Hugging Face's loader looks for the words train, test and val in names and drops the rest; where a folder holds
+        one of them it does not look at the pictures' own names.
+        """
+        side, folder = "train" if self.split == "train" else "test", MARKET_FOLDERS[self.split]
+        if self.naming == "nv":
+            return f"{side}/nv"
+        return folder if side in folder else f"{side}/{folder}"
 
     @property
     def places(self) -> list[int]:

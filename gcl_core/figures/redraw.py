@@ -33,7 +33,8 @@ from gcl_core.outputs import OUTPUTS, Output
 from gcl_core.records import read_record, record_path
 from gcl_core.tables.ablations import ablation_table
 from gcl_core.tables.accuracy import accuracy_table, recorded_joint
-from gcl_core.tables.claims import claims_page, claims_table
+from gcl_core.tables.claim_readings import claims_page
+from gcl_core.tables.claims import claims_table
 from gcl_core.tables.dose import dose_reading, dose_table
 from gcl_core.tables.fid import fid_table, ordering_table
 from gcl_core.tables.formats import read_table, write_table

@@ -181,6 +181,14 @@ def _highest(frame: pd.DataFrame, column: str) -> pd.DataFrame:
     return frame.sort_values(column, kind="stable").drop_duplicates(["stage", "seed"], keep="last").sort_index()
 
 
+def start_of_training(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return GCL's first epoch of every seed: its clusters are those of the finished baseline, like any variant's.
+
+    A baseline's own last clustering is that of its encoder one epoch before the end.
+    """
+    return where(frame, stage="gcl", epoch=1)
+
+
 def picked_on_test(study: Study) -> list[str]:
     """Return the variants whose headline is picked by the test set: by their own `changes`, else by the study."""
     return [name for name in study.variants if study.of_variant(name).joint.keep == "best_on_test"]

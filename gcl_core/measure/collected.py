@@ -16,7 +16,15 @@ from gcl_core.evaluation.queries import Retrieval, retrieve
 from gcl_core.evaluation.ranking import squared_distances
 from gcl_core.files import hash_file, read_json, write_json
 from gcl_core.layout import Layout
-from gcl_core.measure.artifacts import finished_run, headline_epochs, numbers, spread, training_identities, where
+from gcl_core.measure.artifacts import (
+    finished_run,
+    headline_epochs,
+    numbers,
+    spread,
+    start_of_training,
+    training_identities,
+    where,
+)
 from gcl_core.measure.drawn_people import draw_people
 from gcl_core.measure.evidence import Evidence, Measured
 from gcl_core.measure.found_runs import headline
@@ -134,19 +142,25 @@ def controls_table(study: Study, records: pd.DataFrame) -> pd.DataFrame:
     """Return accuracy (%) and clusters of random weights, the baseline and every variant: means over seeds.
 
     `records` are those of the baseline and all variants. `±` is half the range over seeds, blank for one. With E_id
-    frozen in stage 3 accuracy is that of the baseline. A baseline taken over from a checkpoint has no random weights.
+    frozen in stage 3 accuracy is that of the baseline; its clusters are those of the finished baseline, with which
+    every variant starts. A baseline taken over from a checkpoint has no random weights.
     """
     heads, baseline = headline_epochs(study, records), where(records, stage="baseline")
     parts = {BASELINE: where(heads, stage="baseline"), **{name: where(heads, stage=name) for name in study.variants}}
     if numbers(baseline, "epoch").max() > 0:
         start = where(baseline, epoch=0)
         parts = {str(start["note"].iloc[0]): start, **parts}
-    columns = {"map": ("mAP", 100), "rank1": ("rank-1", 100), "clusters": ("clusters", 1), "ari": ("ARI", 1)}
+    accuracy, clusters = (
+        {"map": ("mAP", 100), "rank1": ("rank-1", 100)},
+        {"clusters": ("clusters", 1), "ari": ("ARI", 1)},
+    )
     rows = []
     for name, lines in parts.items():
         row: dict[str, Any] = {"variant": name, "seeds": len(lines)}
-        for column, (title, scale) in columns.items():
-            values = scale * numbers(lines, column)
-            row |= {title: values.mean(), f"± {title}": spread(values)}
+        clustered = start_of_training(records) if name == BASELINE else lines
+        for measured_on, columns in ((lines, accuracy), (clustered, clusters)):
+            for column, (title, scale) in columns.items():
+                values = scale * numbers(measured_on, column)
+                row |= {title: values.mean(), f"± {title}": spread(values)}
         rows.append(row)
     return pd.DataFrame(rows).astype({"seeds": "Int64"})

@@ -49,8 +49,13 @@ class Evidence:
     variants: Mapping[str, Measured]
 
 
+def clusters_off(clusters: float | int, people: int) -> float:
+    """Return how far a number of clusters is off, in % of the number of people; over seeds its mean is what counts."""
+    return 100 * abs(clusters - people) / people
+
+
 NUMBERS: Mapping[str, Callable[[Measured, int], float | int | None]] = {  # metric of one number a seed
-    CLUSTERS: lambda got, people: None if got.clusters is None else 100 * abs(got.clusters - people) / people,
+    CLUSTERS: lambda got, people: None if got.clusters is None else clusters_off(got.clusters, people),
     ARI: lambda got, _: None if got.ari is None else 100 * got.ari,
     DISTANCE: lambda got, _: None if got.distance is None else 100 * got.distance,
     FID: lambda got, _: None if got.fid is None else mean_over_views(got.fid),

@@ -13,6 +13,8 @@ from filelock import FileLock
 from jaxtyping import Float32, Int32
 from scipy import sparse
 
+from gcl_core.files import RunError
+
 BODY_PARAMETERS = ("gender", "age", "muscle", "weight", "height", "proportions")
 """What decides a rest shape, each in [0, 1]; age 0.62-0.92 are adults, gender 0 is male."""
 
@@ -53,7 +55,7 @@ def load_bodies() -> tuple[Skeleton, Callable[[dict[str, float]], RestBody]]:
     The first call on a machine derives the model from the package's files (a minute) and keeps it (50 MB) under
     `body_cache()`; later ones take seconds. Processes that start at once wait for the first.
 
-    Raises PermissionError: the cache folder cannot be written.
+    Raises RunError: the cache folder cannot be written.
     """
     import torch
 
@@ -103,8 +105,8 @@ def _load_model() -> Any:
                     _derive_model(anny, set_anny_cache_path, home)
         set_anny_cache_path(home)
         return anny.Anny(skinning_method="lbs")
-    except PermissionError as error:
-        raise PermissionError(
+    except OSError as error:
+        raise RunError(
             f"the body model is kept in {home.parent}, which cannot be written ({error}); "
             "set ANNY_CACHE_DIR to a folder that can"
         ) from error

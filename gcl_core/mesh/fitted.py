@@ -1,5 +1,6 @@
 """Fitted figures as bodies: how far each is to be trusted, a table of them on disk, and the body that each poses."""
 
+import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,16 +45,19 @@ def judge(keypoints: Keypoints, fit: Fit) -> pd.DataFrame:
     """Return the table of fitted bodies with each one's quality.
 
     `error` is the median distance in pixels between the trusted points and the figure's. `quality` is good, or why not:
-    few points (fewer than 8 trusted), poor fit (an error above 3.5 % of the picture's height), facing unsure (a figure
-    that faces elsewhere fits nearly as well).
+    few points (fewer than 8 trusted), no fit (the fit ended in numbers that are not finite), poor fit (an error above
+    3.5 % of the picture's height), facing unsure (a figure that faces elsewhere fits nearly as well).
     """
     trusted = keypoints.weights == 1
     distance = np.linalg.norm(fit.points - keypoints.points, axis=2)
     error = np.array(
         [np.median(row[mask]) if mask.any() else np.inf for row, mask in zip(distance, trusted, strict=True)]
     )
-    few, poor = trusted.sum(1) < FEWEST, error > WORST * keypoints.heights
-    quality = np.select([few, poor, fit.rival < SUREST], ["few points", "poor fit", "facing unsure"], GOOD)
+    numbers = np.column_stack([fit.values, fit.points.reshape(len(error), -1), fit.yaw, error])
+    none = ~np.isfinite(numbers).all(axis=1) | np.isnan(fit.rival)
+    few, poor = trusted.sum(1) < FEWEST, ~(error <= WORST * keypoints.heights)
+    faults = {"few points": few, "no fit": none, "poor fit": poor, "facing unsure": ~(fit.rival >= SUREST)}
+    quality = np.select(list(faults.values()), list(faults), GOOD)
     facts = {"file": keypoints.files, "quality": quality, "error": error, "trusted": trusted.sum(1)}
     facts |= {"yaw": fit.yaw, "rival": fit.rival}
     return pd.DataFrame(facts | dict(zip(FREE, fit.values.T, strict=True)), columns=pd.Index(COLUMNS))
@@ -64,6 +68,12 @@ def save_table(table: pd.DataFrame, path: Path) -> None:
     write_text(path, table.to_csv(index=False, lineterminator="\n"))
 
 
+def join_tables(kept: pd.DataFrame, new: pd.DataFrame) -> pd.DataFrame:
+    """Return both tables' rows; the new ones' numbers are those that `load_table` would read of them."""
+    told = pd.read_csv(io.StringIO(new.to_csv(index=False)), keep_default_na=False)
+    return told if kept.empty else pd.concat([kept, told], ignore_index=True)
+
+
 def load_table(path: Path) -> pd.DataFrame:
     """Read a table of fitted bodies. Raises MeshError for any other file."""
     try:
@@ -72,6 +82,9 @@ def load_table(path: Path) -> pd.DataFrame:
         raise MeshError(f"{path} cannot be read ({error}); delete it and run fit-bodies again") from error
     if tuple(table.columns) != COLUMNS:
         raise MeshError(f"{path} is no table of fitted bodies: it lacks columns; delete it and run fit-bodies again")
+    good = table.loc[table["quality"] == GOOD, ["error", "yaw", *FREE]].apply(pd.to_numeric, errors="coerce")
+    if not np.isfinite(good.to_numpy(dtype=np.float64)).all():
+        raise MeshError(f"{path} calls a fit good whose numbers are not finite; delete it and run fit-bodies again")
     return table
 
 

@@ -1,28 +1,38 @@
-"""Keypoints as pose estimators write them: COCO JSON (17 points), and BlazePose's 33 points with depth.
+"""Keypoints as pose estimators write them: COCO JSON of 17 points a person.
 
 COCO JSON: `images` (`id`, `file_name`, `width`, `height`) and `annotations` (`image_id`, `keypoints` as 17 times
-column, row, v). v = 2 says that the estimator trusts a point, 1 that it guessed it (occluded), 0 that it has none. Of
-several people in one picture the one with the highest `score` counts, then the largest `area`.
+column, row, v). v = 2 says that the estimator trusts a point, 1 that it guessed it (occluded), 0 that it has none. A
+file of results, in which no point has v = 2, is read with v = 1 as trusted. Points at (0, 0) or (-1, -1), which
+estimators write for what they did not find, and points outside of their picture by more than its size count as v = 0.
+
+Of several people in one picture the one with the highest `score` counts, then the largest `area`; crowd regions and
+people without any point are no candidates.
 """
 
 import gzip
 import json
-import zipfile
-from collections.abc import Mapping, Sequence
+import zlib
+from collections import Counter
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Bool, Float, Float32
 
 from gcl_core.files import write_json
 from gcl_core.mesh.errors import MeshError
+from gcl_core.mesh.numbers import read_number, read_numbers, show, text_of
 from gcl_core.mesh.stick_figure import POINTS
 
 TRUST = np.array([0.0, 0.3, 1.0], dtype=np.float32)  # how far a point with v = 0, 1, 2 is believed
-# where POINTS stand among BlazePose's 33 landmarks
-BLAZEPOSE = (0, 2, 5, 7, 8, 11, 12, 13, 14, 15, 16, 23, 24, 25, 26, 27, 28)
+NOT_FOUND = ((0.0, 0.0), (-1.0, -1.0))  # where estimators put points that they did not find
+LARGEST = 1e5  # pixels along a picture's side
+SHARES = 1.5  # no person is so few pixels large: coordinates below are shares of the picture
+
+WANTED = "17 times column, row (pixels), v (0, 1 or 2) in one flat list of 51 numbers"
+SIZE = f"the picture's size in pixels, above 0 and up to {LARGEST:g}"
 
 
 @dataclass(frozen=True)
@@ -34,11 +44,19 @@ class Keypoints:
     points: Float32[np.ndarray, "n 17 2"]  # column, row in pixels
     weights: Float32[np.ndarray, "n 17"]  # 1 trusted, 0.3 guessed, 0 not there
     depths: Float32[np.ndarray, "n 17"]  # metres behind the hips' middle; NaN where unknown
+    notes: tuple[str, ...] = ()  # how the file was read, where that is not as its numbers say
 
     def take(self, places: Sequence[int], files: Sequence[str]) -> "Keypoints":
         """Return those at `places`, in that order, under other names."""
         at = np.asarray(places, dtype=np.int64)
-        return Keypoints(tuple(files), self.heights[at], self.points[at], self.weights[at], self.depths[at])
+        return replace(
+            self,
+            files=tuple(files),
+            heights=self.heights[at],
+            points=self.points[at],
+            weights=self.weights[at],
+            depths=self.depths[at],
+        )
 
 
 class Person(NamedTuple):
@@ -50,73 +68,68 @@ class Person(NamedTuple):
     score: float
 
 
-def read_coco(path: Path) -> Keypoints:
-    """Read COCO keypoint JSON, plain or gzipped.
+class _Picture(NamedTuple):
+    name: str
+    width: float
+    height: float
 
-    Raises MeshError: not such a file, other than 17 points a person, a number that is not finite, a picture named
-    twice, an annotation without picture.
+
+class _Candidate(NamedTuple):
+    """One person of the file who has points."""
+
+    rank: tuple[float, float]  # score, area
+    values: Float[np.ndarray, "17 3"]  # column, row, v
+    trusts: bool  # whether it has v = 2 anywhere
+    displaced: int  # points that had v > 0 where no point can be
+
+
+def read_coco(path: Path) -> Keypoints:
+    """Read COCO keypoint JSON, plain or gzipped; its docstring above says what counts.
+
+    Raises MeshError, with the picture's name: not such a file, other than 17 points a person, a number that is not
+    finite or not of the size that a picture or a score has, coordinates that are shares and no pixels, a picture named
+    twice, an annotation without picture, nobody with a point.
     """
     table = _read_json(path)
     if not isinstance(table, dict) or not {"images", "annotations"} <= set(table):
         raise MeshError(f"{path} is no COCO keypoint file: expected an object with `images` and `annotations`")
-    try:
-        pictures = {line["id"]: (str(line["file_name"]), float(line["height"])) for line in table["images"]}
-        people = sorted(table["annotations"], key=_rank)
-        best = {line["image_id"]: np.asarray(line["keypoints"], dtype=np.float32) for line in people}  # last one stays
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise MeshError(
-            f"{path}: an image or annotation lacks or garbles {error}; see COCO's keypoint format"
-        ) from error
-    if len({name for name, _ in pictures.values()}) < len(table["images"]):
-        raise MeshError(f"{path} names a picture, or uses an id, twice in `images`; each picture must stand there once")
-    if strange := [key for key in best if key not in pictures]:
-        raise MeshError(f"{path}: annotations name image {strange[0]!r}, which is not among `images`")
-    if wrong := [key for key, values in best.items() if values.shape != (3 * len(POINTS),)]:
-        raise MeshError(
-            f"{path}: image {wrong[0]!r} has {best[wrong[0]].size} keypoint numbers; expected 17 times column, row, v"
+    pictures = _pictures(table["images"], path)
+    found: dict[Hashable, _Candidate] = {}
+    passed, trusts = Counter[str](), False
+    for number, note in enumerate(_records(table["annotations"], "annotations", path)):
+        key = note.get("image_id")
+        if not isinstance(key, Hashable) or key not in pictures:
+            raise MeshError(f"{path}: annotation {number} names image {show(key)}, which is not among `images`")
+        person = _candidate(note, pictures[key], f"{path}: {text_of(pictures[key].name)}", passed)
+        if person is None:
+            continue
+        trusts |= person.trusts
+        if key not in found or person.rank > found[key].rank:
+            found[key] = person
+    said = ", ".join(f"{count} {what}" for what, count in passed.items())
+    if not found:
+        raise MeshError(f"{path}: nobody in it has a point ({said or 'no annotation'}); expected `keypoints`: {WANTED}")
+    kept = [key for key in pictures if key in found]
+    values = np.array([found[key].values for key in kept])
+    displaced = [found[key].displaced for key in kept]
+    notes = ()
+    if not trusts:
+        notes += ("no point of the file has v = 2, as in files of results: v = 1 is read as labelled",)
+    if any(displaced):
+        notes += (
+            f"{sum(displaced)} points of {np.count_nonzero(displaced)} pictures are taken as not found, whatever their "
+            "v: they lie at (0, 0) or (-1, -1), or outside of the picture by more than its size",
         )
-    best = {key: best[key] for key in pictures if key in best}
-    values = np.array([best[key] for key in best], dtype=np.float32).reshape(-1, len(POINTS), 3)
-    if not np.isfinite(values).all():
-        row = int(np.flatnonzero(~np.isfinite(values).all((1, 2)))[0])
-        raise MeshError(
-            f"{path}: image {list(best)[row]!r} has a keypoint that is no finite number; write v = 0 instead"
-        )
-    if not np.isin(values[..., 2], (0, 1, 2)).all():
-        raise MeshError(f"{path}: v must be 0, 1 or 2; a confidence belongs into `score`")
-    heights = np.array([pictures[key][1] for key in best], dtype=np.float32)
-    if not (heights > 0).all():
-        raise MeshError(f"{path}: a picture of height 0 or less in `images`")
+    if passed:
+        notes += (f"no candidates for the person: {said}",)
     return Keypoints(
-        files=tuple(pictures[key][0] for key in best),
-        heights=heights,
-        points=values[..., :2],
-        weights=TRUST[values[..., 2].astype(int)],
+        files=tuple(pictures[key].name for key in kept),
+        heights=np.array([pictures[key].height for key in kept], dtype=np.float32),
+        points=values[..., :2].astype(np.float32),
+        weights=(TRUST if trusts else np.array([0, 1, 1], dtype=np.float32))[values[..., 2].astype(int)],
         depths=np.full(values.shape[:2], np.nan, dtype=np.float32),
+        notes=notes,
     )
-
-
-def add_depths(keypoints: Keypoints, path: Path) -> Keypoints:
-    """Return keypoints with the depths of BlazePose's world landmarks: an `.npz` with `files` and `world`.
-
-    `world` (n, 33, 4) holds metres right, down and away from the camera, hips' middle at the origin, and a visibility;
-    NaN where nobody was found. Pictures that it does not name keep unknown depths. Raises MeshError for another file.
-    """
-    try:
-        with np.load(path, allow_pickle=False) as table:
-            names, world = [str(name) for name in table["files"]], np.asarray(table["world"], dtype=np.float32)
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise MeshError(
-            f"{path} is no file of 3D keypoints ({error}); expected an .npz with `files` and `world`"
-        ) from error
-    if world.shape[1:] != (33, 4) or len(names) != len(world):
-        raise MeshError(f"{path}: world has shape {world.shape} for {len(names)} files; expected (n, 33, 4)")
-    rows = {name: row for row, name in enumerate(names)}
-    depths = keypoints.depths.copy()
-    for place, name in enumerate(keypoints.files):
-        if name in rows:
-            depths[place] = world[rows[name]][list(BLAZEPOSE), 2]
-    return replace(keypoints, depths=depths)
 
 
 def write_coco(path: Path, people: Mapping[str, Person]) -> None:
@@ -140,15 +153,86 @@ def write_coco(path: Path, people: Mapping[str, Person]) -> None:
     write_json(path, {"images": images, "annotations": annotations, "categories": categories})
 
 
-def _rank(annotation: Mapping[str, Any]) -> tuple[float, float]:
-    return float(annotation.get("score", 0)), float(annotation.get("area", 0))
+def _pictures(listed: Any, path: Path) -> dict[Hashable, _Picture]:
+    """Return the pictures of a file by their id."""
+    pictures: dict[Hashable, _Picture] = {}
+    names: set[str] = set()
+    for number, line in enumerate(_records(listed, "images", path)):
+        key, name = line.get("id"), line.get("file_name")
+        if not isinstance(name, str) or not name:
+            raise MeshError(f"{path}: image {number} has the `file_name` {show(name)}; expected the picture's path")
+        if not isinstance(key, Hashable) or key is None:
+            raise MeshError(f"{path}: {text_of(name)} has the `id` {show(key)}; expected a number of its own")
+        if key in pictures or name in names:
+            raise MeshError(
+                f"{path}: {text_of(name)} or its id {show(key)} is named twice in `images`; each picture must stand "
+                "there once"
+            )
+        where = f"{path}: {text_of(name)}"
+        width, height = (read_number(line.get(side), where, side, SIZE, 0.5, LARGEST) for side in ("width", "height"))
+        names.add(name)
+        pictures[key] = _Picture(name, width, height)
+    return pictures
+
+
+def _candidate(note: Mapping[str, Any], picture: _Picture, where: str, passed: Counter[str]) -> _Candidate | None:
+    """Return the person of an annotation; None for a crowd or a person without points, who are counted in `passed`."""
+    score, area = (
+        read_number(
+            note.get(key, 0), where, key, f"a finite number; leave `{key}` out where there is none", -1e12, 1e12
+        )
+        for key in ("score", "area")
+    )
+    if note.get("iscrowd", 0) not in (0, 1):
+        raise MeshError(f"{where}: iscrowd is {show(note['iscrowd'])}; expected 0 or 1")
+    if note.get("iscrowd"):
+        passed["crowd regions"] += 1
+        return None
+    given = note.get("keypoints")
+    if given is None or given == []:
+        passed["boxes without points"] += 1
+        return None
+    values = read_numbers(given, where, "keypoints", WANTED, most=np.inf)
+    if values.shape != (3 * len(POINTS),):
+        raise MeshError(f"{where}: keypoints have the shape {values.shape}; expected {WANTED}")
+    values = values.reshape(len(POINTS), 3)
+    if len(wrong := values[~np.isin(values[:, 2], (0, 1, 2)), 2]):
+        raise MeshError(f"{where}: v must be 0, 1 or 2, found {wrong[0]:g}; a confidence belongs into `score`")
+    labelled = values[:, 2] > 0
+    strange = labelled & _displaced(values[:, :2], picture)
+    seen = labelled & ~strange
+    if not seen.any():
+        passed["people without a point in the picture" if strange.any() else "people without a labelled point"] += 1
+        return None
+    if seen.sum() > 2 and np.abs(values[seen, :2]).max() <= SHARES:
+        raise MeshError(
+            f"{where}: all points lie within {SHARES} pixels of the corner, as shares of a picture do; expected "
+            f"{WANTED}: multiply columns by the picture's width and rows by its height"
+        )
+    trusts = bool((values[:, 2] == 2).any())
+    values[~seen] = 0
+    return _Candidate((score, area), values, trusts, int(strange.sum()))
+
+
+def _displaced(points: Float[np.ndarray, "17 2"], picture: _Picture) -> Bool[np.ndarray, " 17"]:
+    """Say of each point whether it lies where estimators put what they did not find, or far outside of the picture."""
+    size = np.array([picture.width, picture.height])
+    outside = (points < -size) | (points > 2 * size)
+    return outside.any(axis=1) | np.any([(points == place).all(axis=1) for place in NOT_FOUND], axis=0)
+
+
+def _records(listed: Any, what: str, path: Path) -> Iterator[dict[str, Any]]:
+    if not isinstance(listed, list):
+        raise MeshError(f"{path}: `{what}` is {show(listed)}; expected a list of objects")
+    for number, record in enumerate(listed):
+        if not isinstance(record, dict):
+            raise MeshError(f"{path}: entry {number} of `{what}` is {show(record)}; expected an object")
+        yield record
 
 
 def _read_json(path: Path) -> Any:
     try:
-        if path.suffix == ".gz":
-            with gzip.open(path, "rt", encoding="utf-8") as stream:
-                return json.load(stream)
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, EOFError, ValueError) as error:
+        data = path.read_bytes()
+        return json.loads((gzip.decompress(data) if path.suffix == ".gz" else data).decode("utf-8-sig"))
+    except (OSError, EOFError, ValueError, zlib.error, RecursionError) as error:
         raise MeshError(f"{path} cannot be read as JSON ({error}); give the pose estimator's COCO file") from error

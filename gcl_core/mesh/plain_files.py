@@ -3,37 +3,54 @@
 A pickle is a program: it may name any function and call it. Here it may name only what `_KNOWN` lists, which are
 stand-ins that rebuild numpy arrays, numpy numbers and ordered dicts; numpy's own constructors never see what a file
 says before it was checked. Object arrays inside .npz files are pickles and are read in the same way.
+
+What joblib dumps is a pickle, often compressed, in which each array's bytes follow the place where the array is named.
 """
 
+import bz2
+import gzip
+import io
+import lzma
+import math
 import pickle
 import zipfile
+import zlib
 from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 
 from gcl_core.mesh.errors import MeshError
+from gcl_core.mesh.numbers import show, text_of
 
 SUFFIXES = (".npz", ".pkl")
 
 _ADVICE = (
-    "save plain numpy arrays instead, also of what joblib or torch saved: np.savez(path, **arrays), "
-    "each torch tensor as tensor.cpu().numpy()"
+    "save plain numpy arrays instead, also of what torch saved: np.savez(path, **arrays), each torch tensor as "
+    "tensor.cpu().numpy()"
 )
+_COMPRESSED: dict[bytes, Callable[[bytes], bytes]] = {
+    b"x": zlib.decompress,
+    b"\x1f\x8b": gzip.decompress,
+    b"BZh": bz2.decompress,
+    b"\xfd7zXZ": lzma.decompress,
+    b"]\x00": lzma.decompress,
+}
+"""How a compressed pickle begins, and what opens it; no pickle begins so."""
 
 
 def read_plain(path: Path) -> Any:
-    """Return what a file holds: of .npz a dict name -> array; of .pkl whatever was pickled, by Python 2 or 3.
+    """Return what a file holds: of .npz a dict name -> array; of .pkl what Python 2 or 3 pickled or joblib dumped.
 
     Raises MeshError: no such file, another suffix, truncated, or holding more than arrays, numbers, text, containers.
     """
     if path.suffix not in SUFFIXES:
         raise MeshError(f"{path}: expected a file that ends in {' or '.join(SUFFIXES)}")
     try:
-        with path.open("rb") as stream:
-            return _read_zip(stream) if path.suffix == ".npz" else _unpickle(stream)
+        data = path.read_bytes()
+        return _read_zip(data) if path.suffix == ".npz" else _unpickle(io.BytesIO(_decompress(data)))
     except MeshError as error:
         raise MeshError(f"{path}: {error}") from error
     except OSError as error:
@@ -41,12 +58,31 @@ def read_plain(path: Path) -> Any:
     except Exception as error:  # a broken or hostile file can raise anything
         kind = "a zip of numpy arrays" if path.suffix == ".npz" else "a pickle"
         raise MeshError(
-            f"{path} is truncated or not {kind} ({type(error).__name__}: {error}); save it again"
+            f"{path} is truncated or not {kind} ({type(error).__name__}: {text_of(str(error))}); save it again"
         ) from error
 
 
-def _read_zip(stream: BinaryIO) -> dict[str, Any]:
-    with zipfile.ZipFile(stream) as archive:
+def read_names(values: Any, where: str) -> list[str]:
+    """Return picture names out of an array or list of text or bytes, with `/` between folders.
+
+    Raises MeshError: anything else, or a name of nothing.
+    """
+    items = values.ravel().tolist() if isinstance(values, np.ndarray) else values
+    names = []
+    for item in items if isinstance(items, list | tuple) else [items]:
+        name = item.decode("utf-8", "backslashreplace") if isinstance(item, bytes) else item
+        if not isinstance(name, str) or not name:
+            raise MeshError(f"{where} holds {show(name)}; expected names of pictures: paths or base names")
+        names.append(name.replace("\\", "/"))
+    return names
+
+
+def _decompress(data: bytes) -> bytes:
+    return next((opened(data) for start, opened in _COMPRESSED.items() if data.startswith(start)), data)
+
+
+def _read_zip(data: bytes) -> dict[str, Any]:
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
         return {name.removesuffix(".npy"): _read_array(archive, name) for name in archive.namelist()}
 
 
@@ -56,21 +92,28 @@ def _read_array(archive: zipfile.ZipFile, name: str) -> Any:
         read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
         shape, _, dtype = read_header(member)
         if dtype.hasobject:
-            found = _unpickle(member)
+            found = _unpickle(io.BytesIO(member.read()))
             return found.item() if shape == () else found
     with archive.open(name) as member:
         return np.lib.format.read_array(member, allow_pickle=False)
 
 
-def _unpickle(stream: Any) -> Any:
-    return _finish(_Unpickler(stream, encoding="latin1").load())
+def _unpickle(stream: io.BytesIO) -> Any:
+    return _finish(_Unpickler(stream).load())
 
 
 class _Unpickler(pickle.Unpickler):
+    def __init__(self, stream: io.BytesIO):  # not read ahead of, so that arrays' bytes can be taken from between
+        super().__init__(stream, encoding="latin1")
+        self._joblib_array = type("_JoblibArrayHere", (_JoblibArray,), {"stream": stream})
+
     def find_class(self, module: str, name: str) -> Any:
+        if (module, name) == ("joblib.numpy_pickle", "NumpyArrayWrapper"):
+            return self._joblib_array
         known = _KNOWN.get((module.replace("numpy.core.", "numpy._core."), name))
         if known is None:
-            raise MeshError(f"it holds {module}.{name}, which is not read since pickles can run code; {_ADVICE}")
+            held = text_of(f"{module}.{name}")
+            raise MeshError(f"it holds {held}, which is not read since pickles can run code; {_ADVICE}")
         return known
 
 
@@ -95,7 +138,7 @@ class _Array:
     def __init__(self, *_: Any):
         self.shape, self.dtype, self.fortran, self.content = (0,), _Dtype("u1"), False, b""
 
-    def __setstate__(self, state: tuple) -> None:
+    def __setstate__(self, state: Any) -> None:
         _, self.shape, self.dtype, self.fortran, self.content = state
 
     def real(self) -> np.ndarray:
@@ -106,6 +149,23 @@ class _Array:
         for place, item in enumerate(self.content):
             flat[place] = _finish(item)
         return flat.reshape(self.shape, order=order)
+
+
+class _JoblibArray(_Array):
+    """An array that joblib dumped: its bytes follow in the stream once its "state" was read."""
+
+    stream: io.BytesIO
+
+    def __setstate__(self, state: Any) -> None:
+        self.shape, self.dtype, self.fortran = state["shape"], state["dtype"], state["order"] == "F"
+        dtype = self.dtype.real()
+        if dtype.hasobject:
+            array = _unpickle(self.stream)
+            self.content = array.ravel("F" if self.fortran else "C").tolist()
+            return
+        if state.get("numpy_array_alignment_bytes") is not None:
+            self.stream.read(self.stream.read(1)[0])
+        self.content = self.stream.read(math.prod(self.shape) * dtype.itemsize)
 
 
 def _array_from_buffer(content: Any, dtype: _Dtype, shape: tuple, order: str) -> _Array:

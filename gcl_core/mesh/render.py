@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal, NamedTuple, Protocol, runtime_checkable
+from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from filelock import FileLock, Timeout
@@ -18,7 +18,7 @@ from gcl_core.mesh.errors import MeshError
 from gcl_core.mesh.projection import YAWS, project_body, projection_folder
 
 QUALITY = 98  # JPEG; white must stay white
-MARK = "bodies.json"
+MARK, KEPT = "bodies.json", "made"
 
 
 @runtime_checkable
@@ -31,9 +31,9 @@ class Bodies(Protocol):
 
 
 class Picture(NamedTuple):
-    """A picture whose body is to be rendered: its name, whose folder its projections belong into, and its place."""
+    """A picture whose body is to be rendered: its projections' name, their side's folder, and the body's place."""
 
-    file: str
+    name: str  # below a folder such as train/render
     side: Literal["train", "test"]
     place: int
 
@@ -45,11 +45,11 @@ def render_bodies(bodies: Bodies, pictures: Sequence[Picture], mesh_root: Path, 
     """
     for folder in {projection_folder(mesh_root, each.side, yaw) for each in pictures for yaw in YAWS}:
         folder.mkdir(parents=True, exist_ok=True)
-        for scrap in folder.glob(".*.tmp"):  # of a killed run
+        for scrap in folder.rglob(".*.tmp"):  # of a killed run
             scrap.unlink()
 
     def render(picture: Picture) -> bool:
-        paths = {yaw: projection_folder(mesh_root, picture.side, yaw) / Path(picture.file).name for yaw in YAWS}
+        paths = _paths(picture, mesh_root)
         missing = [yaw for yaw, path in paths.items() if not path.is_file()]
         if not missing:
             return True
@@ -64,6 +64,17 @@ def render_bodies(bodies: Bodies, pictures: Sequence[Picture], mesh_root: Path, 
         return sum(tqdm(pool.map(render, pictures), total=len(pictures), desc="projections", mininterval=2))
 
 
+def remove_projections(pictures: Sequence[Picture], mesh_root: Path) -> None:
+    """Delete what projections there are of pictures whose bodies are to be made anew."""
+    for picture in pictures:
+        for path in _paths(picture, mesh_root).values():
+            path.unlink(missing_ok=True)
+
+
+def _paths(picture: Picture, mesh_root: Path) -> dict[int, Path]:
+    return {yaw: projection_folder(mesh_root, picture.side, yaw) / picture.name for yaw in YAWS}
+
+
 def save_projection(path: Path, pixels: UInt8[np.ndarray, "h w"]) -> None:
     """Write one projection as PNG or, by any other name, as JPEG; whole or not at all."""
     with atomic(path) as temporary:
@@ -73,9 +84,14 @@ def save_projection(path: Path, pixels: UInt8[np.ndarray, "h w"]) -> None:
             Image.fromarray(pixels).save(temporary, format="JPEG", quality=QUALITY)
 
 
+def note_made(mesh_root: Path, facts: Mapping[str, object], kept: Mapping[str, object]) -> None:
+    """Write what `claimed` compares (`facts`) and what a later call has to know of the meshes made so far (`kept`)."""
+    write_json(mesh_root / MARK, {**facts, KEPT: kept})
+
+
 @contextmanager
-def claimed(mesh_root: Path, facts: Mapping[str, object]) -> Iterator[None]:
-    """Begin or continue, alone, meshes made from what `facts` (JSON) describe.
+def claimed(mesh_root: Path, facts: Mapping[str, object]) -> Iterator[dict[str, Any]]:
+    """Begin or continue, alone, meshes made as `facts` (JSON) say; yield what `note_made` kept about them, or nothing.
 
     Raises MeshError: the folder holds meshes not made here, or made from something else, or is being filled.
     """
@@ -89,6 +105,11 @@ def claimed(mesh_root: Path, facts: Mapping[str, object]) -> Iterator[None]:
         raise MeshError(f"cannot write in {mesh_root}: {error.strerror or error}; check its permissions") from error
     try:
         made = read_json(mark) if mark.is_file() else None
+        if made is not None and not isinstance(made, dict):
+            raise MeshError(
+                f"{mark} says nothing of the meshes beside it; delete {mesh_root}, or choose another folder"
+            )
+        kept = made.pop(KEPT, {}) if made else {}
         if made is None and any((mesh_root / side).exists() for side in ("train", "test")):
             raise MeshError(f"{mesh_root} holds meshes not made here (it has no {MARK}); choose another folder")
         if made is not None and made != facts:
@@ -96,7 +117,7 @@ def claimed(mesh_root: Path, facts: Mapping[str, object]) -> Iterator[None]:
             raise MeshError(
                 f"{mesh_root} holds meshes made from something else ({other} differ); choose another, or delete it"
             )
-        write_json(mark, facts)
-        yield
+        note_made(mesh_root, facts, kept)
+        yield kept
     finally:
         lock.release()

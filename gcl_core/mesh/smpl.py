@@ -40,6 +40,7 @@ class SmplBodies:
     betas: Float32[np.ndarray, "n 10"]  # shape
     rotations: Float32[np.ndarray, "n 24 3 3"]  # in the order of JOINTS, each relative to its parent
     y_up: bool = False  # whether the files had them upright in axes with y up
+    known_elevation: float | None = None  # of bodies of the same cameras that were drawn before
 
     @cached_property
     def elevation(self) -> float:
@@ -47,6 +48,8 @@ class SmplBodies:
 
         Turned about the picture's vertical, bodies would lean to the side by as much.
         """
+        if self.known_elevation is not None:
+            return self.known_elevation
         up = CAMERA_TO_OURS @ self.rotations[:, 0, :, 1].T.astype(np.float64)
         return float(np.rad2deg(np.arctan2(np.median(-up[1]), np.median(up[2]))))
 

@@ -11,10 +11,11 @@ from gcl_core.files import read_json
 from gcl_core.layout import Layout
 from gcl_core.provenance import fingerprint
 from gcl_core.settings.training import VariantSettings
-from gcl_core.tables.claims import CLAIMS, Claim, claim_verdict, told_comparisons
+from gcl_core.tables.claim_readings import told_comparisons
+from gcl_core.tables.claims import CLAIMS, Claim, claim_verdict
 from gcl_core.tables.formats import NOT_RUN, read_table
 
-VERDICTS = ("reproduced", "not reproduced", "inconclusive", "no verdict", NOT_RUN)
+VERDICTS = ("reproduced", "contradicted", "no difference of note", "open", "no verdict", NOT_RUN)
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ def findings(figures: Path) -> list[Finding]:
 
 
 def verdict_words(found: Sequence[Finding]) -> str:
-    """Return how many claims have which verdict: `0 of 8 claims reproduced, 3 not reproduced, 5 not run`."""
+    """Return how many claims have which verdict: `0 of 7 claims reproduced, 2 contradicted, 5 not run`."""
     counts = Counter(each.verdict for each in found)
     others = [f"{counts[verdict]} {verdict}" for verdict in VERDICTS[1:] if counts[verdict]]
     return ", ".join([f"{counts[VERDICTS[0]]} of {len(found)} claims {VERDICTS[0]}", *others])

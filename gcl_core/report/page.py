@@ -19,14 +19,17 @@ from gcl_core.report.facts import (
     versions_of,
 )
 from gcl_core.report.items import report_sections
-from gcl_core.tables.claims import RULES
+from gcl_core.tables.claim_readings import RULES
 from gcl_core.tables.dose import dose_reading
 from gcl_core.tables.formats import read_table
 
 REPORT, CITATION = "report.html", "how-to-cite.md"
 STEP = "report"  # its own mark among the steps is not told of: the page would differ when made again
 TEMPLATE = Path(__file__).with_name("report.html.j2")
-MARKS = {"reproduced": "✓", "not reproduced": "✗", "inconclusive": "?", "not run": "\u2013", "no verdict": "·"}
+MARKS = {
+    **{"reproduced": "✓", "contradicted": "✗", "no difference of note": "≈", "open": "?"},
+    **{"not run": "\u2013", "no verdict": "·"},
+}
 
 
 def write_report(layout: Layout, runs: Path | None = None) -> list[Path]:

@@ -11,6 +11,10 @@ Rate = Annotated[float, Field(gt=0, le=10)]
 Yaw = Literal[45, 90, 135, 180, 225, 270, 315]
 
 
+class ConfigError(ValueError):
+    """A setting is unknown, of the wrong type or out of range; the text says which, where and what is allowed."""
+
+
 class Settings(BaseModel):
     """Base of all settings: frozen, unknown keys forbidden."""
 

@@ -7,7 +7,15 @@ import pandas as pd
 
 from gcl_core.config import Study
 from gcl_core.losses.names import VIEW_INVARIANT
-from gcl_core.measure.artifacts import headline_epochs, headline_words, numbers, picked_on_test, spread, where
+from gcl_core.measure.artifacts import (
+    headline_epochs,
+    headline_words,
+    numbers,
+    picked_on_test,
+    spread,
+    start_of_training,
+    where,
+)
 
 BEST = "best mAP on test"  # not a result: its epoch is picked by the test set (D15)
 
@@ -16,11 +24,12 @@ def ablation_table(study: Study, records: pd.DataFrame) -> pd.DataFrame:
     """Return one row a variant: its losses, then accuracy (%) and clusters of its headline, means over seeds.
 
     `epoch` says which epoch that is (`headline_epochs`). `±` is half the range over seeds, blank for one. The first row
-    is the encoder that all start from. `best mAP on test` picks its epoch by the test set and is no headline unless the
-    study asks for it (D15). `mAP (paper)` is blank: those values are not recovered.
+    is the encoder that all start from, with the clusters that they start with. `best mAP on test` picks its epoch by
+    the test set and is no headline unless the study asks for it (D15). `mAP (paper)` is blank: those values are not
+    recovered.
     """
     heads = headline_epochs(study, records)
-    rows: list[dict[str, Any]] = [{"variant": "start", **_outcome(where(records, stage="gcl", epoch=0))}]
+    rows: list[dict[str, Any]] = [_start(records)]
     for name, settings in study.variants.items():
         runs = where(records, stage=name)
         best = [np.nanmax(100 * numbers(where(runs, seed=seed), "map")[1:]) for seed in sorted(set(runs["seed"]))]
@@ -37,6 +46,12 @@ def ablation_table(study: Study, records: pd.DataFrame) -> pd.DataFrame:
     columns = ["variant", "x_nv", *VIEW_INVARIANT.values(), "epoch", "seeds", "mAP", "± mAP", "rank-1", "± rank-1"]
     columns += ["clusters", "outliers", "ARI", "mAP (paper)", BEST]
     return pd.DataFrame(rows).reindex(columns=columns).astype({"seeds": "Int64"})
+
+
+def _start(records: pd.DataFrame) -> dict[str, Any]:
+    columns, first = ["clusters", "outliers", "ari"], start_of_training(records)
+    start = where(records, stage="gcl", epoch=0).reset_index(drop=True)
+    return {"variant": "start", **_outcome(start.assign(**{name: numbers(first, name) for name in columns}))}
 
 
 def _outcome(lines: pd.DataFrame) -> dict[str, Any]:

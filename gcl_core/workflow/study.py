@@ -8,21 +8,27 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 import uuid
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import torch
+import yaml
 from filelock import FileLock, Timeout
 
 from gcl_core.config import REPOSITORY, load_study
+from gcl_core.data.index import DataError
+from gcl_core.data.person_set import load_person_set
+from gcl_core.data.source_set import load_source_set
 from gcl_core.files import RunError
 from gcl_core.layout import Layout
 from gcl_core.measure.artifacts import run_problem
 from gcl_core.workflow.guard import VARIABLE, end_processes
 
+ENDED = re.compile(r"ended with status (\d+)")  # as scripts/step.sh writes it
+ENGINE_ERROR = re.compile(r"\w*(Error|Exception)\b")
 PROGRESS = re.compile(r"^(\d+) of (\d+) steps")
+TOLERATED = 10**9  # nanoseconds by which files may be dated ahead
 CANCELLING = 90  # seconds; Snakemake's plugin gives scancel 60
 
 
@@ -45,14 +51,14 @@ def run_study(
             f"set devices to {len(gpus)} or less, or go to a cluster by --cluster (docs/CLUSTER.md)"
         )
     with _alone(layout):
-        log, started, ran = layout.runs / "snakemake.log", time.time(), False
+        log, ran = layout.runs / "snakemake.log", False
         where = ["--workflow-profile", str(cluster)] if cluster else []
         where += ["--cores", str(jobs or "all")] if jobs or not cluster else []
         where += ["--resources", f"gpu={len(gpus)}"] if gpus else []
-        stale = [f"runs/{layout.study.profile}/steps/{name}.done" for name in stale_steps(layout)]
-        again = ["--forcerun", *stale] if stale else []
-        command, patience = [*_snakemake(profile, overrides), *again, *where], CANCELLING if cluster else 0
+        command = [*_snakemake(profile, overrides), *_again(layout), *where]
+        patience = CANCELLING if cluster else 0
         with log.open("w", encoding="utf-8") as stream, _ended_with_us(command, gpus, patience) as process:
+            started = log.stat().st_mtime  # by the clock of the disk, which may be another machine's
             assert process.stderr is not None
             for line in process.stderr:
                 stream.write(line)
@@ -67,28 +73,56 @@ def run_study(
 
 
 def stale_steps(layout: Layout) -> list[str]:
-    """Return the trainings that are marked as done while their run is gone, unfinished or made of something else."""
+    """Return the steps that are marked as done while what they made is gone, unfinished or made of something else.
+
+    That is prepared data whose source was changed since, and trainings whose run is no run of this study.
+    """
     marks, study = layout.runs / "steps", layout.study
+    own = range(1, study.seeds if study.people.each_seed else 1)
+    data = {"00_data_preparation": 0, **{f"00_data_preparation_seed{seed}": seed for seed in own}}
     trained = {"baseline": "01_baseline", "warm_up": "03_generator_warm_up"}
     trained |= {name: f"04_joint_training_{name}" for name in study.variants}
     steps = {f"{step}_seed{seed}": (name, seed) for name, step in trained.items() for seed in range(study.seeds)}
-    return [step for step, run in steps.items() if (marks / f"{step}.done").is_file() and run_problem(layout, *run)]
+    done = {path.stem for path in marks.glob("*.done")}
+    stale = [step for step, seed in data.items() if step in done and _data_problem(layout, seed)]
+    return stale + [step for step, run in steps.items() if step in done and run_problem(layout, *run)]
+
+
+def _data_problem(layout: Layout, seed: int) -> str:
+    """Return what is wrong with a seed's prepared data, nothing when they are up to date."""
+    try:
+        load_person_set(layout.of_seed(seed))
+        if layout.study.source is not None:
+            load_source_set(layout)
+    except (DataError, RunError) as error:
+        return str(error)
+    return ""
 
 
 def step_states(profile: str, overrides: Sequence[str]) -> dict[str, bool]:
-    """Return every step's name in running order and whether it is done. Changes nothing."""
-    stale = set(stale_steps(Layout(load_study(profile, overrides))))
-    command = [*_snakemake(profile, overrides), "--cores", "all", "--summary"]
-    answer = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True)
+    """Return every step's name in running order and whether it is done, as `run_study` would find it. Changes nothing.
+
+    Raises RunError: Snakemake, which keeps its records in the checkout, cannot plan the study.
+    """
+    layout = Layout(load_study(profile, overrides))
+    command = [*_snakemake(profile, overrides), *_again(layout), "--cores", "all", "--summary"]
+    answer = subprocess.run(
+        command, cwd=REPOSITORY, env=_environment(), capture_output=True, encoding=_printed(), errors="replace"
+    )
     if answer.returncode:
         raise RunError(f"Snakemake cannot plan the study:\n{answer.stderr.strip()}")
     states = {}
     for line in answer.stdout.splitlines()[1:]:
         output, *_, plan = line.split("\t")
         if output.endswith(".done"):
-            name = Path(output).stem
-            states[name] = plan == "no update" and name not in stale
+            states[Path(output).stem] = plan == "no update"
     return dict(sorted(states.items()))
+
+
+def _again(layout: Layout) -> list[str]:
+    """Return the option that has stale steps made again."""
+    stale = [f"runs/{layout.study.profile}/steps/{name}.done" for name in stale_steps(layout)]
+    return ["--forcerun", *stale] if stale else []
 
 
 def local_gpus() -> list[str]:
@@ -99,9 +133,17 @@ def local_gpus() -> list[str]:
 
 def _snakemake(profile: str, overrides: Sequence[str]) -> list[str]:
     """Snakemake's own lock is left out: ours covers it, and does not outlive a killed run."""
-    settings = ["--config", f"profile={profile}", f"overrides={json.dumps(list(overrides))}"]
+    settings = ["--config", f"profile={_quoted(profile)}", f"overrides={_quoted(list(overrides))}"]
     rules = ["--rerun-triggers", "mtime", "input", "params", "--rerun-incomplete", "--nolock", "--scheduler", "greedy"]
     return [sys.executable, "-m", "snakemake", *settings, *rules]
+
+
+def _quoted(value: str | list[str]) -> str:
+    """Return words as Snakemake reads them back, whatever their characters; plain 2024 would be a number there.
+
+    The blanks around keep it from taking off the quotes before it reads YAML.
+    """
+    return " " + yaml.safe_dump(value, default_style='"', default_flow_style=True, width=sys.maxsize).strip() + " "
 
 
 @contextlib.contextmanager
@@ -109,10 +151,11 @@ def _alone(layout: Layout) -> Iterator[None]:
     """Hold the profile's lock; it goes with the process, however that ends."""
     lock = FileLock(layout.runs / ".study.lock")
     try:
-        for folder in (layout.runs, layout.figures):
+        for folder in (REPOSITORY / ".snakemake", layout.runs, layout.figures):
             folder.mkdir(parents=True, exist_ok=True)
             tempfile.TemporaryFile(dir=folder).close()
         lock.acquire(timeout=0)
+        _set_back_dates(layout)
     except Timeout as error:
         raise RunError(f"another run is at work on {layout.runs}; wait for it or stop it, then try again") from error
     except OSError as error:
@@ -125,6 +168,24 @@ def _alone(layout: Layout) -> Iterator[None]:
         lock.release()
 
 
+def _set_back_dates(layout: Layout) -> None:
+    """Set what steps made back to now where it is dated ahead, all by the same time so that its order stays.
+
+    Such files come from a machine whose clock is ahead, or were made before this one's was set back. Snakemake takes
+    what a step makes from them for older than they are, and deletes it.
+    """
+    made = [*(layout.runs / "steps").glob("*.done"), *(path for path in layout.figures.iterdir() if path.is_file())]
+    with tempfile.TemporaryFile(dir=layout.runs) as new:
+        now = os.fstat(new.fileno()).st_mtime_ns  # by the clock of the disk
+    ahead = max((path.stat().st_mtime_ns for path in made), default=now) - now
+    if ahead <= TOLERATED:
+        return
+    for path in made:
+        facts = path.stat()
+        os.utime(path, ns=(facts.st_atime_ns, facts.st_mtime_ns - ahead))
+    print(f"what earlier steps made was dated up to {ahead / 3.6e12:.1f} h ahead of this machine's clock: set back")
+
+
 @contextlib.contextmanager
 def _ended_with_us(command: Sequence[str], gpus: Sequence[str], patience: int) -> Iterator[subprocess.Popen[str]]:
     """Start Snakemake; it and all that it starts end with this block, or with this process if that is killed.
@@ -132,13 +193,7 @@ def _ended_with_us(command: Sequence[str], gpus: Sequence[str], patience: int) -
     What runs on other machines only Snakemake can end: it has `patience` seconds for that.
     """
     mark = uuid.uuid4().hex
-    environment = {
-        **os.environ,
-        VARIABLE: mark,
-        **({"GCL_GPUS": " ".join(gpus)} if len(gpus) > 1 else {}),
-        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]),
-        "PYTHONPATH": os.pathsep.join(filter(None, [str(REPOSITORY), os.environ.get("PYTHONPATH")])),
-    }
+    environment = {**_environment(), VARIABLE: mark, **({"GCL_GPUS": " ".join(gpus)} if len(gpus) > 1 else {})}
     earlier = signal.signal(signal.SIGTERM, signal.default_int_handler)
     guard = subprocess.Popen(
         [sys.executable, "-m", "gcl_core.workflow.guard", mark],
@@ -147,7 +202,13 @@ def _ended_with_us(command: Sequence[str], gpus: Sequence[str], patience: int) -
         start_new_session=True,
     )
     process = subprocess.Popen(
-        command, cwd=REPOSITORY, env=environment, stderr=subprocess.PIPE, text=True, start_new_session=True
+        command,
+        cwd=REPOSITORY,
+        env=environment,
+        stderr=subprocess.PIPE,
+        encoding=_printed(),
+        errors="replace",
+        start_new_session=True,
     )
     try:
         yield process
@@ -164,29 +225,67 @@ def _ended_with_us(command: Sequence[str], gpus: Sequence[str], patience: int) -
         signal.signal(signal.SIGTERM, earlier)
 
 
+def _environment() -> dict[str, str]:
+    """Return the environment of all that belongs to a study: this interpreter and this checkout come first."""
+    ours = {name: value for name, value in os.environ.items() if name != "SNAKEMAKE_PROFILE"}
+    return ours | {
+        "PATH": os.pathsep.join([str(Path(sys.executable).parent), ours.get("PATH", "")]),
+        "PYTHONPATH": os.pathsep.join(filter(None, [str(REPOSITORY), ours.get("PYTHONPATH")])),
+        "PYTHONIOENCODING": f"{_printed()}:replace",
+    }
+
+
+def _printed() -> str:
+    """Return the character set in which this process and its children print."""
+    return sys.stdout.encoding or "utf-8"
+
+
 def _failures(layout: Layout, since: float) -> list[str]:
-    """Tell of each notebook that ran since and has no mark of being done: its error and where to read on."""
+    """Tell of each notebook that was begun since and has no mark of being done: its error and where to read on."""
     told = []
-    for notebook in sorted((layout.runs / "notebooks").glob("*.ipynb")):
-        mark = layout.runs / "steps" / f"{notebook.stem}.done"
-        if notebook.stat().st_mtime < since or mark.is_file():
+    for log in sorted((layout.runs / "notebooks").glob("*.log")):
+        if log.stat().st_mtime < since or (layout.runs / "steps" / f"{log.stem}.done").is_file():
             continue
-        told.append(f"{notebook.stem} failed: {_error(notebook)}\n  executed copy: {notebook}")
-        messages = notebook.with_suffix(".log")
-        if messages.is_file():
-            told.append(f"  messages:      {messages}")
+        notebook = log.with_suffix(".ipynb")
+        executed = notebook.is_file() and notebook.stat().st_mtime >= since
+        told.append(f"{log.stem} failed: {_reason(notebook if executed else None, log, layout.runs / 'snakemake.log')}")
+        told += [f"  executed copy: {notebook}"] if executed else []
+        told.append(f"  messages:      {log}")
     return told
 
 
-def _error(notebook: Path) -> str:
-    """Return the error an executed notebook ended with."""
+def _reason(notebook: Path | None, log: Path, engine: Path) -> str:
+    """Return why a step failed: by its notebook, else by its own log, else by what Snakemake says of it."""
+    if error := notebook and _error(notebook):
+        return error
+    lines = _lines(log)
+    status = ENDED.fullmatch(lines.pop()) if lines else None
+    if status is None:
+        return "it was ended from outside"
+    if int(status[1]) > 128:
+        return f"it was ended from outside, by signal {int(status[1]) - 128}"
+    if int(status[1]):
+        return lines[-1] if lines else f"it ended with status {status[1]} and says nothing of why"
+    said = _lines(engine)
+    first = next((place for place, line in enumerate(said) if ENGINE_ERROR.match(line)), 0)
+    return "it ended well, then Snakemake failed: " + " ".join(said[first : first + 3])
+
+
+def _error(notebook: Path) -> str | None:
+    """Return the error an executed notebook ended with; None where it holds none."""
     try:
         cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
-    except (json.JSONDecodeError, KeyError):
-        return "it was ended while its copy was being written"
+    except (ValueError, KeyError):
+        return None  # it was being written
     outputs = [output for cell in cells for output in cell.get("outputs", [])]
     errors = [output for output in outputs if output["output_type"] == "error"]
-    return f"{errors[-1]['ename']}: {errors[-1]['evalue']}" if errors else "it was ended from outside"
+    return f"{errors[-1]['ename']}: {errors[-1]['evalue']}" if errors else None
+
+
+def _lines(path: Path) -> list[str]:
+    """Return the lines of a log that say something."""
+    text = path.read_text(encoding="utf-8", errors="replace")
+    return [line.strip() for line in text.splitlines() if line.strip()]
 
 
 def _tail(path: Path, lines: int = 25) -> str:

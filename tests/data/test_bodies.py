@@ -1,6 +1,8 @@
 """From keypoints or SMPL parameters of a dataset to projections that training can use, and what is told on the way."""
 
 import json
+import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -8,11 +10,12 @@ import pandas as pd
 import pytest
 
 from gcl_core.config import PeopleSettings
-from gcl_core.data.bodies import TABLE, fit_bodies, match_files, pose_bodies
+from gcl_core.data.bodies import TABLE, fit_bodies, pose_bodies
 from gcl_core.data.index import DataError, read_index
 from gcl_core.data.people.estimates import KnownBody, known_bodies
 from gcl_core.data.people.make import make_people
 from gcl_core.data.released import read_projection
+from gcl_core.data.report import report_data
 from gcl_core.mesh.body import load_bodies
 from gcl_core.mesh.errors import MeshError
 from gcl_core.mesh.keypoints import Person, write_coco
@@ -114,26 +117,12 @@ def test_an_smpl_model_that_is_not_there_is_told_before_anything_is_written(root
 
 
 def test_estimates_of_other_pictures_are_told(root: Path, tmp_path: Path):
-    write_coco(tmp_path / "k.json", {"holiday.jpg": Person(64, 128, [1.0, 1.0, 2] * 17, 1.0)})
+    write_coco(tmp_path / "k.json", {"holiday.jpg": Person(64, 128, [9.0, 9.0, 2] * 17, 1.0)})
     with pytest.raises(DataError, match=r"names none of the dataset's pictures: it has holiday\.jpg"):
         fit_bodies(root, tmp_path / "k.json", out=tmp_path / "meshes")
     assert not (tmp_path / "meshes").exists()
     with pytest.raises(DataError):
         fit_bodies(tmp_path / "nowhere", tmp_path / "k.json")
-
-
-def test_names_mean_pictures_by_path_or_by_base_name():
-    wanted = ["query/0001_c1.jpg", "bounding_box_test/0001_c2.jpg", "bounding_box_test/0002_c2.jpg"]
-    assert match_files(wanted, wanted) == dict(zip(wanted, range(3), strict=True))
-    assert match_files(["0002_c2.jpg", "0001_c1.jpg"], wanted) == {wanted[0]: 1, wanted[2]: 0}
-    assert match_files(["0001_c2", "query/0001_c1"], wanted) == {wanted[0]: 1, wanted[1]: 0}
-    assert match_files(["/data/set/query/0001_c1.jpg", r"D:\set\bounding_box_test\0001_c2.png"], wanted) == {
-        wanted[0]: 0,
-        wanted[1]: 1,
-    }
-    assert match_files(["query/0001_c2.jpg", "0003_c1.jpg"], wanted) == {}  # another folder, another name
-    with pytest.raises(DataError, match=r"7\.jpg could mean train/7\.jpg or test/7\.jpg"):
-        match_files(["7.jpg"], ["train/7.jpg", "test/7.jpg"])
 
 
 def test_a_fit_that_was_killed_before_its_table_leaves_no_table(root, keypoints, tmp_path: Path, monkeypatch):
@@ -148,3 +137,123 @@ def test_a_fit_that_was_killed_before_its_table_leaves_no_table(root, keypoints,
     assert not (out / TABLE).exists()
     assert fit_bodies(root, keypoints, out=out, height=64).bodies > 0
     assert json.loads((out / "bodies.json").read_text())["height"] == 64
+
+
+@pytest.fixture
+def few(root: Path, tmp_path: Path) -> Path:
+    """A folder with four of the pictures under one base name in as many folders, and their table."""
+    index = read_index("folder", root)
+    lines = ["file,pid,camid,split"]
+    for number, split in enumerate(("train", "train", "query", "gallery")):
+        file = index.loc[index["split"] == split, "file"].iloc[number % 2]
+        here = tmp_path / "few" / f"room{number}" / "1.jpg"
+        here.parent.mkdir(parents=True)
+        shutil.copy(root / file, here)
+        lines.append(f"room{number}/1.jpg,{1 + number // 2},{number},{split}")
+        (tmp_path / f"{number}.txt").write_text(Path(file).name)
+    (tmp_path / "few" / "pictures.csv").write_text("\n".join(lines))
+    return tmp_path / "few"
+
+
+def _few_keypoints(few: Path, known: dict[str, KnownBody], path: Path, rooms=(0, 1, 2, 3), shift: float = 0.0) -> Path:
+    people = {}
+    for number in rooms:
+        points = known[(few.parent / f"{number}.txt").read_text()].keypoints(**SIZE) + np.array([shift, 0])
+        values = [x for column, row in points.tolist() for x in (column, row, 2)]
+        people[f"room{number}/1.jpg"] = Person(64, 128, values, 1.0)
+    write_coco(path, people)
+    return path
+
+
+def test_one_base_name_in_several_folders_is_no_clash(few: Path, known, tmp_path: Path):
+    made = fit_bodies(few, _few_keypoints(few, known, tmp_path / "k.json"), height=64)
+    assert made.bodies == 4
+    for number, side in enumerate(("train", "train", "test", "test")):
+        body = known[(few.parent / f"{number}.txt").read_text()].body
+        drawn = projection_folder(few / "meshes", side, 0) / f"room{number}" / "1.jpg"
+        assert _overlap(read_projection(drawn, **SIZE), project_body(body, 0, **SIZE)) > 0.65
+    true = [known[(few.parent / f"{number}.txt").read_text()].shot.yaw for number in range(4)]
+    fitted = pd.read_csv(few / "meshes" / TABLE)
+    assert fitted["file"].tolist() == ["room0/1.jpg", "room1/1.jpg", "room2/1.jpg", "room3/1.jpg"]
+    assert (np.abs((fitted["yaw"] - true + 180) % 360 - 180) < 20).all()
+    report = report_data("folder", few)
+    assert [(report.meshes[side].complete, report.meshes[side].strangers) for side in ("train", "test")] == [
+        (2, [])
+    ] * 2
+
+
+def _stamps(folder: Path) -> dict[Path, int]:
+    return {path: path.stat().st_mtime_ns for path in folder.rglob("*.jpg")}
+
+
+def test_a_later_call_fits_what_is_new_or_changed_and_keeps_the_rest(few: Path, known, tmp_path: Path):
+    path, lines = tmp_path / "k.json", (few / "pictures.csv").read_text().splitlines()
+    (few / "pictures.csv").write_text("\n".join([*lines[:2], *lines[3:]]))  # room1 comes later
+    first = fit_bodies(few, _few_keypoints(few, known, path), height=64)
+    assert (first.kept, first.bodies) == (0, 3)
+    assert "1 names in" in first.text()
+    table = pd.read_csv(few / "meshes" / TABLE)
+    (few / "pictures.csv").write_text("\n".join(lines))
+    grown = fit_bodies(few, path, height=64)
+    assert (grown.kept, grown.bodies) == (3, 4)
+    assert "1 anew, 3 kept" in grown.text()
+    assert (few / "meshes/train/render/room0/1.jpg").is_file()  # no longer 1.jpg, which could be either's
+    assert pd.read_csv(few / "meshes" / TABLE).set_index("file").loc[table["file"]].reset_index().equals(table)
+    # other points of one picture: it alone is made anew
+    stamps = _stamps(few / "meshes")
+    _few_keypoints(few, known, tmp_path / "one.json", rooms=(3,), shift=3.0)
+    moved = fit_bodies(few, tmp_path / "one.json", height=64)
+    assert (moved.named, moved.kept, moved.bodies) == (1, 0, 4)
+    new = {file for file, stamp in _stamps(few / "meshes").items() if stamps.get(file) != stamp}
+    assert {file.parent.name for file in new} == {"room3"}
+    assert fit_bodies(few, tmp_path / "one.json", height=64).kept == 1
+    (few / "meshes" / TABLE).unlink()  # lost: fitted again, drawn as they are
+    stamps = _stamps(few / "meshes")
+    assert fit_bodies(few, tmp_path / "one.json", height=64).kept == 0
+    assert _stamps(few / "meshes") == stamps
+
+
+def test_poses_of_more_pictures_are_added_and_changed_ones_drawn_anew(few: Path, known, tmp_path: Path):
+    rotations = {f"room{n}/1.jpg": known[(few.parent / f"{n}.txt").read_text()].smpl for n in range(4)}
+
+    def pose(*rooms: int):
+        files = [f"room{number}/1.jpg" for number in rooms]
+        np.savez(tmp_path / "smpl.npz", files=files, pose=np.array([rotations[file] for file in files]))
+        return pose_bodies(few, tmp_path / "smpl.npz", height=64)
+
+    assert (pose(0, 1, 2).kept, pose(0, 1, 2).kept) == (0, 3)
+    stamps = _stamps(few / "meshes")
+    grown = pose(0, 1, 2, 3)
+    assert (grown.kept, grown.bodies) == (3, 4)
+    assert {file: stamp for file, stamp in _stamps(few / "meshes").items() if file in stamps} == stamps
+    rotations["room2/1.jpg"] = rotations["room3/1.jpg"]
+    assert pose(2, 3).kept == 1
+    changed = {file for file, stamp in _stamps(few / "meshes").items() if file in stamps and stamps[file] != stamp}
+    assert {file.parent.name for file in changed} == {"room2"}
+
+
+def test_no_good_fit_at_all_is_an_error(few: Path, known, tmp_path: Path):
+    table = json.loads(_few_keypoints(few, known, tmp_path / "k.json").read_text())
+    for note in table["annotations"]:
+        note["keypoints"][15:] = [0] * 36
+    (tmp_path / "k.json").write_text(json.dumps(table))
+    with pytest.raises(MeshError, match=r"k\.json: no body could be fitted \(4 few points"):
+        fit_bodies(few, tmp_path / "k.json", height=64)
+
+
+def test_depths_are_matched_as_keypoints_are(few: Path, known, tmp_path: Path):
+    path, world = _few_keypoints(few, known, tmp_path / "k.json"), np.zeros((2, 33, 4))
+    for names, told in (
+        (["/data/room0/1.jpg", "room9/1.jpg"], r"1 names in .*d\.npz mean no picture of the dataset: room9/1\.jpg"),
+        (["1.jpg", "room1/1.jpg"], r"d\.npz: 1\.jpg could mean room0/1\.jpg, room1/1\.jpg"),
+        (["room0/1", "room0/1.jpg"], r"d\.npz: room0/1 and room0/1\.jpg both mean|room0/1\.jpg and room0/1 both mean"),
+        (["x.jpg", "y.jpg"], r"d\.npz names none of the dataset's pictures"),
+    ):
+        np.savez(tmp_path / "d.npz", files=names, world=world)
+        if told.startswith("1 names"):
+            made = fit_bodies(few, path, depths=tmp_path / "d.npz", out=tmp_path / "meshes", height=64)
+            assert re.search(told, made.text())
+        else:
+            with pytest.raises(DataError, match=told):
+                fit_bodies(few, path, depths=tmp_path / "d.npz", out=tmp_path / "none", height=64)
+    assert not (tmp_path / "none").exists()

@@ -38,7 +38,7 @@ class _StandIn(torch.nn.Module):
         for picture in pictures:
             _StandIn.seen += 1
             grey = float(picture.mean()) * 255
-            points = torch.arange(34.0).view(17, 2) + torch.tensor([grey, 0])
+            points = torch.arange(34.0).view(17, 2) + torch.tensor([grey / 4, 0])
             points = torch.cat([points, torch.ones(17, 1)], dim=1)
             heat = torch.linspace(0, 8, 17)
             score = 0.9 if grey > 60 else 0.3
@@ -63,8 +63,8 @@ def test_the_surest_person_of_each_readable_picture_is_written(root: Path, stand
     assert detect_keypoints(root, tmp_path / "k.json", device="cpu") == (2, 4)
     found = read_coco(tmp_path / "k.json")
     assert found.files == (FILES[1], FILES[3])
-    assert found.points[0, 5].tolist() == pytest.approx([80 + 10, 11], abs=1)
-    assert found.points[1, 5].tolist() == pytest.approx([160 + 10, 11], abs=1)
+    assert found.points[0, 5].tolist() == pytest.approx([20 + 10, 11], abs=1)
+    assert found.points[1, 5].tolist() == pytest.approx([40 + 10, 11], abs=1)
     np.testing.assert_allclose(found.weights[0], [0.3] * 4 + [1] * 13)  # heat 0, 0.5, 1, 1.5 is below 2
     assert "0002_c1_0.jpg" in capsys.readouterr().out
     assert sorted(path.name for path in tmp_path.iterdir()) == ["k.json", "set"]

@@ -129,7 +129,7 @@ def test_msmt17_lists(tmp_path: Path, folders: tuple[str, str]):
             r"gallery\.txt, line 1: .*gone\.jpg is not there; restore",
         ),
         ({"list_gallery.txt": ""}, "no picture in gallery"),
-        ({"list_gallery.txt": MSMT["list_query.txt"]}, r"\(query\) and .* \(gallery\) have the same name"),
+        ({"list_gallery.txt": MSMT["list_query.txt"]}, r"test/0000/.* is listed both as query and as gallery"),
     ],
 )
 def test_msmt17_lists_that_are_wrong(tmp_path: Path, lists: dict[str, str], words: str):
@@ -137,12 +137,12 @@ def test_msmt17_lists_that_are_wrong(tmp_path: Path, lists: dict[str, str], word
         list_pictures("msmt17", _msmt(tmp_path, lists=lists))
 
 
-def test_msmt17_refuses_two_pictures_of_one_name_on_one_side(tmp_path: Path):
+def test_pictures_of_one_name_in_several_folders_are_several_pictures(tmp_path: Path):
     twin = "0001/0000_000_01_0303morning_0008_0.jpg"
     root = _msmt(tmp_path, lists={"list_val.txt": f"{twin} 1\n"})
     (root / "train" / twin).write_bytes(b"")
-    with pytest.raises(DataError, match=r"train/0000/0000_000_01.* and train/0001/0000_000_01.* have the same name"):
-        list_pictures("msmt17", root)
+    files = list_pictures("msmt17", root)["file"].tolist()
+    assert {f"train/{twin}", "train/0000/0000_000_01_0303morning_0008_0.jpg"} <= set(files)
 
 
 def test_msmt17_refuses_a_list_that_is_no_text_and_both_versions_at_once(tmp_path: Path):
@@ -203,31 +203,10 @@ def test_a_query_may_not_ask_for_a_distractor(tmp_path: Path):
         list_pictures("folder", root)
 
 
-def test_one_name_in_query_and_gallery(tmp_path: Path):
+def test_one_name_in_query_and_gallery_is_two_pictures(tmp_path: Path):
     root = _market(tmp_path)
     (root / "bounding_box_test" / "0003_c1s1_000001_00.jpg").write_bytes(b"")
-    with pytest.raises(DataError, match=r"query/0003_c1s1_000001_00\.jpg \(query\) and bounding_box_test/.*same name"):
-        list_pictures("folder", root)
-    (root / "bounding_box_test" / "0003_c1s1_000001_00.jpg").rename(root / "query" / "0003_c1s1_000001_00.JPG")
-    list_pictures("folder", root)
-
-
-@pytest.mark.parametrize("split", ["bounding_box_train", "query", "bounding_box_test"])
-def test_a_split_empty_only_of_junk_or_missing(tmp_path: Path, split: str):
-    root = _market(tmp_path)
-    shutil.rmtree(root / split)
-    with pytest.raises(DataError, match=rf"{split} not found \(found: "):
-        list_pictures("folder", root)
-    (root / split).write_bytes(b"")  # a file in its place
-    with pytest.raises(DataError, match=rf"{split} not found \(found: "):
-        list_pictures("folder", root)
-    (root / split).unlink()
-    (root / split).mkdir()
-    with pytest.raises(DataError, match=r"no picture in (train|query|gallery); expected"):
-        list_pictures("folder", root)
-    (root / split / "-1_c1_x.jpg").write_bytes(b"")
-    with pytest.raises(DataError, match=r"no picture in (train|query|gallery); expected"):
-        list_pictures("folder", root)
+    assert len(list_pictures("folder", root)) == len(list_pictures("folder", _market(tmp_path / "other"))) + 1
 
 
 def test_a_root_that_is_no_folder(tmp_path: Path):

@@ -114,7 +114,7 @@ def test_a_table_of_ones_own_is_prepared(market: Callable[..., Layout]):
     assert people.fingerprint == by_name.fingerprint
     assert_rows_belong_together(people)
     table.write_text(table.read_text().replace("3,2,gallery", "3,5,gallery"))
-    with pytest.raises(DataError, match=r"files in .*pictures\.csv were replaced or renamed; run notebook"):
+    with pytest.raises(DataError, match=r"tables in .* say of the pictures was changed; run notebook"):
         load_person_set(layout)
     assert prepare_data(layout).index["camid"].tolist() == [1, 1, 2, 1, 5]
 

@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 
 from gcl_core.data.archive import unpack
-from gcl_core.data.bodies import match_files
 from gcl_core.data.index import read_index
+from gcl_core.data.names import match_names
 from gcl_core.data.report import report_data
+from gcl_core.mesh.depths import add_depths, read_depths
 from gcl_core.mesh.fit import fit_figures
 from gcl_core.mesh.fitted import GOOD, judge
-from gcl_core.mesh.keypoints import add_depths, read_coco
+from gcl_core.mesh.keypoints import read_coco
 from gcl_core.mesh.stick_figure import StickFigure, load_family
 
 SOME = 600  # fits: two seconds
@@ -43,11 +44,14 @@ def test_the_set_loads_and_its_report_has_no_error(root: Path):
 
 @pytest.mark.parametrize("with_depths", [False, True])
 def test_bodies_lie_on_the_keypoints(root: Path, data: Path, with_depths: bool):
-    found = read_coco(data / "cuhk03_keypoints_coco17.json.gz")
-    if with_depths:
-        found = add_depths(found, data / "cuhk03_blazepose33.npz")
-    places = match_files(found.files, read_index("folder", root)["file"].tolist())
+    keypoints, depths = data / "cuhk03_keypoints_coco17.json.gz", data / "cuhk03_blazepose33.npz"
+    found, files = read_coco(keypoints), read_index("folder", root)["file"].tolist()
+    places = match_names(found.files, files, keypoints).places
     assert len(places) == 10683
+    found = found.take(list(places.values()), list(places))
+    if with_depths:
+        given = read_depths(depths)
+        found = add_depths(found, given, match_names(given.files, files, depths).places)
     chosen = sorted(np.random.default_rng(0).permutation(10683)[:SOME].tolist())
     some = found.take(chosen, [found.files[place] for place in chosen])
     fit = fit_figures(StickFigure(load_family()), some.points, some.weights, some.depths, some.heights)

@@ -1,4 +1,4 @@
-"""Effects and verdicts: cases by hand, closed forms, and coverage on simulated people and seeds."""
+"""Effects: cases by hand, closed forms, and coverage on simulated people and seeds."""
 
 import itertools
 
@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
-from gcl_core.evaluation.effects import Effect, Interval, paired_effect, rank_agreement, seed_effect, verdict
+from gcl_core.evaluation.effects import (
+    Effect,
+    Interval,
+    correlation_effect,
+    paired_effect,
+    pooled_effect,
+    rank_agreement,
+    seed_effect,
+)
 from gcl_core.seeding import numpy_rng
 
 
@@ -16,10 +24,6 @@ def paired(differences: list[list[float]], people: list[list[int]], resamples: i
     ours = [2 * values for values in theirs]
     pids = [np.array(values) for values in people]
     return paired_effect(ours, theirs, pids, resamples=resamples, rng=numpy_rng(0, "test"))
-
-
-def made(over_queries: Interval | None, over_seeds: Interval | None, seeds: int = 3) -> Effect:
-    return Effect(0.0, (0.0,) * seeds, over_queries, over_seeds, 10)
 
 
 def spearman(first: np.ndarray, second: np.ndarray) -> float:
@@ -142,34 +146,48 @@ def test_what_does_not_belong_together_is_refused():
         seed_effect([1, np.nan], [1, 2])
 
 
-@pytest.mark.parametrize(
-    ("over_queries", "over_seeds", "expected"),
-    [
-        ((0.5, 3.0), (0.1, 4.0), "reproduced"),
-        (None, (0.1, 4.0), "reproduced"),
-        ((0.5, 3.0), (-0.1, 4.0), "inconclusive"),  # sure of these seeds, not of others
-        ((-0.5, 3.0), (0.1, 4.0), "inconclusive"),
-        ((-3.0, -0.5), (-4.0, 2.0), "not reproduced"),  # the claimed side is excluded
-        ((-3.0, 0.9), (-4.0, 2.0), "not reproduced"),  # what is left is too small
-        ((0.2, 0.9), (0.1, 1.5), "not reproduced"),  # surely positive, surely too small
-        ((0.2, 1.0), (0.1, 1.5), "reproduced"),
-        ((0.0, 0.0), (0.0, 0.0), "not reproduced"),
-    ],
-)
-def test_verdicts(over_queries: Interval | None, over_seeds: Interval | None, expected: str):
-    assert verdict(made(over_queries, over_seeds), smallest=1) == expected
+def test_seeds_of_two_studies_pooled_are_those_of_one_study_of_them_all():
+    values = [3.0, -1.0, 2.5, 0.5, -4.0, 1.0]
+    for cut in (1, 2, 3):
+        parts = [seed_effect(part, [0] * len(part)) for part in (values[:cut], values[cut:])]
+        whole = seed_effect(values, [0] * 6)
+        mean, interval, seeds = pooled_effect([(part.mean, part.over_seeds, part.seeds) for part in parts])
+        assert (mean, interval, seeds) == (pytest.approx(whole.mean), pytest.approx(whole.over_seeds), 6)
+    assert pooled_effect([(2.0, None, 1)]) == (2.0, None, 1)
+    assert pooled_effect([(-1 / 3, (-2.0, 2.0), 3), (0.2, (-2.0, 2.0), 5)])[0] == 0  # not -5e-17
 
 
-def test_without_a_smallest_effect_only_the_side_counts():
-    assert verdict(made((-1.0, 0.1), (-1.0, 0.2)), smallest=0) == "inconclusive"
-    assert verdict(made((-1.0, 0.0), (-1.0, 0.2)), smallest=0) == "not reproduced"
+def test_what_cannot_be_pooled_is_refused():
+    for parts in ([], [(1.0, None, 2)], [(1.0, (0.0, 2.0), 1)]):
+        with pytest.raises(ValueError, match="studies of one seed without an interval"):
+            pooled_effect(parts)
 
 
-def test_one_seed_decides_only_by_protocol_and_only_by_an_interval():
-    for interval, expected in (((2.0, 3.0), "reproduced"), ((-3.0, -2.0), "not reproduced")):
-        assert verdict(made(interval, None, seeds=1), smallest=1) == "inconclusive"
-        assert verdict(made(interval, None, seeds=1), smallest=1, one_seed_decides=True) == expected
-    assert verdict(made(None, None, seeds=1), smallest=1, one_seed_decides=True) == "inconclusive"
+def test_rank_correlations_keep_an_interval_within_their_scale():
+    effect = correlation_effect([-0.75, -0.5, -0.36], 7)  # Student's t of the values themselves ends at -1.02
+    z = seed_effect(np.arctanh([-0.75, -0.5, -0.36]).tolist(), [0, 0, 0])
+    assert z.over_seeds is not None
+    assert effect.over_seeds == pytest.approx(np.tanh(z.over_seeds))
+    assert effect.mean == pytest.approx(np.tanh(z.mean))
+    assert effect.per_seed == (-0.75, -0.5, -0.36)
+    perfect = correlation_effect([1.0, 1.0, 27 / 28], 7)  # 27/28 is the next that seven values can have
+    assert perfect.over_seeds is not None
+    assert 27 / 28 < perfect.mean < 1
+    assert perfect.over_seeds[1] < 1
+    assert correlation_effect([0.5], 7).over_seeds is None
+    for wrong in ([], [1.5], [np.nan]):
+        with pytest.raises(ValueError, match="each within -1 and 1"):
+            correlation_effect(wrong, 7)
+
+
+def test_an_order_and_its_reverse_share_all_orders_between_them():
+    published = np.array([3.0, 1.0, 4.0, 2.0])
+    every = np.array(list(itertools.permutations(range(4))))
+    rhos = np.array([spearman(order, published) for order in every])
+    for order, rho in zip(every, rhos, strict=True):
+        found = rank_agreement(order[None].astype(float), published)
+        assert found.p_reverse == pytest.approx((rhos <= rho + 1e-12).mean())
+        assert found.p + found.p_reverse == pytest.approx(1 + (np.abs(rhos - rho) < 1e-12).mean())
 
 
 def test_ranks_agree_as_scipy_says_and_as_often_as_all_orders_do():

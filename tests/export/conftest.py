@@ -1,7 +1,8 @@
 """A prepared set of noise and a finished run of untrained networks: views to export in a moment."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import cycle
 from pathlib import Path
 
 import numpy as np
@@ -21,13 +22,17 @@ os.environ["HF_HUB_OFFLINE"] = "1"  # before anything imports datasets
 LABELS = [0, 0, -1, 1, 1, 1, -1, 2]  # of the eight training pictures
 
 
-def write_store(layout: Layout) -> None:
-    """Prepare two pictures of each of people 3 to 6 for training, of 10 and 11 for testing; row 2 has no mesh."""
+def write_store(layout: Layout, endings: Sequence[str]) -> None:
+    """Prepare two pictures of each of people 3 to 6 for training, of 10 and 11 for testing; row 2 has no mesh.
+
+    Their names end in turn as `endings` say.
+    """
     lines = [
         (f"bounding_box_train/{pid:04d}_c{cam}s1_00.jpg", pid, cam, "train") for pid in (3, 4, 5, 6) for cam in (1, 2)
     ]
     lines += [(f"query/{pid:04d}_c1s1_00.jpg", pid, 1, "query") for pid in (10, 11)]
     lines += [(f"bounding_box_test/{pid:04d}_c2s1_00.jpg", pid, 2, "gallery") for pid in (10, 11)]
+    lines = [(file.replace("_00.", f"_{ends}."), *more) for (file, *more), ends in zip(lines, cycle(endings))]
     random, height, width = numpy_rng(0, "export"), layout.study.picture.height, layout.study.picture.width
     projections = random.integers(0, 256, (len(lines), 8, height, width), dtype=np.uint8)
     projections[2] = 0
@@ -51,9 +56,9 @@ def write_networks(layout: Layout, seed: int) -> None:
 def study_of() -> Callable[..., Layout]:
     """Make a layout in a folder, with a prepared set and a finished run of gcl; batches of three pictures."""
 
-    def make(root: Path, *overrides: str) -> Layout:
+    def make(root: Path, *overrides: str, endings: Sequence[str] = ("00",)) -> Layout:
         layout = Layout(load_study("smoke", ["evaluation.batch_size=3", *overrides]), root=root)
-        write_store(layout)
+        write_store(layout, endings)
         folder = layout.stage("gcl", 0)
         settings = {"picture": layout.study.picture.model_dump(mode="json")}
         facts = {"settings": settings, "inputs": {}, "code": code_of_stage(layout.study, "gcl")}

@@ -21,7 +21,7 @@ def manifest_of(layout: Layout, choice: Choice, people: PersonSet | None = None)
 def test_every_training_picture_with_a_mesh_has_seven_views_and_its_last_pseudo_label(layout: Layout):
     manifest = manifest_of(layout, Choice())
     assert len(manifest) == 7 * 7  # row 2 has no mesh
-    assert manifest["file"][:2].tolist() == ["nv/45/0003_c1s1_00.png", "nv/90/0003_c1s1_00.png"]
+    assert manifest["file"][:2].tolist() == ["train/nv/45/0003_c1s1_00.png", "train/nv/90/0003_c1s1_00.png"]
     assert manifest["source"].unique()[2] == "bounding_box_train/0004_c2s1_00.jpg"
     assert manifest["pseudo_label"][::7].tolist() == [0, 0, 1, 1, 1, -1, 2]
     assert manifest["yaw"][:7].tolist() == [45, 90, 135, 180, 225, 270, 315]
@@ -32,12 +32,12 @@ def test_every_training_picture_with_a_mesh_has_seven_views_and_its_last_pseudo_
 def test_people_yaws_and_pictures_of_each_narrow_the_choice(layout: Layout):
     manifest = manifest_of(layout, Choice(people=(6, 4), yaws=(180, 45), each=1))
     names = ["0004_c2s1_00", "0006_c1s1_00"]  # of 4 the second picture: the first has no mesh
-    assert manifest["file"].tolist() == [f"nv/{yaw}/{name}.png" for name in names for yaw in (45, 180)]
+    assert manifest["file"].tolist() == [f"train/nv/{yaw}/{name}.png" for name in names for yaw in (45, 180)]
 
 
 def test_pictures_outside_training_have_no_pseudo_label(layout: Layout):
     manifest = manifest_of(layout, Choice(split="query", naming="market"))
-    assert manifest["file"].tolist()[0] == "query/0010_c1s1_00_nv045.png"
+    assert manifest["file"].tolist()[0] == "test/query/0010_c1s1_00_nv045.png"
     assert manifest["pseudo_label"].isna().to_numpy().all()
 
 

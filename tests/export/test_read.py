@@ -3,6 +3,7 @@
 import hashlib
 import shutil
 import subprocess
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,12 +40,40 @@ def test_both_loaders_give_every_picture_with_its_line(layout: Layout, tmp_path:
         assert {name: theirs[name] for name in columns} == {name: line[name] for name in columns}
 
 
+ENDINGS = [
+    ("test_00", "train_00", "val_00", "tuesday_00"),
+    ("validation", "eval-1", "dev.2", "testing"),
+    ("valid_train_test", "training 3", "evaluation", "00"),
+    ("contest", "strain", "interval", "00"),  # words that only hold one of theirs
+]
+
+
+@pytest.mark.parametrize("endings", ENDINGS)
+@pytest.mark.parametrize(
+    ("split", "naming"), [("train", "nv"), ("query", "nv"), ("query", "market"), ("gallery", "market")]
+)
+def test_names_that_hold_the_name_of_a_split_lose_nothing(
+    study_of: Callable[..., Layout], tmp_path: Path, split: str, naming: str, endings: Sequence[str]
+):
+    """The loader takes such words for its own splits, and drops the rest; also in the name of the folder itself."""
+    layout = study_of(tmp_path / "study", endings=endings)
+    folder = export_views(layout, tmp_path / "val test" / "my_test", Choice(yaws=(45, 180), split=split, naming=naming))
+    manifest = load_views(folder).manifest
+    parts = load_dataset("imagefolder", data_dir=str(folder), cache_dir=str(tmp_path / "cache"))
+    (found,) = parts.values()
+    assert list(parts) == ["train" if split == "train" else "test"]
+    assert set(found.column_names) == {"image", *manifest.columns} - {"file"}
+    assert sorted(zip(found["source"], found["yaw"], found["sha256"], strict=True)) == sorted(
+        zip(manifest["source"], manifest["yaw"], manifest["sha256"], strict=True)
+    )
+
+
 def test_views_of_a_picture_stand_in_the_order_of_yaws(folder: Path):
     views = load_views(folder)
     source = "bounding_box_train/0004_c2s1_00.jpg"
     found = views.of([source])[0]
     for place, yaw in enumerate((45, 180)):
-        with Image.open(folder / f"nv/{yaw}/0004_c2s1_00.png") as picture:
+        with Image.open(folder / f"train/nv/{yaw}/0004_c2s1_00.png") as picture:
             assert np.array_equal(found[place], np.asarray(picture))
     with pytest.raises(RunError, match=r"no views of bounding_box_train/0004_c1s1_00.jpg"):
         views.of(["bounding_box_train/0004_c1s1_00.jpg"])
@@ -59,15 +88,17 @@ def test_sha256sum_finds_every_file_as_it_was_written(folder: Path):
 
 def test_changed_lost_and_added_files_are_named(folder: Path):
     (folder / "manifest.csv").write_text("file\n")
-    (folder / "nv/45/0003_c1s1_00.png").unlink()
-    (folder / "nv/180/stranger.png").write_bytes(b"")
+    (folder / "train/nv/45/0003_c1s1_00.png").unlink()
+    (folder / "train/nv/180/stranger.png").write_bytes(b"")
     with pytest.raises(RunError) as told:
         verify_views(folder)
-    assert "Changed: manifest.csv; missing: nv/45/0003_c1s1_00.png; extra: nv/180/stranger.png." in str(told.value)
+    assert "Changed: manifest.csv; missing: train/nv/45/0003_c1s1_00.png; extra: train/nv/180/stranger.png." in str(
+        told.value
+    )
 
 
 def test_a_changed_pixel_is_found_even_when_the_sums_are_made_anew(folder: Path):
-    path, name = folder / "nv/45/0003_c1s1_00.png", "nv/45/0003_c1s1_00.png"
+    path, name = folder / "train/nv/45/0003_c1s1_00.png", "train/nv/45/0003_c1s1_00.png"
     before, data = path.read_bytes(), bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
     path.write_bytes(data)

@@ -123,8 +123,8 @@ def test_a_file_lost_or_changed_in_a_finished_batch_is_drawn_again(
         export_views(layout, folder, Choice())
         broken.setattr(module.shutil, "rmtree", lambda *_, **__: None)
         export_views(layout, folder, Choice())
-    (folder / "nv/45/0003_c1s1_00.png").unlink()
-    (folder / "nv/45/0006_c2s1_00.png").write_bytes(b"something else")
+    (folder / "train/nv/45/0003_c1s1_00.png").unlink()
+    (folder / "train/nv/45/0006_c2s1_00.png").write_bytes(b"something else")
     drawn.clear()
     export_views(layout, folder, Choice())
     assert drawn == [3, 1]
@@ -144,7 +144,7 @@ def test_other_weights_settings_or_choices_are_never_mixed(layout: Layout, tmp_p
     export_views(layout, folder, Choice(people=(3,)), renew=True)
     (aside,) = tmp_path.glob("views.superseded-*")
     assert bytes_of(aside) == before
-    assert bytes_of(folder)["nv/45/0003_c1s1_00.png"] != before["nv/45/0003_c1s1_00.png"]
+    assert bytes_of(folder)["train/nv/45/0003_c1s1_00.png"] != before["train/nv/45/0003_c1s1_00.png"]
 
 
 def test_a_folder_that_holds_something_else_or_is_at_work_is_left_alone(layout: Layout, tmp_path: Path):

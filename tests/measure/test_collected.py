@@ -225,7 +225,8 @@ def test_controls_are_means_over_seeds_with_half_their_range(layout: Layout, wri
     assert table.index.tolist() == ["random start", BASELINE, *layout.study.variants]
     assert table.loc[["random start", BASELINE, "gcl"], "mAP"].tolist() == pytest.approx([10, 50, 35])
     assert table.loc["gcl", ["± mAP", "clusters", "± clusters", "ARI"]].tolist() == pytest.approx([5, 3.5, 0.5, 0.035])
-    assert np.isnan(table.loc[BASELINE, "clusters"])
+    assert table.loc[BASELINE, ["clusters", "± clusters", "ARI"]].tolist() == pytest.approx([5, 0, 0.05])  # epoch 1
+    assert np.isnan(table.loc["random start", "clusters"])
     one = where(records(layout, ["baseline", *layout.study.variants]), seed=0)
     assert np.isnan(controls_table(layout.study, one)["± mAP"]).all()
 

@@ -7,7 +7,7 @@ import pytest
 
 from gcl_core.mesh.errors import MeshError
 from gcl_core.mesh.fit import Fit
-from gcl_core.mesh.fitted import COLUMNS, GOOD, FittedBodies, judge, load_table, pose_body, save_table
+from gcl_core.mesh.fitted import COLUMNS, GOOD, FittedBodies, join_tables, judge, load_table, pose_body, save_table
 from gcl_core.mesh.keypoints import Keypoints
 from gcl_core.mesh.projection import project_body
 from gcl_core.mesh.stick_figure import FREE, BodyFamily, make_family
@@ -41,6 +41,43 @@ def test_each_fault_of_a_fit_is_called_by_its_name():
     assert table["quality"].tolist() == [GOOD, "few points", "poor fit", GOOD, "facing unsure", "few points"]
     assert table["error"].tolist()[:3] == pytest.approx([0, 0, 20], abs=1e-4)
     assert table["trusted"].tolist() == [17, 7, 17, 17, 17, 0]
+
+
+@pytest.mark.parametrize("what", ["values", "yaw", "points", "rival"])
+@pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf])
+def test_a_fit_that_is_no_number_is_never_good(what: str, number: float, tmp_path: Path):
+    keypoints, fit = _estimates(3, height=128.0)
+    getattr(fit, what)[(1, *[0] * (getattr(fit, what).ndim - 1))] = number
+    quality = judge(keypoints, fit)["quality"].tolist()
+    assert quality[::2] == [GOOD, GOOD]
+    assert (quality[1] == GOOD) == (what == "rival" and number == np.inf)  # no rival at all
+    keypoints.points[0] = np.nan
+    keypoints.heights[2] = np.nan
+    assert GOOD not in judge(keypoints, fit)["quality"].tolist()[::2]
+
+
+@pytest.mark.parametrize("number", ["nan", "inf", "", "left"])
+@pytest.mark.parametrize("column", ["yaw", "error", "left_knee_bend"])
+def test_a_table_that_calls_no_number_good_is_refused(tmp_path: Path, column: str, number: str):
+    keypoints, fit = _estimates(3, height=128.0)
+    table = judge(keypoints, fit).astype(str)
+    table.loc[1, column] = number
+    save_table(table, tmp_path / "bodies.csv")
+    with pytest.raises(MeshError, match="calls a fit good whose numbers are not finite"):
+        load_table(tmp_path / "bodies.csv")
+    table.loc[1, "quality"] = "no fit"
+    save_table(table, tmp_path / "bodies.csv")
+    assert len(load_table(tmp_path / "bodies.csv")) == 3
+
+
+def test_joined_tables_are_as_if_fitted_at_once(tmp_path: Path):
+    keypoints, fit = _estimates(5, height=128.0)
+    fit.values[:] += np.random.default_rng(1).normal(size=fit.values.shape).astype(np.float32)
+    table = judge(keypoints, fit)
+    save_table(table, tmp_path / "once.csv")
+    save_table(table.iloc[:3], tmp_path / "part.csv")
+    save_table(join_tables(load_table(tmp_path / "part.csv"), table.iloc[3:]), tmp_path / "joined.csv")
+    assert load_table(tmp_path / "joined.csv").equals(load_table(tmp_path / "once.csv"))
 
 
 def test_the_table_reads_back_bit_for_bit_and_nothing_else_passes_for_one(tmp_path: Path):

@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 
 from gcl_core.mesh.errors import MeshError
-from gcl_core.mesh.keypoints import BLAZEPOSE, Person, add_depths, read_coco, write_coco
-from gcl_core.mesh.stick_figure import POINTS
+from gcl_core.mesh.keypoints import Person, read_coco, write_coco
 
 
 def _table() -> dict[str, Any]:
@@ -19,9 +18,9 @@ def _table() -> dict[str, Any]:
     images = [{"id": 7, "file_name": "query/a.jpg", "width": 64, "height": 128}]
     images.append({"id": 9, "file_name": "query/b.jpg", "width": 128, "height": 256})
     annotations = [
-        {"image_id": image, "keypoints": [x for place in range(17) for x in (place + shift, 2 * place, place % 3)]}
+        {"image_id": image, "keypoints": [x for place in range(17) for x in (place + shift, 2 * place + 1, place % 3)]}
         | {"score": score}
-        for image, shift, score in ((7, 100, 0.4), (7, 200, 0.9), (9, 300, 0.5))
+        for image, shift, score in ((7, 10, 0.4), (7, 20, 0.9), (9, 30, 0.5))
     ]
     return {"images": images, "annotations": annotations, "categories": []}
 
@@ -41,8 +40,8 @@ def test_the_surest_person_of_each_picture_is_read(tmp_path: Path, packed: bool)
     by_name = dict(zip(found.files, range(2), strict=True))
     assert set(by_name) == {"query/a.jpg", "query/b.jpg"}
     a, b = by_name["query/a.jpg"], by_name["query/b.jpg"]
-    assert found.points[a, 3].tolist() == [203, 6]
-    assert found.points[b, 3].tolist() == [303, 6]
+    assert found.points[a, 4].tolist() == [24, 9]
+    assert found.points[b, 4].tolist() == [34, 9]
     assert found.heights[[a, b]].tolist() == [128, 256]
     np.testing.assert_allclose(found.weights[a, :4], [0, 0.3, 1, 0])  # v = 0, 1, 2, 0
     assert np.isnan(found.depths).all()
@@ -73,6 +72,44 @@ def _spoilt(place: str) -> Any:
             del table["images"][0]["height"]
         case "flat":
             table["images"][1]["height"] = 0
+        case "no width":
+            table["images"][1]["width"] = None
+        case "endless picture":
+            table["images"][1]["width"] = 1e9
+        case "no name":
+            table["images"][1]["file_name"] = ""
+        case "nested":
+            values = table["annotations"][2]["keypoints"]
+            table["annotations"][2]["keypoints"] = [values[3 * place : 3 * place + 3] for place in range(17)]
+        case "null point":
+            table["annotations"][2]["keypoints"][4] = None
+        case "endless number":
+            table["annotations"][2]["keypoints"][4] = 10**400
+        case "no annotations":
+            table["annotations"] = []
+        case "no points at all":
+            for note in table["annotations"]:
+                note["keypoints"] = []
+        case "annotations are no list":
+            table["annotations"] = {"7": []}
+        case "score null":
+            table["annotations"][0]["score"] = None
+        case "score nan":
+            table["annotations"][2]["score"] = float("nan")
+        case "score text":
+            table["annotations"][0]["score"] = "0.9"
+        case "score list":
+            table["annotations"][0]["score"] = [0.9]
+        case "score true":
+            table["annotations"][0]["score"] = True
+        case "area infinite":
+            table["annotations"][0]["area"] = float("inf")
+        case "crowd":
+            table["annotations"][0]["iscrowd"] = "no"
+        case "shares":
+            table["annotations"][2]["keypoints"] = [x for _ in range(17) for x in (0.4, 0.7, 2)]
+        case "shares about the middle":
+            table["annotations"][2]["keypoints"] = [x for place in range(17) for x in (-0.4, place / 9 - 0.9, 2)]
     return table
 
 
@@ -81,15 +118,33 @@ def _spoilt(place: str) -> Any:
     [
         ("list", "expected an object"),
         ("no images", "`images`"),
-        ("16 points", "expected 17 times"),
-        ("text", "garbles"),
-        ("nan", "no finite number"),
-        ("confidence", "v must be 0, 1 or 2"),
-        ("no object", "garbles"),
-        ("stranger", "image 8"),
+        ("16 points", r"query/b\.jpg: keypoints have the shape \(48,\); expected 17 times column, row"),
+        ("text", r"query/a\.jpg: keypoints is no array of numbers"),
+        ("nan", r"query/b\.jpg: keypoints holds 1 NaN or infinite numbers, first at \[4\]"),
+        ("confidence", r"query/b\.jpg: v must be 0, 1 or 2"),
+        ("no object", "entry 1 of `annotations` is .* expected an object"),
+        ("stranger", "names image 8"),
         ("twice", "twice"),
-        ("no height", "height"),
-        ("flat", "height 0"),
+        ("no height", r"query/a\.jpg: height is null; expected the picture's size in pixels"),
+        ("flat", r"query/b\.jpg: height is 0; expected"),
+        ("no width", r"query/b\.jpg: width is null"),
+        ("endless picture", r"query/b\.jpg: width is 1000000000\.0"),
+        ("no name", "`file_name` ''"),
+        ("nested", r"query/b\.jpg: keypoints have the shape \(17, 3\); expected .* one flat list of 51 numbers"),
+        ("null point", r"query/b\.jpg: keypoints is no array of numbers \(it holds null\)"),
+        ("endless number", r"query/b\.jpg: keypoints is no array of numbers"),
+        ("no annotations", r"nobody in it has a point \(no annotation\); expected `keypoints`: 17 times"),
+        ("no points at all", r"nobody in it has a point \(3 boxes without points\)"),
+        ("annotations are no list", "`annotations` is .* expected a list of objects"),
+        ("score null", r"query/a\.jpg: score is null; expected a finite number; leave `score` out"),
+        ("score nan", r"query/b\.jpg: score is nan"),
+        ("score text", r"query/a\.jpg: score is '0\.9'"),
+        ("score list", r"query/a\.jpg: score is \[0\.9\]"),
+        ("score true", r"query/a\.jpg: score is True"),
+        ("area infinite", r"query/a\.jpg: area is inf"),
+        ("crowd", r"query/a\.jpg: iscrowd is 'no'; expected 0 or 1"),
+        ("shares", r"query/b\.jpg: all points lie within 1\.5 pixels of the corner.*multiply columns"),
+        ("shares about the middle", r"query/b\.jpg: all points lie within 1\.5 pixels of the corner"),
     ],
 )
 def test_what_is_no_keypoint_file_is_told(tmp_path: Path, place: str, told: str):
@@ -107,25 +162,92 @@ def test_a_broken_or_missing_file_is_told(tmp_path: Path, content: bytes | None,
         read_coco(tmp_path / name)
 
 
-def test_depths_are_added_by_name_and_stay_unknown_where_none_are(tmp_path: Path):
-    world = np.random.default_rng(0).normal(size=(3, 33, 4)).astype(np.float16)
-    np.savez(tmp_path / "b.npz", files=["query/x.jpg", "query/b.jpg", "query/y.jpg"], world=world)
-    found = add_depths(read_coco(_write(tmp_path / "k.json", _table())), tmp_path / "b.npz")
-    b = found.files.index("query/b.jpg")
-    np.testing.assert_array_equal(found.depths[b], world[1, list(BLAZEPOSE), 2].astype(np.float32))
-    assert np.isnan(found.depths[1 - b]).all()
-    assert len(BLAZEPOSE) == len(POINTS)
-    for name, content in (("c.npz", {"files": ["a"]}), ("d.npz", {"files": ["a"], "world": world})):
-        np.savez(tmp_path / name, **content)  # pyright: ignore[reportArgumentType]
-        with pytest.raises(MeshError, match=name):
-            add_depths(found, tmp_path / name)
-    (tmp_path / "e.npz").write_bytes(b"PK")
-    with pytest.raises(MeshError, match=r"e\.npz is no file of 3D keypoints"):
-        add_depths(found, tmp_path / "e.npz")
+def _one(*notes: dict[str, Any], width: int = 64, height: int = 128) -> dict[str, Any]:
+    """A file of one picture with some annotations."""
+    images = [{"id": 1, "file_name": "a.jpg", "width": width, "height": height}]
+    return {"images": images, "annotations": [{"image_id": 1, **note} for note in notes]}
+
+
+def _person(v: int = 2, column: float = 20, **facts: Any) -> dict[str, Any]:
+    return {"keypoints": [x for place in range(17) for x in (column, 10 + 5 * place, v)], **facts}
+
+
+@pytest.mark.parametrize(
+    ("change", "weights", "note"),
+    [
+        ("all v = 1", [1] * 17, "v = 1 is read as labelled"),
+        ("v = 1 and 0", [0, 0, *[1] * 15], "v = 1 is read as labelled"),
+        ("one v = 2", [1, *[0.3] * 16], ""),
+        ("a bystander has v = 2", [0.3] * 17, ""),
+    ],
+)
+def test_a_file_that_never_says_v_2_trusts_v_1_and_says_so(tmp_path: Path, change: str, weights: list, note: str):
+    person = _person(v=1, score=0.9)
+    notes = [person]
+    match change:
+        case "v = 1 and 0":
+            person["keypoints"][2], person["keypoints"][5] = 0, 0
+        case "one v = 2":
+            person["keypoints"][2] = 2
+        case "a bystander has v = 2":
+            notes.append(_person(v=2, score=0.1))
+    found = read_coco(_write(tmp_path / "k.json", _one(*notes)))
+    np.testing.assert_allclose(found.weights[0], weights)
+    assert note in " ".join(found.notes)
+    assert bool(found.notes) == bool(note)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"iscrowd": 1, "area": 9000, "keypoints": [5, 5, 2] * 17},  # a crowd with points
+        {"iscrowd": 1, "area": 9000, "segmentation": {"counts": [1], "size": [1, 1]}},
+        {"area": 9000, "keypoints": [0] * 51, "num_keypoints": 0},  # only a box was drawn
+        {"area": 9000, "bbox": [0, 0, 60, 120]},
+        {"area": 9000, "keypoints": []},
+        {"area": 9000, "keypoints": None},
+        {"area": 9000, "keypoints": [0, 0, 2] * 17},  # nothing was found of it
+        {"area": 9000, "score": -1, "keypoints": [5, 5, 2] * 17},
+    ],
+)
+@pytest.mark.parametrize("first", [False, True])
+def test_crowds_boxes_and_people_without_points_are_no_candidates(tmp_path: Path, other: dict, first: bool):
+    person = _person(area=100)
+    notes = (other, person) if first else (person, other)
+    found = read_coco(_write(tmp_path / "k.json", _one(*notes)))
+    assert found.points[0, :, 0].tolist() == [20] * 17
+    assert ("no candidates" in " ".join(found.notes)) == ("score" not in other)
+
+
+@pytest.mark.parametrize(
+    ("place", "there"),
+    [
+        ((0, 0), False),
+        ((-1, -1), False),
+        ((0.0, -0.0), False),
+        ((64, 300), False),  # below the picture by more than its height
+        ((-65, 10), False),
+        ((129, 10), False),
+        ((1e30, 5), False),
+        ((-1e300, 5), False),
+        ((-10, 10), True),  # outside, as where a crop cuts a body
+        ((0, 60), True),
+        ((30, 250), True),
+    ],
+)
+@pytest.mark.parametrize("v", [1, 2])
+def test_points_at_the_origin_or_far_outside_are_not_labelled(tmp_path: Path, place, there: bool, v: int):
+    person = _person()
+    person["keypoints"][9:12] = [*place, v]
+    found = read_coco(_write(tmp_path / "k.json", _one(person)))
+    assert (found.weights[0, 3] > 0) == there
+    assert np.isfinite(found.points).all()
+    assert ("1 points of 1 pictures are taken as not found" in " ".join(found.notes)) == (not there)
+    assert (np.delete(found.weights[0], 3) == 1).all()
 
 
 def test_what_is_written_reads_back(tmp_path: Path):
-    values = [float(number) for place in range(17) for number in (place, place + 0.5)]
+    values = [float(number) for place in range(17) for number in (place + 1, place + 1.5)]
     triples = [x for place in range(17) for x in (values[2 * place], values[2 * place + 1], 1 + place % 2)]
     people = {"query/a.jpg": Person(64, 128, triples, 0.8), "train/b.jpg": Person(32, 64, triples, 0.7)}
     write_coco(tmp_path / "k.json", people)

@@ -26,8 +26,8 @@ class _Bodies:
         return self.given if place < 2 else None
 
 
-PICTURES = [Picture("bounding_box_train/a.jpg", "train", 0), Picture("query/b.png", "test", 1)]
-PICTURES += [Picture("query/c.jpg", "test", 2)]
+PICTURES = [Picture("a.jpg", "train", 0), Picture("hall/b.png", "test", 1)]
+PICTURES += [Picture("c.jpg", "test", 2)]
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def test_projections_lie_as_released_and_pass_for_such(bodies_here, tmp_path: Pa
     for yaw in YAWS:
         drawn = project_body(bodies_here.given, yaw, height=128, width=64)
         for picture, error in ((PICTURES[0], 12), (PICTURES[1], 0)):
-            path = projection_folder(tmp_path, picture.side, yaw) / Path(picture.file).name
+            path = projection_folder(tmp_path, picture.side, yaw) / picture.name
             assert np.abs(read_projection(path, 128, 64).astype(int) - drawn).max() <= error
     assert not (projection_folder(tmp_path, "test", 0) / "c.jpg").exists()
 

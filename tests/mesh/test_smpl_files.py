@@ -156,13 +156,51 @@ def _wrong(poses: np.ndarray) -> dict[str, tuple[dict, str]]:
         "theta": ({"files": names, "theta": np.zeros((3, 82))}, r"theta has shape \(3, 82\).*85"),
         "betas": ({"files": names, "pose": poses, "betas": np.zeros((3, 8))}, r"betas have shape \(3, 8\)"),
         "betas of others": ({"files": names, "pose": poses, "betas": np.zeros((2, 10))}, r"betas have shape \(2, 10\)"),
-        "NaN": ({"files": names, "pose": broken}, r"pose holds 1 NaN.*\[1, 3, 2\]"),
+        "NaN": ({"files": names, "pose": broken}, r"a/0001_c2\.jpg: pose holds 1 NaN.*\[3, 2\]"),
         "no numbers": ({"files": names, "pose": np.full((3, 72), "x")}, "pose is no array of numbers"),
-        "mirrored": ({"files": names, "pose": mirrored}, "1 matrices that are no rotations, first in body 2, joint 5"),
-        "scaled": ({"files": names, "pose": scaled}, "1 matrices that are no rotations, first in body 0, joint 4"),
+        "mirrored": (
+            {"files": names, "pose": mirrored},
+            "0003_c1.jpg: pose holds 1 matrices that are no rotations, first in body 0, joint 5",
+        ),
+        "scaled": (
+            {"files": names, "pose": scaled},
+            "b/0002_c1.jpg: pose holds 1 matrices that are no rotations, first in body 0, joint 4",
+        ),
         "no names": ({"pose": poses}, "does not name its pictures.*found pose"),
         "too few names": ({"files": names[:2], "pose": poses}, "2 names in files but 3 bodies"),
         "twice": ({"files": [names[0], names[1], names[0]], "pose": poses}, "twice, e.g. b/0002_c1.jpg"),
+        "degrees": (
+            {"files": names, "pose": np.rad2deg(poses)},
+            "angles beyond a full turn: not radians, first in body 0",
+        ),
+        "degrees, body": ({"files": names, **split, "body_pose": np.rad2deg(poses[:, 1:])}, "body_pose.*not radians"),
+        "degrees, HMR": (
+            {
+                "files": names,
+                "theta": np.concatenate(
+                    [
+                        poses[:, 0],
+                        np.rad2deg(poses.reshape(3, 72)),
+                        poses[:, :2].reshape(3, 6),
+                        poses[:, 0, :1],
+                        poses[:, 0],
+                    ],
+                    1,
+                ),
+            },
+            "theta.*not radians",
+        ),
+        "huge matrices": ({"files": names, "pose": _matrices(poses) * 1e200}, "no rotations, first in body 0"),
+        "huge shape": ({"files": names, "pose": poses, "betas": np.full((3, 10), 1e9)}, "betas holds .* beyond 30"),
+        "infinite shape": (
+            {"files": names, "pose": poses, "betas": np.full((3, 10), np.inf)},
+            "betas holds 30 NaN or inf",
+        ),
+        "NaN score": ({"files": names, "pose": poses, "conf": [0.5, np.nan, 0.5]}, "a/0001_c2.jpg: conf holds 1 NaN"),
+        "too few scores": ({"files": names, "pose": poses, "conf": [0.5, 0.5]}, "2 scores for 3 people"),
+        "names are numbers": ({"files": [1, 2, 3], "pose": poses}, "files holds 1; expected names of pictures"),
+        "flags": ({"files": names, "pose": poses, "has_smpl": [1, 0]}, "2 numbers for 3 pictures"),
+        "tracks": ({"results": {7: {"a": {"pose": poses[0]}}}}, "by their track's number"),
         "lying": ({"files": names, "pose": lying}, "on their side.*z up"),
     }
 
@@ -180,11 +218,31 @@ def test_what_is_wrong_with_a_folder_is_told(tmp_path, poses):
         read_smpl(tmp_path)
     np.savez(tmp_path / "a.npz", pose=poses[0])
     (tmp_path / "a.pkl").write_bytes(pickle.dumps({"pose": poses[0]}))
-    with pytest.raises(MeshError, match=r"named twice, e\.g\. a;"):
+    with pytest.raises(MeshError, match=r"named twice, e\.g\. a in .*a\.npz and .*a\.pkl;"):
         read_smpl(tmp_path)
+    for name in ("a.npz", "a.pkl"):
+        (tmp_path / name).unlink()
     np.savez(tmp_path / "b.npz", pose=np.zeros((0, 72)))
-    with pytest.raises(MeshError, match=r"b\.npz.*nobody"):
+    with pytest.raises(MeshError, match="nobody was found in its 1 pictures"):
         read_smpl(tmp_path)
+
+
+def test_a_set_with_scores_may_name_a_picture_several_times_and_flag_rows_without_a_body(tmp_path, poses, capsys):
+    names = ["a.jpg", "b.jpg", "a.jpg"]
+    np.savez(tmp_path / "set.npz", imgname=names, pose=poses, score=[0.1, 0.5, 0.9])
+    bodies = read_smpl(tmp_path / "set.npz")
+    assert bodies.files == ("a.jpg", "b.jpg")
+    np.testing.assert_allclose(bodies.rotations, _matrices(poses)[[2, 1]], atol=1e-5)
+    assert "1 pictures show several people" in capsys.readouterr().out
+    poses[0] = 0  # as SPIN's files have rows of pictures without a fit
+    np.savez(
+        tmp_path / "spin.npz",
+        imgname=list(NAMES),
+        pose=poses.reshape(3, 72),
+        shape=np.zeros((3, 10)),
+        has_smpl=[0, 1, 1],
+    )
+    assert read_smpl(tmp_path / "spin.npz").files == tuple(sorted(NAMES[1:]))
 
 
 def test_a_file_that_is_no_dict_or_is_absent_is_told(tmp_path):

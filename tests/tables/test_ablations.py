@@ -32,6 +32,7 @@ def test_rows_are_the_start_and_every_variant_at_its_last_epoch(layout: Layout, 
     assert (gcl["clusters"], gcl["ARI"]) == pytest.approx((10.5, 0.105))
     assert table["mAP"].iloc[0] == pytest.approx(40)
     assert table["± mAP"].iloc[2] == pytest.approx(1.5)
+    assert (table["clusters"].iloc[0], table["ARI"].iloc[0]) == pytest.approx((20, 0.2))  # with which all start
 
 
 def test_the_best_epoch_is_apart_and_never_the_start(layout: Layout, frame: pd.DataFrame):

@@ -3,6 +3,8 @@
 import contextlib
 import fcntl
 import io
+import itertools
+import json
 import os
 import re
 import shutil
@@ -30,9 +32,10 @@ from tests.test_cluster import planner, targets
 
 FAILING = "print('about to fail', flush=True)\nraise ValueError('picture 7 is broken')"
 BASELINES = ("01_baseline_seed0", "01_baseline_seed1")
-PAPERMILL = """#!/bin/bash
-begin=$(date +%s.%N); sleep 4
-echo sees ${CUDA_VISIBLE_DEVICES-all} from $begin to $(date +%s.%N)
+STAND_IN = """import os, time
+begin = time.time()
+time.sleep(4)
+print(f"sees {os.environ.get('CUDA_VISIBLE_DEVICES', 'all')} from {begin} to {time.time()}")
 """
 SLEEPING = "import time\nprint('at work', flush=True)\ntime.sleep(120)"
 
@@ -186,13 +189,11 @@ def test_folder_without_a_cluster_profile_is_refused(study: Path, monkeypatch: p
 
 
 def begin_baselines(study: Path, devices: int, gpus: str, *steps: str) -> subprocess.Popen[str]:
-    """Start baselines after a data step that is done; a stand-in for papermill tells what it sees, and when."""
-    home, mark = study / "slurm", study / targets("00_data_preparation")[0]
-    for folder in (home, mark.parent):
-        folder.mkdir(parents=True, exist_ok=True)
+    """Start baselines after a data step that is done; a stand-in for the notebook tells what it sees, and when."""
+    mark = study / targets("00_data_preparation")[0]
+    mark.parent.mkdir(parents=True, exist_ok=True)
     mark.touch()
-    (home / "papermill").write_text(PAPERMILL)
-    (home / "papermill").chmod(0o755)
+    (study / "gcl_core" / "workflow" / "notebook.py").write_text(STAND_IN)
     words = ("--resources", f"gpu={len(gpus.split()) or 1}", "--cores", "2", *targets(*steps))
     return planner(study, "smoke", ["device=auto", "seeds=2", f"devices={devices}"], *words, GCL_GPUS=gpus)
 
@@ -261,3 +262,120 @@ def test_a_training_marked_as_done_is_stale_when_its_run_is_gone_or_made_of_some
     (layout.stage("gcl", 1) / "manifest.json").unlink()
     write_json(layout.stage("baseline", 0) / "manifest.json", {**facts, "code": {"gcl_core/seeding.py": "0"}})
     assert stale_steps(layout) == ["01_baseline_seed0", "04_joint_training_gcl_seed1"]
+
+
+REASONS = [  # what lies in the step's log and in Snakemake's, and what is told
+    ("", "", r"^it was ended from outside$"),
+    ("some\nwords\n", "", r"^it was ended from outside$"),
+    ("x\nended with status 137\n", "", r"^it was ended from outside, by signal 9$"),
+    ("ended with status 143\n", "", r"^it was ended from outside, by signal 15$"),
+    ("Traceback\nNoSuchKernel: No such kernel named x\n\nended with status 1\n", "", r"^NoSuchKernel: No such kernel"),
+    ("nbclient.exceptions.DeadKernelError: Kernel died\nended with status 1\n", "", r"DeadKernelError: Kernel died$"),
+    ("ended with status 127\n", "", r"^it ended with status 127 and says nothing of why$"),
+    (
+        "fine\nended with status 0\n",
+        "host: x\nMissingOutputException in rule a:\nMissing files after 5 seconds:\nfigures/a.png\n",
+        r"^it ended well, then Snakemake failed: MissingOutputException in rule a: Missing .*: figures/a\.png",
+    ),
+]
+
+
+@pytest.mark.parametrize(("log", "engine", "told"), REASONS)
+def test_a_step_was_ended_from_outside_only_where_nothing_else_says_why(
+    log: str, engine: str, told: str, tmp_path: Path
+) -> None:
+    for name, text in (("step.log", log), ("snakemake.log", engine)):
+        (tmp_path / name).write_text(text)
+    assert re.search(told, workflow._reason(None, tmp_path / "step.log", tmp_path / "snakemake.log"))
+
+
+FATES = {  # what becomes of a notebook, and what is told
+    "raise SystemExit('No such kernel')": "00_data_preparation failed: No such kernel\n",
+    "import os; os.kill(os.getpid(), 9)": "00_data_preparation failed: it was ended from outside, by signal 9\n",
+    "import os; os.kill(os.getppid(), 9)": "00_data_preparation failed: it was ended from outside\n",
+    "pass": "00_data_preparation failed: it ended well, then Snakemake failed: MissingOutputException",
+}
+
+
+@pytest.mark.parametrize("code", FATES)
+def test_why_a_step_failed_is_told_where_its_notebook_does_not(code: str, study: Path) -> None:
+    (study / "gcl_core" / "workflow" / "notebook.py").write_text(code)
+    (study / "runs" / "smoke" / "notebooks").mkdir(parents=True)
+    earlier = study / "runs" / "smoke" / "notebooks" / "00_data_preparation.ipynb"
+    shutil.copy(study / "notebooks" / "00_data_preparation.ipynb", earlier)  # of another run: says nothing of this one
+    os.utime(earlier, (1, 1))
+    _, err = start(study).communicate()
+    assert FATES[code] in err
+    assert "executed copy" not in err
+    assert f"messages:      {study}/runs/smoke/notebooks/00_data_preparation.log" in err
+
+
+def test_words_of_any_characters_reach_the_notebook_in_a_checkout_of_any_name(repository: Path, tmp_path: Path) -> None:
+    """One part of the path a run takes is Snakemake, one is the shell, and each has characters of its own."""
+    study = tmp_path / "my #2 'checkout' {x} 😀"
+    for name in ("gcl_core", "configs", "notebooks", "scripts"):
+        shutil.copytree(repository / name, study / name)
+    shutil.copy(repository / "Snakefile", study)
+    (study / "gcl_core" / "workflow" / "notebook.py").write_text(
+        "import json, sys\nopen('told.json', 'w').write(json.dumps(sys.argv[1:]))\nraise SystemExit('told')\n"
+    )
+    given = f"{tmp_path}/a #b: 'c' \"d\" {{seed}} $HOME \\ \t\n😀 "
+    (tmp_path / "own =#1.yaml").write_text("profile: own\nextends: smoke\n")
+    command = [sys.executable, "-m", "gcl_core", "run", str(tmp_path / "own =#1.yaml"), f"data_root={given}"]
+    environment = {**os.environ, "PYTHONPATH": str(study)}
+    answer = subprocess.run(command, cwd=study, env=environment, capture_output=True, text=True)
+    assert "00_data_preparation failed: told" in answer.stderr
+    told = json.loads((study / "told.json").read_text())
+    assert told[told.index("profile") + 1] == str(tmp_path / "own =#1.yaml")
+    assert str(load_study("smoke", told[told.index("overrides") + 1]).data_root) == given
+
+
+def test_what_is_dated_ahead_is_set_back_in_its_order(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    layout, now = Layout(load_study("smoke"), root=tmp_path), time.time()
+    files = [layout.runs / "steps" / "a.done", layout.figures / "a.png", layout.runs / "steps" / "b.done"]
+    for place, path in enumerate(files):
+        write_text(path, "x")
+        os.utime(path, (now, now + 3600 * place))
+    workflow._set_back_dates(layout)
+    times = [path.stat().st_mtime for path in files]
+    assert times == sorted(times)
+    assert [round(later - earlier) for earlier, later in itertools.pairwise(times)] == [3600, 3600]
+    assert abs(times[-1] - now) < 60
+    assert "dated up to 2.0 h ahead" in capsys.readouterr().out
+    workflow._set_back_dates(layout)
+    assert [path.stat().st_mtime for path in files] == times
+
+
+def test_a_checkout_dated_ahead_runs(study: Path) -> None:
+    """As copied with its times from a machine of another time zone; also what an earlier run left there."""
+    promised = [line.split("\t")[0] for line in summary(study).splitlines() if "\t" in line]
+    first = [file for file in promised if "/dataset" in file or "/mesh_ways" in file]
+    code = f"import os, pathlib\nos.makedirs('figures/smoke', exist_ok=True)\nfor f in {first}: pathlib.Path(f).touch()"
+    (study / "gcl_core" / "workflow" / "notebook.py").write_text(code)
+    ahead = time.time() + 5 * 3600
+    for path in study.rglob("*"):
+        if path.is_file() and "__pycache__" not in path.parts:
+            os.utime(path, (ahead, ahead))
+    run = planner(study, "smoke", [], "--cores", "2", *targets("00_data_preparation"))
+    told, _ = run.communicate()
+    assert run.returncode == 0, told
+    assert all((study / file).is_file() for file in first)
+
+
+def summary(study: Path, *overrides: str) -> str:
+    run = planner(study, "smoke", overrides, "--cores", "2", "--summary")
+    told, _ = run.communicate()
+    assert run.returncode == 0, told
+    return told
+
+
+@pytest.mark.parametrize("folder", [".snakemake", "runs/smoke", "figures/smoke"])
+def test_a_checkout_that_cannot_be_written_is_told_before_any_work(
+    folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / folder).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / folder).write_text("")  # no folder can be made there, also by root
+    monkeypatch.setattr(workflow, "REPOSITORY", tmp_path)
+    monkeypatch.setattr(workflow, "_ended_with_us", lambda *_: pytest.fail("it began"))
+    with pytest.raises(RunError, match=rf"cannot write in .*{folder}"):
+        workflow.run_study(Layout(load_study("smoke"), root=tmp_path), "smoke", [])

@@ -14,8 +14,9 @@ from gcl_core.config import AugmentationSettings, JvtcSettings
 from gcl_core.data.augment import augment
 from gcl_core.data.batches import unit_pictures
 from gcl_core.data.index import PICTURE_SUFFIXES, DataError, some_of
-from gcl_core.data.person_set import PersonSet, describe_source, list_source
+from gcl_core.data.person_set import PersonSet
 from gcl_core.data.pictures import read_picture
+from gcl_core.data.sources import describe_source, list_source
 
 # §6.2: erased pixels get the values of the ImageNet mean after normalisation; before it they are these
 ERASED = (0.485 * (1 + 0.229), 0.456 * (1 + 0.224), 0.406 * (1 + 0.225))

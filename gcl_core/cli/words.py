@@ -1,0 +1,63 @@
+"""What the words after a command mean: settings, the profile, and a run or stage by its name or folder."""
+
+import argparse
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gcl_core.config import ConfigError, is_file_of_settings, known_profiles
+
+if TYPE_CHECKING:
+    from gcl_core.layout import Layout
+
+
+def is_setting(word: str) -> bool:
+    """Return whether a word is `key=value`; the path of a YAML file may hold = as well."""
+    key, equals, _ = word.partition("=")
+    return bool(equals) and not (is_file_of_settings(word) and (os.sep in key or os.path.isfile(word)))
+
+
+def split_name(words: Sequence[str], advice: str) -> tuple[str, list[str]]:
+    """Return the last word that is no setting, such as a run's name, and all others, the profile among them.
+
+    Raises ConfigError with `advice` when there is none.
+    """
+    names = [place for place, word in enumerate(words) if not is_setting(word)]
+    if not names:
+        raise ConfigError(advice)
+    last = names[-1]
+    return words[last], [*words[:last], *words[last + 1 :]]
+
+
+def run_folder(layout: "Layout", name: str, seed: int) -> Path:
+    """Return the folder of a run: a word with / is a folder's path, any other the name of a run of the profile.
+
+    Raises ConfigError that lists the known runs when there is no such run or folder.
+    """
+    if os.sep in name:
+        if not os.path.isdir(name):
+            raise ConfigError(f"no run folder {name}; give the path of one, as runs/mini/gcl/seed0, or a run's name")
+        return Path(name)
+    study = layout.study
+    made = {path.parent.parent.name for path in layout.runs.glob("*/seed*/manifest.json")}
+    known = list(dict.fromkeys(["baseline", "warm_up", *study.variants, *sorted(made)]))
+    if name in known:
+        return layout.stage(name, seed)
+    hint = f"; {name} is a profile: say the run as well" if name in known_profiles() else ""
+    hint = f"; for the folder of that name in the current one write ./{name}" if os.path.isdir(name) else hint
+    raise ConfigError(f"profile {study.profile} has no run {name!r}{hint}; known: {', '.join(known)}")
+
+
+def count(text: str) -> int:
+    """Read a whole number from 1."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number from 1, got {text!r}")
+    return int(text)
+
+
+def repetition(text: str) -> int:
+    """Read the number of a seed, a whole one from 0."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"expected a whole number from 0, got {text!r}")
+    return int(text)

@@ -1,0 +1,80 @@
+"""Claims from committed tables alone: verdicts given anew, and the seeds of several profiles pooled."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from gcl_core.config import load_study
+from gcl_core.evaluation.effects import pooled_effect
+from gcl_core.figure_manifest import read_manifest, renew_hashes
+from gcl_core.files import RunError
+from gcl_core.tables.claim_readings import POOL, RULES, claims_page, claims_reading, own_reading
+from gcl_core.tables.claims import CLAIMS, COLUMNS, LIMITS, judged, over_seeds
+from gcl_core.tables.dose import dose_reading, judged_doses
+from gcl_core.tables.formats import NOT_RUN, read_table, write_table
+
+POOLED_PROFILES = ("evidence", "evidence_light")  # other seeds of the same settings
+KEYS = ["claim", "compared", "metric"]
+
+
+def pooled_claims(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Return the claims table of the seeds of several tables together: the comparisons that at least two of them have.
+
+    The interval over queries, which holds the seeds of one study fixed, is blank; rank correlations (C3) are left out.
+    """
+    lines = [{tuple(line[key] for key in KEYS): line for line in table.to_dict("records")} for table in tables]
+    rows = []
+    for key in dict.fromkeys(key for each in lines for key in each if key[0] != "C3"):
+        found = [each[key] for each in lines if key in each and each[key]["effect"] != NOT_RUN]
+        if len(found) > 1:
+            parts = [(float(line["effect"]), over_seeds(line), int(line["seeds"])) for line in found]
+            effect, interval, seeds = pooled_effect(parts)
+            row = {**dict(zip(KEYS, key, strict=True)), "effect": effect, "seeds": seeds}
+            rows.append(row | dict(zip(LIMITS[2:], interval or (), strict=False)))
+    types = {"seeds": "Int64", **dict.fromkeys(LIMITS, "float64")}
+    return judged(pd.DataFrame(rows, columns=COLUMNS).astype(types))
+
+
+def pooled_reading(frame: pd.DataFrame, profiles: Sequence[str] = POOLED_PROFILES) -> str:
+    """Return what the pooled table says in words, and that pooling was decided after the results were known."""
+    names = " and ".join(f"`{profile}`" for profile in profiles)
+    start = (
+        f"All seeds of profiles {names} together, which train with the same settings on other people. This was decided "
+        "after the results of both were known (post hoc); what each shows alone stands in its own `claims`."
+    )
+    keys = [key for key in CLAIMS if key in set(frame["claim"])]
+    return "\n\n".join(filter(None, [start, RULES, claims_reading(frame, keys), own_reading(frame)]))
+
+
+def write_verdicts(figures: Path, profiles: Sequence[str]) -> list[Path]:
+    """Give the claims and doses in `figures`/PROFILE their verdicts by today's rules; return the files written.
+
+    Effects and intervals stay as they were measured: only the verdicts and what the tables say in words are made anew,
+    from the CSV files. Where all of POOLED_PROFILES are there, `pooled/claims` is made of them too. Raises RunError for
+    a profile without these tables.
+    """
+    files: list[Path] = []
+    for profile in profiles:
+        folder, study = figures / profile, load_study(profile)
+        claims, dose = (_table(folder, name) for name in ("claims", "dose"))
+        claims, dose = judged(claims), judged_doses(dose)
+        captions = read_manifest(folder)
+        page = claims_page(study, claims, dose_reading(dose))
+        own = write_table(claims, folder, "claims", caption=captions["claims.csv"]["caption"], reading=page)
+        own += write_table(dose, folder, "dose", caption=captions["dose.csv"]["caption"])
+        renew_hashes(folder, own)
+        files += own
+    sources = [figures / profile / "claims.csv" for profile in POOLED_PROFILES]
+    if all(path.is_file() for path in sources):
+        pooled = pooled_claims([read_table(path) for path in sources])
+        caption = f"The paper's claims over all seeds of profiles {' and '.join(POOLED_PROFILES)}, pooled post hoc."
+        files += write_table(pooled, figures / POOL, "claims", caption=caption, reading=pooled_reading(pooled))
+    return files
+
+
+def _table(folder: Path, name: str) -> pd.DataFrame:
+    path = folder / f"{name}.csv"
+    if not path.is_file():
+        raise RunError(f"{path} is not there; run the study of that profile first (notebook 11 writes it)")
+    return read_table(path)

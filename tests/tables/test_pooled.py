@@ -1,0 +1,105 @@
+"""Claims from tables alone: verdicts anew, seeds of two profiles together, and what is committed is what that gives."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from gcl_core.cli import main
+from gcl_core.config import load_study
+from gcl_core.evaluation.effects import seed_effect
+from gcl_core.files import RunError, hash_file, read_json
+from gcl_core.measure.artifacts import where
+from gcl_core.measure.evidence import MAP
+from gcl_core.tables.claims import COLUMNS, OURS, claims_table
+from gcl_core.tables.formats import NOT_RUN, read_table
+from gcl_core.tables.pooled import POOLED_PROFILES, pooled_claims, write_verdicts
+from tests.tables.test_claims import gains, seeds
+
+FIGURES = Path(__file__).resolve().parents[2] / "figures"
+PROFILES = ["mini", "evidence", "evidence_background", "evidence_light", "evidence_settings"]
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_committed_verdicts_are_those_of_todays_rules(profile: str, tmp_path: Path):
+    shutil.copytree(FIGURES / profile, tmp_path / profile, ignore=shutil.ignore_patterns("*.png", "*.pdf"))
+    for path in write_verdicts(tmp_path, [profile]):
+        assert path.read_bytes() == (FIGURES / profile / path.name).read_bytes(), path
+        assert read_json(tmp_path / profile / "manifest.json")[path.name]["sha256"] == hash_file(path)
+
+
+def test_the_committed_pool_is_made_of_the_committed_tables(tmp_path: Path):
+    for profile in POOLED_PROFILES:
+        shutil.copytree(FIGURES / profile, tmp_path / profile, ignore=shutil.ignore_patterns("*.png", "*.pdf"))
+    written = [path for path in write_verdicts(tmp_path, [POOLED_PROFILES[0]]) if path.parent.name == "pooled"]
+    assert [path.suffix for path in written] == [".csv", ".md", ".tex"]
+    assert all(path.read_bytes() == (FIGURES / "pooled" / path.name).read_bytes() for path in written)
+    assert "(post hoc)" in (FIGURES / "pooled" / "claims.md").read_text(encoding="utf-8")
+
+
+def test_a_study_pooled_from_two_halves_says_what_the_whole_would():
+    values = [0.01, 0.03, 0.02, -0.01, 0.04, 0.05]
+    whole, *halves = (
+        claims_table(seeds(gcl=gains(*part), tda=gains(*[0] * len(part)))) for part in (values, values[:2], values[2:])
+    )
+    pooled = pooled_claims(halves)
+    assert list(pooled.columns) == COLUMNS
+    ours, theirs = (where(each, claim="C2", metric=MAP).to_dict("records")[0] for each in (pooled, whole))
+    names = ["effect", "low over seeds", "high over seeds", "seeds"]
+    assert [ours[name] for name in names] == pytest.approx([theirs[name] for name in names])
+    assert ours["verdict"] == theirs["verdict"] == "reproduced"
+    assert np.isnan(ours["low over queries"])
+
+
+def test_what_only_one_profile_has_is_not_pooled():
+    first = claims_table(seeds(gcl=gains(0, 0.01), tda=gains(0, 0), copy=gains(0.01, 0.02)))
+    second = claims_table(seeds(gcl=gains(0), tda=gains(0)))
+    pooled = pooled_claims([first, second])
+    assert NOT_RUN not in pooled["effect"].tolist()
+    assert OURS not in set(pooled["claim"])
+    assert set(pooled["seeds"]) == {3}
+    assert len(pooled_claims([second])) == 0
+
+
+def test_the_headline_is_what_the_seeds_of_both_profiles_give():
+    line = where(read_table(FIGURES / "pooled" / "claims.csv"), claim="C2", metric=MAP).to_dict("records")[0]
+    parts = [
+        where(read_table(FIGURES / profile / "claims.csv"), claim="C2", metric=MAP).to_dict("records")[0]
+        for profile in POOLED_PROFILES
+    ]
+    assert line["seeds"] == sum(part["seeds"] for part in parts) == 8
+    assert line["effect"] == pytest.approx(sum(part["seeds"] * part["effect"] for part in parts) / 8)
+    # docs/LOG.md has the five seeds of evidence_light; three with the mean and interval of evidence stand for its own
+    light = np.subtract([67.7, 76.3, 76.2, 84.6, 77.8], [66.3, 79.1, 74.9, 83.7, 78.4])
+    mean, error = parts[0]["effect"], (parts[0]["high over seeds"] - parts[0]["low over seeds"]) / 2 / 4.302653
+    other = mean + np.sqrt(3) * error * np.array([-1, 0, 1])  # standard deviation: that of the three
+    whole = seed_effect([*other.tolist(), *light.tolist()], [0] * 8)
+    assert (line["low over seeds"], line["high over seeds"]) == pytest.approx(whole.over_seeds, abs=0.05)
+
+
+def test_pooled_profiles_train_what_they_share_with_the_same_settings_on_other_people():
+    studies = [load_study(profile) for profile in POOLED_PROFILES]
+    trees = [study.model_dump(exclude={"profile", "seeds", "variants"}) for study in studies]
+    starts = [tree["people"].pop("seed") for tree in trees]
+    for tree in trees:
+        del tree["evaluation"]["fid_variants"]
+    assert trees[0] == trees[1]
+    assert not set(range(starts[0], starts[0] + 10)) & set(range(starts[1], starts[1] + 10))
+    for name in ("gcl", "tda", "drawn_once"):
+        assert studies[0].variants[name] == studies[1].variants[name]
+
+
+def test_a_profile_without_tables_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    with pytest.raises(RunError, match=r"claims\.csv is not there; run the study of that profile first"):
+        write_verdicts(tmp_path, ["evidence"])
+    with pytest.raises(SystemExit) as ended:
+        main(["verdicts", "market1501"])
+    assert ended.value.code == 2  # its data_root
+    assert "data_root" in capsys.readouterr().err
+
+
+def test_types_of_a_table_without_rows():
+    empty = pooled_claims([pd.DataFrame(columns=COLUMNS)])
+    assert list(empty.columns) == COLUMNS
