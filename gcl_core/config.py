@@ -132,6 +132,8 @@ class Study(Settings):
         for name, variant in self.variants.items():
             if variant.view == "known" and not (self.dataset == "synthetic" and self.people.true_views):
                 raise ValueError(f"variants.{name}: true views are known of synthetic people with people.true_views")
+            if variant.bodies == "known" and not (variant.view == "surface" and self.dataset == "synthetic"):
+                raise ValueError(f"variants.{name}.bodies: known bodies are for surface views of synthetic people")
             if odd := [key for key in variant.changes if key.split(".")[0] not in CHANGEABLE]:
                 raise ValueError(f"variants.{name}.changes: {odd} must begin with one of {', '.join(CHANGEABLE)}")
             if variant.changes:
@@ -177,8 +179,8 @@ class Study(Settings):
         if name not in self.variants or not self.variants[name].changes:
             return self
         tree = self.model_dump()
-        for variant in tree["variants"].values():
-            variant["changes"] = {}
+        for variant in tree["variants"].values():  # what the changes were for is settled with them
+            variant |= {"changes": {}, "purpose": "main"}
         for key, value in self.variants[name].changes.items():
             set_dotted(tree, key, value)
         return Study.model_validate(tree)

@@ -7,13 +7,14 @@ import importlib.metadata
 import json
 import platform
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from gcl_core.config import REPOSITORY, Study
+from gcl_core.settings.common import Names, only
 
 PACKAGES = ("torch", "torchvision", "numpy", "pandas", "scikit-learn", "scipy", "pytorch-fid", "anny")
 PACKAGE = "gcl_core"
@@ -26,8 +27,13 @@ BOOKKEEPING = {
     "gcl_core/losses/names.py",
     "gcl_core/training/journal.py",
 }
+# what a prepared set holds; a training takes the fingerprint of the set itself as an input
+DATA = ("dataset", "data_root", "mesh_root", "picture", "people", "on_bad_picture", "on_missing_mesh")
+# what every stage may read and none is decided by: where things are, on what it runs, how it is measured
+FREE = (*DATA, "profile", "device", "evaluation")
 MEASURING = ("gcl_core.evaluation.accuracy",)  # what trainings record and do not learn from
 SOURCE = "gcl_core.training.baselines.source"
+SURFACE = ("gcl_core.surface.stored",)  # of variants with surface views
 METHODS = {  # of stage 1
     "tda": "gcl_core.training.baselines.tda",
     "jvtc": "gcl_core.training.baselines.jvtc.training",
@@ -45,6 +51,17 @@ def code_of(*modules: str, apart: Sequence[str] = ()) -> dict[str, str]:
     return {name: _code_hash(REPOSITORY / name) for name in files if name not in BOOKKEEPING}
 
 
+def handed(study: Study, decides: Names, besides: Names = frozenset()) -> tuple[Study, dict[str, Any]]:
+    """Return the study that a stage is handed, and the settings that its fingerprint is made of: those of `decides`.
+
+    The stage can also read FREE and `besides`, whose effect is known by its inputs; reading any other setting raises
+    AttributeError, so that none can decide a result unseen. Names are as in `only`.
+    """
+    read = {name: True for name in (*FREE, *besides)}
+    given = dict(decides) if isinstance(decides, Mapping) else dict.fromkeys(decides, True)
+    return only(study, {**given, **read}), only(study, given).model_dump(mode="json")
+
+
 def code_of_stage(study: Study, stage: str) -> dict[str, str]:
     """Return the code that decides what a stage or variant learns, as its manifest keeps it.
 
@@ -57,6 +74,8 @@ def code_of_stage(study: Study, stage: str) -> dict[str, str]:
         others = [module for name, module in METHODS.items() if name != study.baseline.method]
         source = () if study.source else (SOURCE,)
         return code_of("gcl_core.training.baseline", apart=[*apart, *others, *source])
+    if stage not in study.variants or study.variants[stage].view != "surface":
+        apart = [*apart, *SURFACE]
     module = {"source": SOURCE, "warm_up": "gcl_core.training.warm_up"}.get(stage, "gcl_core.training.joint")
     return code_of(module, apart=apart)
 

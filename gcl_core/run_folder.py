@@ -36,7 +36,7 @@ class RunFolder:
         device: torch.device,
         measured_by: str | None = None,  # of accuracies in the records (`measuring_of`); decides nothing here
     ):
-        self.path = path
+        self.path, self.seed = path, seed
         self._lock = FileLock(path.parent / f".{path.name}.lock")
         self._identity = fingerprint({"settings": settings, "inputs": inputs, "code": dict(code), "seed": seed})
         self._manifest = {

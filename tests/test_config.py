@@ -240,6 +240,8 @@ def test_settings_are_frozen() -> None:
         ("people.cameras=1", ["people.cameras", "greater than or equal to 2"]),
         ("seeds=0", ["seeds", "greater than or equal to 1"]),
         ("joint=3", ["joint", "JointSettings", "3"]),
+        ("variants.gcl.purpose=setting", ["variants.gcl", "setting needs one entry in changes"]),
+        ("variants.gcl.purpose=dose", ["variants.gcl", "give view: known and blur"]),
         ("evaluation.fid_variants=[gcl, nix]", ["fid_variants", "nix", "no_vi"]),
         ("variants={gcl: {}}", ["variants", "tda", "must be among them"]),
         ("joint.epochs", ["joint.epochs", "key=value"]),

@@ -1,5 +1,6 @@
 """The DAG must see every file that a notebook stands on: forgetting one would keep stale figures."""
 
+import pickle
 import shutil
 import subprocess
 import sys
@@ -11,7 +12,7 @@ import pytest
 
 from gcl_core import provenance
 from gcl_core.config import load_study
-from gcl_core.provenance import code_of, code_of_stage, measuring_of, source_files
+from gcl_core.provenance import code_of, code_of_stage, handed, measuring_of, source_files
 
 STAGES = ("baseline", "warm_up", "gcl", "tda")
 Edit = Callable[[str, str, str], None]
@@ -63,6 +64,30 @@ def test_nothing_that_python_really_imports_is_missing(repository: Path) -> None
     sections = {path.relative_to(repository).as_posix() for path in (repository / "gcl_core" / "settings").glob("*.py")}
     settings = {"gcl_core/config.py", "gcl_core/fidelity.py", *sections}
     assert imported - set(source_files(path)) == settings
+
+
+def test_a_stage_is_handed_what_its_fingerprint_is_made_of_and_nothing_that_decides_besides() -> None:
+    whole = load_study("smoke", "source.dataset=synthetic")
+    decides = {"losses": True, "baseline": {"threads"}, "variants": {"gcl": {"vi"}}}
+    study, used = handed(whole, decides, besides={"source"})
+    assert used == whole.model_dump(mode="json", include=decides)
+    assert set(used) == {"losses", "baseline", "variants"}
+    assert study.losses == whole.losses
+    assert study.variants["gcl"].vi == 1
+    assert (study.profile, study.source, study.evaluation) == ("smoke", whole.source, whole.evaluation)
+    with pytest.raises(AttributeError, match=r"'angles' of Study was not handed on.*`handed` in gcl_core/provenance"):
+        _ = study.angles
+    with pytest.raises(AttributeError, match="'method' of BaselineSettings"):
+        _ = study.baseline.method
+    with pytest.raises(AttributeError, match="'title' of VariantSettings"):
+        _ = study.variants["gcl"].title
+    with pytest.raises(KeyError):
+        _ = study.variants["tda"]
+    with pytest.raises(AttributeError, match="has no attribute 'angels'"):
+        _ = study.angels  # pyright: ignore[reportAttributeAccessIssue]
+    assert pickle.loads(pickle.dumps(study)) == study
+    with pytest.raises(AttributeError, match="has no attribute 'x'"):
+        handed(whole, {"x"})
 
 
 @pytest.fixture

@@ -6,6 +6,24 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from gcl_core.tables.formats import read_table
+
+INTERVALS = (  # told in the README with their interval over seeds, rounded once: of which table, comparison and metric
+    *(("pooled", "gcl - tda", metric) for metric in ("mAP", "mAP, far - near views")),
+    *(("pooled", compared, "mAP") for compared in ("drawn_once - tda", "gcl - drawn_once")),
+    *(("evidence", "gcl - tda", metric) for metric in ("mAP", "mAP, far - near views")),
+    *(("evidence", f"gcl - no_l_vi{loss}", "mAP") for loss in ("", "_prime", "_second")),
+    ("evidence", "true_views - tda", "mAP"),
+    ("evidence_light", "gcl - tda", "mAP"),
+    *(("evidence_light", "gcl_light - tda", metric) for metric in ("mAP", "rank-1")),
+)
+EFFECTS = (
+    ("evidence", "dose_blur_2 - tda"),
+    ("evidence_background", "true_views - tda"),
+    ("evidence_background", "true_views_tda - tda"),
+    *(("evidence_settings", f"{name} - drawn_once") for name in ("rho_01", "tau_20", "tau_10")),
+)
+
 
 @pytest.fixture(scope="module")
 def rows(repository: Path) -> list[list[str]]:
@@ -37,3 +55,32 @@ def test_table_of_evidence_says_what_the_figures_say(repository: Path, rows: lis
         line = controls.loc[name].to_dict()
         accuracies = [f"{line['mAP']:.1f} ± {line['± mAP']:.1f}", f"{line['rank-1']:.1f}"]
         assert cells == [*accuracies, f"{line['clusters']:.1f}", f"{line['ARI']:.3f}"], name
+
+
+def findings(repository: Path) -> str:
+    """Return what the README says that was found, in one line."""
+    text = (repository / "README.md").read_text(encoding="utf-8")
+    return " ".join(text.partition("## What it found")[2].partition("\n## ")[0].split())
+
+
+@pytest.mark.parametrize(("folder", "compared", "metric"), INTERVALS)
+def test_an_effect_is_told_with_its_interval_over_seeds(repository: Path, folder: str, compared: str, metric: str):
+    lines = read_table(repository / "figures" / folder / "claims.csv").to_dict("records")
+    (line,) = [each for each in lines if (each["compared"], each["metric"]) == (compared, metric)]
+    told = f"{line['effect']:+.1f} {line['low over seeds']:+.1f} to {line['high over seeds']:+.1f}"
+    assert told in re.sub(r"[(),]| mAP| over TDA", "", findings(repository))
+
+
+@pytest.mark.parametrize(("folder", "compared"), EFFECTS)
+def test_an_effect_is_told_rounded_once(repository: Path, folder: str, compared: str):
+    lines = read_table(repository / "figures" / folder / "claims.csv").to_dict("records")
+    (line,) = [each for each in lines if (each["compared"], each["metric"]) == (compared, "mAP")]
+    assert f"{line['effect']:+.1f}" in findings(repository)
+
+
+def test_what_fid_said_is_told_whole(repository: Path):
+    table = read_table(repository / "figures" / "evidence" / "table1_fid_per_view.csv").to_dict("records")
+    fid = {(each["method"], each["encoding"]): each["mean"] for each in table if each["measure"] == "FID"}
+    with_, without = fid["GCL", "PNG"], fid["without the three losses", "PNG"]
+    assert f"better *without* them, {without:.0f} against {with_:.0f}" in findings(repository)
+    assert f"as JPEG moves it by {with_ - fid['GCL', 'JPEG 75']:.0f}." in findings(repository)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from gcl_core.cli.data import add_data_commands
 from gcl_core.cli.figures import add_figure_commands
+from gcl_core.cli.repeats import add_repeat_command
 from gcl_core.cli.retrieval import add_retrieval_commands
 from gcl_core.cli.runs import add_run_commands
 from gcl_core.cli.views import add_view_commands
@@ -104,6 +105,7 @@ def _parser() -> argparse.ArgumentParser:
     switches = add("switches", _switches, "show where paper and release differ, and the setting for each")
     switches.add_argument("--out", type=Path, metavar="FILE", help="write it there instead (docs/FIDELITY.md is that)")
     add_run_commands(add)
+    add_repeat_command(add_study, _study)
     add_figure_commands(add, add_study, _study)
     add_data_commands(add)
     add_view_commands(add, add_study, _study)

@@ -13,10 +13,10 @@ from gcl_core.data.sources import Sources, changed_sources
 from gcl_core.data.store import open_array
 from gcl_core.files import read_json, write_json
 from gcl_core.layout import Layout
-from gcl_core.provenance import fingerprint
+from gcl_core.provenance import DATA, fingerprint
+from gcl_core.settings.common import only
 
 ARRAYS = ("index.csv", "pictures.npy", "projections.npy")
-SETTINGS = {"dataset", "data_root", "mesh_root", "picture", "people", "on_bad_picture", "on_missing_mesh"}
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ def describe_store(layout: Layout, sources: Sources, hashes: dict[str, str], ide
 
 def used_settings(study: Study) -> dict[str, Any]:
     """Return the settings that decide what a store holds."""
-    return study.model_dump(mode="json", include=SETTINGS)
+    return only(study, set(DATA)).model_dump(mode="json")
 
 
 def _changed_settings(facts: dict[str, Any], study: Study) -> list[str]:

@@ -1,5 +1,6 @@
 """From a folder of pictures and meshes to a prepared set: list, check, decode, store."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -23,10 +24,12 @@ from gcl_core.data.store import fill_array, partial_path, place_array, require_s
 from gcl_core.files import RunError, hash_file, read_json, write_text
 from gcl_core.layout import Layout
 from gcl_core.mesh.projection import YAWS
-from gcl_core.provenance import fingerprint
+from gcl_core.provenance import DATA, fingerprint
+from gcl_core.settings.common import only
 
 QUARANTINE, WITHOUT_MESH = "quarantine.csv", "without_mesh.csv"
 PICTURES, PROJECTIONS = "pictures.npy", "projections.npy"
+HANDED = {*DATA, "profile"}  # the settings that a preparation can read
 ABSENT = "no projection of it"  # usual for test pictures: only training meshes were released (§1.3)
 
 
@@ -39,7 +42,8 @@ def prepare_data(layout: Layout, *, projections: bool = True, workers: int | Non
     no test picture of which some are there (§1.3). Without `projections` none are read, asked for or stored.
     Raises DataError for wrong folders, names, pictures or meshes, RunError for a full disk or a store in use.
     """
-    study, store = layout.study, layout.store
+    study, store = only(layout.study, HANDED), layout.store
+    layout = replace(layout, study=study)
     if study.dataset == "synthetic" and study.data_root is None:
         size = study.picture
         make_people(layout.data_root, study.people, height=size.height, width=size.width, workers=workers)

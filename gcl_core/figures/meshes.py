@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from gcl_core.data.bodies import TABLE
 from gcl_core.data.index import SPLITS
-from gcl_core.data.people.estimates import KnownBody, known_bodies
+from gcl_core.data.people.estimates import known_bodies, noisy_keypoints
 from gcl_core.data.person_set import PersonSet
 from gcl_core.figures.galleries import canvas_figure, choose_people, mark_columns
 from gcl_core.figures.style import styled
@@ -19,14 +19,11 @@ from gcl_core.layout import Layout
 from gcl_core.mesh.body import Body, load_bodies
 from gcl_core.mesh.fit import fit_figures
 from gcl_core.mesh.fitted import GOOD, FittedBodies, judge, load_table
-from gcl_core.mesh.keypoints import Keypoints
 from gcl_core.mesh.projection import YAWS, project_body
 from gcl_core.mesh.smpl import SmplBodies
 from gcl_core.mesh.stick_figure import StickFigure, make_family
 from gcl_core.mesh.transfer import TransferredBodies
-from gcl_core.seeding import numpy_rng
 
-NOISE, DROPPED = 1.5 / 128, 0.1  # of keypoints: pixels in a picture 128 high, share
 INK = 250  # a pixel darker than that shows the body
 
 PEOPLE = 12  # compared
@@ -54,7 +51,8 @@ def mesh_ways(layout: Layout, people: PersonSet) -> MeshWays:
     found = known_bodies(layout.data_root, names, skeleton, rest_body)
     known = [found[name] for name in names]
     family = make_family(skeleton, rest_body)
-    keypoints = _noisy_keypoints(known, names, height, width)
+    true = np.array([each.keypoints(height, width) for each in known])
+    keypoints = noisy_keypoints(names, true, height)
     fit = fit_figures(StickFigure(family), keypoints.points, keypoints.weights, keypoints.depths, keypoints.heights)
     smpl = np.array([each.smpl for each in known])
     fitted = FittedBodies(family, judge(keypoints, fit).assign(quality=GOOD))
@@ -77,15 +75,6 @@ def mesh_ways(layout: Layout, people: PersonSet) -> MeshWays:
         "SMPL pose, carried over": projections([posed.body(place) for place in places]),
     }
     return MeshWays(rows, views)
-
-
-def _noisy_keypoints(known: list[KnownBody], names: list[str], height: int, width: int) -> Keypoints:
-    true = np.array([each.keypoints(height, width) for each in known])
-    random = numpy_rng(0, "noisy keypoints")
-    points = (true + random.normal(0, NOISE * height, true.shape)).astype(np.float32)
-    weights = (random.random(true.shape[:2]) >= DROPPED).astype(np.float32)
-    heights = np.full(len(true), height, dtype=np.float32)
-    return Keypoints(tuple(names), heights, points, weights, np.full_like(weights, np.nan))
 
 
 def ways_table(ways: MeshWays) -> pd.DataFrame:

@@ -47,9 +47,14 @@ class Kept:
     """What a profile's figures keep of its runs: records, and tables made of them or, without records, read."""
 
     def __init__(self, study: Study, folder: Path, suffix: str = ""):
-        """`suffix` is that of a seed whose own records these are."""
-        self.study, self.folder, self.suffix = study, folder, suffix
+        """`suffix` is that of a seed whose own records these are. Variants that were never run are left out."""
+        self.folder, self.suffix = folder, suffix
         self.record, self.table = cache(self._record), cache(self._table)
+        self.study = study
+        if record_path(folder, "epochs").is_file():
+            run = set(read_record(folder, "epochs")["stage"])
+            variants = {name: variant for name, variant in study.variants.items() if name in run}
+            self.study = study.model_copy(update={"variants": variants})
 
     def _record(self, name: str) -> pd.DataFrame:
         return read_record(self.folder, name, self.suffix)

@@ -12,6 +12,7 @@ from gcl_core.layout import Layout
 from gcl_core.measure.drawn_people import draw_people
 from gcl_core.measure.view_fid import NOVEL
 from gcl_core.seeding import rng
+from gcl_core.surface.stored import carried_views
 
 
 def second_views(
@@ -27,7 +28,7 @@ def second_views(
     for name, variant in study.variants.items():
         learns = variant.view == "drawn"
         augmentation = study.of_variant(name).augmentation if variant.augment else None
-        kind = (variant.view, augmentation, variant.blur, name if learns else "")
+        kind = (variant.view, variant.bodies, augmentation, variant.blur, name if learns else "")
         if kind in seen or (learns and name not in study.evaluation.fid_variants):
             continue
         seen.add(kind)
@@ -42,6 +43,8 @@ def _views(
     variant = layout.study.variants[name]
     if variant.view in ("drawn", "drawn_once"):
         return draw_people(layout, people, name if variant.view == "drawn" else "warm_up", 0, rows)
+    if variant.view == "surface":  # black where a picture has none
+        return carried_views(layout, people, rows, variant.bodies)[0]
     if variant.view == "known":
         assert truth is not None  # Study allows such variants where the truth is made
         files = people.index["file"].iloc[rows].tolist()

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from gcl_core.config import Study
 from gcl_core.figures.style import COLOURS, GREY, PAGE, new_figure, styled
 from gcl_core.measure.artifacts import numbers
-from gcl_core.measure.evidence import UNCHANGED
+from gcl_core.measure.evidence import PARAMETERS, UNCHANGED
 from gcl_core.tables.formats import NOT_RUN
 from gcl_core.tables.sensitivity import CURVES
 
@@ -35,7 +35,7 @@ def sensitivity_figure(study: Study, table: pd.DataFrame) -> Figure:
         return figure
     for axes, (parameter, lines) in zip(panels, shown.items(), strict=True):
         _curve(axes, lines, _setting(study, UNCHANGED, parameter))
-        axes.set_xlabel(CURVES[parameter][1])
+        axes.set_xlabel(CURVES[parameter])
     panels[0].set_ylabel("mAP (%)")
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=3)
     return figure
@@ -43,13 +43,15 @@ def sensitivity_figure(study: Study, table: pd.DataFrame) -> Figure:
 
 def _setting(study: Study, variant: str, parameter: str) -> float | int:
     """Return the value of a setting that a variant is trained with; of several angles, how many."""
-    value: Any = attrgetter(CURVES[parameter][0])(study.of_variant(variant))
+    value: Any = attrgetter(PARAMETERS[parameter])(study.of_variant(variant))
     return len(value) if isinstance(value, Sequence) else value
 
 
 def _points(study: Study, run: pd.DataFrame, parameter: str) -> pd.DataFrame:
     """Return the runs that differ in one setting, in the order of its value, which is their index."""
-    names = [name for name in run.index if name == UNCHANGED or str(name).startswith(f"{parameter}_")]
+    changing = {name for name, each in study.variants.items() if each.purpose == "setting"}
+    changing = {name for name in changing if list(study.variants[name].changes) == [PARAMETERS[parameter]]}
+    names = [name for name in run.index if name in {UNCHANGED, *changing}]
     values = [_setting(study, str(name), parameter) for name in names]
     return run.loc[names].set_axis(values).sort_index()
 

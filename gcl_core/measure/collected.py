@@ -33,6 +33,7 @@ from gcl_core.measure.view_fid import NOVEL, chosen_rows, kept_fid
 from gcl_core.measure.view_quality import view_quality
 from gcl_core.models.weights import load_encoder
 from gcl_core.provenance import code_of, fingerprint
+from gcl_core.surface.stored import carried_views
 
 FAR = 60  # degrees; right pictures whose view differs by more are far
 WHITE = 255  # behind the mesh in a projection (§1.3)
@@ -81,6 +82,8 @@ def measured(layout: Layout, people: PersonSet, truth: Truth | None, variant: st
         fid={yaw: views[str(yaw)]["fid"] for yaw in NOVEL} if views else None,
         distance=kept["distance"],
         psnr=float("inf") if given.view == "known" and kept["psnr"] is None else kept["psnr"],
+        purpose=given.purpose,
+        changes=tuple(given.changes),
     )
 
 
@@ -125,6 +128,9 @@ def given_psnr(layout: Layout, people: PersonSet, truth: Truth, variant: str, se
     files = people.index["file"].iloc[rows].tolist()
     artist = {"drawn": variant, "drawn_once": "warm_up"}.get(given.view)
     drawn = draw_people(layout, people, artist, seed, rows) if artist else None
+    there = np.ones(len(rows), dtype=bool)
+    if given.view == "surface":
+        drawn, there = carried_views(layout, people, rows, given.bodies)
     values = []
     for place, yaw in enumerate(NOVEL):
         yaws = [yaw] * len(rows)
@@ -133,7 +139,7 @@ def given_psnr(layout: Layout, people: PersonSet, truth: Truth, variant: str, se
         else:
             views = people.pictures[rows] if given.view == "copied" else truth.true_views(files, yaws, blur=given.blur)
         person = people.projections[rows, place + 1] < WHITE
-        psnr = person_psnr(views, truth.true_views(files, yaws), person)
+        psnr = person_psnr(views, truth.true_views(files, yaws), person)[there]
         values += psnr[np.isfinite(psnr)].tolist()
     return float(np.mean(values)) if values else float("inf")
 

@@ -11,6 +11,7 @@ from gcl_core.evaluation.effects import Effect, paired_effect, seed_effect
 from gcl_core.measure.artifacts import numbers
 from gcl_core.measure.view_fid import mean_over_views
 from gcl_core.seeding import numpy_rng
+from gcl_core.settings.training import Purpose
 
 CLUSTERS, ARI, MAP, RANK1 = "clusters off, % of people", "100 ARI", "mAP", "rank-1"
 DISTANCE, FID, PSNR = "feature distance, % of that to others", "FID, mean of 7 views", "PSNR on the person (dB)"
@@ -19,7 +20,14 @@ QUERIES = {  # metric of queries → its column, and the one taken away from it
     **{MAP: ("ap",), RANK1: ("rank1",)},
     **{FAR: ("ap_far",), NEAR: ("ap_near",), FAR_NEAR: ("ap_far", "ap_near")},
 }
-PARAMETERS = ("angles", "parts", "alpha", "tau", "negatives", "rho")  # tau_005 is a variant of tau
+PARAMETERS = {  # what variants of purpose `setting` change, by the word for it in tables → the setting
+    "angles": "angles",
+    "parts": "identity_encoder.parts",
+    "alpha": "contrast.keep_old",
+    "tau": "contrast.temperature",
+    "negatives": "contrast.negatives",
+    "rho": "clustering.rho",
+}
 UNCHANGED = "drawn_once"  # what variants of a parameter are compared with
 
 
@@ -31,6 +39,7 @@ class Measured:
     than 60° away and among the others, NaN where a query has none. clusters, ari: of the epoch kept. fid: yaw (45 ...
     315) → FID. distance: of E_id features between picture and drawn view as a share of that to other people, since two
     feature spaces have no common unit. psnr: of the person in views against true ones, in dB; infinite for true views.
+    purpose and changes: what the variant is for, and the settings that it changes.
     """
 
     queries: pd.DataFrame | None = None
@@ -39,11 +48,13 @@ class Measured:
     fid: Mapping[int, float] | None = None
     distance: float | int | None = None
     psnr: float | int | None = None
+    purpose: Purpose = "main"
+    changes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """One data seed: true number of training people; variant (gcl, tda, ..., dose_*, tau_*) → what was measured."""
+    """One data seed: true number of training people; variant (gcl, tda, ...) → what was measured."""
 
     people: int
     variants: Mapping[str, Measured]
@@ -98,12 +109,21 @@ def effect_of(evidence: Sequence[Evidence], ours: str, theirs: str, metric: str)
     return paired_effect(ours_, theirs_, people, rng=numpy_rng(0, "claims"))
 
 
-def family(evidence: Sequence[Evidence], prefix: str) -> list[str]:
-    """Return the variants `prefix_*` in order of first appearance; where there are none, one that nobody has run."""
-    names = dict.fromkeys(name for each in evidence for name in each.variants if name.startswith(f"{prefix}_"))
-    return list(names) or [f"{prefix}_*"]
+def family(evidence: Sequence[Evidence], parameter: str) -> list[str]:
+    """Return the variants that change one of PARAMETERS, in order of first appearance.
+
+    Where there are none, `<parameter>_*` stands for one that nobody has run.
+    """
+    changes = (PARAMETERS[parameter],)
+    return _chosen(evidence, lambda got: got.purpose == "setting" and got.changes == changes) or [f"{parameter}_*"]
 
 
 def rungs(evidence: Sequence[Evidence]) -> list[str]:
     """Return the variants that differ in their views: none new, true ones blurred, drawn ones, true ones."""
-    return ["copy", *family(evidence, "dose"), "drawn_once", "gcl", "true_views"]
+    doses = _chosen(evidence, lambda got: got.purpose == "dose") or ["dose_*"]
+    return ["copy", *doses, "drawn_once", "gcl", "true_views"]
+
+
+def _chosen(evidence: Sequence[Evidence], wanted: Callable[[Measured], bool]) -> list[str]:
+    found = (name for each in evidence for name, got in each.variants.items() if wanted(got))
+    return list(dict.fromkeys(found))

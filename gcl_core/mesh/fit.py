@@ -40,6 +40,7 @@ class Fit:
 
     values: Float32[np.ndarray, "n p"]  # degrees; body parameters in [0, 1]
     yaw: Float32[np.ndarray, " n"]  # degrees in [0, 360): 0 faces the camera, 90 image-right
+    camera: Float32[np.ndarray, "n 3"]  # picture heights a metre; column and row of the hips' middle, picture heights
     points: Float32[np.ndarray, "n 17 2"]  # the figure's points, pixels
     rival: Float32[np.ndarray, " n"]  # energy that the best fit facing elsewhere (90 degrees or more) costs in addition
 
@@ -68,9 +69,9 @@ def fit_figures(
             bar.update(len(parts[-1][0]))
     if not parts:
         empty = np.zeros((0, len(FREE)), dtype=np.float32)
-        return Fit(empty, empty[:, 0], points, empty[:, 0])
-    values, yaw, found, rival = (torch.cat(column).numpy() for column in zip(*parts, strict=True))
-    return Fit(values, yaw, found * heights[:, None, None], rival)
+        return Fit(empty, empty[:, 0], empty[:, :3], points, empty[:, 0])
+    values, yaw, camera, found, rival = (torch.cat(column).numpy() for column in zip(*parts, strict=True))
+    return Fit(values, yaw, camera, found * heights[:, None, None], rival)
 
 
 class _Seen(NamedTuple):
@@ -101,8 +102,9 @@ def _fit(figure: StickFigure, seen: _Seen) -> tuple[Tensor, ...]:
     elsewhere = torch.deg2rad(facing - facing.gather(1, best)).cos() <= 0
     rival = energy.masked_fill(~elsewhere, torch.inf).amin(1) - energy.gather(1, best)[:, 0]
     state = _descend(figure, states[torch.arange(count), best[:, 0]], seen, LAST_STEPS)
-    yaw = (state[:, _YAW] * _CAMERA[0]) % 360
-    return _MEAN + _UNIT * state[:, :_YAW], yaw, _look(figure, state).points, rival
+    yaw, zoom, column, row = (_CAMERA * state[:, _YAW:]).unbind(1)
+    camera = torch.stack([zoom.exp(), column, row], dim=1)
+    return _MEAN + _UNIT * state[:, :_YAW], yaw % 360, camera, _look(figure, state).points, rival
 
 
 def _start(figure: StickFigure, seen: _Seen, yaws: Tensor) -> Tensor:

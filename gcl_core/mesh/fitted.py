@@ -16,14 +16,15 @@ from gcl_core.mesh.errors import MeshError
 from gcl_core.mesh.fit import Fit
 from gcl_core.mesh.keypoints import Keypoints
 from gcl_core.mesh.pose import about, bone_transforms, inherit, part_way, relax_hand, skin, towards
-from gcl_core.mesh.projection import view_matrix
-from gcl_core.mesh.stick_figure import FREE, SHAPE, SIDES, BodyFamily, arm_directions, leg_directions, turn
+from gcl_core.mesh.projection import Frame, view_matrix
+from gcl_core.mesh.stick_figure import FREE, JOINTS, SHAPE, SIDES, BodyFamily, arm_directions, leg_directions, turn
 
 GOOD = "good"
 FEWEST = 8  # trusted points; with fewer a pose is mostly guessed
 WORST = 0.035  # median distance of the trusted points from the figure's, as a share of the picture's height
 SUREST = 10.0  # energy that a fit which faces elsewhere must cost more
-COLUMNS = ("file", "quality", "error", "trusted", "yaw", "rival", *FREE)
+CAMERA = ("scale", "column", "row")  # picture heights a metre; where the hips' middle lies, picture heights
+COLUMNS = ("file", "quality", "error", "trusted", "yaw", "rival", *CAMERA, *FREE)
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,15 @@ class FittedBodies:
         if row["quality"] != GOOD:
             return None
         return pose_body(self.family, {name: float(row[name]) for name in FREE}, float(row["yaw"]))
+
+    def frame(self, place: int) -> Frame:
+        """Return where a row's body lies in its picture, in picture heights, whatever the quality of its fit."""
+        row = self.table.iloc[place]
+        scale, column, line = (float(row[name]) for name in CAMERA)
+        heads = self.family.rest({name: float(row[name]) for name in SHAPE}).heads
+        hips = [self.family.skeleton.bones.index(f"{JOINTS['hip']}.{side}") for side in ("L", "R")]
+        x, _, z = view_matrix(float(row["yaw"]), float(row["elevation"])) @ heads[hips].mean(axis=0)
+        return Frame(scale, column - scale * float(x), line + scale * float(z))
 
 
 def judge(keypoints: Keypoints, fit: Fit) -> pd.DataFrame:
@@ -59,7 +69,7 @@ def judge(keypoints: Keypoints, fit: Fit) -> pd.DataFrame:
     faults = {"few points": few, "no fit": none, "poor fit": poor, "facing unsure": ~(fit.rival >= SUREST)}
     quality = np.select(list(faults.values()), list(faults), GOOD)
     facts = {"file": keypoints.files, "quality": quality, "error": error, "trusted": trusted.sum(1)}
-    facts |= {"yaw": fit.yaw, "rival": fit.rival}
+    facts |= {"yaw": fit.yaw, "rival": fit.rival} | dict(zip(CAMERA, fit.camera.T, strict=True))
     return pd.DataFrame(facts | dict(zip(FREE, fit.values.T, strict=True)), columns=pd.Index(COLUMNS))
 
 
@@ -75,14 +85,19 @@ def join_tables(kept: pd.DataFrame, new: pd.DataFrame) -> pd.DataFrame:
 
 
 def load_table(path: Path) -> pd.DataFrame:
-    """Read a table of fitted bodies. Raises MeshError for any other file."""
+    """Read a table of fitted bodies. Raises MeshError for any other file, and for one that lacks the fits' cameras."""
     try:
         table = pd.read_csv(path, keep_default_na=False)
     except (OSError, ValueError) as error:
         raise MeshError(f"{path} cannot be read ({error}); delete it and run fit-bodies again") from error
+    if tuple(table.columns) == tuple(name for name in COLUMNS if name not in CAMERA):
+        raise MeshError(
+            f"{path} is from before fits kept their cameras; delete this file and run fit-bodies again: it fits anew, "
+            "in seconds per thousand pictures, and leaves the projections as they are"
+        )
     if tuple(table.columns) != COLUMNS:
         raise MeshError(f"{path} is no table of fitted bodies: it lacks columns; delete it and run fit-bodies again")
-    good = table.loc[table["quality"] == GOOD, ["error", "yaw", *FREE]].apply(pd.to_numeric, errors="coerce")
+    good = table.loc[table["quality"] == GOOD, ["error", "yaw", *CAMERA, *FREE]].apply(pd.to_numeric, errors="coerce")
     if not np.isfinite(good.to_numpy(dtype=np.float64)).all():
         raise MeshError(f"{path} calls a fit good whose numbers are not finite; delete it and run fit-bodies again")
     return table

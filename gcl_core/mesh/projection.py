@@ -64,7 +64,7 @@ def view_matrix(yaw_degrees: float | int, elevation: float) -> Float32[np.ndarra
     return (look @ turn).astype(np.float32)
 
 
-def fit_frame(seen: Float32[np.ndarray, "v 3"], height: int, width: int) -> Frame:
+def fit_frame(seen: Float32[np.ndarray, "v 3"], height: float | int, width: float | int) -> Frame:
     """Return the frame that shows all of `seen` (view axes, metres) as large as the margins allow, centred."""
     across, upwards = np.ascontiguousarray(seen[:, 0]), np.ascontiguousarray(seen[:, 2])
     left, right, bottom, top = (float(edge) for edge in (across.min(), across.max(), upwards.min(), upwards.max()))

@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from gcl_core.models.layers import ResidualBlock, block, convolution, initialise
+from gcl_core.models.network import Network
 
 
 def patch_network(dim: int, downsamples: int, residual_blocks: int) -> nn.Sequential:
@@ -19,7 +20,7 @@ def patch_network(dim: int, downsamples: int, residual_blocks: int) -> nn.Sequen
     return nn.Sequential(*layers, convolution(2 * dim, 1, 1))
 
 
-class Discriminator(nn.Module):
+class Discriminator(Network):
     """D on ImageNet-normalised RGB: 341,857 parameters a scale, 1,025,571 in all as published (METHOD.md §2.4).
 
     Weights start at N(0, 0.02²), biases at 0 (§2.5), drawn from torch's global generator.

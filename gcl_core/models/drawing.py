@@ -20,8 +20,10 @@ def draw_views(
 ) -> UInt8[np.ndarray, "n v h w 3"]:
     """Draw each person in the structure of each of their v projections: x_θ = G(E_str(m_θ), a(x)) (§7.1).
 
-    Pixels 0…255 in and out; both networks in eval mode, on the device of the encoder's weights.
+    Pixels 0…255 in and out, on the device of the encoder's weights. Both networks draw in eval mode and are left in the
+    mode that they came in.
     """
+    modes = encoder.training, generator.training
     encoder.eval()
     generator.eval()
     device = next(encoder.parameters()).device
@@ -32,4 +34,6 @@ def draw_views(
         for view in range(projections.shape[1]):
             structure = generator.structure(unit_projections(projections[start:stop, view], device))
             drawn[start:stop, view] = to_pixels(generator(structure, code))
+    encoder.train(modes[0])
+    generator.train(modes[1])
     return drawn

@@ -9,50 +9,36 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 
-class Frugal:
-    """A network's forward pass that keeps what goes in and what comes out, and no activation in between.
+def recomputed(network: nn.Module, run: Callable[..., Any], batch: tuple[Tensor, ...], size: int) -> Any:
+    """Return what `run`, a pass through the network, makes of a batch, and keep no activation in between.
 
     Outputs and gradients are those of the plain pass up to the order of sums. `size` pictures pass at a time; a network
-    with batch norm sees its batch whole, whose statistics are those of all pictures in it, and counts them once. Passes
-    without gradients are left as they are.
+    with batch norm sees its batch whole, whose statistics are those of all pictures in it, and counts them once. What
+    the network draws from torch's generator it draws again in the backward pass. Returns a tensor, several, or a list
+    of them, a picture a row.
     """
+    whole = any(isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d) for layer in network.modules())
+    if whole:
+        return _again(network, run, batch)
 
-    def __init__(self, network: nn.Module, size: int) -> None:
-        self.network, self.size, self.plain = network, size, network.forward
-        self.whole = any(isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d) for layer in network.modules())
+    def at_least_two(*part: Tensor) -> Any:
+        return run(*part) if len(part[0]) > 1 else _alone(run, part)
 
-    def __call__(self, *batch: Tensor) -> Any:
-        """Return what the plain pass returns: a tensor, several, or a list of them, a picture a row."""
-        if not torch.is_grad_enabled():
-            return self.plain(*batch)
-        if self.whole:
-            return self._recomputed(batch)
-        parts = zip(*(each.split(self.size) for each in batch), strict=True)
-        return _joined([self._recomputed(part) for part in parts])
-
-    def _recomputed(self, part: tuple[Tensor, ...]) -> Any:
-        first = True
-
-        def run(*part: Tensor) -> Any:
-            nonlocal first
-            statistics = nullcontext() if first else kept_statistics(self.network)
-            first = False
-            with statistics:
-                return self.plain(*part) if self.whole or len(part[0]) > 1 else _alone(self.plain, part)
-
-        # nothing in these networks draws at random: there is no random state to be kept
-        return checkpoint(run, *part, use_reentrant=False, preserve_rng_state=False)
+    parts = zip(*(each.split(size) for each in batch), strict=True)
+    return _joined([_again(network, at_least_two, part) for part in parts])
 
 
-def in_parts(network: nn.Module, count: int) -> tuple[Callable[..., Any], list[slice]]:
-    """Return a plain pass of the network, and the parts of `count` pictures that are to take it, each on its own.
+def _again(network: nn.Module, run: Callable[..., Any], part: tuple[Tensor, ...]) -> Any:
+    first = True
 
-    For a loss whose backward pass follows at once, part by part: there nothing is gained by computing anything twice.
-    """
-    forward = network.forward
-    if not isinstance(forward, Frugal):
-        return network, [slice(0, count)]
-    return forward.plain, [slice(first, first + forward.size) for first in range(0, count, forward.size)]
+    def counted_once(*part: Tensor) -> Any:
+        nonlocal first
+        statistics = nullcontext() if first else kept_statistics(network)
+        first = False
+        with statistics:
+            return run(*part)
+
+    return checkpoint(counted_once, *part, use_reentrant=False)
 
 
 @contextmanager

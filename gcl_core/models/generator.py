@@ -13,6 +13,7 @@ from gcl_core.models.layers import (
     convolution,
     initialise,
 )
+from gcl_core.models.network import Network
 from gcl_core.models.structure_encoder import StructureEncoder
 
 
@@ -42,7 +43,7 @@ def part_mlp(inputs: int, hidden: int, outputs: int) -> nn.Sequential:
     )
 
 
-class Generator(nn.Module):
+class Generator(Network):
     """E_str, two MLPs a part and the AdaIN decoder: 13,380,675 parameters as published (METHOD.md §2.2-2.3).
 
     The appearance code is cut into `parts` consecutive slices; slice j gives both AdaIN layers of decoder block j, so

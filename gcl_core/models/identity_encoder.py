@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torchvision.models import ResNet50_Weights
 
+from gcl_core.models.network import Network
 from gcl_core.models.timm_trunk import TimmTrunk
 from gcl_core.models.trunks import ResNetTrunk, Trunk
 
@@ -23,7 +24,7 @@ class EncoderOutput(NamedTuple):
     feature: Float[Tensor, "b d"]
 
 
-class IdentityEncoder(nn.Module):
+class IdentityEncoder(Network):
     """E_id: 24,558,144 parameters as published, 23,512,128 with `embedding=None` (METHOD.md §2.1).
 
     `kind` names the trunk in TRUNKS, which takes what else is given (`block`, `layers`, `width` of a ResNet). The
@@ -84,7 +85,7 @@ class IdentityEncoder(nn.Module):
 
     def embed(self, x: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b {self.feature_dim}"]:
         """Return the feature before its batch norm, `neck`, of ImageNet-normalised pictures."""
-        return self.embedding(self.trunk(x).mean(dim=(2, 3)))
+        return self.computed(lambda pictures: self.embedding(self.trunk(pictures).mean(dim=(2, 3))), x)
 
     def features(self, x: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b {self.feature_dim}"]:
         """Return L2-normalised ReID features of ImageNet-normalised pictures, for retrieval and for the memory bank."""

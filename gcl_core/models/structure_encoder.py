@@ -5,6 +5,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from gcl_core.models.layers import ResidualBlock, block, initialise, instance_norm
+from gcl_core.models.network import Network
 
 
 class DilatedPyramid(nn.Module):
@@ -28,7 +29,7 @@ class DilatedPyramid(nn.Module):
         return self.fuse(torch.cat([branch(x) for branch in self.branches], dim=1))
 
 
-class StructureEncoder(nn.Module):
+class StructureEncoder(Network):
     """E_str: 380,544 parameters at the published dim 16 (METHOD.md §2.2); Kaiming normal start (§2.5)."""
 
     def __init__(self, *, dim: int = 16, residual_blocks: int = 4, dilations: tuple[int, int, int] = (3, 6, 9)) -> None:

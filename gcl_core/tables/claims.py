@@ -77,6 +77,7 @@ COMPARISONS = (  # claim, ours, theirs, metric: claimed to be positive
 OWN = (  # what no paper claims: first and second, on mAP and rank-1
     ("gcl", "tda_long"),
     ("gcl", "copy"),
+    ("gcl", "drawn_once"),
     ("gcl_tda", "tda"),
     ("gcl_light", "tda"),
     ("drawn_once", "copy"),

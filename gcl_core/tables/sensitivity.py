@@ -8,12 +8,12 @@ import pandas as pd
 from gcl_core.measure.evidence import MAP, PARAMETERS, UNCHANGED, Evidence, family, value_of
 from gcl_core.tables.formats import NOT_RUN
 
-CURVES = {  # parameter → its setting, and what stands below its panel
-    "angles": ("angles", "novel angles"),
-    "alpha": ("contrast.keep_old", "$\\alpha$: share of the\nold memory row kept"),
-    "tau": ("contrast.temperature", "temperature $\\tau$"),
-    "negatives": ("contrast.negatives", "negatives $K$"),
-    "rho": ("clustering.rho", "$\\rho$: share of the\nsmallest distances"),
+CURVES = {  # parameter → what stands below its panel
+    "angles": "novel angles",
+    "alpha": "$\\alpha$: share of the\nold memory row kept",
+    "tau": "temperature $\\tau$",
+    "negatives": "negatives $K$",
+    "rho": "$\\rho$: share of the\nsmallest distances",
 }
 
 

@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from gcl_core.layout import Layout
 from gcl_core.models.checkpoints import read_encoder_checkpoint
 from gcl_core.models.weights import save_weights
 from gcl_core.parallel import is_first, on_devices, once, opened
-from gcl_core.provenance import code_of_stage, measuring_of
+from gcl_core.provenance import code_of_stage, handed, measuring_of
 from gcl_core.run_folder import RunFolder
 from gcl_core.training.baselines.cluster_contrast.training import train_cluster_contrast
 from gcl_core.training.baselines.jvtc.camera_styles import styles_fingerprint
@@ -26,12 +27,11 @@ from gcl_core.training.baselines.tda import train_tda
 from gcl_core.training.journal import Journal
 from gcl_core.training.start import start_inputs
 
-SETTINGS = {"picture", "identity_encoder", "compute"}
-SETTINGS_OF_METHOD = {
+DECIDES = {  # the settings that each method learns by, besides its own
     "tda": {"clustering", "contrast", "augmentation", "devices"},
     "jvtc": {"augmentation"},
     "cluster_contrast": {"clustering", "augmentation"},
-    "checkpoint": set(),
+    "checkpoint": set[str](),
 }
 Method = Callable[[Layout, PersonSet, int, RunFolder, torch.device], dict[str, Any]]
 
@@ -45,12 +45,13 @@ def train_baseline(layout: Layout, seed: int) -> Path:
     loss that is not finite.
     """
     layout = layout.of_seed(seed)
-    study, people, device = layout.study, load_person_set(layout), resolve_device(layout.study.device)
-    method = study.baseline.method
-    if study.source is not None:
-        once(lambda: pretrain_on_source(layout, seed))
-    used = study.model_dump(mode="json", include=SETTINGS | SETTINGS_OF_METHOD[method])
-    used["baseline"] = study.baseline.model_dump(mode="json", include={"method", method, "threads"})
+    people, whole, method = load_person_set(layout), layout, layout.study.baseline.method
+    if whole.study.source is not None:
+        once(lambda: pretrain_on_source(whole, seed))
+    sections = {"picture", "identity_encoder", "compute"} | DECIDES[method]
+    own = {"baseline": {"method", method, "threads"}}
+    study, used = handed(whole.study, {**dict.fromkeys(sections, True), **own}, besides={"source"})
+    layout, device = replace(layout, study=study), resolve_device(study.device)
     with (
         cpu_threads(study.baseline.threads),
         opened(
@@ -58,7 +59,7 @@ def train_baseline(layout: Layout, seed: int) -> Path:
                 layout.stage("baseline", seed),
                 settings=used,
                 inputs={"data": people.fingerprint, **start_inputs(layout, seed), **_read_besides(study)},
-                code=code_of_stage(study, "baseline"),
+                code=code_of_stage(whole.study, "baseline"),
                 seed=seed,
                 device=device,
                 measured_by=measuring_of(study),

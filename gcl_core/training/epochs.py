@@ -19,6 +19,7 @@ from tqdm import tqdm
 from gcl_core.files import RunError, atomic
 from gcl_core.parallel import any_of, average, count, is_first, once, rank, wait_for_all
 from gcl_core.run_folder import RunFolder, read_metrics
+from gcl_core.seeding import derive_seed
 from gcl_core.training.checkpoint import Stateful, resume, save_checkpoint
 from gcl_core.training.journal import Journal, LossMeter, TrainingError
 
@@ -154,6 +155,8 @@ class Epochs:
         for step in range(self._step or 0, len(batches)):
             self._within = True
             begun = time.perf_counter()
+            # whatever a network draws by itself, as dropout does, then depends on nothing but this step
+            torch.manual_seed(derive_seed(self._run.seed, self._title, self._epoch, step, rank()))
             yield step, batches[step]
             self._spent += time.perf_counter() - begun
             self._taken += 1

@@ -3,7 +3,7 @@
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 import torch
@@ -11,6 +11,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import MultiStepLR
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from gcl_core.config import DiscriminatorSettings, JointSettings, LossWeights, Study, WarmUpSettings
 from gcl_core.data.person_set import PersonSet
@@ -18,7 +19,7 @@ from gcl_core.losses.adversarial import discriminator_loss, generator_adversaria
 from gcl_core.losses.reconstruction import reconstruction
 from gcl_core.models.discriminator import Discriminator
 from gcl_core.models.drawing import draw_views
-from gcl_core.models.frugal import in_parts, kept_statistics
+from gcl_core.models.frugal import kept_statistics
 from gcl_core.models.generator import Generator
 from gcl_core.models.identity_encoder import EncoderOutput, IdentityEncoder
 from gcl_core.models.weights import build_discriminator, build_generator, load_weights, save_weights
@@ -39,6 +40,7 @@ class Drawing:
     discriminator_optimizer: Optimizer
     generator_schedule: MultiStepLR
     discriminator_schedule: MultiStepLR
+    average: AveragedModel | None = None  # of the generator over its steps, where `joint.generator_ema` asks for it
 
     @classmethod
     def start(
@@ -52,15 +54,28 @@ class Drawing:
         critic_optimizer, critic_schedule = make_optimizer(
             discriminator.parameters(), with_schedule(settings.discriminator_optimizer, rates)
         )
-        return cls(generator, discriminator, optimizer, critic_optimizer, schedule, critic_schedule)
+        decay = settings.generator_ema if isinstance(settings, JointSettings) else None
+        average = AveragedModel(generator, multi_avg_fn=get_ema_multi_avg_fn(decay)) if decay is not None else None
+        return cls(generator, discriminator, optimizer, critic_optimizer, schedule, critic_schedule, average)
+
+    @property
+    def artist(self) -> Generator:
+        """The generator that draws views for people to see and to measure: the average's, where there is one."""
+        return self.generator if self.average is None else cast(Generator, self.average.module)
+
+    def step(self) -> None:
+        """Step the generator's optimiser, and bring its average up to date."""
+        self.generator_optimizer.step()
+        if self.average is not None:
+            self.average.update_parameters(self.generator)
 
     def parts(self) -> dict[str, Stateful]:
         """Return what a checkpoint holds of it."""
-        return dict(vars(self))
+        return {name: part for name, part in vars(self).items() if part is not None}
 
     def save(self, folder: Path) -> None:
         """Write both networks, and the optimisers' moments, as the end of a stage."""
-        save_weights(self.generator, folder / "generator.safetensors")
+        save_weights(self.artist, folder / "generator.safetensors")
         save_weights(self.discriminator, folder / "discriminator.safetensors")
         optimizers = {name: part for name, part in self.parts().items() if name.endswith("_optimizer")}
         save_state(folder / "optimizers.safetensors", {name: part.state_dict() for name, part in optimizers.items()})
@@ -70,6 +85,8 @@ class Drawing:
         load_weights(self.generator, folder / "generator.safetensors", device).train()
         load_weights(self.discriminator, folder / "discriminator.safetensors", device).train()
         state = load_state(folder / "optimizers.safetensors")
+        if self.average is not None:
+            self.average.module.load_state_dict(self.generator.state_dict())
         carry_over(self.generator_optimizer, state["generator_optimizer"])
         carry_over(self.discriminator_optimizer, state["discriminator_optimizer"])
 
@@ -125,11 +142,10 @@ def update_discriminator(
     penalise, found = step % settings.penalty_every == 0, x.new_zeros(2)
     drawing.discriminator.requires_grad_(True)
     drawing.discriminator_optimizer.zero_grad()
-    score, parts = in_parts(drawing.discriminator, len(x))
-    for part in parts:
+    for part in drawing.discriminator.in_parts(len(x)):
         real, *fakes = (each[part] for each in (x, cycle.x_rec, cycle.x_nv, cycle.x_cyc))
         loss = discriminator_loss(
-            score,
+            drawing.discriminator.at_once,
             real,
             fakes,
             penalty_weight=settings.penalty_weight * settings.penalty_every,
@@ -168,13 +184,8 @@ def generator_losses(
 
 
 def sample_views(encoder: IdentityEncoder, generator: Generator, people: PersonSet) -> UInt8[np.ndarray, "h w 3"]:
-    """Return the first training pictures that have a mesh, a row each, beside their drawn views at all yaws.
-
-    Leaves the encoder in the mode it came in.
-    """
+    """Return the first training pictures that have a mesh, a row each, beside their drawn views at all yaws."""
     rows = people.with_mesh(people.rows("train"))[:SAMPLED]
-    was_training = encoder.training
     views = draw_views(encoder, generator, people.pictures[rows], people.projections[rows])
-    encoder.train(was_training)
     cells = np.concatenate([people.pictures[rows][:, None], views], axis=1)
     return np.concatenate([np.concatenate(list(row), axis=1) for row in cells])

@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
-from gcl_core.config import Study
+from gcl_core.config import Study, VariantSettings
 from gcl_core.data.augment import augment
 from gcl_core.data.batches import draw_angles, epoch_batches, imagenet_normalize, unit_pictures
 from gcl_core.data.feed import Drawn, Feed
@@ -31,9 +31,10 @@ from gcl_core.models.identity_encoder import IdentityEncoder
 from gcl_core.models.memory_bank import MemoryBank
 from gcl_core.models.weights import load_encoder, load_generator, save_weights
 from gcl_core.parallel import check_batch_size, even, is_first, on_devices, once, opened, share
-from gcl_core.provenance import code_of_stage, measuring_of
+from gcl_core.provenance import code_of_stage, handed, measuring_of
 from gcl_core.run_folder import RunFolder
 from gcl_core.seeding import rng
+from gcl_core.surface.stored import stored_views, views_identity
 from gcl_core.training.best import BestEpoch
 from gcl_core.training.contrast import relabel
 from gcl_core.training.epochs import Epochs
@@ -43,13 +44,15 @@ from gcl_core.training.optimizers import make_optimizer
 
 # places in the training rows and a yaw for each → their new views in [0, 1]
 ViewSource = Callable[[Int64[np.ndarray, " b"], Int64[np.ndarray, " b"]], Float[Tensor, "b 3 h w"]]
-SETTINGS = {"picture", "identity_encoder", "compute", "clustering", "contrast", "joint", "devices"}
-SETTINGS_OF_VIEW = {
+DECIDES = {"picture", "identity_encoder", "compute", "clustering", "contrast", "joint", "devices"}
+DECIDES_VIEW = {
     "drawn": {"generator", "discriminator", "angles", "losses"},
     "drawn_once": {"generator", "angles"},
-    "copied": set(),
+    "copied": set[str](),
     "known": {"angles"},
+    "surface": {"angles"},
 }
+TOLD = {"title", "purpose", "changes"}  # of a variant: for people, for tables, and in the other sections
 
 
 @on_devices
@@ -59,11 +62,16 @@ def train_jointly(layout: Layout, variant: str, seed: int) -> Path:
     Raises RunError for an unknown variant or a missing earlier stage, else as `train_baseline`.
     """
     layout = layout.of_seed(seed)
-    layout = replace(layout, study=layout.study.of_variant(variant))
-    study, people, device = layout.study, load_person_set(layout), resolve_device(layout.study.device)
-    if variant not in study.variants:
-        raise RunError(f"no variant {variant!r} in profile {study.profile!r}; known: {', '.join(study.variants)}")
-    chosen = study.variants[variant]
+    whole, people = layout.study.of_variant(variant), load_person_set(layout)
+    if variant not in whole.variants:
+        raise RunError(f"no variant {variant!r} in profile {whole.profile!r}; known: {', '.join(whole.variants)}")
+    chosen = whole.variants[variant]
+    sections = DECIDES | DECIDES_VIEW[chosen.view] | ({"augmentation"} if chosen.augment else set())
+    decides = {**dict.fromkeys(sections, True), "variants": {variant: set(VariantSettings.model_fields) - TOLD}}
+    if whole.joint.keep == "best_on_test":  # the test set chooses: how it is measured decides what is kept
+        decides["evaluation"] = {"average_precision"}
+    study, used = handed(whole, decides)
+    layout, device = replace(layout, study=study), resolve_device(study.device)
     baseline, warm_up = layout.stage("baseline", seed), layout.stage("warm_up", seed)
     encoder = load_encoder(study, baseline, device)
     inputs = {"data": people.fingerprint, "baseline": hash_file(baseline / "encoder.safetensors")}
@@ -73,11 +81,8 @@ def train_jointly(layout: Layout, variant: str, seed: int) -> Path:
         drawing.take_over(warm_up, device)
     if chosen.needs_generator:
         inputs["warm_up"] = hash_file(warm_up / "generator.safetensors")
-    seen = SETTINGS_OF_VIEW[chosen.view] | ({"augmentation"} if chosen.augment else set())
-    used = study.model_dump(mode="json", include=SETTINGS | seen)
-    used["variant"] = chosen.model_dump(exclude={"title", "changes"})
-    if study.joint.keep == "best_on_test":  # the test set chooses: how it is measured decides what is kept
-        used["evaluation"] = study.evaluation.model_dump(include={"average_precision"})
+    if chosen.view == "surface":
+        inputs["surface"] = views_identity(layout, people, chosen.bodies)
     with (
         cpu_threads(study.joint.threads),
         opened(
@@ -85,7 +90,7 @@ def train_jointly(layout: Layout, variant: str, seed: int) -> Path:
                 layout.stage(variant, seed),
                 settings=used,
                 inputs=inputs,
-                code=code_of_stage(study, variant),
+                code=code_of_stage(whole, variant),
                 seed=seed,
                 device=device,
                 measured_by=measuring_of(study),
@@ -114,6 +119,8 @@ def _train(
     drawable = np.isin(rows, people.with_mesh(rows))
     bank = MemoryBank(extract_features(encoder, people.pictures, rows), keep_old=study.contrast.keep_old).to(device)
     given = view_source(layout, people, rows, name, seed, device)
+    if variant.view == "surface":  # a picture without a body that is to be trusted has no views
+        drawable &= stored_views(layout, people, variant.bodies).there
     feed = Feed(people, rows, device, projections=drawing is not None)
     learners = Learners(encoder, *make_optimizer(encoder.parameters(), settings.encoder_optimizer), bank, drawing)
     best = BestEpoch(run.path / "best") if settings.keep == "best_on_test" else None
@@ -155,7 +162,8 @@ def _train(
                 facts["note"] = f"{len(chosen)} pictures are too few for a batch: nothing to train on in this epoch"
             elif facts["clusters"] == 1:
                 facts["note"] = "one cluster found: only outliers are negatives in this epoch"
-            angles = draw_angles(study.angles, len(rows), seed=seed, purpose="joint angle", epoch=epoch)
+            turns = (0,) if variant.view == "copied" else study.angles
+            angles = draw_angles(turns, len(rows), seed=seed, purpose="joint angle", epoch=epoch)
             encoder.train()
             picked, make = batches, feed.pictures
             if drawing is not None:
@@ -177,7 +185,7 @@ def _train(
                 bank.check()
             learners.end_epoch()
             if drawing is not None:
-                epochs.journal.show(epoch, "views", sample_views(encoder, drawing.generator, people))
+                epochs.journal.show(epoch, "views", sample_views(encoder, drawing.artist, people))
             evaluated = epoch % settings.evaluate_every == 0 or epoch == settings.epochs
             accuracy = accuracy_record(encoder, people, study.evaluation) if evaluated else {}
             if best is not None and accuracy:
@@ -208,6 +216,9 @@ def view_source(
             return unit_pictures(torch.from_numpy(views), device)
 
         return known
+    if variant.view == "surface":
+        stored = stored_views(layout, people, variant.bodies)
+        return lambda picked, yaws: unit_pictures(torch.from_numpy(stored.at(picked, yaws)), device)
     if variant.view == "drawn_once":
         encoder = load_encoder(layout.study, layout.stage("baseline", seed), device)
         artist = load_generator(layout.study, layout.stage("warm_up", seed), device)

@@ -112,7 +112,9 @@ def joint_step(
         memory_loss.backward()
     for each in optimizers:
         average_gradients(each)
-        each.step()
+    learners.optimizer.step()
+    if drawing is not None:
+        drawing.step()
     average_statistics(encoder)
     whole = len(batch.indices)
     learners.bank.update(batch.indices, gather(original, share(whole), whole))

@@ -1,12 +1,11 @@
 """Where stage 1 starts from: random or ImageNet weights, or an encoder that learned from a labelled source set."""
 
-from pathlib import Path
-
 import torch
 
 from gcl_core.files import hash_file
 from gcl_core.layout import Layout
 from gcl_core.models.identity_encoder import IdentityEncoder
+from gcl_core.models.timm_trunk import weights_file
 from gcl_core.models.weights import build_encoder, load_encoder
 
 Started = tuple[IdentityEncoder, str]
@@ -28,8 +27,8 @@ def start_encoder(layout: Layout, seed: int, device: torch.device) -> Started:
 def start_inputs(layout: Layout, seed: int) -> dict[str, str]:
     """Return the hashes of what `start_encoder` reads, as a run's manifest keeps them."""
     if layout.study.source is None:
-        file = layout.study.identity_encoder.weights
-        return {} if file in (None, "imagenet", "pretrained") else {"weights": hash_file(Path(file))}
+        weights = layout.study.identity_encoder.weights
+        return {} if weights in (None, "imagenet", "pretrained") else {"weights": hash_file(weights_file(weights))}
     return {"source": hash_file(layout.stage("source", seed) / "encoder.safetensors")}
 
 

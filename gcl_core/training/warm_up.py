@@ -1,5 +1,6 @@
 """Stage 2: warm up structure encoder, generator and discriminator while the identity encoder stays as it is (§5.1)."""
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -24,12 +25,12 @@ from gcl_core.parallel import (
     opened,
     share,
 )
-from gcl_core.provenance import code_of_stage
+from gcl_core.provenance import code_of_stage, handed
 from gcl_core.run_folder import RunFolder
 from gcl_core.training.epochs import Epochs
 from gcl_core.training.generation import Drawing, draw_cycle, generator_losses, sample_views, update_discriminator
 
-SETTINGS = {
+DECIDES = {
     "picture",
     "identity_encoder",
     "compute",
@@ -49,7 +50,9 @@ def warm_up_generator(layout: Layout, seed: int) -> Path:
     Needs the baseline of the same seed. Raises as `train_baseline`.
     """
     layout = layout.of_seed(seed)
-    study, people, device = layout.study, load_person_set(layout), resolve_device(layout.study.device)
+    people, code = load_person_set(layout), code_of_stage(layout.study, "warm_up")
+    study, used = handed(layout.study, DECIDES)
+    layout, device = replace(layout, study=study), resolve_device(study.device)
     baseline = layout.stage("baseline", seed)
     encoder = load_encoder(study, baseline, device).requires_grad_(False)
     with (
@@ -57,9 +60,9 @@ def warm_up_generator(layout: Layout, seed: int) -> Path:
         opened(
             RunFolder(
                 layout.stage("warm_up", seed),
-                settings=study.model_dump(mode="json", include=SETTINGS),
+                settings=used,
                 inputs={"data": people.fingerprint, "baseline": hash_file(baseline / "encoder.safetensors")},
-                code=code_of_stage(study, "warm_up"),
+                code=code,
                 seed=seed,
                 device=device,
             )

@@ -2,12 +2,14 @@
 
 import numpy as np
 import pytest
+import torch
 
 from gcl_core.config import PeopleSettings
 from gcl_core.data.people.estimates import known_body
 from gcl_core.data.people.plan import plan_people
 from gcl_core.data.people.wardrobe import draw_looks
 from gcl_core.mesh.fit import Fit, fit_figures
+from gcl_core.mesh.projection import view_matrix
 from gcl_core.mesh.stick_figure import FREE, POINTS, StickFigure, make_family
 
 HEIGHT, WIDTH, COUNT = 128, 64, 200
@@ -73,6 +75,18 @@ def test_the_figure_lies_nearer_to_the_true_points_than_the_noise_and_fills_the_
     assert np.median(np.linalg.norm(fit.points - people["points"], axis=2)[seen]) < 3
     assert np.median(distance[seen]) < NOISE
     assert np.median(distance[~seen]) < 2.5 * NOISE
+
+
+def test_the_camera_puts_the_figure_where_its_points_are(fit, figure):
+    values = {name: torch.from_numpy(column) for name, column in zip(FREE, fit.values.T, strict=True)}
+    space = figure.points(values).numpy()
+    elevation = fit.values[:, list(FREE).index("elevation")]
+    for place in range(0, COUNT, 20):
+        view = view_matrix(float(fit.yaw[place]), float(elevation[place]))
+        seen = space[place] @ view.T
+        scale, column, row = fit.camera[place]
+        expected = HEIGHT * np.stack([column + scale * seen[:, 0], row - scale * seen[:, 2]], axis=1)
+        np.testing.assert_allclose(fit.points[place], expected, atol=0.01)
 
 
 def test_joints_stay_within_their_limits(fit):

@@ -7,7 +7,17 @@ import pytest
 
 from gcl_core.mesh.errors import MeshError
 from gcl_core.mesh.fit import Fit
-from gcl_core.mesh.fitted import COLUMNS, GOOD, FittedBodies, join_tables, judge, load_table, pose_body, save_table
+from gcl_core.mesh.fitted import (
+    CAMERA,
+    COLUMNS,
+    GOOD,
+    FittedBodies,
+    join_tables,
+    judge,
+    load_table,
+    pose_body,
+    save_table,
+)
 from gcl_core.mesh.keypoints import Keypoints
 from gcl_core.mesh.projection import project_body
 from gcl_core.mesh.stick_figure import FREE, BodyFamily, make_family
@@ -27,7 +37,8 @@ def _estimates(count: int, height: float) -> tuple[Keypoints, Fit]:
     keypoints = Keypoints(files, np.full(count, height, dtype=np.float32), points, full, full * np.nan)
     values = np.tile(np.array([angle.mean for angle in FREE.values()], dtype=np.float32), (count, 1))
     yaw = random.uniform(0, 360, count).astype(np.float32)
-    return keypoints, Fit(values, yaw, points.copy(), np.full(count, np.inf, dtype=np.float32))
+    camera = np.tile(np.array([0.5, 0.25, 0.5], dtype=np.float32), (count, 1))
+    return keypoints, Fit(values, yaw, camera, points.copy(), np.full(count, np.inf, dtype=np.float32))
 
 
 def test_each_fault_of_a_fit_is_called_by_its_name():
@@ -92,6 +103,9 @@ def test_the_table_reads_back_bit_for_bit_and_nothing_else_passes_for_one(tmp_pa
     (tmp_path / "other.csv").write_text("file,yaw\na,1\n")
     with pytest.raises(MeshError, match=r"other\.csv is no table of fitted bodies"):
         load_table(tmp_path / "other.csv")
+    table.drop(columns=list(CAMERA)).to_csv(tmp_path / "old.csv", index=False)
+    with pytest.raises(MeshError, match=r"old\.csv is from before fits kept their cameras.*run fit-bodies again"):
+        load_table(tmp_path / "old.csv")
     (tmp_path / "bodies.csv").write_bytes(b"")
     with pytest.raises(MeshError, match="cannot be read"):
         load_table(tmp_path / "bodies.csv")

@@ -10,10 +10,12 @@ from torch import Tensor, nn
 
 from gcl_core.config import ComputeSettings, load_study
 from gcl_core.losses.adversarial import discriminator_loss
-from gcl_core.models.frugal import Frugal, in_parts, kept_statistics
+from gcl_core.models.frugal import kept_statistics
+from gcl_core.models.network import Network, prepared
 from gcl_core.models.weights import build_discriminator, build_encoder, build_generator, load_weights, save_weights
 
 CODE, COUNT = 512, 7
+MICRO = "compute.micro_batch=3"
 SIZES = (1, 3, 7, 16)  # single pictures, uneven parts, the whole, more than there are
 NETWORKS: dict[str, Callable[[Any], nn.Module]] = {
     "E_id": lambda study: build_encoder(study, 0),
@@ -126,16 +128,42 @@ def test_a_frugal_discriminator_can_be_differentiated_twice() -> None:
     close(results[1], results[0])
 
 
-def test_parts_hold_every_picture_once_and_take_the_plain_pass() -> None:
-    plain, cut = network("D"), network("D", 3)
-    forward, (whole,) = in_parts(plain, COUNT)
+def test_parts_hold_every_picture_once_and_pass_at_once() -> None:
+    plain, cut = build_discriminator(load_study("smoke"), 0), build_discriminator(load_study("smoke", MICRO), 0)
+    (whole,) = plain.in_parts(COUNT)
     assert list(range(COUNT))[whole] == list(range(COUNT))
-    assert forward is plain
-    forward, parts = in_parts(cut, COUNT)
-    assert [list(range(COUNT))[part] for part in parts] == [[0, 1, 2], [3, 4, 5], [6]]
-    assert not isinstance(forward, Frugal)
-    (x,) = inputs("D")
-    close(forward(x), plain(x))
+    assert [list(range(COUNT))[part] for part in cut.in_parts(COUNT)] == [[0, 1, 2], [3, 4, 5], [6]]
+    (x,), seen = inputs("D"), []
+    cut.networks[0].register_forward_pre_hook(lambda _, batch: seen.append(len(batch[0])))
+    close(cut.double().at_once(x), plain.double()(x))
+    assert seen == [COUNT]
+
+
+class Noisy(Network):
+    """Draws by itself, from torch's generator."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gain = nn.Parameter(torch.ones(()))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.gain * nn.functional.dropout(x, 0.5)
+
+
+@pytest.mark.parametrize("size", [2, COUNT])
+def test_what_a_network_draws_is_drawn_again_in_the_backward_pass(size: int) -> None:
+    x = torch.rand(COUNT, 50, generator=torch.Generator().manual_seed(1)) + 1
+    plain, cut = Noisy(), prepared(Noisy(), ComputeSettings(micro_batch=size))
+    torch.manual_seed(3)
+    expected = plain(x)
+    torch.manual_seed(3)
+    found = cut(x)
+    assert 0 < (found == 0).sum() < found.numel()
+    if size == COUNT:
+        assert torch.equal(found, expected)
+    torch.manual_seed(4)
+    found.sum().backward()
+    torch.testing.assert_close(cut.gain.grad, found.sum().detach())
 
 
 def test_weights_keep_their_names_and_pass_between_both_kinds(tmp_path) -> None:

@@ -13,7 +13,7 @@ from gcl_core.layout import Layout
 from gcl_core.models.checkpoints import read_encoder_checkpoint
 from gcl_core.models.identity_encoder import IdentityEncoder
 from gcl_core.models.released import export_encoder
-from gcl_core.models.timm_trunk import TimmTrunk
+from gcl_core.models.timm_trunk import WHEEL, TimmTrunk, weights_file
 from gcl_core.models.weights import build_encoder, build_generator, load_encoder, load_generator, save_weights
 from gcl_core.training.start import start_inputs
 
@@ -47,6 +47,11 @@ class TestSettings:
     def test_variants_keep_the_kind(self):
         assert study().of_variant("gcl").identity_encoder == study().identity_encoder
         assert Study.model_validate(study().model_dump()) == study()
+
+    def test_the_package_of_weights_is_named_where_it_lacks(self, monkeypatch: pytest.MonkeyPatch):
+        monkeypatch.setitem(sys.modules, WHEEL, None)
+        with pytest.raises(RunError, match=f"needs that package .*pip install {WHEEL}"):
+            weights_file(WHEEL)
 
     def test_timm_is_named_where_it_lacks(self, monkeypatch: pytest.MonkeyPatch):
         monkeypatch.setitem(sys.modules, "timm", None)
@@ -113,6 +118,26 @@ class TestWithTimm:
         for name in ("none.pth", "none.safetensors"):
             with pytest.raises(RunError, match=f"{name} is missing"):
                 build_encoder(study("resnet10t", f", weights: {tmp_path / name}"), 0)
+
+    def test_weights_that_a_package_carries_give_the_outputs_of_its_own_network(self, tmp_path: Path):
+        """Oracle: the network for which the package was made."""
+        carrier = pytest.importorskip(WHEEL, reason=f"{WHEEL}, an optional extra, is not installed")
+        file = Path(carrier.EfficientnetLite0ModelFile.get_model_file_path())
+        settings = study("tf_efficientnet_lite0", f", weights: {WHEEL}")
+        assert start_inputs(Layout(settings, root=tmp_path), 0) == {"weights": hash_file(file)}
+        with pytest.raises(RunError, match=r"carries weights of tf_efficientnet_lite0, not of .*model=resnet18"):
+            build_encoder(study("resnet18", f", weights: {WHEEL}"), 0)
+        lite = pytest.importorskip("efficientnet_lite_pytorch", reason="the package's own network is not installed")
+        theirs = lite.EfficientNet.from_pretrained("efficientnet-lite0", weights_path=str(file)).eval()
+        maps: list[torch.Tensor] = []
+        theirs._blocks[-1].register_forward_hook(lambda *found: maps.append(found[-1]))
+        trunk = TimmTrunk(model="tf_efficientnet_lite0").eval()
+        trunk.load(WHEEL)
+        x = torch.randn(2, 3, 128, 64, generator=torch.Generator().manual_seed(0))
+        with torch.no_grad():
+            theirs.extract_features(x)
+            torch.testing.assert_close(trunk(x), maps[0], rtol=1e-4, atol=1e-4)
+        assert maps[0].std() > 0.1
 
     @pytest.mark.parametrize(
         ("model", "words"),

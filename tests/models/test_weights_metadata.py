@@ -162,3 +162,19 @@ class TestReadEncoderCheckpoint:
         save_weights(encoder, folder / "nan.safetensors")
         with pytest.raises(RunError, match=r"nan\.safetensors holds weights that are NaN or infinite: neck\.weight"):
             read_encoder_checkpoint(folder / "nan.safetensors", study())
+
+
+def test_an_encoder_file_of_before_there_were_kinds_holds_a_resnet(tmp_path: Path):
+    study = load_study("smoke")
+    encoder = build_encoder(study, 0)
+    settings = describe(encoder)["settings"]
+    assert settings.pop("kind") == "resnet"
+    words = {NETWORK: json.dumps({"network": "IdentityEncoder", "settings": settings})}
+    tensors = {name: value.contiguous() for name, value in encoder.state_dict().items()}
+    save_file(tensors, tmp_path / "encoder.safetensors", metadata=words)
+    loaded = load_encoder(study, tmp_path, CPU)
+    assert all(torch.equal(value, tensors[name]) for name, value in loaded.state_dict().items())
+    other = IdentityEncoder(width=4)
+    other.settings |= {"kind": "timm"}
+    with pytest.raises(RunError, match=r"kind timm.*found IdentityEncoder with kind resnet"):
+        load_weights(other, tmp_path / "encoder.safetensors", CPU)

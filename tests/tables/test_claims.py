@@ -1,5 +1,6 @@
 """The claims table: from evidence made by hand, each verdict comes out each way, and what is missing says so."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -229,9 +230,13 @@ def test_views_of_any_quality_are_compared_with_tda_once_each_as_ours():
 
 
 def test_settings_have_a_side_and_no_verdict():
-    evidence = seeds(drawn_once=gains(0, 0, 0), tau_002=gains(-0.03, -0.031, -0.032), tau_01=gains(0.03, -0.03, 0.01))
-    assert row(evidence, "C7", MAP, "tau_002 - drawn_once")["verdict"] == "below zero"
-    assert row(evidence, "C7", MAP, "tau_01 - drawn_once")["verdict"] == "open"
+    tau = {"purpose": "setting", "changes": ("contrast.temperature",)}
+    cold, warm = (
+        [replace(each, **tau) for each in gains(*values)] for values in ((-0.03, -0.031, -0.032), (0.03, -0.03, 0.01))
+    )
+    evidence = seeds(drawn_once=gains(0, 0, 0), cold=cold, warm=warm)
+    assert row(evidence, "C7", MAP, "cold - drawn_once")["verdict"] == "below zero"
+    assert row(evidence, "C7", MAP, "warm - drawn_once")["verdict"] == "open"
     assert row(evidence, "C7", MAP, "angles_* - drawn_once")["verdict"] == NOT_RUN
     assert claim_verdict(claims_table(evidence), "C7") == "no verdict"
 

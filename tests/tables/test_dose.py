@@ -7,6 +7,7 @@ import pytest
 from gcl_core.config import load_study
 from gcl_core.figures.dose import dose_figure
 from gcl_core.measure.evidence import PSNR, Evidence, Measured
+from gcl_core.settings.training import Purpose
 from gcl_core.tables.dose import dose_reading, dose_table
 from gcl_core.tables.formats import NOT_RUN
 from tests.fits import assert_fits
@@ -14,45 +15,43 @@ from tests.fits import assert_fits
 PIDS = np.repeat(np.arange(30), 2)
 
 
-def gained(gain: float, psnr: float | None = None) -> Measured:
+def gained(gain: float, psnr: float | None = None, purpose: Purpose = "main") -> Measured:
     """Return 60 queries of 30 people: AP 0.4 and `gain` on average, more for one person than for another."""
     precision = 0.4 + gain * (1 + 0.1 * np.cos(np.pi * PIDS))
-    return Measured(pd.DataFrame({"pid": PIDS, "ap": precision}), psnr=psnr)
+    return Measured(pd.DataFrame({"pid": PIDS, "ap": precision}), psnr=psnr, purpose=purpose)
 
 
 def dose(*values: tuple[str, float, float], count: int = 3) -> pd.DataFrame:
     """Return the dose table of (rung, PSNR, gain), the gain a little different from seed to seed."""
-    return dose_table(
-        [
-            Evidence(
-                100, {"tda": gained(0), **{name: gained(gain + 0.001 * seed, psnr) for name, psnr, gain in values}}
-            )
-            for seed in range(count)
-        ]
-    )
+    purposes: dict[str, Purpose] = dict.fromkeys(("weak", "strong"), "dose")
+    evidence = []
+    for seed in range(count):
+        rungs = {name: gained(gain + 0.001 * seed, psnr, purposes.get(name, "main")) for name, psnr, gain in values}
+        evidence.append(Evidence(100, {"tda": gained(0), **rungs}))
+    return dose_table(evidence)
 
 
 def test_rungs_are_in_order_of_quality_and_the_answer_is_where_the_gain_is_first_sure():
-    table = dose(("dose_b", 20, 0.03), ("gcl", 17, 0.0), ("dose_a", 12, -0.02), ("true_views", np.inf, 0.05))
-    assert table["rung"].tolist() == ["dose_a", "gcl", "dose_b", "true_views", "copy", "drawn_once"]
+    table = dose(("strong", 20, 0.03), ("gcl", 17, 0.0), ("weak", 12, -0.02), ("true_views", np.inf, 0.05))
+    assert table["rung"].tolist() == ["weak", "gcl", "strong", "true_views", "copy", "drawn_once"]
     assert table["gain in mAP"].tolist()[:4] == pytest.approx([-1.9, 0.1, 3.1, 5.1])
     assert table["gain in mAP"].tolist()[4] == NOT_RUN
     text = dose_reading(table)
-    assert "first above zero with dose_b at 20.0 dB (+3.1, 3 seeds)." in text
+    assert "first above zero with strong at 20.0 dB (+3.1, 3 seeds)." in text
     assert "GCL's own views stand among them as gcl at 17.0 dB (+0.1, 3 seeds): open." in text
 
 
 def test_the_answer_says_when_no_rung_helps_or_better_views_do_not():
-    assert "above zero with no views" in dose_reading(dose(("dose_a", 12, -0.02), ("gcl", 17, -0.01)))
-    text = dose_reading(dose(("dose_a", 12, 0.03), ("dose_b", 20, -0.02)))
-    assert "first above zero with dose_a" in text
-    assert "with these better views: dose_b at 20.0 dB (-1.9, 3 seeds)." in text
+    assert "above zero with no views" in dose_reading(dose(("weak", 12, -0.02), ("gcl", 17, -0.01)))
+    text = dose_reading(dose(("weak", 12, 0.03), ("strong", 20, -0.02)))
+    assert "first above zero with weak" in text
+    assert "with these better views: strong at 20.0 dB (-1.9, 3 seeds)." in text
     assert "GCL's own views have no place: not run." in text
 
 
 @pytest.mark.parametrize("count", [1, 3])
 def test_the_dose_figure_shows_rungs_at_their_psnr_and_cuts_off_nothing(count: int):
-    rungs = [("dose_a", 12.0, -0.02), ("gcl", 17.0, 0.02), ("copy", 9.0, -0.03), ("true_views", np.inf, 0.05)]
+    rungs = [("weak", 12.0, -0.02), ("gcl", 17.0, 0.02), ("copy", 9.0, -0.03), ("true_views", np.inf, 0.05)]
     figure = dose_figure(load_study("smoke"), dose(*rungs, count=count))
     axes = figure.axes[0]
     places = {str(line.get_label()): np.ravel(line.get_xdata())[0] for line in axes.lines}

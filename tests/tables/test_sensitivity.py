@@ -6,7 +6,7 @@ import pytest
 
 from gcl_core.config import load_study
 from gcl_core.figures.sensitivity import sensitivity_figure
-from gcl_core.measure.evidence import Evidence, Measured
+from gcl_core.measure.evidence import PARAMETERS, Evidence, Measured
 from gcl_core.tables.formats import NOT_RUN
 from gcl_core.tables.sensitivity import CURVES, sensitivity_table
 
@@ -14,15 +14,21 @@ PIDS = np.repeat(np.arange(30), 2)
 NAMES = ("tau_02", "tau_20", "rho_04", "angles_three")
 
 
-def scored(share: float) -> Measured:
-    return Measured(pd.DataFrame({"pid": PIDS, "ap": np.full(len(PIDS), share)}))
+def scored(share: float, *changes: str) -> Measured:
+    queries = pd.DataFrame({"pid": PIDS, "ap": np.full(len(PIDS), share)})
+    return Measured(queries, purpose="setting" if changes else "control", changes=changes)
 
 
 def test_settings_have_a_column_a_seed_and_a_spread():
-    shares = {"drawn_once": (0.4, 0.4, 0.4), "tau_002": (0.37, 0.37, 0.37), "tau_01": (0.43, 0.37, 0.41)}
-    evidence = [Evidence(100, {name: scored(each[seed]) for name, each in shares.items()}) for seed in range(3)]
+    tau, unlike = ("contrast.temperature",), ("contrast.temperature", "clustering.rho")
+    shares = {"drawn_once": ((0.4, 0.4, 0.4), ()), "cold": ((0.37, 0.37, 0.37), tau), "warm": ((0.43, 0.37, 0.41), tau)}
+    shares |= {"tau_and_rho": ((0.5, 0.5, 0.5), unlike)}  # a name says nothing: it changes two settings
+    evidence = [
+        Evidence(100, {name: scored(each[seed], *changes) for name, (each, changes) in shares.items()})
+        for seed in range(3)
+    ]
     table = sensitivity_table(evidence).set_index("variant")
-    assert table.loc["tau_01", ["seed 0 mAP", "seed 1 mAP", "mAP", "spread"]].tolist() == pytest.approx(
+    assert table.loc["warm", ["seed 0 mAP", "seed 1 mAP", "mAP", "spread"]].tolist() == pytest.approx(
         [43, 37, 40 + 1 / 3, 6]
     )
     assert table.loc["drawn_once", "spread"] == 0
@@ -31,8 +37,8 @@ def test_settings_have_a_column_a_seed_and_a_spread():
         "angles_*",
         "parts_*",
         "alpha_*",
-        "tau_002",
-        "tau_01",
+        "cold",
+        "warm",
         "negatives_*",
         "rho_*",
     ]
@@ -43,10 +49,14 @@ def test_curves_stand_over_the_values_that_the_variants_train_with():
     study = load_study("smoke", "contrast.temperature=0.05 clustering.rho=0.03")
     tree = study.model_dump() | {"variants": {name: each.model_dump() for name, each in study.variants.items()}}
     for name, change in zip(NAMES, (*changes, {"angles": [90, 180, 270]}), strict=True):
-        tree["variants"][name] = {"view": "drawn_once", "changes": change}
+        tree["variants"][name] = {"view": "drawn_once", "purpose": "setting", "changes": change}
+    tree["variants"]["drawn_once"] = {"view": "drawn_once", "purpose": "control"}
     study = type(study).model_validate(tree)
     shares = {"drawn_once": 0.5, "tau_02": 0.4, "tau_20": 0.6, "rho_04": 0.3}
-    evidence = [Evidence(9, {name: scored(share + seed / 100) for name, share in shares.items()}) for seed in (0, 2)]
+    evidence = [
+        Evidence(9, {name: scored(share + seed / 100, *study.variants[name].changes) for name, share in shares.items()})
+        for seed in (0, 2)
+    ]
     figure = sensitivity_figure(study, sensitivity_table(evidence))
     temperature, rho = figure.axes  # angles_three was not run, and drawn_once alone is no curve
     assert [text.get_text() for text in temperature.get_xticklabels()] == ["0.02", "0.05", "0.2"]
@@ -68,5 +78,5 @@ def test_without_runs_the_table_and_the_figure_say_so():
 
 def test_every_curve_is_of_a_setting_that_variants_may_change():
     study = load_study("evidence_settings")
-    changed = {name.split("_")[0]: list(each.changes) for name, each in study.variants.items() if each.changes}
-    assert {parameter: [setting] for parameter, (setting, _) in CURVES.items()}.items() <= changed.items()
+    changed = [tuple(each.changes) for each in study.variants.values() if each.purpose == "setting"]
+    assert {(PARAMETERS[parameter],) for parameter in CURVES} == set(changed)

@@ -1,14 +1,22 @@
 """One generative step: who is updated, what the losses are, and that batching passes changes nothing."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from gcl_core.config import Study
+from gcl_core.layout import Layout
 from gcl_core.losses.adversarial import generator_adversarial
 from gcl_core.models.weights import build_encoder
+from gcl_core.training import journal
+from gcl_core.training.baseline import train_baseline
+from gcl_core.training.checkpoint import load_state
 from gcl_core.training.generation import Drawing, draw_cycle, generator_losses, update_discriminator
+from gcl_core.training.joint import train_jointly
+from gcl_core.training.warm_up import warm_up_generator
 
 CPU = torch.device("cpu")
 
@@ -105,3 +113,49 @@ def test_lazy_penalty_comes_every_nth_step_and_weighs_as_much(begun):
     plain = update_discriminator(drawing, cycle, x, every_step, step=1)
     torch.testing.assert_close(told[0]["penalty"], 3 * plain["penalty"])
     torch.testing.assert_close(told[1]["discriminator"], plain["discriminator"])
+
+
+def test_the_generators_average_is_that_of_its_weights_after_each_step(tiny_study: Callable[..., Study]):
+    study = tiny_study("joint.generator_ema=0.75")
+    assert Drawing.start(study, study.warm_up, 512, 0, CPU).average is None
+    drawing, expected = Drawing.start(study, study.joint, 512, 0, CPU), dict[str, torch.Tensor]()
+    for step in range(3):
+        torch.manual_seed(step)
+        for value in drawing.generator.parameters():
+            value.grad = torch.randn_like(value)
+        drawing.step()
+        for name, value in drawing.generator.named_parameters():
+            now = value.detach().double()
+            expected[name] = now if step == 0 else 0.75 * expected[name] + 0.25 * now
+    for name, value in drawing.artist.named_parameters():
+        torch.testing.assert_close(value.double(), expected[name], rtol=1e-6, atol=1e-7)
+        assert not torch.equal(value, drawing.generator.get_parameter(name))
+
+
+def test_an_averaged_generator_is_what_a_run_keeps_and_goes_on_bit_identical(
+    boxes: Callable[..., Layout], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    words = ("baseline.tda.epochs=1", "warm_up.epochs=1", "warm_up.batch_size=18", "joint.batch_size=18")
+    record, runs = journal.Journal.record, []
+
+    def stop_at_epoch_one(self: journal.Journal, epoch: int, **values: object) -> None:
+        if epoch == 1:
+            raise KeyboardInterrupt
+        record(self, epoch, **values)
+
+    for root in (tmp_path / "whole", tmp_path / "broken"):
+        layout = boxes(*words, "joint.generator_ema=0.5", root=root)
+        train_baseline(layout, 0)
+        warm_up_generator(layout, 0)
+        if root.name == "broken":
+            monkeypatch.setattr(journal.Journal, "record", stop_at_epoch_one)
+            with pytest.raises(KeyboardInterrupt):
+                train_jointly(layout, "gcl", 0)
+            monkeypatch.setattr(journal.Journal, "record", record)
+        runs.append(train_jointly(layout, "gcl", 0))
+    whole, broken = (load_file(run / "generator.safetensors") for run in runs)
+    state = load_state(runs[0] / "checkpoint.safetensors")
+    for name, value in whole.items():
+        assert torch.equal(value, broken[name]), name
+        assert torch.equal(value, state["average"][f"module.{name}"]), name
+    assert any(not torch.equal(value, state["generator"][name]) for name, value in whole.items())

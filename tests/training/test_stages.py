@@ -9,8 +9,10 @@ from safetensors.torch import load_file
 
 from gcl_core.files import RunError, read_json
 from gcl_core.layout import Layout
+from gcl_core.measure.artifacts import finished_run
+from gcl_core.models.generator import Generator
 from gcl_core.run_folder import read_metrics
-from gcl_core.training import contrast, joint, journal, warm_up
+from gcl_core.training import baseline, contrast, joint, journal, warm_up
 from gcl_core.training.baseline import train_baseline
 from gcl_core.training.baselines import tda
 from gcl_core.training.joint import train_jointly
@@ -58,6 +60,37 @@ def test_a_killed_run_goes_on_and_ends_bit_identical(
             assert all(torch.equal(expected[key], found[key]) for key in expected), (name, weights.name)
 
 
+def test_a_generator_that_draws_by_itself_goes_on_bit_identical(
+    boxes: MakeLayout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    forward, record = Generator.forward, journal.Journal.record
+    drawn: list[torch.Tensor] = []
+
+    def noisy(self: Generator, structure: torch.Tensor, code: torch.Tensor) -> torch.Tensor:
+        drawn.append(torch.rand(1))
+        return forward(self, torch.nn.functional.dropout(structure, 0.2, self.training), code)
+
+    def stop_at_epoch_one(self: journal.Journal, epoch: int, **values: object) -> None:
+        if epoch == 1:
+            raise Killed
+        record(self, epoch, **values)
+
+    monkeypatch.setattr(Generator, "forward", noisy)
+    words = ("baseline.tda.epochs=1", "warm_up.batch_size=12")
+    whole, broken = boxes(*words), boxes(*words, root=tmp_path / "broken")
+    train_baseline(whole, 0)
+    train_baseline(broken, 0)
+    expected = load_file(warm_up_generator(whole, 0) / "generator.safetensors")
+    assert len({float(value) for value in drawn}) > 4
+    monkeypatch.setattr(journal.Journal, "record", stop_at_epoch_one)
+    with pytest.raises(Killed):
+        warm_up_generator(broken, 0)
+    monkeypatch.setattr(journal.Journal, "record", record)
+    torch.manual_seed(99)
+    found = load_file(warm_up_generator(broken, 0) / "generator.safetensors")
+    assert all(torch.equal(expected[name], found[name]) for name in expected)
+
+
 def test_a_finished_stage_is_left_alone(boxes: MakeLayout):
     folder = train_baseline(boxes(), 0)
     before = {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
@@ -71,6 +104,35 @@ def test_every_stage_records_its_threads(boxes: MakeLayout):
     for (name, stage), section in zip(STAGES, ("baseline", "warm_up", "joint", "joint"), strict=True):
         settings = read_json(stage(layout) / "manifest.json")["settings"]
         assert settings[section]["threads"] == 1, name
+
+
+def test_a_stage_cannot_read_a_setting_that_its_fingerprint_lacks(boxes: MakeLayout, monkeypatch: pytest.MonkeyPatch):
+    layout, decides = boxes(), baseline.DECIDES["tda"]
+    monkeypatch.setitem(baseline.DECIDES, "tda", decides - {"contrast"})
+    with pytest.raises(AttributeError, match="'contrast' of Study was not handed on"):
+        train_baseline(layout, 0)
+    monkeypatch.setitem(baseline.DECIDES, "tda", decides)
+    train_baseline(layout, 0)
+    monkeypatch.setattr(warm_up, "DECIDES", warm_up.DECIDES - {"losses"})
+    with pytest.raises(AttributeError, match="'losses' of Study was not handed on"):
+        warm_up_generator(layout, 0)
+    monkeypatch.setattr(joint, "TOLD", {*joint.TOLD, "vi_prime"})
+    with pytest.raises(AttributeError, match="'vi_prime' of VariantSettings was not handed on"):
+        train_jointly(layout, "tda", 0)
+
+
+def test_a_run_is_compared_with_what_its_stage_was_handed(boxes: MakeLayout):
+    def layout(*words: str, gcl: str = "title: GCL", tda: str = "title: TDA") -> Layout:
+        variants = f"variants={{gcl: {{{gcl}}}, tda: {{view: augmented, {tda}}}}}"
+        return boxes(variants, "evaluation.fid_variants=[gcl]", *words)
+
+    train_baseline(layout(), 0)
+    folder = train_jointly(layout(), "tda", 0)
+    unused = layout("losses.image=2", "warm_up.epochs=3", "angles=[45]", gcl="vi: 2", tda="title: other")
+    assert finished_run(unused, "tda", 0) == folder
+    for used, section in ((layout(tda="vi: 2"), "variants"), (layout("augmentation.flip=0.1"), "augmentation")):
+        with pytest.raises(RunError, match=f"made with other settings of {section};"):
+            finished_run(used, "tda", 0)
 
 
 def test_other_settings_set_the_old_run_aside(boxes: MakeLayout, capsys: pytest.CaptureFixture[str]):

@@ -14,11 +14,12 @@ from gcl_core.config import ConfigError, load_study
 from gcl_core.data.batches import imagenet_normalize, unit_pictures
 from gcl_core.data.person_set import load_person_set
 from gcl_core.data.truth import Truth, load_truth
-from gcl_core.files import read_json
+from gcl_core.files import RunError, read_json
 from gcl_core.layout import Layout
 from gcl_core.models.drawing import draw_views
 from gcl_core.models.weights import load_encoder, load_generator
 from gcl_core.run_folder import read_metrics
+from gcl_core.surface.stored import StoredViews, views_identity
 from gcl_core.training import joint
 from gcl_core.training.baseline import train_baseline
 from gcl_core.training.joint import augment_part, train_jointly
@@ -59,10 +60,10 @@ def test_tda_of_a_copy_is_the_tda_control(boxes: MakeLayout):
     train_baseline(layout, 0)
     control, copy = train_jointly(layout, "tda", 0), train_jointly(layout, "copy", 0)
     assert (control / "encoder.safetensors").read_bytes() == (copy / "encoder.safetensors").read_bytes()
-    recorded = [read_json(folder / "manifest.json") for folder in (control, copy)]
-    assert recorded[0]["settings"] == recorded[1]["settings"]
-    assert recorded[0]["settings"]["variant"]["view"] == "copied"
-    assert "augmentation" in recorded[0]["settings"]
+    ours, theirs = (read_json(folder / "manifest.json")["settings"] for folder in (control, copy))
+    assert ours.pop("variants")["tda"] == theirs.pop("variants")["copy"]
+    assert ours == theirs
+    assert "augmentation" in ours
 
 
 def test_true_views_are_those_at_the_angle_that_would_be_drawn(boxes: MakeLayout, monkeypatch: pytest.MonkeyPatch):
@@ -171,9 +172,52 @@ def test_true_views_are_blurred_by_a_share_of_the_height(tmp_path: Path):
     np.testing.assert_allclose(soft[1].astype(int) + soft[0], 255, atol=1)
 
 
+def test_surface_views_are_the_stored_ones_and_pictures_without_a_body_are_in_no_batch(
+    boxes: MakeLayout, monkeypatch: pytest.MonkeyPatch
+):
+    layout = boxes(*BOTH, "variants.carried.view=surface")
+    train_baseline(layout, 0)
+    people, cpu = load_person_set(layout), torch.device("cpu")
+    rows = people.rows("train")
+    views = np.random.default_rng(0).integers(0, 256, (len(rows), 7, 64, 32, 3), dtype=np.uint8)
+    there = np.arange(len(rows)) % 5 != 2
+
+    def stored(_layout: Layout, _people: Any, way: str) -> StoredViews:
+        assert way == "fitted"
+        return StoredViews(views, there)
+
+    monkeypatch.setattr(joint, "stored_views", stored)
+    seen = set()
+    for batch, told in steps_of(layout, "carried", monkeypatch):
+        assert batch.view is not None
+        assert not {"image", "adversarial"} & set(told)
+        for index, view in zip(batch.indices.tolist(), batch.view, strict=True):
+            assert there[index]
+            same = torch.isclose(
+                view, imagenet_normalize(unit_pictures(torch.from_numpy(views[index]), cpu)), atol=1e-6
+            )
+            (place,) = torch.nonzero(same.all(dim=3).all(dim=2).all(dim=1)).flatten().tolist()
+            seen.add(place)
+    assert len(seen) > 4
+    inputs = read_json(layout.stage("carried", 0) / "manifest.json")["inputs"]
+    assert inputs["surface"] == views_identity(layout, people, "fitted")
+    assert inputs["surface"] != views_identity(layout, people, "known")
+    code = [read_json(layout.stage(name, 0) / "manifest.json")["code"] for name in ("carried", "baseline")]
+    assert ["gcl_core/surface/views.py" in each for each in code] == [True, False]
+
+
+def test_surface_views_of_projections_alone_are_refused(boxes: MakeLayout):
+    layout = boxes(*BOTH, "variants.carried.view=surface")
+    train_baseline(layout, 0)
+    with pytest.raises(RunError, match=r"bodies\.csv is missing.*fit-bodies"):
+        train_jointly(layout, "carried", 0)
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [
+        ("variants.gcl.bodies=known", "bodies: known bodies are for surface views"),
+        ("dataset=folder data_root=here variants.s.view=surface variants.s.bodies=known", "surface views of synthetic"),
         ("dataset=folder data_root=here variants.known.view=known", "true views"),
         ("people.true_views=false variants.known.view=known", "true views"),
         ("variants.known.blur=2", "blur is for known views"),

@@ -10,6 +10,7 @@ from gcl_core.config import Study, load_study
 from gcl_core.data.index import DataError
 from gcl_core.layout import Layout
 from gcl_core.models.identity_encoder import IdentityEncoder
+from gcl_core.models.timm_trunk import TimmTrunk
 from gcl_core.models.trunks import ResNetTrunk
 from gcl_core.models.weights import load_encoder, save_weights
 from gcl_core.training.start import start_encoder
@@ -181,3 +182,21 @@ def test_a_source_set_is_counted_first(tmp_path: Path):
     )
     first = next(measure_costs(Layout(study, root=tmp_path), {"train": 48, "query": 8, "gallery": 20}))
     assert (first.what, first.times) == ("source set: step", 5 * 8)
+
+
+def test_a_study_on_a_trunk_of_timm_is_measured_without_its_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    pytest.importorskip("timm", reason="timm, an optional extra, is not installed")
+    monkeypatch.setattr(cost, "load_inception", lambda device: None)
+    monkeypatch.setattr(cost, "inception_features", lambda network, pictures: None)
+    monkeypatch.setattr(TimmTrunk, "load", lambda trunk, weights: pytest.fail("weights were fetched"))
+    passed: list[str] = []
+    forward = TimmTrunk.forward
+    monkeypatch.setattr(
+        TimmTrunk, "forward", lambda trunk, x: passed.append(trunk.settings["model"]) or forward(trunk, x)
+    )
+    section = "identity_encoder={kind: timm, model: resnet10t, stride: 16, embedding: null, weights: pretrained}"
+    study = load_study("smoke", ["baseline.tda.epochs=3", "baseline.tda.instance_epochs=1", section])
+    costs = list(measure_costs(Layout(study, root=tmp_path), {"train": 48, "query": 8, "gallery": 20}))
+    assert [each.what.partition(":")[0] for each in costs][:2] == ["stage 1, tda", "features"]
+    assert set(passed) == {"resnet10t"}
+    assert all(each.seconds > 0 for each in costs[:-1])

@@ -1,7 +1,8 @@
 """What faultless estimators would say of synthetic people, whose bodies are known: keypoints, SMPL parameters."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -10,14 +11,18 @@ from jaxtyping import Float32
 from gcl_core.config import PeopleSettings
 from gcl_core.data.people.camera import CAMERAS
 from gcl_core.data.people.picture import picture_frame
-from gcl_core.data.people.plan import Shot, plan_people
+from gcl_core.data.people.plan import Person, Shot, plan_people
 from gcl_core.data.people.wardrobe import draw_looks
 from gcl_core.files import read_json
 from gcl_core.mesh.body import Body, RestBody, Skeleton
+from gcl_core.mesh.keypoints import Keypoints
 from gcl_core.mesh.pose import bone_transforms, skin, walking_rotations
-from gcl_core.mesh.projection import view_matrix
+from gcl_core.mesh.projection import Frame, view_matrix
 from gcl_core.mesh.stick_figure import JOINTS, POINTS, SIDES
 from gcl_core.mesh.transfer import smpl_rotations
+from gcl_core.seeding import numpy_rng
+
+NOISE, DROPPED = 1.5 / 128, 0.1  # of an estimator's keypoints: picture heights, share
 
 
 @dataclass(frozen=True)
@@ -29,31 +34,63 @@ class KnownBody:
     points: Float32[np.ndarray, "17 3"]  # POINTS of the body, in its axes
     smpl: Float32[np.ndarray, "24 3 3"]  # as an estimator of the HMR family writes them (smpl.SmplBodies)
 
+    def frame(self, height: int, width: int) -> Frame:
+        """Return where the picture, at a size, shows the body."""
+        return picture_frame(self.body.vertices @ view_matrix(0, self.body.elevation).T, self.shot, height, width)
+
     def keypoints(self, height: int, width: int) -> Float32[np.ndarray, "17 2"]:
         """Return POINTS as columns and rows of the picture at a size, whether or not something hides them."""
-        view = view_matrix(0, self.body.elevation)
-        frame = picture_frame(self.body.vertices @ view.T, self.shot, height, width)
-        seen = self.points @ view.T
+        frame = self.frame(height, width)
+        seen = self.points @ view_matrix(0, self.body.elevation).T
         columns, rows = frame.column + frame.scale * seen[:, 0], frame.row - frame.scale * seen[:, 2]
         return np.stack([columns, rows], axis=1).astype(np.float32)
 
 
-def known_bodies(
-    root: Path, files: list[str], skeleton: Skeleton, rest_body: Callable[[dict[str, float]], RestBody]
-) -> dict[str, KnownBody]:
-    """Return the bodies behind pictures (base names) of a folder of synthetic people.
+class KnownPeople:
+    """The bodies behind the pictures of a folder of synthetic people.
 
     Raises RunError: the folder has no people.json, which says how they were made.
     """
-    made = read_json(root / "people.json")["settings"]
-    settings = PeopleSettings.model_validate({name: made[name] for name in PeopleSettings.model_fields})
-    found = {}
-    for shots in plan_people(settings):
-        for shot in shots:
-            if shot.name in files:
-                looks = draw_looks(settings.seed, shot.person.kind, shot.person.number)
-                found[shot.name] = known_body(shot, skeleton, rest_body(looks.body))
-    return found
+
+    def __init__(self, root: Path, skeleton: Skeleton, rest_body: Callable[[dict[str, float]], RestBody]):
+        made = read_json(root / "people.json")["settings"]
+        settings = PeopleSettings.model_validate({name: made[name] for name in PeopleSettings.model_fields})
+        self._shots = {shot.name: shot for shots in plan_people(settings) for shot in shots}
+        self._skeleton = skeleton
+
+        @lru_cache(maxsize=8)  # pictures are asked for person by person
+        def rest(person: Person) -> RestBody:
+            return rest_body(draw_looks(settings.seed, person.kind, person.number).body)
+
+        self._rest = rest
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._shots
+
+    def body(self, name: str) -> KnownBody:
+        """Return the body behind the picture of a base name."""
+        shot = self._shots[name]
+        return known_body(shot, self._skeleton, self._rest(shot.person))
+
+
+def known_bodies(
+    root: Path, files: Sequence[str], skeleton: Skeleton, rest_body: Callable[[dict[str, float]], RestBody]
+) -> dict[str, KnownBody]:
+    """Return those of the pictures (base names) that a folder of synthetic people has, with the bodies behind them.
+
+    Raises RunError as `KnownPeople` does.
+    """
+    people = KnownPeople(root, skeleton, rest_body)
+    return {name: people.body(name) for name in files if name in people}
+
+
+def noisy_keypoints(files: Sequence[str], points: Float32[np.ndarray, "n 17 2"], height: int) -> Keypoints:
+    """Return true points of pictures `height` high as estimators do: a little off (NOISE), some missing (DROPPED)."""
+    random = numpy_rng(0, "noisy keypoints")
+    noisy = (points + random.normal(0, NOISE * height, points.shape)).astype(np.float32)
+    weights = (random.random(points.shape[:2]) >= DROPPED).astype(np.float32)
+    heights = np.full(len(points), height, dtype=np.float32)
+    return Keypoints(tuple(files), heights, noisy, weights, np.full_like(weights, np.nan))
 
 
 def known_body(shot: Shot, skeleton: Skeleton, rest: RestBody) -> KnownBody:

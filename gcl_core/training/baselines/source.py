@@ -4,6 +4,7 @@ Cross-entropy on the feature after the batch-norm neck and a batch-hard triplet 
 are never used.
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,7 @@ from gcl_core.device import cpu_threads, resolve_device
 from gcl_core.evaluation.accuracy import accuracy_record
 from gcl_core.layout import Layout
 from gcl_core.models.weights import build_encoder, save_weights
-from gcl_core.provenance import code_of_stage, measuring_of
+from gcl_core.provenance import code_of_stage, handed, measuring_of
 from gcl_core.run_folder import RunFolder
 from gcl_core.seeding import rng
 from gcl_core.training.baselines.triplet import batch_hard_triplet
@@ -29,7 +30,10 @@ from gcl_core.training.checkpoint import Stateful
 from gcl_core.training.epochs import Epochs
 from gcl_core.training.optimizers import make_optimizer
 
-SETTINGS = {"picture", "identity_encoder", "compute", "augmentation", "source"}
+DECIDES = {
+    **dict.fromkeys(("picture", "identity_encoder", "compute", "augmentation", "source"), True),
+    "baseline": {"threads"},
+}
 
 
 def pretrain_on_source(layout: Layout, seed: int) -> Path:
@@ -38,17 +42,16 @@ def pretrain_on_source(layout: Layout, seed: int) -> Path:
     Only reads the set, so that several seeds can train at once. Raises as `train_baseline`, DataError also for a source
     of fewer than two people.
     """
-    study, device = layout.study, resolve_device(layout.study.device)
-    people = load_source_set(layout)
-    used = study.model_dump(mode="json", include=SETTINGS)
-    used["baseline"] = study.baseline.model_dump(include={"threads"})
+    people, code = load_source_set(layout), code_of_stage(layout.study, "source")
+    study, used = handed(layout.study, DECIDES)
+    layout, device = replace(layout, study=study), resolve_device(study.device)
     with (
         cpu_threads(study.baseline.threads),
         RunFolder(
             layout.stage("source", seed),
             settings=used,
             inputs={"data": people.fingerprint},
-            code=code_of_stage(study, "source"),
+            code=code,
             seed=seed,
             device=device,
             measured_by=measuring_of(study),

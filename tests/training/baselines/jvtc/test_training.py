@@ -19,7 +19,6 @@ from gcl_core.training import baseline, journal
 from gcl_core.training.baseline import train_baseline
 from gcl_core.training.baselines.jvtc import source as jvtc_source
 from gcl_core.training.baselines.jvtc import training as jvtc
-from gcl_core.training.baselines.jvtc.training import train_jvtc
 
 MakeLayout = Callable[..., Layout]
 OVERRIDES = """
@@ -33,13 +32,6 @@ SMALL = OVERRIDES.split()
 
 class Killed(BaseException):
     """Stands for a signal that ends the process."""
-
-
-@pytest.fixture(autouse=True)
-def method(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let `train_baseline` know the method."""
-    monkeypatch.setitem(baseline.SETTINGS_OF_METHOD, "jvtc", {"augmentation"})
-    monkeypatch.setitem(baseline.METHODS, "jvtc", train_jvtc)
 
 
 def test_it_records_labels_and_the_joint_distance(boxes: MakeLayout):

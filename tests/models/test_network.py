@@ -1,5 +1,6 @@
 """bfloat16 and compiled networks: close to float32, the same weights, and float32 again where nothing is learned."""
 
+import copy
 import shutil
 
 import pytest
@@ -7,7 +8,7 @@ import torch
 from torch import nn
 
 from gcl_core.config import ComputeSettings, load_study
-from gcl_core.models.precision import prepared
+from gcl_core.models.network import prepared
 from gcl_core.models.weights import build_discriminator, build_encoder, build_generator
 
 CODE = 512
@@ -66,6 +67,37 @@ def test_tf32_is_on_only_when_asked_for() -> None:
         prepared(nn.Identity(), settings)
         assert torch.backends.cuda.matmul.allow_tf32 is on
         assert torch.backends.cudnn.allow_tf32 is on
+
+
+def test_embeddings_are_computed_like_the_rest() -> None:
+    exact, rough, parts = (
+        build_encoder(study(*words), 0)
+        for words in ((), ("compute.precision=bf16",), ("compute.precision=bf16", "compute.micro_batch=4"))
+    )
+    one, other, again = (network.embed(pictures()) for network in (exact, rough, parts))
+    assert other.dtype == torch.float32
+    assert 0 < (one - other).norm() < 0.1 * one.norm()
+    assert torch.equal(again, other)
+    assert again.grad_fn is not None
+    rough.load_state_dict(exact.state_dict())  # the running statistics, too
+    with torch.no_grad():
+        assert torch.equal(exact.eval().embed(pictures()), rough.eval().embed(pictures()))
+
+
+@pytest.mark.parametrize("words", [("compute.precision=bf16",), ("compute.micro_batch=3",), ("compute.compile=true",)])
+def test_a_copy_computes_alike_by_its_own_weights(words: tuple[str, ...]) -> None:
+    network = build_discriminator(study(*words), 0)
+    twin = copy.deepcopy(network)
+    with torch.no_grad():
+        for value in twin.parameters():
+            value.zero_()
+    ours, theirs = network(pictures()), twin(pictures())
+    assert all(scores.abs().max() > 0 for scores in ours)
+    assert all(torch.equal(scores, torch.zeros_like(scores)) for scores in theirs)
+    torch.stack([scores.sum() for scores in theirs]).sum().backward()
+    assert all(value.grad is not None for value in twin.parameters())
+    assert all(value.grad is None for value in network.parameters())
+    assert twin.compute == network.compute == study(*words).compute
 
 
 @pytest.mark.skipif(shutil.which("c++") is None, reason="torch.compile needs a C++ compiler on a CPU")

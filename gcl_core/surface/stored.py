@@ -1,0 +1,86 @@
+"""Carried views of all pictures of a set, made once and kept as bytes beside its store."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from filelock import FileLock
+from jaxtyping import Bool, Int64, UInt8
+
+from gcl_core.data.bodies import TABLE
+from gcl_core.data.person_set import PersonSet
+from gcl_core.data.store import fill_array, open_array, place_array, require_space
+from gcl_core.files import RunError, hash_file, read_json, write_json
+from gcl_core.layout import Layout
+from gcl_core.mesh.errors import MeshError
+from gcl_core.mesh.projection import YAWS
+from gcl_core.provenance import code_of, fingerprint
+from gcl_core.surface.bodies import Way, body_source
+from gcl_core.surface.views import carry_views
+
+
+@dataclass(frozen=True)
+class StoredViews:
+    """Views of n pictures at 45, 90 … 315 degrees; those of pictures that have none are black."""
+
+    views: UInt8[np.ndarray, "n 7 h w 3"]  # memory-mapped
+    there: Bool[np.ndarray, " n"]  # which pictures have views
+
+    def at(self, picked: Int64[np.ndarray, " b"], yaws: Int64[np.ndarray, " b"]) -> UInt8[np.ndarray, "b h w 3"]:
+        """Return one view of each picked picture, at the yaws given for them."""
+        return self.views[picked, yaws // 45 - 1]
+
+
+def views_identity(layout: Layout, people: PersonSet, way: Way) -> str:
+    """Return the fingerprint of all that decides the carried views of a set's training pictures."""
+    table = layout.mesh_root / TABLE
+    fits = hash_file(table) if way == "fitted" and table.is_file() else None
+    return fingerprint([people.fingerprint, way, fits, code_of(__name__)])
+
+
+def stored_views(layout: Layout, people: PersonSet, way: Way) -> StoredViews:
+    """Return the carried views of a set's training pictures, in the order of its index; made once, and anew when stale.
+
+    They lie in `surface_<way>.npy` beside the set's store, and in `surface_<way>.json` which pictures have none and
+    why. A killed call goes on where it was. Raises RunError as `body_source` does, for a full disk, and when no picture
+    has views.
+    """
+    rows = people.rows("train")
+    path, told = layout.store / f"surface_{way}.npy", layout.store / f"surface_{way}.json"
+    identity = views_identity(layout, people, way)
+    with FileLock(path.with_suffix(".lock")):
+        if not (told.is_file() and path.is_file() and read_json(told)["identity"] == identity):
+            _make(layout, people, way, path, told, identity)
+    without = read_json(told)["without"]
+    if len(without) == len(rows):
+        raise RunError(
+            f"no picture of {layout.store} has carried views, e.g. because of {next(iter(without.values()))}"
+        )
+    there = ~np.isin(people.index["file"].to_numpy()[rows], list(without))
+    return StoredViews(open_array(path), there)
+
+
+def carried_views(
+    layout: Layout, people: PersonSet, rows: Int64[np.ndarray, " n"], way: Way
+) -> tuple[UInt8[np.ndarray, "n 7 h w 3"], Bool[np.ndarray, " n"]]:
+    """Return the carried views of some training pictures, `rows` of the set, and which of them have any."""
+    stored, places = stored_views(layout, people, way), np.searchsorted(people.rows("train"), rows)
+    return stored.views[places], stored.there[places]
+
+
+def _make(layout: Layout, people: PersonSet, way: Way, path: Path, told: Path, identity: str) -> None:
+    rows = people.rows("train")
+    files = people.index["file"].to_numpy()[rows].tolist()
+    told.unlink(missing_ok=True)
+    shape = (len(rows), len(YAWS) - 1, *people.pictures.shape[1:])
+    require_space(layout.store, int(np.prod(shape, dtype=np.int64)))
+    topology, placed = body_source(layout, files, way)
+
+    def carry(place: int) -> UInt8[np.ndarray, "7 h w 3"]:
+        return carry_views(people.pictures[rows[place]], placed(place), topology).views
+
+    bad = fill_array(path, shape, carry, identity=identity, bad=MeshError, leave_out=False, what="surface views")
+    place_array(path)
+    write_json(told, {"identity": identity, "without": {files[place]: reason for place, reason in bad.items()}})
+    if bad:
+        print(f"{len(bad)} of {len(rows)} training pictures have no views over the surface; see {told}", flush=True)

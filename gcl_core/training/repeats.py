@@ -1,0 +1,67 @@
+"""How far rounding alone moves a result: one variant trained again from baselines that differ in the sixth digit."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import torch
+
+from gcl_core.files import RunError, read_json
+from gcl_core.layout import Layout
+from gcl_core.models.weights import load_encoder, save_weights
+from gcl_core.run_folder import read_metrics
+from gcl_core.seeding import rng
+from gcl_core.training.joint import train_jointly
+
+RELATIVE = 1e-6  # standard deviation of the change of a weight, as a share of it: about ten float32 roundings
+SHOWN = {"map": ("mAP", 100), "rank1": ("rank-1", 100), "clusters": ("clusters", 1), "ari": ("ARI", 1)}
+
+
+def train_repeats(layout: Layout, variant: str, seed: int, times: int, out: Path) -> pd.DataFrame:
+    """Train a variant `times` times, each from the finished baseline of `seed` with its weights slightly changed.
+
+    Every weight of the baseline's E_id is multiplied by 1 + RELATIVE z, z standard normal and drawn anew for each
+    repeat; data, warm-up, and all that training draws stay the same. Each repeat has a root of its own, `out`/repeatN,
+    so the study's own runs are not touched; a call that was stopped goes on.
+
+    Returns a line a repeat (mAP and rank-1 in percent, clusters and ARI of the kept epoch, NaN where there is none),
+    then their mean and standard deviation. Raises RunError for fewer than two repeats, a folder `out` that is the
+    study's own, a missing baseline or warm-up, else as `train_jointly`.
+    """
+    if times < 2:
+        raise RunError(f"{times} repeat has no spread; ask for two or more, better five")
+    if out.resolve() == layout.root.resolve():
+        raise RunError(f"{out} is where the study's own runs lie; name another folder for the repeats")
+    frame = pd.DataFrame([_repeat(layout, variant, seed, place, out) for place in range(1, times + 1)])
+    summary = pd.DataFrame([frame.mean(), frame.std()])
+    names = [*(f"repeat {place}" for place in range(1, times + 1)), "mean", "standard deviation"]
+    table = pd.concat([frame, summary], ignore_index=True)
+    table.insert(0, variant, names)
+    return table
+
+
+def _repeat(layout: Layout, variant: str, seed: int, place: int, out: Path) -> dict[str, float]:
+    own = replace(layout, root=out.resolve() / f"repeat{place}")
+    for name in ("data", "people", "warm_up"):
+        if (layout.runs / name).is_dir():
+            _link(own.runs / name, layout.runs / name)
+    study = layout.of_seed(seed).study
+    encoder = load_encoder(study, layout.stage("baseline", seed), torch.device("cpu"))
+    draw = rng(seed, "perturbed start", place)
+    with torch.no_grad():
+        for weight in encoder.parameters():
+            weight.mul_(1 + RELATIVE * torch.randn(weight.shape, generator=draw))
+    save_weights(encoder, own.stage("baseline", seed) / "encoder.safetensors")
+    run = train_jointly(own, variant, seed)
+    lines, kept = read_metrics(run), read_json(run / "manifest.json")["kept_epoch"]
+    line = next(each for each in lines if each["epoch"] == kept)
+    found = {key: float("nan") if line.get(key) is None else float(line[key]) for key in SHOWN}
+    return {title: scale * found[key] for key, (title, scale) in SHOWN.items()}
+
+
+def _link(path: Path, target: Path) -> None:
+    """Make `path` a link to a folder of the study, unless it is one already."""
+    if path.is_symlink() and path.resolve() == target.resolve():
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.symlink_to(target.resolve(), target_is_directory=True)

@@ -1,0 +1,41 @@
+"""The picture behind a person: what is known stays, the hole is filled from around it."""
+
+import numpy as np
+import pytest
+
+from gcl_core.surface.background import background
+
+
+@pytest.fixture
+def person() -> np.ndarray:
+    mask = np.zeros((64, 32), dtype=bool)
+    mask[8:60, 10:21] = True
+    return mask
+
+
+def test_what_is_known_stays_and_the_person_is_gone(person):
+    picture = np.random.default_rng(0).integers(90, 110, (64, 32, 3), dtype=np.uint8)
+    picture[person] = 255
+    behind = background(picture, person, 0.0)
+    np.testing.assert_array_equal(behind[~person], picture[~person])
+    assert behind[person].min() >= 90
+    assert behind[person].max() < 110
+
+
+def test_the_margin_takes_more_away(person):
+    picture = np.full((64, 32, 3), 100, dtype=np.uint8)
+    picture[7:61, 9:22] = 255  # the person reaches a pixel further than the mask
+    assert background(picture, person, 0.0).max() == 255
+    np.testing.assert_allclose(background(picture, person, 1.7), 100, atol=1e-3)
+
+
+def test_a_slope_goes_on_through_the_hole(person):
+    slope = np.tile(np.linspace(0, 250, 64)[:, None, None], (1, 32, 3)).astype(np.uint8)
+    picture = slope.copy()
+    picture[person] = 255
+    assert np.abs(background(picture, person, 0.0)[:, 15] - slope[:, 15])[12:56].max() < 20
+
+
+def test_where_all_is_person_it_is_grey():
+    picture = np.full((16, 8, 3), 7, dtype=np.uint8)
+    np.testing.assert_array_equal(background(picture, np.ones((16, 8), dtype=bool), 0.0), 127.5)

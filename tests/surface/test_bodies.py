@@ -1,0 +1,154 @@
+"""Bodies of a study's pictures: known, fitted here, fitted by the command; and who has none is told so."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gcl_core.config import load_study
+from gcl_core.data.bodies import TABLE, fit_bodies
+from gcl_core.data.people.estimates import known_bodies
+from gcl_core.data.preparation import prepare_data
+from gcl_core.files import RunError
+from gcl_core.layout import Layout
+from gcl_core.mesh.errors import MeshError
+from gcl_core.mesh.fitted import load_table, save_table
+from gcl_core.mesh.keypoints import Person, write_coco
+from gcl_core.surface.bodies import body_source
+from gcl_core.surface.stored import stored_views
+from gcl_core.surface.views import carry_views
+
+FEW = (
+    "people.train_identities=2",
+    "people.test_identities=2",
+    "people.pictures_per_identity=4",
+    "people.distractors=0",
+)
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory) -> Layout:
+    """A prepared set of few people."""
+    words = [*FEW, "people.junk=0", "people.true_views=false", "profile=few"]
+    layout = Layout(load_study("smoke", words), root=tmp_path_factory.mktemp("study"))
+    prepare_data(layout, workers=1)
+    return layout
+
+
+@pytest.fixture
+def own(study: Layout, tmp_path: Path) -> Layout:
+    """A copy to change."""
+    shutil.copytree(study.root, tmp_path / "study")
+    return Layout(study.study, root=tmp_path / "study")
+
+
+def _files(layout: Layout) -> list[str]:
+    people = prepare_data(layout)
+    return people.index["file"].to_numpy()[people.rows("train")].tolist()
+
+
+def test_known_bodies_lie_on_their_own_projections(study: Layout, bodies):
+    files = _files(study)
+    _, placed = body_source(study, files, "known")
+    known = known_bodies(study.data_root, [Path(file).name for file in files], *bodies)
+    for place, file in enumerate(files):
+        each, placement = known[Path(file).name], placed(place)
+        np.testing.assert_array_equal(placement.body.vertices, each.body.vertices)
+        frame = each.frame(64, 32)
+        expected = (frame.scale / 64, frame.column / 64, frame.row / 64)
+        assert (placement.frame.scale, placement.frame.column, placement.frame.row) == pytest.approx(expected)
+
+
+def test_fitted_bodies_stand_where_the_known_ones_do(study: Layout):
+    files = _files(study)
+    (_, known), (_, fitted) = (body_source(study, files, way) for way in ("known", "fitted"))
+    off = []
+    for place in range(len(files)):
+        try:
+            mine = fitted(place)
+        except MeshError as error:
+            assert "no body to be trusted" in str(error)  # noqa: PT017
+            continue
+        one, other = (each.places(each.body.vertices, 0, (64, 32))[:, :2] for each in (mine, known(place)))
+        off.append(np.abs(one - other).mean())  # the same vertices of the same body model
+    assert len(off) >= 6
+    assert np.median(off) < 2.5  # pixels
+
+
+def test_the_commands_table_gives_the_cameras_of_its_fits(own: Layout, bodies, tmp_path: Path):
+    files = _files(own)
+    known = known_bodies(own.data_root, [Path(file).name for file in files], *bodies)
+    points = {file: known[Path(file).name].keypoints(128, 64) for file in files[1:]}
+    people = {
+        file: Person(64, 128, [x for column, row in each.tolist() for x in (column, row, 2)], 1.0)
+        for file, each in points.items()
+    }
+    write_coco(tmp_path / "keypoints.json", people)
+    fit_bodies(own.data_root, tmp_path / "keypoints.json", dataset="market1501", out=tmp_path / "meshes", height=32)
+    shutil.copy(tmp_path / "meshes" / TABLE, own.mesh_root / TABLE)
+    _, placed = body_source(own, files, "fitted")
+    with pytest.raises(MeshError, match="no keypoints"):
+        placed(0)
+    off = []
+    for place, file in enumerate(files[1:], start=1):
+        each = known[Path(file).name].body
+        one = placed(place).places(placed(place).body.vertices, 0, (128, 64))[:, :2]
+        frame, view = known[Path(file).name].frame(128, 64), placed(place)
+        there = type(view)(each, type(frame)(frame.scale / 128, frame.column / 128, frame.row / 128), 0.5, view.slack)
+        off.append(np.abs(one - there.places(each.vertices, 0, (128, 64))[:, :2]).mean())
+    assert np.median(off) < 2.5
+
+    table = load_table(own.mesh_root / TABLE).assign(quality="poor fit")
+    save_table(table, own.mesh_root / TABLE)
+    _, placed = body_source(own, files, "fitted")
+    with pytest.raises(MeshError, match="poor fit"):
+        placed(1)
+    with pytest.raises(RunError, match=r"no picture of .* has carried views"):
+        stored_views(own, prepare_data(own), "fitted")
+
+
+def test_projections_alone_have_no_body(own: Layout):
+    files = _files(own)
+    (own.data_root / "people.json").unlink()
+    for way in ("known", "fitted"):
+        with pytest.raises(RunError, match=r"bodies\.csv is missing.*fit-bodies"):
+            body_source(own, files, way)
+
+
+def test_views_are_made_once_and_anew_when_the_bodies_change(own: Layout, monkeypatch: pytest.MonkeyPatch):
+    people = prepare_data(own)
+    rows, files = people.rows("train"), _files(own)
+    first = stored_views(own, people, "known")
+    assert first.there.all()
+    topology, placed = body_source(own, files, "known")
+    for place in (0, 5):
+        expected = carry_views(people.pictures[rows[place]], placed(place), topology).views
+        np.testing.assert_array_equal(first.views[place], expected)
+    picked, yaws = np.array([5, 0, 5]), np.array([45, 315, 180])
+    np.testing.assert_array_equal(first.at(picked, yaws), first.views[picked, [0, 6, 3]])
+
+    monkeypatch.setattr("gcl_core.surface.stored.body_source", None)  # nothing is made again
+    np.testing.assert_array_equal(stored_views(own, people, "known").views, first.views)
+    monkeypatch.undo()
+    before = (own.store / "surface_known.json").read_bytes()
+    changed = type(people)(people.index, 255 - people.pictures[:], people.projections, "other pictures")
+    other = stored_views(own, changed, "known")
+    assert (own.store / "surface_known.json").read_bytes() != before
+    assert (other.views[0] != first.views[0]).mean() > 0.9
+
+
+def test_pictures_without_a_body_are_told_and_left_black(own: Layout, monkeypatch: pytest.MonkeyPatch):
+    people, files = prepare_data(own), _files(own)
+    topology, placed = body_source(own, files, "known")
+
+    def some(place: int):
+        if place == 2:
+            raise MeshError("no body to be trusted (poor fit)")
+        return placed(place)
+
+    monkeypatch.setattr("gcl_core.surface.stored.body_source", lambda *_: (topology, some))
+    found = stored_views(own, people, "fitted")
+    assert found.there.tolist() == [place != 2 for place in range(len(files))]
+    assert not found.views[2].any()
+    assert files[2] in (own.store / "surface_fitted.json").read_text()
