@@ -3,8 +3,8 @@
 #
 # A step is done when its file in runs/<profile>/steps/ is there. It runs again when a step before it ran, when a
 # setting, its notebook or the code that the notebook imports changed (its fingerprint, which comments and docstrings do
-# not touch), or when one of its figures is missing; the first step also when the files of the data changed. A run that
-# is gone or stale is found by gcl_core/workflow/study.py.
+# not touch), or when one of its figures, tables or records (gcl_core/outputs.py) is missing; the first step also when
+# the files of the data changed. A run that is gone or stale is found by gcl_core/workflow/study.py.
 # Trainings resume by themselves, so no checkpoint is declared here: Snakemake would delete it before the step.
 import hashlib
 import shlex
@@ -16,6 +16,7 @@ from gcl_core.data.source_set import source_layout
 from gcl_core.data.sources import source_state
 from gcl_core.files import hash_file
 from gcl_core.layout import Layout
+from gcl_core.outputs import written_by
 from gcl_core.provenance import code_of, fingerprint, step_code
 from gcl_core.settings.paths import placed
 
@@ -64,12 +65,8 @@ def runs(name, given=""):
     return {"notebook": path, "settings": SETTINGS, "code": step_code(Path(workflow.basedir, path)), "given": given}
 
 
-def figures(*names):
-    return [f"{FIGURES}/{name}.{kind}" for name in names for kind in ("pdf", "png")]
-
-
-def tables(*names):
-    return [f"{FIGURES}/{name}.{kind}" for name in names for kind in ("csv", "md", "tex")]
+def made_by(notebook):
+    return [f"{FIGURES}/{name}" for name in written_by(notebook, study)]
 
 
 def trained(variants, seeds=SEEDS):
@@ -87,22 +84,18 @@ def start_of_variant(wildcards):
     return [baseline, warm_up] if study.variants[wildcards.variant].needs_generator else [baseline]
 
 
-DATASET = tables("dataset") + figures("dataset_examples")
-CLUSTERS = tables("clustering_analysis", "clusterers") + figures("clustering_analysis", "clusterers")
-FID = tables("table1_fid_per_view", "table1_orderings") + figures("fid_per_view")
-CURVES = tables("figure2_cluster_count") + figures("figure2_cluster_count")
-ABLATIONS = tables("ablations", "reid_accuracy") + figures("ablations")
-THREE = tables("accuracy_three_datasets", "table1_three_datasets", "orderings_three_datasets")
-THREE += figures("accuracy_three_datasets")
-CLAIMS = tables("claims", "controls", "dose", "sensitivity") + figures("claims", "dose", "sensitivity")
-NOVEL = tables("novel_view_dataset") + figures("novel_view_dataset")
-ERRORS = tables("error_analysis") + figures("ranked_lists") + [f"{FIGURES}/queries.csv"]
-VIEWS = tables("view_quality") + figures("figure1_view_invariance", "figure3_generated_views_train")
+DATASET = made_by("00_data_preparation")
+CLUSTERS = made_by("02_clustering_analysis")
+FID = made_by("05_fid_per_view")
+CURVES = made_by("06_cluster_count_curves")
+ABLATIONS = made_by("07_ablations")
+VIEWS = made_by("08_generated_views")
+THREE = made_by("09_three_datasets")
+ERRORS = made_by("10_error_analysis")
+CLAIMS = made_by("11_claims")
+NOVEL = made_by("12_novel_view_dataset")
 TEMPLATE = Path(workflow.basedir, "gcl_core/report/report.html.j2")
 REPORT = [f"{FIGURES}/report.html", f"{FIGURES}/how-to-cite.md"]
-if study.dataset == "synthetic":  # elsewhere bodies are not known, and test pictures may have no meshes
-    DATASET += tables("mesh_ways") + figures("mesh_ways")
-    VIEWS += figures("figure3_generated_views_test")
 
 
 wildcard_constraints:

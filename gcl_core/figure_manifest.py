@@ -1,52 +1,117 @@
-"""Where each file in `figures/<profile>/` comes from: a manifest that several notebooks may write at once."""
+"""Where each file in `figures/<profile>/` comes from: a manifest that several notebooks may write at once.
 
-from collections.abc import Sequence
+`manifest.json` has one line for all files that share caption, commit, settings and runs; `records/runs.csv` tells of
+those runs what their own manifests tell: commit, versions, device, when.
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 from filelock import FileLock
 
-from gcl_core.files import RunError, hash_file, read_json, write_json
+from gcl_core.files import RunError, hash_file, read_json, write_text
 from gcl_core.layout import Layout
 from gcl_core.provenance import fingerprint, git_revision
+from gcl_core.typed_frames import read_typed, write_typed
+
+MANIFEST, RUNS_FILE = "manifest.json", "records/runs.csv"
+RUNS = {
+    **{"folder": "str", "fingerprint": "str", "seed": "Int64", "git_revision": "str", "measured_by": "str"},
+    **{"kept_epoch": "Int64", "python": "str", "packages": "str", "device": "str", "threads": "Int64"},
+    **{"started": "str", "finished": "str"},
+}
+SHARED = ("caption", "settings", "git_revision")
+Entries = dict[str, dict[str, Any]]  # of a file: sha256, caption, profile, settings, git_revision, runs
 
 
 def record_files(layout: Layout, files: Sequence[Path], *, runs: Sequence[Path], caption: str) -> None:
-    """Enter files of `layout.figures` into its manifest.json: caption, hash, commit, settings, the runs they show.
+    """Enter files of `layout.figures` into its manifest: caption, hash, commit, settings, the runs they show.
 
     Entries of other files stay; notebooks running side by side take turns. Raises RunError when a file is missing.
     """
-    settings = fingerprint(layout.study.model_dump(mode="json"))
     entry = {
         "caption": caption,
         "profile": layout.study.profile,
-        "settings": settings,
+        "settings": fingerprint(layout.study.model_dump(mode="json")),
         "git_revision": git_revision(),
         "runs": [_run(layout, folder) for folder in runs],
     }
-    manifest = layout.figures / "manifest.json"
     layout.runs.mkdir(parents=True, exist_ok=True)
     with FileLock(layout.runs / ".figures.lock"):  # beside the runs: `figures/` holds nothing but results
-        entries = read_json(manifest) if manifest.is_file() else {}
+        entries = read_manifest(layout.figures)
         for path in files:
             if not path.is_file():
-                raise RunError(f"cannot enter {path} into {manifest}: it was not written")
-            entries[path.name] = {"sha256": hash_file(path), **entry}
-        write_json(manifest, dict(sorted(entries.items())))
+                raise RunError(f"cannot enter {path} into {layout.figures / MANIFEST}: it was not written")
+            name = path.relative_to(layout.figures).as_posix()
+            entries.pop(name, None)  # the last one entered says what is known of a run
+            entries[name] = {"sha256": hash_file(path), **entry}
+        write_manifest(layout.figures, layout.study.profile, entries)
 
 
-def renew_hashes(folder: Path, files: Sequence[Path]) -> None:
-    """Enter the hashes of files that were drawn anew from the same tables; all else that the manifest says stays."""
-    manifest = folder / "manifest.json"
-    entries = read_json(manifest) if manifest.is_file() else {}
+def renew_hashes(folder: Path, files: Iterable[Path]) -> None:
+    """Enter the hashes of files that were drawn anew from the same records; all else that the manifest says stays."""
+    entries = read_manifest(folder)
     for path in files:
-        if path.name in entries:
-            entries[path.name]["sha256"] = hash_file(path)
-    write_json(manifest, entries)
+        name = path.relative_to(folder).as_posix()
+        if name in entries:
+            entries[name]["sha256"] = hash_file(path)
+    if entries:
+        write_manifest(folder, next(iter(entries.values()))["profile"], entries)
+
+
+def read_manifest(folder: Path) -> Entries:
+    """Return the entry of every file, in order of their names; empty where there is no manifest.
+
+    `runs` of an entry are lines of runs.csv: folder, fingerprint, seed, git_revision and what else is known.
+    """
+    if not (folder / MANIFEST).is_file():
+        return {}
+    manifest, lines = read_json(folder / MANIFEST), read_typed(folder / RUNS_FILE, RUNS).to_dict("records")
+    known = {(line["folder"], line["fingerprint"]): _known(line) for line in lines}
+    entries: Entries = {}
+    for each in manifest["entries"]:
+        runs = [known[_long(name, manifest["profile"]), value] for name, value in each["runs"].items()]
+        shared = {key: each[key] for key in SHARED}
+        for name, digest in each["files"].items():
+            entries[name] = {"sha256": digest, "profile": manifest["profile"], **shared, "runs": runs}
+    return dict(sorted(entries.items()))
+
+
+def write_manifest(folder: Path, profile: str, entries: Mapping[str, Mapping[str, Any]]) -> None:
+    """Write manifest.json and records/runs.csv so that `read_manifest` returns these entries."""
+    groups: dict[str, dict[str, Any]] = {}
+    runs: dict[tuple[str, str], dict[str, Any]] = {}
+    for entry in entries.values():
+        runs |= {(run["folder"], str(run["fingerprint"])): dict(run) for run in entry["runs"]}
+    for name, entry in sorted(entries.items()):
+        made_of = {_short(run["folder"], profile): str(run["fingerprint"]) for run in entry["runs"]}
+        shared = {**{key: entry[key] for key in SHARED}, "runs": made_of}
+        group = groups.setdefault(json.dumps(shared), {**shared, "files": {}})
+        group["files"][name] = entry["sha256"]
+    lines = ",\n".join(json.dumps(group, ensure_ascii=False) for group in groups.values())
+    rows = [runs[key] for key in sorted(runs)]
+    write_typed(folder / RUNS_FILE, RUNS, pd.DataFrame(rows, columns=list(RUNS)))
+    write_text(folder / MANIFEST, f'{{"profile": {json.dumps(profile)}, "entries": [\n{lines}\n]}}\n')
+
+
+def _known(line: Mapping[Any, Any]) -> dict[str, Any]:
+    return {name: None if pd.isna(value) or value == "" else value for name, value in line.items()}
+
+
+def _short(folder: str, profile: str) -> str:
+    return folder.removeprefix(f"runs/{profile}/")
+
+
+def _long(name: str, profile: str) -> str:
+    return name if name.startswith(("runs/", "/")) else f"runs/{profile}/{name}"
 
 
 def _run(layout: Layout, folder: Path) -> dict[str, Any]:
     manifests = (folder / "manifest.json", folder / "store.json")  # of a run, of the prepared data
     facts = next((read_json(path) for path in manifests if path.is_file()), {})
     name = folder.relative_to(layout.root) if folder.is_relative_to(layout.root) else folder
-    return {"folder": name.as_posix(), **{key: facts.get(key) for key in ("fingerprint", "git_revision", "seed")}}
+    packages = ", ".join(f"{name} {version}" for name, version in facts.get("packages", {}).items())
+    return {**{key: facts.get(key) for key in RUNS}, "folder": name.as_posix(), "packages": packages or None}

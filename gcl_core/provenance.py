@@ -23,6 +23,7 @@ BY_VALUE = ("gcl_core/config.py", "gcl_core/fidelity.py", "gcl_core/settings/")
 # where results are kept and how they are told decides none of them
 BOOKKEEPING = {
     *(f"gcl_core/{name}.py" for name in ("__init__", "files", "layout", "provenance", "run_folder")),
+    *(f"gcl_core/{name}.py" for name in ("figure_manifest", "outputs", "records", "typed_frames")),
     "gcl_core/losses/names.py",
     "gcl_core/training/journal.py",
 }

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from gcl_core.config import load_study
-from gcl_core.figure_manifest import record_files
-from gcl_core.files import RunError, hash_file, read_json, write_text
+from gcl_core.figure_manifest import read_manifest, record_files, write_manifest
+from gcl_core.files import RunError, hash_file, read_json, write_json, write_text
 from gcl_core.layout import Layout
 
 
@@ -29,7 +29,7 @@ def test_two_processes_lose_no_entry(layout: Layout):
     for writer in writers:
         writer.join(timeout=60)
     assert [writer.exitcode for writer in writers] == [0, 0]
-    entries = read_json(layout.figures / "manifest.json")
+    entries = read_manifest(layout.figures)
     assert set(entries) == {f"{name}_{number}.csv" for name in ("left", "right") for number in range(12)}
     assert list(entries) == sorted(entries)
 
@@ -40,10 +40,10 @@ def test_an_entry_names_runs_commit_and_settings(layout: Layout, write_run: Call
     path = layout.figures / "a.csv"
     path.write_text("one")
     record_files(layout, [path], runs=[run], caption="What it is")
-    entry = read_json(layout.figures / "manifest.json")["a.csv"]
-    assert entry["runs"] == [
-        {"folder": "runs/smoke/gcl/seed1", "fingerprint": "gcl-1", "git_revision": "abc", "seed": 1}
-    ]
+    entry = read_manifest(layout.figures)["a.csv"]
+    known = {"folder": "runs/smoke/gcl/seed1", "fingerprint": "gcl-1", "git_revision": "abc", "seed": 1}
+    assert [{key: run[key] for key in known} for run in entry["runs"]] == [known]
+    assert entry["runs"][0]["device"] is None
     assert entry["sha256"] == hash_file(path)
     assert entry["caption"] == "What it is"
     assert len(entry["git_revision"]) >= 7
@@ -55,10 +55,10 @@ def test_other_settings_have_another_fingerprint_and_a_rewritten_file_a_new_entr
     path = layout.figures / "a.csv"
     path.write_text("one")
     record_files(layout, [path], runs=[], caption="x")
-    before = read_json(layout.figures / "manifest.json")["a.csv"]
+    before = read_manifest(layout.figures)["a.csv"]
     path.write_text("two")
     record_files(other, [path], runs=[], caption="x")
-    after = read_json(layout.figures / "manifest.json")["a.csv"]
+    after = read_manifest(layout.figures)["a.csv"]
     assert before["settings"] != after["settings"]
     assert before["sha256"] != after["sha256"]
 
@@ -66,3 +66,24 @@ def test_other_settings_have_another_fingerprint_and_a_rewritten_file_a_new_entr
 def test_a_file_that_was_not_written_is_not_entered(layout: Layout):
     with pytest.raises(RunError, match=r"absent\.csv"):
         record_files(layout, [layout.figures / "absent.csv"], runs=[], caption="x")
+
+
+def test_what_is_written_is_read_and_files_of_one_origin_share_a_line(layout: Layout, write_run: Callable[..., Path]):
+    runs = [write_run(layout, stage, seed, []) for stage in ("gcl", "tda") for seed in (0, 1)]
+    more = {"device": "cpu (x86_64)", "python": "3.11.7", "packages": {"torch": "2.9.1", "numpy": "2.4.0"}}
+    write_json(runs[0] / "manifest.json", {**read_json(runs[0] / "manifest.json"), **more, "kept_epoch": 3})
+    other = layout.root / "runs" / "market1501" / "gcl" / "seed0"
+    write_json(other / "manifest.json", {"fingerprint": "elsewhere", "seed": 0})
+    for name in ("a.csv", "a.md", "records/b.csv"):
+        write_text(layout.figures / name, name)
+    record_files(layout, [layout.figures / name for name in ("a.csv", "a.md")], runs=runs, caption="one")
+    record_files(layout, [layout.figures / "records/b.csv"], runs=[runs[0], other], caption="two")
+    entries = read_manifest(layout.figures)
+    assert list(entries) == ["a.csv", "a.md", "records/b.csv"]
+    first, elsewhere = entries["records/b.csv"]["runs"]
+    assert (first["packages"], first["kept_epoch"], first["finished"]) == ("torch 2.9.1, numpy 2.4.0", 3, "now")
+    assert elsewhere["folder"] == "runs/market1501/gcl/seed0"
+    before = {path: path.read_bytes() for path in layout.figures.rglob("*") if path.is_file()}
+    write_manifest(layout.figures, "smoke", entries)
+    assert {path: path.read_bytes() for path in before} == before
+    assert len((layout.figures / "manifest.json").read_text().splitlines()) == 2 + 2

@@ -1,6 +1,5 @@
 """The whole study in small, by the command that people type: every notebook, every figure, every table."""
 
-import json
 import os
 import re
 import shlex
@@ -15,49 +14,17 @@ import nbformat
 import pytest
 
 from gcl_core.cli import main
+from gcl_core.config import load_study
+from gcl_core.figure_manifest import read_manifest
+from gcl_core.figures.redraw import PLOTS, redraw
 from gcl_core.files import hash_file
+from gcl_core.outputs import OUTPUTS
 from gcl_core.workflow.study import step_states
 from tests import lab
 from tests.documented import MODULE, commands
 
 PROFILE = "smoke_test"  # beside `smoke`, so that the test leaves a user's own runs alone
-FIGURES = (
-    "dataset_examples",
-    "mesh_ways",
-    "clustering_analysis",
-    "clusterers",
-    "fid_per_view",
-    "figure1_view_invariance",
-    "figure2_cluster_count",
-    "figure3_generated_views_train",
-    "figure3_generated_views_test",
-    "ablations",
-    "ranked_lists",
-    "dose",
-    "claims",
-    "sensitivity",
-    "accuracy_three_datasets",
-    "novel_view_dataset",
-)
-TABLES = (
-    "dataset",
-    "mesh_ways",
-    "clusterers",
-    "table1_fid_per_view",
-    "figure2_cluster_count",
-    "reid_accuracy",
-    "ablations",
-    "view_quality",
-    "accuracy_three_datasets",
-    "table1_three_datasets",
-    "orderings_three_datasets",
-    "error_analysis",
-    "claims",
-    "controls",
-    "dose",
-    "sensitivity",
-    "novel_view_dataset",
-)
+FIGURES, TABLES = ([each for each in OUTPUTS if each.kind == kind] for kind in ("figure", "table"))
 REPORT = {"report.html", "how-to-cite.md"}  # they show the manifest and have no entry in it
 
 
@@ -112,7 +79,7 @@ def test_every_notebook_was_executed_without_error(runs: Path, repository: Path)
         assert not [output for cell in code for output in cell.outputs if output.output_type == "error"]
 
 
-@pytest.mark.parametrize("name", FIGURES)
+@pytest.mark.parametrize("name", [each.name for each in FIGURES])
 def test_figure_is_there_in_both_formats(name: str, figures: Path) -> None:
     assert (figures / f"{name}.png").read_bytes().startswith(b"\x89PNG")
     pdf = (figures / f"{name}.pdf").read_bytes()
@@ -120,7 +87,7 @@ def test_figure_is_there_in_both_formats(name: str, figures: Path) -> None:
     assert b"/FontFile" in pdf  # fonts are embedded
 
 
-@pytest.mark.parametrize("name", TABLES)
+@pytest.mark.parametrize("name", [each.name for each in TABLES])
 def test_table_is_there_in_all_formats(name: str, figures: Path) -> None:
     assert len((figures / f"{name}.csv").read_text().splitlines()) > 1
     assert "|" in (figures / f"{name}.md").read_text()
@@ -128,20 +95,41 @@ def test_table_is_there_in_all_formats(name: str, figures: Path) -> None:
 
 
 def test_manifest_knows_every_file_and_its_runs(figures: Path, repository: Path) -> None:
-    manifest = json.loads((figures / "manifest.json").read_text())
-    assert set(manifest) == {path.name for path in figures.iterdir()} - {"manifest.json", *REPORT}
+    manifest = read_manifest(figures)
+    files = {path.relative_to(figures).as_posix() for path in figures.rglob("*") if path.is_file()}
+    assert files == set(manifest) | {"manifest.json", "records/runs.csv", *REPORT}
+    assert set(manifest) == {name for each in OUTPUTS for name in each.files()}
     for name, entry in manifest.items():
         assert entry["sha256"] == hash_file(figures / name)
         assert entry["profile"] == PROFILE
         assert all(entry[key] for key in ("caption", "settings", "git_revision"))
-        assert entry["runs"] or "three_datasets" in name  # of those sets nobody may have run anything here
+        others = ("three_datasets", "dataset_runs", "dataset_fid")  # of those sets nobody may have run anything here
+        assert entry["runs"] or any(each in name for each in others)
         assert all((repository / run["folder"]).is_dir() for run in entry["runs"])
+
+
+def test_every_table_and_plot_is_redrawn_from_records_without_runs(figures: Path, tmp_path: Path) -> None:
+    """By the records alone, in a folder that holds no run: the same bytes."""
+    shutil.copytree(figures, tmp_path / "figures", ignore=shutil.ignore_patterns("*.pdf", "*.png"))
+    for each in TABLES:
+        if each.records:
+            (tmp_path / "figures" / f"{each.name}.csv").unlink()
+    study, start = load_study("smoke", f"profile={PROFILE}"), time.monotonic()
+    files = redraw(study, tmp_path / "figures", tmp_path / "redrawn")
+    assert time.monotonic() - start < 60  # a few seconds on a quiet machine
+    assert [path.name for path in files if path.read_bytes() != (figures / path.name).read_bytes()] == []
+    made = [each for each in OUTPUTS if each.kind == "table" or each.name in PLOTS]
+    assert {path.name for path in files} == {name for each in made if each.kind != "record" for name in each.files()}
 
 
 def test_report_shows_every_file_and_every_step(figures: Path, runs: Path) -> None:
     page = (figures / "report.html").read_text(encoding="utf-8")
     assert len(page) < 5_000_000
-    assert set(re.findall(r'<a href="([\w.-]+)">', page)) >= {path.name for path in figures.iterdir()} - {"report.html"}
+    assert set(re.findall(r'<a href="([\w./-]+)">', page)) >= {
+        *read_manifest(figures),
+        "manifest.json",
+        "how-to-cite.md",
+    }
     assert not re.findall(r": not run; notebooks/|was changed|is gone|not here", page)
     steps = {path.stem for path in (runs / "steps").glob("*.done")} - {"report"}
     assert all(f"<td>{step}</td>" in page for step in steps)

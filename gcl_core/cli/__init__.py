@@ -186,6 +186,7 @@ def _book(chosen: argparse.Namespace, words: Sequence[str]) -> None:
 def _show_trainings(layout) -> None:
     """Print each training's last epoch, or the one it keeps: accuracy in percent, clusters found, its run folder."""
     from gcl_core.files import read_json
+    from gcl_core.measure.found_runs import headline_today
     from gcl_core.run_folder import read_metrics
 
     print(f"{'training':<16}{'seed':>5}{'epoch':>8}{'mAP':>7}{'rank-1':>8}{'clusters':>10}  run folder")
@@ -193,8 +194,8 @@ def _show_trainings(layout) -> None:
         for seed in range(layout.study.seeds):
             folder = layout.stage(stage, seed)
             lines = read_metrics(folder)
-            kept = read_json(folder / "manifest.json").get("kept_epoch") if lines else None
-            last = next((line for line in lines if line["epoch"] == kept), lines[-1] if lines else {})
+            finished = bool(lines) and "finished" in read_json(folder / "manifest.json")
+            last = headline_today(layout.of_seed(seed), folder) if finished else lines[-1] if lines else {}
             print(
                 f"{stage:<16}{seed:>5}{last.get('epoch', '-'):>8}{_percent(last.get('map')):>7}"
                 f"{_percent(last.get('rank1')):>8}{last.get('clusters') or '-':>10}  {folder.relative_to(layout.root)}"

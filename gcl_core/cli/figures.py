@@ -1,4 +1,4 @@
-"""The commands `redraw` and `verdicts`: plots, and what claims come to, from the tables alone."""
+"""The commands `redraw` and `verdicts`: tables and plots from records, and what claims come to from tables alone."""
 
 import argparse
 from collections.abc import Callable, Sequence
@@ -18,7 +18,7 @@ def add_figure_commands(add: Add, add_study: Add, read_study: ReadStudy) -> None
         "redraw",
         partial(_redraw, read_study),
         "[PROFILE] [key=value ...]",
-        "draw the plots of figures/PROFILE anew from its tables, without runs",
+        "make the tables and plots of figures/PROFILE anew from its records, without runs",
     )
     parser.add_argument("--out", type=Path, metavar="DIR", help="write there instead")
     parser.add_argument("--style", type=Path, metavar="FILE", help="a matplotlib style file; needs --out")
@@ -29,10 +29,13 @@ def add_figure_commands(add: Add, add_study: Add, read_study: ReadStudy) -> None
 
 def _redraw(read_study: ReadStudy, chosen: argparse.Namespace, words: Sequence[str]) -> None:
     study = read_study(chosen, words)[0]
-    from gcl_core.figures.redraw import redraw
+    from gcl_core.figures.redraw import not_redrawn, redraw
 
-    for path in redraw(study, REPOSITORY / "figures" / study.profile, chosen.out, chosen.style):
+    folder = REPOSITORY / "figures" / study.profile
+    for path in redraw(study, folder, chosen.out, chosen.style):
         print(path)
+    if left := not_redrawn(folder):
+        print(f"not redrawn, as they show pictures or their records were never kept: {', '.join(left)}")
 
 
 def _verdicts(chosen: argparse.Namespace) -> None:

@@ -5,32 +5,34 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from gcl_core.figures.clusters import embed
 from gcl_core.figures.style import COLOURS, MARKERS, PAGE, new_figure, styled
 from gcl_core.measure.artifacts import numbers
-from gcl_core.measure.clusterers import RADII, Labels
-from gcl_core.measure.clusterings import Clustering
+from gcl_core.measure.clusterers import RADII
 
 VIVID = tuple(colour for colour in COLOURS if colour != "#949494")  # grey is for outliers
 
 
 @styled()
-def clusterer_figure(clustering: Clustering, labels: Labels, table: pd.DataFrame) -> Figure:
+def clusterer_figure(pictures: pd.DataFrame, table: pd.DataFrame) -> Figure:
     """Return maps of the same pictures (t-SNE) coloured by person and by each clusterer's labels, and pair agreement.
 
+    Of the record `clustered_pictures` and `clusterer_table`.
     Colours and markers repeat; grey crosses are outliers. The last panel has a letter for each clusterer.
     """
     figure = new_figure(PAGE, 3.9)
     panels = figure.subplots(2, 4).ravel()
-    places, rows, _ = embed(clustering.features, clustering.identities)
-    people = np.unique(clustering.identities, return_inverse=True)[1]
+    rows = np.flatnonzero(pictures["x"].notna())
+    places = pictures[["x", "y"]].to_numpy()[rows]
+    people = np.unique(pictures["pid"], return_inverse=True)[1]
     _map_panel(panels[0], places, people[rows], f"people: {people.max() + 1}\n")
-    letters = [chr(ord("A") + place) for place in range(len(labels))]
+    letters = [chr(ord("A") + place) for place in range(len(table))]
     for axes, letter, line in zip(panels[1:], letters, table.to_dict("records"), strict=False):
         facts = f"{line['clusters']} clusters, ARI {line['ARI']:.2f}"
-        _map_panel(axes, places, labels[line["clusterer"]][rows], f"{letter}  {line['clusterer']}\n{facts}")
-    _pair_panel(panels[len(labels) + 1], letters, table)
-    for axes in panels[len(labels) + 2 :]:
+        _map_panel(
+            axes, places, pictures[line["clusterer"]].to_numpy()[rows], f"{letter}  {line['clusterer']}\n{facts}"
+        )
+    _pair_panel(panels[len(table) + 1], letters, table)
+    for axes in panels[len(table) + 2 :]:
         axes.set_axis_off()
     return figure
 

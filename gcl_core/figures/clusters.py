@@ -1,49 +1,49 @@
 """A clustering in six panels: distances and ε, sizes, purity, who is split, and two maps of the feature space."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
-import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Int64
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from sklearn.manifold import TSNE
-from torch import Tensor
 
 from gcl_core.figures.style import COLOURS, GREY, MARKERS, PAGE, new_figure, styled
-from gcl_core.measure.clusterings import Clustering
-from gcl_core.seeding import derive_seed, numpy_rng
-
-EMBEDDED = 2000  # pictures in the t-SNE map
-HIGHLIGHTED = 8  # people in colour
+from gcl_core.measure.artifacts import numbers, where
 
 
 @styled()
-def clustering_figure(clustering: Clustering, split: pd.DataFrame) -> Figure:
+def clustering_figure(pictures: pd.DataFrame, distances: pd.DataFrame, split: pd.DataFrame, *, eps: float) -> Figure:
     """Return six panels: distances with ε, cluster sizes, purity, who is split, and two t-SNE maps.
 
-    The maps show the same pictures: some people in colour, by identity and by pseudo label (crosses: outliers).
+    Of the records `clustered_pictures` and `clustered_distances`, and `split_of_people`. The maps show the same
+    pictures: some people in colour, by identity and by pseudo label (crosses: outliers).
     """
     figure = new_figure(PAGE, 4.4)
     panels = figure.subplots(2, 3)
-    _distance_panel(panels[0, 0], clustering)
-    draw_sizes(panels[0, 1], clustering.labels, clustering.identities)
+    labels, identities = pictures["label"].to_numpy(), pictures["pid"].to_numpy()
+    _distance_panel(panels[0, 0], distances, eps)
+    draw_sizes(panels[0, 1], labels, identities)
     _split_panel(panels[0, 2], split)
-    _purity_panel(panels[1, 0], clustering)
-    places, rows, shown = embed(clustering.features, clustering.identities)
-    draw_map(panels[1, 1], places, shown, clustering.identities[rows], "t-SNE, colour: person")
-    draw_map(panels[1, 2], places, shown, clustering.labels[rows], "the same, colour: pseudo label")
+    _purity_panel(panels[1, 0], labels, identities)
+    on_map = np.flatnonzero(pictures["x"].notna())
+    places, shown = pictures[["x", "y"]].to_numpy()[on_map], pictures["coloured"].to_numpy()[on_map]
+    draw_map(panels[1, 1], places, shown, identities[on_map], "t-SNE, colour: person")
+    draw_map(panels[1, 2], places, shown, labels[on_map], "the same, colour: pseudo label")
     return figure
 
 
-def _distance_panel(axes: Axes, clustering: Clustering) -> None:
-    pairs = clustering.distances.similarity.tocoo()
-    same = clustering.identities[pairs.row] == clustering.identities[pairs.col]
-    bins = np.linspace(0, 1, 41).tolist()
-    for kind, label, colour, line in ((same, "same person", COLOURS[0], "-"), (~same, "different", COLOURS[1], "--")):
-        values = 1 - pairs.data[kind]
-        axes.hist(values, bins, histtype="step", color=colour, linestyle=line, linewidth=1.2, label=label)
-    axes.axvline(clustering.eps, ymax=0.85, color="black", linewidth=0.8)
-    axes.set(title="pairs nearer than 1", xlabel=f"Jaccard distance (line: ε = {clustering.eps:.3f})", ylabel="pairs")
+def _distance_panel(axes: Axes, distances: pd.DataFrame, eps: float) -> None:
+    for kind, label, colour, line in (
+        ("same", "same person", COLOURS[0], "-"),
+        ("different", "different", COLOURS[1], "--"),
+    ):
+        own = where(distances, kind=kind)
+        low, pairs = numbers(own, "low"), numbers(own, "pairs")
+        looks: Any = {"histtype": "step", "color": colour, "linestyle": line, "linewidth": 1.2, "label": label}
+        axes.hist(low, [*low, 1.0], weights=pairs, **looks)
+    axes.axvline(eps, ymax=0.85, color="black", linewidth=0.8)
+    axes.set(title="pairs nearer than 1", xlabel=f"Jaccard distance (line: ε = {eps:.3f})", ylabel="pairs")
     axes.set_yscale("log")
     axes.set_ylim(top=8 * axes.get_ylim()[1])  # room for the legend
     axes.legend(loc="upper center", ncols=2, columnspacing=1)
@@ -72,31 +72,12 @@ def _split_panel(axes: Axes, split: pd.DataFrame) -> None:
     axes.set(title="pairs of one person in one cluster", xlabel=title, ylabel="share of pairs", ylim=(0, 1.1))
 
 
-def _purity_panel(axes: Axes, clustering: Clustering) -> None:
-    members = clustering.labels >= 0
-    table = pd.crosstab(clustering.labels[members], clustering.identities[members])
+def _purity_panel(axes: Axes, labels: Int64[np.ndarray, " n"], identities: Int64[np.ndarray, " n"]) -> None:
+    members = labels >= 0
+    table = pd.crosstab(labels[members], identities[members])
     purity = (table.max(axis=1) / table.sum(axis=1)).to_numpy() if len(table) else np.zeros(0)
     axes.hist(purity, np.linspace(0, 1, 21).tolist(), color=COLOURS[2])
     axes.set(title="purity of clusters", xlabel="share of the cluster's main person", ylabel="clusters", xlim=(0, 1.02))
-
-
-def embed(
-    features: Float[Tensor, "n d"], identities: Int64[np.ndarray, " n"]
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return t-SNE places, the rows they belong to, and which of them are of the people in colour."""
-    random = numpy_rng(0, "embedding")
-    people = random.permutation(np.unique(identities))[:HIGHLIGHTED]
-    coloured = np.flatnonzero(np.isin(identities, people))
-    rest = random.permutation(np.flatnonzero(~np.isin(identities, people)))
-    rows = np.sort(np.concatenate([coloured, rest])[: max(EMBEDDED, len(coloured))])
-    tsne = TSNE(
-        perplexity=min(30.0, (len(rows) - 1) / 3),
-        init="pca",
-        metric="cosine",
-        random_state=derive_seed(0, "t-SNE") % 2**32,
-    )
-    places = tsne.fit_transform(features[torch.from_numpy(rows)].numpy())
-    return places, rows, np.isin(identities[rows], people)
 
 
 def draw_map(axes: Axes, places: np.ndarray, shown: np.ndarray, groups: np.ndarray, title: str) -> None:

@@ -6,8 +6,9 @@ from matplotlib.figure import Figure
 
 from gcl_core.config import Study
 from gcl_core.evaluation.queries import Retrieval
-from gcl_core.figures.clusters import EMBEDDED, draw_map, embed
+from gcl_core.figures.clusters import draw_map
 from gcl_core.figures.style import PAGE, new_figure, styled
+from gcl_core.measure.clustered import EMBEDDED, embed
 from gcl_core.measure.retrievals import Retrievals, stage_title
 from gcl_core.seeding import numpy_rng
 

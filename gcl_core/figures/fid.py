@@ -2,28 +2,32 @@
 
 from typing import Any
 
+import pandas as pd
 from matplotlib.figure import Figure
 
 from gcl_core.config import Study
 from gcl_core.figures.style import COLUMN, GREY, look, new_figure, styled
+from gcl_core.measure.artifacts import where
 from gcl_core.measure.published import published_fid
 from gcl_core.measure.view_fid import NOVEL, mean_over_views
-from gcl_core.tables.fid import Results, mean_by_yaw
+from gcl_core.tables.fid import ENCODINGS
 
 
 @styled()
-def fid_figure(study: Study, results: Results) -> Figure:
+def fid_figure(study: Study, table: pd.DataFrame) -> Figure:
     """Return FID per view relative to its own mean over the views: shapes that can be compared across datasets.
 
-    Ours are in the headline's encoding.
+    From `fid_table`; ours are in the headline's encoding.
     """
     figure = new_figure(COLUMN, 2.6)
     axes = figure.subplots()
     curves = {f"published, {dataset}": values for dataset, values in published_fid().items()}
     looks: list[dict[str, Any]] = [{"color": GREY, "linestyle": dashes} for dashes in ("-", "--", ":")]
-    for variant, seeds in results.items():
-        curves[f"ours, {study.variants[variant].title}"] = mean_by_yaw(seeds, study.evaluation.encoding)
-        looks.append(look(study, variant))
+    variants = {variant.title: name for name, variant in study.variants.items()}
+    ours = where(table, source="ours", measure="FID", encoding=ENCODINGS[study.evaluation.encoding])
+    for line in ours.to_dict("records"):
+        curves[f"ours, {line['method']}"] = {yaw: line[f"{yaw}°"] for yaw in NOVEL}
+        looks.append(look(study, variants[line["method"]]))
     for (label, values), style in zip(curves.items(), looks, strict=True):
         mean = mean_over_views(values)
         axes.plot(NOVEL, [values[yaw] / mean for yaw in NOVEL], **{**style, "label": label})

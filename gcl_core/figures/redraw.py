@@ -1,6 +1,8 @@
-"""Plots drawn anew from the tables that a profile's folder holds: no run, no data and no GPU is needed."""
+"""Tables and plots made anew from the records that a profile's folder holds: no run, no data and no GPU is needed."""
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -9,41 +11,180 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from gcl_core.config import Study
-from gcl_core.figure_manifest import renew_hashes
+from gcl_core.figure_manifest import read_manifest, renew_hashes
 from gcl_core.figures import style
+from gcl_core.figures.ablations import ablation_figure
 from gcl_core.figures.claims import claims_figure
+from gcl_core.figures.cluster_count import cluster_count_figure
+from gcl_core.figures.clusterers import clusterer_figure
+from gcl_core.figures.clusters import clustering_figure
 from gcl_core.figures.dose import dose_figure
+from gcl_core.figures.fid import fid_figure
 from gcl_core.figures.sensitivity import sensitivity_figure
 from gcl_core.figures.three_datasets import dataset_accuracy_figure
 from gcl_core.files import RunError
-from gcl_core.tables.formats import read_table
+from gcl_core.measure.artifacts import where
+from gcl_core.measure.clustered import recorded_split
+from gcl_core.measure.collected import controls_table
+from gcl_core.measure.evidence import Evidence
+from gcl_core.measure.recorded import recorded_evidence, recorded_fid, recorded_floor
+from gcl_core.measure.view_quality import view_quality_table
+from gcl_core.outputs import OUTPUTS, Output
+from gcl_core.records import read_record, record_path
+from gcl_core.tables.ablations import ablation_table
+from gcl_core.tables.accuracy import accuracy_table, recorded_joint
+from gcl_core.tables.claim_readings import claims_page
+from gcl_core.tables.claims import claims_table
+from gcl_core.tables.dose import dose_reading, dose_table
+from gcl_core.tables.fid import fid_table, ordering_table
+from gcl_core.tables.formats import read_table, write_table
+from gcl_core.tables.sensitivity import sensitivity_table
+from gcl_core.tables.three_datasets import dataset_accuracy_table
+from gcl_core.tables.three_datasets_fid import dataset_fid_table, dataset_orderings
 
-PLOTS: dict[str, Callable[[Study, pd.DataFrame], Figure]] = {  # plot, named as its table is
-    "accuracy_three_datasets": lambda _, table: dataset_accuracy_figure(table),
-    "claims": lambda _, table: claims_figure(table),
-    "dose": dose_figure,
-    "sensitivity": sensitivity_figure,
+
+class Kept:
+    """What a profile's figures keep of its runs: records, and tables made of them or, without records, read."""
+
+    def __init__(self, study: Study, folder: Path, suffix: str = ""):
+        """`suffix` is that of a seed whose own records these are. Variants that were never run are left out."""
+        self.folder, self.suffix = folder, suffix
+        self.record, self.table = cache(self._record), cache(self._table)
+        self.study = study
+        if record_path(folder, "epochs").is_file():
+            run = set(read_record(folder, "epochs")["stage"])
+            variants = {name: variant for name, variant in study.variants.items() if name in run}
+            self.study = study.model_copy(update={"variants": variants})
+
+    def _record(self, name: str) -> pd.DataFrame:
+        return read_record(self.folder, name, self.suffix)
+
+    def _table(self, name: str) -> pd.DataFrame:
+        if name in TABLES and self.has(next(each for each in OUTPUTS if (each.kind, each.name) == ("table", name))):
+            return TABLES[name](self)
+        return read_table(self.folder / f"{name}{self.suffix}.csv")
+
+    def has(self, output: Output) -> bool:
+        """Return whether all records that an output is made of are there."""
+        return _has(self.folder, output, self.suffix)
+
+    def evidence(self) -> list[Evidence]:
+        """Return the evidence for the claims."""
+        return recorded_evidence(self.record("evidence"), self.record("precision"))
+
+    def people(self) -> int:
+        """Return the number of training people."""
+        return int(where(self.table("dataset"), split="train")["people"].iloc[0])
+
+
+TABLES: Mapping[str, Callable[[Kept], pd.DataFrame]] = {  # tables that are made of records
+    "ablations": lambda kept: ablation_table(kept.study, kept.record("epochs")),
+    "accuracy_three_datasets": lambda kept: dataset_accuracy_table(kept.study, kept.record("dataset_runs")),
+    "claims": lambda kept: claims_table(kept.evidence()),
+    "controls": lambda kept: controls_table(kept.study, kept.record("epochs")),
+    "dose": lambda kept: dose_table(kept.evidence()),
+    "orderings_three_datasets": lambda kept: dataset_orderings(kept.record("dataset_fid")),
+    "reid_accuracy": lambda kept: accuracy_table(
+        kept.study, kept.record("epochs"), recorded_joint(kept.record("jvtc_plus"))
+    ),
+    "sensitivity": lambda kept: sensitivity_table(kept.evidence()),
+    "table1_fid_per_view": lambda kept: fid_table(
+        kept.study, recorded_fid(kept.record("fid")), recorded_floor(kept.record("fid_floor"))
+    ),
+    "table1_orderings": lambda kept: ordering_table(kept.study, recorded_fid(kept.record("fid"))),
+    "table1_three_datasets": lambda kept: dataset_fid_table(
+        kept.study, kept.record("dataset_runs"), kept.record("dataset_fid")
+    ),
+    "view_quality": lambda kept: view_quality_table(kept.study, kept.record("view_quality")),
+}
+PLOTS: Mapping[str, Callable[[Kept], Figure]] = {
+    "ablations": lambda kept: ablation_figure(kept.study, kept.record("epochs")),
+    "accuracy_three_datasets": lambda kept: dataset_accuracy_figure(kept.table("accuracy_three_datasets")),
+    "claims": lambda kept: claims_figure(kept.table("claims")),
+    "clusterers": lambda kept: clusterer_figure(kept.record("clustered_pictures"), kept.table("clusterers")),
+    "clustering_analysis": lambda kept: clustering_figure(
+        kept.record("clustered_pictures"),
+        kept.record("clustered_distances"),
+        recorded_split(kept.record("clustered_split")),
+        eps=kept.table("clustering_analysis")["eps"].iloc[0],
+    ),
+    "dose": lambda kept: dose_figure(kept.study, kept.table("dose")),
+    "fid_per_view": lambda kept: fid_figure(kept.study, kept.table("table1_fid_per_view")),
+    "figure2_cluster_count": lambda kept: cluster_count_figure(
+        kept.study, kept.table("figure2_cluster_count"), kept.people()
+    ),
+    "sensitivity": lambda kept: sensitivity_figure(kept.study, kept.table("sensitivity")),
+}
+READINGS: Mapping[str, Callable[[Kept], str]] = {  # what stands above a table
+    "claims": lambda kept: claims_page(kept.study, kept.table("claims"), dose_reading(kept.table("dose")))
+}
+SUFFICES = {  # plots that can be drawn without records, and the table that it takes
+    **{name: name for name in ("accuracy_three_datasets", "claims", "dose", "sensitivity")},
+    **{"fid_per_view": "table1_fid_per_view", "figure2_cluster_count": "dataset"},
 }
 
 
 def redraw(study: Study, folder: Path, out: Path | None = None, look: Path | None = None) -> list[Path]:
-    """Draw the plots of a folder's tables and return the files written, to `out` or in place.
+    """Make the tables and plots of a profile's folder anew and return the files written, to `out` or in place.
 
-    `look` is a matplotlib style file, applied over the study's own; it needs `out`. Raises RunError for a folder
-    without tables or a style that cannot be read.
+    What has records is made of them, by the functions that the notebooks call; of a table without records, Markdown and
+    LaTeX are made of its CSV. Captions are those of the manifest. Pictures of people, and plots whose records were
+    never kept, stay as they are (`not_redrawn`). `look` is a matplotlib style file, applied over the study's own; it
+    needs `out`. Raises RunError for a folder without figures or a style that cannot be read.
     """
     if look is not None and out is None:
         raise RunError("redraw: another style needs --out DIR, so that the study's own figures stay as they are")
-    found = [name for name in PLOTS if (folder / f"{name}.csv").is_file()]
-    if not found:
-        raise RunError(f"{folder} holds none of the tables {', '.join(PLOTS)}.csv; run the study of that profile first")
+    entries = read_manifest(folder)
+    if not entries:
+        raise RunError(f"{folder} holds no figures with a manifest.json; run the study of that profile first")
     files: list[Path] = []
     with style.restyled(_style(look)):
-        for name in found:
-            files += style.write_figure(PLOTS[name](study, read_table(folder / f"{name}.csv")), out or folder, name)
+        seen: dict[str, Kept] = {}
+        for output, suffix in _redrawable(folder, entries):
+            kept, name = seen.setdefault(suffix, Kept(study, folder, suffix)), f"{output.name}{suffix}"
+            if output.kind == "figure":
+                files += style.write_figure(PLOTS[output.name](kept), out or folder, name)
+            else:
+                caption = entries[f"{name}.csv"]["caption"]
+                reading = _reading(kept, output, caption)
+                files += write_table(kept.table(output.name), out or folder, name, caption=caption, reading=reading)
     if out is None:
         renew_hashes(folder, files)
     return files
+
+
+def not_redrawn(folder: Path) -> list[str]:
+    """Return the figures of a folder that `redraw` leaves as they are: pictures, and plots without their records."""
+    entries = read_manifest(folder)
+    drawn = {name for output, suffix in _redrawable(folder, entries) for name in output.files(suffix)}
+    return [name for name in entries if name.endswith(".png") and name not in drawn]
+
+
+def _redrawable(folder: Path, entries: Mapping[str, Any]) -> Iterator[tuple[Output, str]]:
+    """Yield the tables and plots of a manifest that can be made anew, each with the suffix of its seed."""
+    for output in OUTPUTS:
+        first = re.escape(output.files()[0]).replace(output.name, rf"{output.name}((?:_seed\d+)?)")
+        found = [match[1] for name in entries if (match := re.fullmatch(first, name))]
+        yield from ((output, suffix) for suffix in found if _can_be_made(folder, output, suffix))
+
+
+def _can_be_made(folder: Path, output: Output, suffix: str) -> bool:
+    if output.kind != "figure" or output.name not in PLOTS:
+        return output.kind == "table"
+    table = folder / f"{SUFFICES.get(output.name, '')}.csv"
+    return table.is_file() or (bool(output.records) and _has(folder, output, suffix))
+
+
+def _has(folder: Path, output: Output, suffix: str) -> bool:
+    return all(record_path(folder, name, suffix).is_file() for name in output.records)
+
+
+def _reading(kept: Kept, output: Output, caption: str) -> str:
+    """Return what stands above a table: made anew with it or, where only its CSV is kept, what was written then."""
+    if output.name in READINGS and kept.has(output):
+        return READINGS[output.name](kept)
+    written = (kept.folder / f"{output.name}{kept.suffix}.md").read_text(encoding="utf-8")
+    return written.rpartition(f"{caption}\n\n")[0].removesuffix("\n\n")
 
 
 def _style(path: Path | None) -> dict[Any, Any]:

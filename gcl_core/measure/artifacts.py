@@ -15,12 +15,14 @@ from gcl_core.evaluation.accuracy import accuracy_record
 from gcl_core.files import RunError, hash_file, read_json, write_json
 from gcl_core.layout import Layout
 from gcl_core.models.weights import load_encoder
+from gcl_core.outputs import seed_suffix
 from gcl_core.provenance import code_of_stage, fingerprint, measuring_of
+from gcl_core.records import RECORDS
 from gcl_core.run_folder import read_metrics
+from gcl_core.typed_frames import typed
 
 MAKERS = {"baseline": "01_baseline", "warm_up": "03_generator_warm_up"}
 ACCURACIES = {"map": "mAP", "rank1": "rank-1", "rank5": "rank-5", "rank10": "rank-10"}
-TEXTS = ("stage", "note", "labels")  # the columns of a record that are no numbers
 
 
 def require(path: Path, *, made_by: str) -> Path:
@@ -107,16 +109,15 @@ def required_runs(layout: Layout, variant: str, seed: int) -> list[Path]:
 def records(layout: Layout, stages: Sequence[str], *, seeds: Iterable[int] | None = None) -> pd.DataFrame:
     """Return the epoch records of finished runs: columns stage, seed, epoch and what the stages record.
 
-    All seeds of the study unless `seeds` are given. What a stage does not record is NaN. Raises RunError as
-    `finished_run` does.
+    All seeds of the study unless `seeds` are given. It has the types of the record `epochs`: what a stage does not
+    record is NaN, a text that is not there is blank. Raises RunError as `finished_run` does.
     """
     lines: list[dict[str, Any]] = []
     for stage in stages:
         for seed in range(layout.study.seeds) if seeds is None else seeds:
             metrics = measured_today(layout, stage, seed, finished_run(layout, stage, seed))
             lines += [{"stage": stage, "seed": seed, **line} for line in metrics]
-    frame = pd.DataFrame(lines)
-    return frame.astype({column: np.float64 for column in frame.columns if column not in TEXTS})
+    return typed(pd.DataFrame(lines), RECORDS["epochs"][1])
 
 
 def measured_today(layout: Layout, stage: str, seed: int, run: Path) -> list[dict[str, Any]]:
@@ -213,7 +214,7 @@ def training_identities(people: PersonSet) -> int:
 
 def named(name: str, seed: int) -> str:
     """Return a file's stem for a seed: seed 0 has the plain name, others carry theirs, so none overwrites another."""
-    return name if seed == 0 else f"{name}_seed{seed}"
+    return name + seed_suffix(seed)
 
 
 def promised(folder: Path, *names: str) -> str:

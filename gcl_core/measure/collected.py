@@ -169,4 +169,4 @@ def controls_table(study: Study, records: pd.DataFrame) -> pd.DataFrame:
                 values = scale * numbers(measured_on, column)
                 row |= {title: values.mean(), f"± {title}": spread(values)}
         rows.append(row)
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows).astype({"seeds": "Int64"})

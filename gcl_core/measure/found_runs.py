@@ -7,6 +7,7 @@ from typing import Any
 from gcl_core.config import Study
 from gcl_core.files import RunError, read_json
 from gcl_core.layout import Layout
+from gcl_core.measure.artifacts import measured_today
 from gcl_core.measure.published import DATASETS
 from gcl_core.run_folder import read_metrics
 
@@ -94,20 +95,20 @@ def headline(run: Path) -> dict[str, Any]:
     return next((line for line in lines if line["epoch"] == kept), lines[-1])
 
 
+def headline_today(layout: Layout, run: Path) -> dict[str, Any]:
+    """Return `headline` with accuracies as today's evaluation measures them, where the run is of this study's profile.
+
+    Of another profile the pictures need not be here: there it is what the run recorded.
+    """
+    kept = headline(run)
+    if not run.is_relative_to(layout.runs):
+        return kept
+    lines = measured_today(layout, run.parent.name, int(run.name.removeprefix("seed")), run)
+    return next(line for line in lines if line["epoch"] == kept["epoch"])
+
+
 def stage_one(run: Path) -> str:
     """Return by which method the baseline of a run's seed was trained, in words."""
     settings = manifest(run.parents[1] / "baseline" / run.name)["settings"]
     method = str(settings.get("baseline", {}).get("method", "unknown"))
     return METHODS.get(method, method)
-
-
-def describe(runs: list[Path]) -> str:
-    """Return in words how runs were made: picture size, seeds, a variant's stage 1, and the kept epoch if chosen."""
-    settings = manifest(runs[0])["settings"]
-    size, seeds = settings["picture"], f"{len(runs)} seed{'s' if len(runs) > 1 else ''}"
-    words = [f"{size['height']}x{size['width']}", seeds]
-    if runs[0].parent.name != "baseline":
-        words.append(f"from {stage_one(runs[0])}")
-    if settings.get("joint", {}).get("keep") == "best_on_test":
-        words.append("epoch of best mAP on test")
-    return ", ".join(words)

@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-import pandas as pd
-
 from gcl_core.config import Study
 from gcl_core.files import read_json
 from gcl_core.layout import Layout
@@ -15,7 +13,7 @@ from gcl_core.provenance import fingerprint
 from gcl_core.settings.training import VariantSettings
 from gcl_core.tables.claim_readings import told_comparisons
 from gcl_core.tables.claims import CLAIMS, Claim, claim_verdict
-from gcl_core.tables.formats import NOT_RUN
+from gcl_core.tables.formats import NOT_RUN, read_table
 
 VERDICTS = ("reproduced", "contradicted", "no difference of note", "open", "no verdict", NOT_RUN)
 
@@ -29,18 +27,12 @@ class Finding:
     told: Sequence[str]
 
 
-def read_measured(path: Path, column: str) -> pd.DataFrame:
-    """Return a table of claims or doses as it was before it was saved to a CSV: `column` holds numbers or `not run`."""
-    frame = pd.read_csv(path, dtype={"seeds": "Int64", column: object}).fillna({"verdict": ""})
-    return frame.assign(**{column: [text if text == NOT_RUN else float(text) for text in frame[column]]})
-
-
 def findings(figures: Path) -> list[Finding]:
     """Return every claim of the paper with what claims.csv says of it: `not run` where there is none."""
     path = figures / "claims.csv"
     if not path.is_file():
         return [Finding(claim, NOT_RUN, []) for claim in CLAIMS.values()]
-    frame = read_measured(path, "effect")
+    frame = read_table(path)
     return [Finding(claim, claim_verdict(frame, key), told_comparisons(frame, key)) for key, claim in CLAIMS.items()]
 
 
@@ -52,9 +44,9 @@ def verdict_words(found: Sequence[Finding]) -> str:
 
 
 def runs_of(layout: Layout, entries: Mapping[str, Mapping[str, Any]], runs: Path) -> list[dict[str, Any]]:
-    """Return each run that a figure comes from, once: what the figures recorded and, if it is in `runs`, its manifest.
+    """Return each run that a figure comes from, once, as `read_manifest` tells it.
 
-    `here` tells whether the run is there and still the one that the figures show.
+    `here` tells whether the run is in `runs` and still the one that the figures show.
     """
     recorded = {(run["folder"], str(run["fingerprint"])): run for entry in entries.values() for run in entry["runs"]}
     own = PurePosixPath("runs", layout.study.profile)
@@ -62,21 +54,15 @@ def runs_of(layout: Layout, entries: Mapping[str, Mapping[str, Any]], runs: Path
     for (folder, _), run in sorted(recorded.items()):
         path = PurePosixPath(folder)
         place = runs / path.relative_to(own) if path.is_relative_to(own) else layout.root / path
-        facts = next(
-            (read_json(file) for file in (place / "manifest.json", place / "store.json") if file.is_file()), {}
-        )
-        here = bool(facts) and facts.get("fingerprint") == run["fingerprint"]
-        lines.append({**run, "facts": facts if here else {}, "here": here})
+        manifests = (place / "manifest.json", place / "store.json")
+        facts = next((read_json(file) for file in manifests if file.is_file()), {})
+        lines.append({**run, "here": bool(facts) and facts.get("fingerprint") == run["fingerprint"]})
     return lines
 
 
 def versions_of(runs: Sequence[Mapping[str, Any]]) -> list[str]:
     """Return in words the versions of Python and packages with which runs were made, the most frequent first."""
-    told = Counter(
-        ", ".join([f"Python {facts['python']}", *(f"{name} {version}" for name, version in facts["packages"].items())])
-        for facts in (run["facts"] for run in runs)
-        if "packages" in facts
-    )
+    told = Counter(f"Python {run['python']}, {run['packages']}" for run in runs if run["packages"])
     return [text for text, _ in told.most_common()]
 
 

@@ -11,41 +11,18 @@ from typing import Any
 
 import PIL.Image
 
-from gcl_core.config import Study
 from gcl_core.figures.style import COLUMN, PRINT_DPI
 from gcl_core.files import hash_file
 from gcl_core.layout import Layout
+from gcl_core.outputs import ENDINGS, OUTPUTS
 from gcl_core.tables.formats import read_markdown
 
 PICTURES = 3_000_000  # bytes of all embedded PNG together: as text in the page they take a third more
-ENDINGS = {"figure": (".png", ".pdf"), "table": (".md", ".csv", ".tex")}  # the first is what the page shows
-KNOWN_BODIES = ("mesh_ways", "figure3_generated_views_test")  # made of synthetic people alone
-SECTIONS = (  # title, notebook that makes it, names without `_seed<k>`
-    ("Data", "00_data_preparation", ("dataset", "dataset_examples", "mesh_ways")),
-    ("Baseline and accuracy", "07_ablations", ("reid_accuracy",)),
-    ("Clustering", "02_clustering_analysis", ("clustering_analysis", "clusterers")),
-    (
-        "Generated views",
-        "08_generated_views",
-        ("figure1_view_invariance", "figure3_generated_views_train", "figure3_generated_views_test", "view_quality"),
-    ),
-    ("FID of the views", "05_fid_per_view", ("table1_fid_per_view", "fid_per_view", "table1_orderings")),
-    ("Number of clusters", "06_cluster_count_curves", ("figure2_cluster_count",)),
-    ("Ablations", "07_ablations", ("ablations",)),
-    ("Errors", "10_error_analysis", ("error_analysis", "ranked_lists", "queries")),
-    ("Drawn views as a dataset", "12_novel_view_dataset", ("novel_view_dataset",)),
-    ("Evidence for the claims", "11_claims", ("claims", "controls", "dose", "sensitivity")),
-    (
-        "Three datasets",
-        "09_three_datasets",
-        ("accuracy_three_datasets", "table1_three_datasets", "orderings_three_datasets"),
-    ),
-)
 
 
 @dataclass(frozen=True)
 class Item:
-    """A figure or a table: what is shown of it, its files, and the commit, settings and runs it comes from."""
+    """A figure, table or record: what is shown of it, its files, and the commit, settings and runs it comes from."""
 
     kind: str
     name: str
@@ -97,32 +74,30 @@ def report_sections(layout: Layout, entries: Mapping[str, Mapping[str, Any]]) ->
     share = PICTURES // max(1, sum(name.endswith(".png") for name in entries))
     groups: dict[str, dict[str, list[str]]] = defaultdict(dict)
     for name in entries:
-        path = Path(name)
+        path = PurePosixPath(name)
         kind = next((kind for kind, endings in ENDINGS.items() if path.suffix in endings), "table")
-        groups[path.stem].setdefault(kind, []).append(name)
-    sections = []
-    for title, notebook, names in SECTIONS:
-        section = Section(title, notebook)
-        for name in names:
-            stems = sorted(stem for stem in groups if re.fullmatch(rf"{name}(_seed\d+)?", stem))
-            section.items += [item for stem in stems for item in _items(layout, entries, groups.pop(stem), share)]
-            if not stems and _expected(layout.study, name):
-                section.missing.append(name)
-        sections.append(section)
+        groups[str(path.with_suffix(""))].setdefault("record" if path.parent.name else kind, []).append(name)
+    sections = {each.section: Section(each.section, each.notebook) for each in OUTPUTS}
+    for stem, each in {each.stem: each for each in OUTPUTS}.items():
+        section = sections[each.section]
+        stems = sorted(found for found in groups if re.fullmatch(rf"{stem}(_seed\d+)?", found))
+        section.items += [item for found in stems for item in _items(layout, entries, groups.pop(found), share)]
+        if not stems and (layout.study.dataset == "synthetic" or not each.synthetic):
+            section.missing.append(stem)
     others = [item for stem in sorted(groups) for item in _items(layout, entries, groups[stem], share)]
-    return [*sections, *([Section("More", items=others)] if others else [])]
+    return [*sections.values(), *([Section("More", items=others)] if others else [])]
 
 
 def _items(
     layout: Layout, entries: Mapping[str, Mapping[str, Any]], group: Mapping[str, list[str]], share: int
 ) -> list[Item]:
-    return [_item(layout, entries, kind, group[kind], share) for kind in ENDINGS if kind in group]
+    return [_item(layout, entries, kind, group[kind], share) for kind in (*ENDINGS, "record") if kind in group]
 
 
 def _item(
     layout: Layout, entries: Mapping[str, Mapping[str, Any]], kind: str, names: Sequence[str], share: int
 ) -> Item:
-    shown = min(names, key=lambda name: (*ENDINGS[kind], Path(name).suffix).index(Path(name).suffix))
+    shown = min(names, key=lambda name: (*ENDINGS.get(kind, ()), Path(name).suffix).index(Path(name).suffix))
     entry, path = entries[shown], layout.figures / shown
     gone = [name for name in names if not (layout.figures / name).is_file()]
     kept = [name for name in names if name not in gone]
@@ -146,10 +121,6 @@ def _item(
 def _width(path: Path) -> int:
     with PIL.Image.open(path) as image:
         return image.width
-
-
-def _expected(study: Study, name: str) -> bool:
-    return study.dataset == "synthetic" or name not in KNOWN_BODIES
 
 
 def seed_words(seeds: Sequence[str]) -> str:

@@ -5,14 +5,14 @@ from pathlib import Path
 
 import jinja2
 
-from gcl_core.files import RunError, read_json, write_text
+from gcl_core.figure_manifest import read_manifest
+from gcl_core.files import RunError, write_text
 from gcl_core.layout import Layout
 from gcl_core.report.citation import citation_page, short
 from gcl_core.report.facts import (
     differing,
     findings,
     fingerprints,
-    read_measured,
     runs_of,
     step_times,
     verdict_words,
@@ -21,6 +21,7 @@ from gcl_core.report.facts import (
 from gcl_core.report.items import report_sections
 from gcl_core.tables.claim_readings import RULES
 from gcl_core.tables.dose import dose_reading
+from gcl_core.tables.formats import read_table
 
 REPORT, CITATION = "report.html", "how-to-cite.md"
 STEP = "report"  # its own mark among the steps is not told of: the page would differ when made again
@@ -43,8 +44,7 @@ def write_report(layout: Layout, runs: Path | None = None) -> list[Path]:
             f"{layout.figures} is not there: profile {layout.study.profile!r} has no figures to report; "
             f"make them by ./run_all.sh {layout.study.profile}"
         )
-    manifest = layout.figures / "manifest.json"
-    entries = read_json(manifest) if manifest.is_file() else {}
+    entries = read_manifest(layout.figures)
     runs = runs or layout.runs
     found, sections, made_by = (
         findings(layout.figures),
@@ -67,7 +67,7 @@ def write_report(layout: Layout, runs: Path | None = None) -> list[Path]:
         sections=sections,
         runs=made_by,
         versions=versions_of(made_by),
-        devices=sorted({run["facts"]["device"] for run in made_by if "device" in run["facts"]}),
+        devices=sorted({run["device"] for run in made_by if run["device"]}),
         seeds=sorted({run["seed"] for run in made_by if run["seed"] is not None}),
         steps=step_times(runs, without=STEP),
         commits=Counter(entry["git_revision"] for entry in entries.values()).most_common(),
@@ -83,4 +83,4 @@ def write_report(layout: Layout, runs: Path | None = None) -> list[Path]:
 
 def _doses(figures: Path) -> str:
     path = figures / "dose.csv"
-    return dose_reading(read_measured(path, "gain in mAP")) if path.is_file() else ""
+    return dose_reading(read_table(path)) if path.is_file() else ""

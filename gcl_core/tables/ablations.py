@@ -45,7 +45,7 @@ def ablation_table(study: Study, records: pd.DataFrame) -> pd.DataFrame:
         )
     columns = ["variant", "x_nv", *VIEW_INVARIANT.values(), "epoch", "seeds", "mAP", "± mAP", "rank-1", "± rank-1"]
     columns += ["clusters", "outliers", "ARI", "mAP (paper)", BEST]
-    return pd.DataFrame(rows).reindex(columns=columns)
+    return pd.DataFrame(rows).reindex(columns=columns).astype({"seeds": "Int64"})
 
 
 def _start(records: pd.DataFrame) -> dict[str, Any]:

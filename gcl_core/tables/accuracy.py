@@ -28,6 +28,16 @@ def joint_accuracies(layout: Layout) -> JointAccuracies:
     return [accuracy for accuracy in found if accuracy]
 
 
+def joint_lines(joint: JointAccuracies) -> pd.DataFrame:
+    """Return the record `jvtc_plus` of `joint_accuracies`."""
+    return pd.DataFrame([{"seed": seed, **accuracy} for seed, accuracy in enumerate(joint)])
+
+
+def recorded_joint(lines: pd.DataFrame) -> JointAccuracies:
+    """Return the accuracies that the record `jvtc_plus` was made of."""
+    return [{str(name): value for name, value in line.items()} for line in lines.to_dict("records")]
+
+
 def accuracy_table(study: Study, records: pd.DataFrame, joint: JointAccuracies = ()) -> pd.DataFrame:
     """Return mAP and CMC in %: ours (start, baseline, TDA control, GCL; mean over seeds), then published.
 

@@ -30,7 +30,7 @@ def dataset_table(people: PersonSet) -> pd.DataFrame:
                 "with a mesh": len(people.with_mesh(chosen)),
             }
         )
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows).astype({"pictures": "Int64"})
 
 
 def dataset_reading(people: PersonSet, truth: Truth | None) -> str:

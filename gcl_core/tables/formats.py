@@ -14,6 +14,7 @@ from gcl_core.figure_manifest import record_files
 from gcl_core.files import RunError, write_text
 from gcl_core.layout import Layout
 from gcl_core.losses.names import VIEW_INVARIANT
+from gcl_core.typed_frames import read_texts
 
 NOT_RUN = "not run"  # stands in a column of numbers for one that nobody has measured yet
 DIGITS = {  # decimals of a column; two where nothing is said
@@ -23,6 +24,11 @@ DIGITS = {  # decimals of a column; two where nothing is said
     "eps": 4,
     **dict.fromkeys(VIEW_INVARIANT.values(), 0),
 }
+TEXTS = {  # columns of words, also where all are blank or look like numbers
+    *("claim", "compared", "metric", "verdict", "rung", "variant", "clusterer", "way", "split", "stage", "ranking"),
+    *("setting", "source", "method", "data", "of", "measure", "encoding", "runs", "read in", "pictures of", "x_nv"),
+}
+WHOLE = ("seeds", "pictures")  # columns of counts that may be blank
 COLUMN_CHARACTERS, PAGE_CHARACTERS = 52, 112  # what fits into 3.25 and 6.875 inches at 8 points
 LATEX = {
     "\\": r"\textbackslash{}",
@@ -49,62 +55,60 @@ LATEX = {
 def save_table(
     frame: pd.DataFrame, layout: Layout, name: str, *, runs: Sequence[Path], caption: str, reading: str = ""
 ) -> Markdown:
-    """Write `name`.csv, `name`.md and `name`.tex to the study's figures; return the table for display.
+    """Write a table to the study's figures, as `write_table` does; return it for display.
+
+    Its files are entered into the manifest with the run folders that they come from.
+    """
+    files = write_table(frame, layout.figures, name, caption=caption, reading=reading)
+    record_files(layout, files, runs=runs, caption=caption)
+    return Markdown(files[1].read_text(encoding="utf-8"))
+
+
+def write_table(frame: pd.DataFrame, folder: Path, name: str, *, caption: str, reading: str = "") -> list[Path]:
+    """Write `name`.csv, `name`.md and `name`.tex to a folder, whole or not at all; return the three.
 
     The CSV keeps full precision, the others round as DIGITS says; missing values are blank. The Markdown file begins
-    with `reading`, what the table says in words, where that is given. Files are written whole or
-    not at all and entered into the manifest with the run folders that they come from.
+    with `reading`, what the table says in words, where that is given.
     """
     texts = {
-        "csv": _csv(frame),
+        "csv": frame.to_csv(index=False, lineterminator="\n"),
         "md": "\n\n".join(part for part in (reading, caption, markdown_table(frame)) if part),
         "tex": latex_table(frame, caption=caption, label=f"tab:{name}"),
     }
-    files = []
-    for ending, text in texts.items():
-        path = layout.figures / f"{name}.{ending}"
+    files = [folder / f"{name}.{ending}" for ending in texts]
+    for path, text in zip(files, texts.values(), strict=True):
         write_text(path, text)
-        files.append(path)
-    record_files(layout, files, runs=runs, caption=caption)
-    return Markdown(texts["md"])
-
-
-def save_lines(frame: pd.DataFrame, layout: Layout, name: str, *, runs: Sequence[Path], caption: str) -> None:
-    """Write `name`.csv alone, as `save_table` does: for frames too long to be read as a table."""
-    path = layout.figures / f"{name}.csv"
-    write_text(path, _csv(frame))
-    record_files(layout, [path], runs=runs, caption=caption)
+    return files
 
 
 def read_table(path: Path) -> pd.DataFrame:
     """Return a table that `save_table` wrote as CSV, with the types that it was saved with.
 
-    A column of numbers with `not run` among them holds numbers and that text, never numbers as text; a blank is NaN, in
-    a column of words "". Raises RunError for a file that is not there or no table.
+    A column is of words where TEXTS says so or what it holds is no number, and a blank in it is ""; columns of WHOLE
+    are Int64. A column of numbers with `not run` among them holds numbers and that text, never numbers as text; a blank
+    is NaN. Raises RunError for a file that is not there or no table.
     """
     try:
-        texts = pd.read_csv(path, dtype=str, keep_default_na=False, na_values=[])
+        texts = read_texts(path)
     except (OSError, ValueError) as error:
         raise RunError(f"cannot read the table {path}: {error}; run the notebook that writes it") from error
-    return pd.DataFrame({name: _typed(texts[name].tolist()) for name in texts})
+    return pd.DataFrame({name: _typed(str(name), texts[name].tolist()) for name in texts})
 
 
-def _typed(texts: list[str]) -> pd.Series:
+def _typed(name: str, texts: list[str]) -> pd.Series:
     known = [each for each in texts if each not in ("", NOT_RUN)]
-    if texts and set(texts) <= {"True", "False"}:
-        return pd.Series([each == "True" for each in texts])
-    if not known:
-        return pd.Series([each or math.nan for each in texts], dtype=object)
-    if not all(map(_is_number, known)):
-        return pd.Series(texts)
-    whole = all(re.fullmatch(r"-?\d+", each) for each in known)
+    if name in TEXTS or not all(map(_is_number, known)):
+        if name not in TEXTS and known and set(known) <= {"True", "False"}:
+            return pd.Series([each == "True" if each in known else each or math.nan for each in texts])
+        return pd.Series(texts, dtype="str")
+    whole = bool(known) and all(re.fullmatch(r"-?\d+", each) for each in known)
     read = int if whole else float
     values: list[Any] = [each if each == NOT_RUN else math.nan if each == "" else read(each) for each in texts]
     if NOT_RUN in texts:
         return pd.Series(values, dtype=object)
-    if not whole:
-        return pd.Series(values, dtype=np.float64)
-    return pd.Series(values) if len(known) == len(texts) else pd.Series(values, dtype=np.float64).astype("Int64")
+    if name in WHOLE or (whole and len(known) < len(texts)):
+        return pd.Series([pd.NA if each == "" else int(each) for each in texts], dtype="Int64")
+    return pd.Series(values, dtype=np.int64 if whole else np.float64)
 
 
 def _is_number(text: str) -> bool:
@@ -163,15 +167,15 @@ def escape_latex(text: str) -> str:
     return "".join(LATEX.get(character, character) for character in text)
 
 
-def _csv(frame: pd.DataFrame) -> str:
-    return frame.to_csv(index=False, lineterminator="\n")
-
-
 def _numeric(frame: pd.DataFrame) -> list[bool]:
     """Whether each column holds numbers, maybe with `not run` among them."""
     columns = [frame.iloc[:, place].replace(NOT_RUN, np.nan).infer_objects() for place in range(frame.shape[1])]
-    kinds = [column.dtype for column in columns]
-    return [pd.api.types.is_numeric_dtype(kind) and not pd.api.types.is_bool_dtype(kind) for kind in kinds]
+    return [
+        pd.api.types.is_numeric_dtype(column.dtype)
+        and not pd.api.types.is_bool_dtype(column.dtype)
+        and column.name not in TEXTS
+        for column in columns
+    ]
 
 
 def _cells(frame: pd.DataFrame) -> list[list[str]]:

@@ -7,12 +7,12 @@ import pandas as pd
 
 from gcl_core.config import load_study
 from gcl_core.evaluation.effects import pooled_effect
-from gcl_core.figure_manifest import renew_hashes
-from gcl_core.files import RunError, read_json, write_text
+from gcl_core.figure_manifest import read_manifest, renew_hashes
+from gcl_core.files import RunError
 from gcl_core.tables.claim_readings import POOL, RULES, claims_page, claims_reading, own_reading
 from gcl_core.tables.claims import CLAIMS, COLUMNS, LIMITS, judged, over_seeds
 from gcl_core.tables.dose import dose_reading, judged_doses
-from gcl_core.tables.formats import NOT_RUN, latex_table, markdown_table, read_table
+from gcl_core.tables.formats import NOT_RUN, read_table, write_table
 
 POOLED_PROFILES = ("evidence", "evidence_light")  # other seeds of the same settings
 KEYS = ["claim", "compared", "metric"]
@@ -59,17 +59,17 @@ def write_verdicts(figures: Path, profiles: Sequence[str]) -> list[Path]:
         folder, study = figures / profile, load_study(profile)
         claims, dose = (_table(folder, name) for name in ("claims", "dose"))
         claims, dose = judged(claims), judged_doses(dose)
-        captions = read_json(folder / "manifest.json")
+        captions = read_manifest(folder)
         page = claims_page(study, claims, dose_reading(dose))
-        own = _write(claims, folder, "claims", captions["claims.csv"]["caption"], page)
-        own += _write(dose, folder, "dose", captions["dose.csv"]["caption"])
+        own = write_table(claims, folder, "claims", caption=captions["claims.csv"]["caption"], reading=page)
+        own += write_table(dose, folder, "dose", caption=captions["dose.csv"]["caption"])
         renew_hashes(folder, own)
         files += own
     sources = [figures / profile / "claims.csv" for profile in POOLED_PROFILES]
     if all(path.is_file() for path in sources):
         pooled = pooled_claims([read_table(path) for path in sources])
         caption = f"The paper's claims over all seeds of profiles {' and '.join(POOLED_PROFILES)}, pooled post hoc."
-        files += _write(pooled, figures / POOL, "claims", caption, pooled_reading(pooled))
+        files += write_table(pooled, figures / POOL, "claims", caption=caption, reading=pooled_reading(pooled))
     return files
 
 
@@ -78,14 +78,3 @@ def _table(folder: Path, name: str) -> pd.DataFrame:
     if not path.is_file():
         raise RunError(f"{path} is not there; run the study of that profile first (notebook 11 writes it)")
     return read_table(path)
-
-
-def _write(frame: pd.DataFrame, folder: Path, name: str, caption: str, reading: str = "") -> list[Path]:
-    texts = {
-        "csv": frame.to_csv(index=False, lineterminator="\n"),
-        "md": "\n\n".join(part for part in (reading, caption, markdown_table(frame)) if part),
-        "tex": latex_table(frame, caption=caption, label=f"tab:{name}"),
-    }
-    for ending, text in texts.items():
-        write_text(folder / f"{name}.{ending}", text)
-    return [folder / f"{name}.{ending}" for ending in texts]

@@ -1,17 +1,16 @@
 """Accuracy and FID on Market-1501, DukeMTMC-reID and MSMT17: published values, and ours where they have been run."""
 
-from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from gcl_core.config import Study
-from gcl_core.layout import Layout
-from gcl_core.measure.artifacts import ACCURACIES, where
-from gcl_core.measure.found_runs import Pair, adaptations, describe, found_runs, headline, manifest, stage_one
+from gcl_core.measure.artifacts import ACCURACIES, numbers, where
+from gcl_core.measure.found_runs import Pair, adaptations
 from gcl_core.measure.published import DATASETS, UNSUPERVISED, published_values
+from gcl_core.measure.three_datasets import PLUS, STAGES, describe
 from gcl_core.tables.accuracy import JOINT, THIRD_PARTY_MARK, baseline_title
 from gcl_core.tables.formats import NOT_RUN
 
@@ -21,19 +20,19 @@ CELLS = {(data, key): f"{name} {title}" for data, name in DATASETS.items() for k
 Row = dict[str, Any]
 
 
-def dataset_accuracy_table(layout: Layout) -> pd.DataFrame:
+def dataset_accuracy_table(study: Study, runs: pd.DataFrame) -> pd.DataFrame:
     """Return mAP and rank-1 in % on the three datasets, one row per setting and method: published, then ours.
 
     First without labels, then with a labelled source set. Values read in their source come first, transcriptions on
-    somebody else's page apart and marked †. Ours are means over the seeds found in the profiles of the three datasets
-    under this root; `runs` tells how they were made. A cell is blank where nothing was published, and says `not run`
-    where ours is not there. Source of the published values: METHOD.md §10.
+    somebody else's page apart and marked †. Ours are means over the seeds in `runs`, the record `dataset_runs`; the
+    column `runs` tells how they were made. A cell is blank where nothing was published, and says `not run` where ours
+    is not there. Source of the published values: METHOD.md §10.
     """
     unlabelled: list[Pair] = [(dataset, None) for dataset in DATASETS]
-    rows, pairs = [*_published(UNSUPERVISED), *_ours(layout, unlabelled)], adaptations(layout.study)
+    rows, pairs = [*_published(UNSUPERVISED), *_ours(study, runs, unlabelled)], adaptations(study)
     sources = dict.fromkeys(source for _, source in pairs)
     rows += [row for source in sources for row in _published(ADAPTATION + DATASETS[source])]
-    rows += [row for dataset, source in pairs for row in _ours(layout, [(dataset, source)])]
+    rows += [row for dataset, source in pairs for row in _ours(study, runs, [(dataset, source)])]
     columns = ["setting", "source", "method", *CELLS.values(), "runs", "read in"]
     return pd.DataFrame(rows).reindex(columns=columns)
 
@@ -53,40 +52,32 @@ def _published(setting: str) -> Iterator[Row]:
             yield {**row, "read in": "; ".join(dict.fromkeys(line["source"] for line in lines))}
 
 
-def _ours(layout: Layout, pairs: list[Pair]) -> list[Row]:
+def _ours(study: Study, lines: pd.DataFrame, pairs: list[Pair]) -> list[Row]:
     """Return our rows of a setting: baselines by method, JVTC+ where measured, TDA control, GCL."""
-    variants = {name: layout.study.variants[name].title for name in ("tda", "gcl")}
-    found = {stage: {pair: found_runs(layout, stage, pair) for pair in pairs} for stage in ("baseline", *variants)}
-    methods: dict[str, dict[Pair, list[Path]]] = {}
+    found = {
+        stage: {pair: where(lines, stage=stage, dataset=pair[0], source=pair[1] or "") for pair in pairs}
+        for stage in (*STAGES, PLUS)
+    }
+    methods: dict[str, dict[Pair, pd.DataFrame]] = {}
     for pair, runs in found["baseline"].items():
-        if runs:
-            methods.setdefault(stage_one(runs[0]), {})[pair] = runs
-    rows = [_row(pairs, baseline_title(method), runs, headline) for method, runs in methods.items()]
-    if not methods:
-        rows = [_row(pairs, "baseline (stage 1)", {}, headline)]
-    joint = {pair: [run for run in runs if manifest(run).get("jvtc_plus")] for pair, runs in found["baseline"].items()}
-    if any(joint.values()):
-        rows.append(_row(pairs, JOINT, joint, lambda run: manifest(run)["jvtc_plus"]))
-    return rows + [_row(pairs, title, found[name], headline) for name, title in variants.items()]
+        if len(runs):
+            methods.setdefault(baseline_title(runs["stage_one"].iloc[0]), {})[pair] = runs
+    rows = [_row(pairs, title, runs) for title, runs in (methods or {"baseline (stage 1)": {}}).items()]
+    if any(map(len, found[PLUS].values())):
+        rows.append(_row(pairs, JOINT, found[PLUS]))
+    return rows + [_row(pairs, study.variants[name].title, found[name]) for name in ("tda", "gcl")]
 
 
-def _row(
-    pairs: list[Pair],
-    method: str,
-    runs: Mapping[Pair, list[Path]],
-    read: Callable[[Path], Mapping[str, float]],
-) -> Row:
+def _row(pairs: list[Pair], method: str, runs: Mapping[Pair, pd.DataFrame]) -> Row:
     source = pairs[0][1]
     row: Row = {"setting": UNSUPERVISED if source is None else ADAPTATION + DATASETS[source], "source": "ours"}
     told = []
     for pair in pairs:
-        folders = runs.get(pair, [])
-        records = [read(folder) for folder in folders]
+        lines = runs.get(pair, pd.DataFrame())
         for key in SHOWN:
-            values = [100 * float(record[key]) for record in records]
-            row[CELLS[pair[0], key]] = float(np.mean(values)) if values else NOT_RUN
-        if folders:
-            told.append(f"{DATASETS[pair[0]]}: {describe(folders)}")
+            row[CELLS[pair[0], key]] = float(np.mean(100 * numbers(lines, key))) if len(lines) else NOT_RUN
+        if len(lines):
+            told.append(f"{DATASETS[pair[0]]}: {describe(lines)}")
     return {**row, "method": method, "runs": "; ".join(told)}
 
 

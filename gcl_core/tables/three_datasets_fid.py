@@ -1,56 +1,58 @@
 """Supplement Table 1 on the three datasets: published FID per view, and ours where it has been measured (§7.1)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
-from gcl_core.files import read_json
-from gcl_core.layout import Layout
-from gcl_core.measure.artifacts import where
-from gcl_core.measure.found_runs import describe, found_runs, profile_folder
+from gcl_core.config import Study
+from gcl_core.measure.artifacts import numbers, where
 from gcl_core.measure.published import DATASETS, published_fid
-from gcl_core.measure.view_fid import kept_fid
-from gcl_core.tables.fid import ENCODINGS, VIEW_COLUMNS, mean_by_yaw, order_cells, view_cells
+from gcl_core.measure.three_datasets import describe
+from gcl_core.tables.fid import ENCODINGS, VIEW_COLUMNS, order_cells, view_cells
 from gcl_core.tables.formats import NOT_RUN
 
 FLOORS = {"halves": "real against other real", "gallery": "real gallery against real"}
 
 
-def dataset_fid_table(layout: Layout) -> pd.DataFrame:
+def dataset_fid_table(study: Study, runs: pd.DataFrame, fid: pd.DataFrame) -> pd.DataFrame:
     """Return FID of GCL's drawn views per yaw on the three datasets: published, then ours in both encodings.
 
-    Ours are means over the seeds found in the profiles of the three datasets under this root, with what real pictures
-    get against real ones. `not run` stands where ours has not been measured; the paper gives neither encoding nor 0°.
+    `runs` and `fid` are the records `dataset_runs` and `dataset_fid`. Ours are means over seeds, with what real
+    pictures get against real ones. `not run` stands where ours has not been measured; the paper gives neither encoding
+    nor 0°.
     """
     rows: list[dict[str, Any]] = [
         {"source": "published", "method": "GCL", "data": name, **view_cells(values)}
         for name, values in published_fid().items()
     ]
     for dataset, name in DATASETS.items():
-        facts, measured = _measured(layout, dataset)
+        lines, measured = where(fid, dataset=dataset), _measured(fid, dataset)
         for encoding, title in ENCODINGS.items():
-            values = measured.get(encoding)
-            cells = dict.fromkeys(VIEW_COLUMNS, NOT_RUN) if values is None else view_cells(values)
-            row = {"source": "ours", "method": layout.study.variants["gcl"].title, "data": name, "encoding": title}
-            rows.append({**row, **(facts if values is not None else {}), **cells})
-        floor = _floor(layout, dataset)
+            row = {"source": "ours", "method": study.variants["gcl"].title, "data": name, "encoding": title}
+            row |= dict.fromkeys(VIEW_COLUMNS, NOT_RUN)
+            if encoding in measured:
+                made = where(runs, dataset=dataset, source="", stage="gcl")
+                made = made.iloc[np.flatnonzero(np.isin(made["seed"], list(lines["seed"].dropna())))]
+                row |= {"pictures": lines["pictures"].iloc[0], "runs": describe(made), **view_cells(measured[encoding])}
+            rows.append(row)
         for kind, title in FLOORS.items():
-            found = floor.get(kind)
-            cells = {"mean": NOT_RUN} if found is None else {"mean": found["fid"], "pictures": found["pictures"]}
+            found = where(lines, kind=kind).to_dict("records")
+            cells = {"mean": found[0]["fid"], "pictures": found[0]["pictures"]} if found else {"mean": NOT_RUN}
             rows.append({"source": "ours", "method": title, "data": name, **cells})
     columns = ["source", "method", "data", "encoding", "pictures", "runs", *VIEW_COLUMNS]
     return pd.DataFrame(rows).reindex(columns=columns).astype({"pictures": "Int64"})
 
 
-def dataset_orderings(layout: Layout) -> pd.DataFrame:
+def dataset_orderings(fid: pd.DataFrame) -> pd.DataFrame:
     """Return which orderings of the views hold in each published row and in ours, where measured, and the orders."""
     rows: list[dict[str, Any]] = [
         {"source": "published", "data": name, **order_cells(values)} for name, values in published_fid().items()
     ]
     checks = list(rows[0])[2:]
     for dataset, name in DATASETS.items():
-        _, measured = _measured(layout, dataset)
+        measured = _measured(fid, dataset)
         for encoding, title in ENCODINGS.items():
             values = measured.get(encoding)
             cells = dict.fromkeys(checks, NOT_RUN) if values is None else order_cells(values)
@@ -58,23 +60,18 @@ def dataset_orderings(layout: Layout) -> pd.DataFrame:
     return pd.DataFrame(rows).reindex(columns=["source", "data", "encoding", *checks])
 
 
-def _measured(layout: Layout, dataset: str) -> tuple[dict[str, Any], Mapping[str, Mapping[int, float]]]:
-    """Return how GCL's FID was measured on a dataset, and encoding → yaw → FID; empty where it was not."""
-    runs = found_runs(layout, "gcl", (dataset, None))
-    kept = {run: result for run in runs if (result := kept_fid(run)) is not None}
-    if not kept:
-        return {}, {}
-    pictures = next(iter(kept.values()))["pictures"]
-    alike = {run: result for run, result in kept.items() if result["pictures"] == pictures}
-    seeds: Sequence[dict[str, Any]] = list(alike.values())
-    measured = {name: mean_by_yaw(seeds, name) for name in ENCODINGS if all(name in each["views"] for each in seeds)}
-    return {"pictures": pictures, "runs": describe(list(alike))}, measured
-
-
-def _floor(layout: Layout, dataset: str) -> Mapping[str, Any]:
-    """Return what the data store keeps of `real_floor`; empty where GCL's FID was not measured."""
-    path = profile_folder(layout, (dataset, None)) / "data" / "fid.json"
-    return read_json(path)["views"] if path.is_file() and _measured(layout, dataset)[1] else {}
+def _measured(fid: pd.DataFrame, dataset: str) -> Mapping[str, Mapping[int, float]]:
+    """Return encoding → yaw → FID of GCL's views, means over seeds; an encoding that some seed lacks is left out."""
+    lines = where(fid, dataset=dataset)
+    lines = lines.iloc[np.flatnonzero(lines["yaw"].notna())]
+    measured = {}
+    for kind in ENCODINGS:
+        own = where(lines, kind=kind)
+        if len(own) and set(own["seed"]) == set(lines["seed"]):
+            measured[kind] = {
+                int(yaw): float(numbers(where(own, yaw=yaw), "fid").mean()) for yaw in sorted(set(own["yaw"]))
+            }
+    return measured
 
 
 def dataset_fid_reading(table: pd.DataFrame, orderings: pd.DataFrame) -> str:

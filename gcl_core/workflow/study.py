@@ -247,7 +247,7 @@ def _failures(layout: Layout, since: float) -> list[str]:
         if log.stat().st_mtime < since or (layout.runs / "steps" / f"{log.stem}.done").is_file():
             continue
         notebook = log.with_suffix(".ipynb")
-        executed = notebook.is_file() and notebook.stat().st_mtime >= since
+        executed = notebook.is_file() and notebook.stat().st_size > 0
         told.append(f"{log.stem} failed: {_reason(notebook if executed else None, log, layout.runs / 'snakemake.log')}")
         told += [f"  executed copy: {notebook}"] if executed else []
         told.append(f"  messages:      {log}")

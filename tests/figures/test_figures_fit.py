@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -21,7 +20,9 @@ from gcl_core.figures.fid import fid_figure
 from gcl_core.figures.galleries import choose_people, gallery_people, view_gallery
 from gcl_core.layout import Layout
 from gcl_core.measure.artifacts import records, where
+from gcl_core.measure.clustered import clustered_distances, clustered_pictures
 from gcl_core.measure.clusterings import analyse, split_of_people
+from gcl_core.measure.view_fid import NOVEL
 from gcl_core.tables.cluster_count import cluster_count_table
 from tests.fits import assert_fits
 
@@ -41,9 +42,9 @@ def test_curves(layout: Layout, frame: pd.DataFrame):
 
 
 def test_fid(layout: Layout):
-    views = {str(yaw): {"fid": 100.0 + yaw} for yaw in range(0, 360, 45)}
-    results: Any = {variant: [{"pictures": 4, "views": {"png": views}}] for variant in ("gcl", "no_vi")}
-    assert_fits(fid_figure(layout.study, results))
+    titles = [layout.study.variants[variant].title for variant in ("gcl", "no_vi")]
+    facts = {"source": "ours", "method": titles, "measure": "FID", "encoding": "PNG"}
+    assert_fits(fid_figure(layout.study, pd.DataFrame({**facts, **{f"{yaw}°": 100.0 + yaw for yaw in NOVEL}})))
 
 
 def test_pictures_of_people(layout: Layout, people: PersonSet):
@@ -58,4 +59,6 @@ def test_clustering(people: PersonSet):
     features = functional.normalize(torch.randn(16, 8, generator=torch.Generator().manual_seed(0)))
     identities = people.index["pid"].to_numpy()[people.rows("train")]
     clustering = analyse(features, identities, ClusteringSettings(k1=8, k2=3, rho=0.2, min_samples=2))
-    assert_fits(clustering_figure(clustering, split_of_people(clustering, people, None)))
+    pictures, distances = clustered_pictures(clustering, {}), clustered_distances(clustering)
+    split = split_of_people(clustering, people, None)
+    assert_fits(clustering_figure(pictures, distances, split, eps=clustering.eps))

@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from gcl_core.config import Study
+from gcl_core.figure_manifest import read_manifest
 from gcl_core.figures.style import COLOURS, COLUMN, look, new_figure, picture, save_figure, styled
-from gcl_core.files import read_json
 from gcl_core.layout import Layout
 
 
@@ -54,10 +54,10 @@ def test_a_large_png_loses_colours_not_size_and_its_pdf_nothing(layout: Layout):
 
 def test_saving_twice_gives_the_same_bytes(layout: Layout, figure: Figure):
     save_figure(figure, layout, "one", runs=[], caption="x")
-    before = {path.name: path.read_bytes() for path in layout.figures.iterdir()}
+    before = {path: path.read_bytes() for path in layout.figures.rglob("*.*")}
     save_figure(figure, layout, "one", runs=[], caption="x")
-    assert before == {path.name: path.read_bytes() for path in layout.figures.iterdir()}
-    assert set(read_json(layout.figures / "manifest.json")) == {"one.pdf", "one.png"}
+    assert before == {path: path.read_bytes() for path in layout.figures.rglob("*.*")}
+    assert set(read_manifest(layout.figures)) == {"one.pdf", "one.png"}
 
 
 def test_a_notebook_shows_the_figure_in_its_own_proportions(figure: Figure):

@@ -9,6 +9,7 @@ from torch.nn import functional
 from gcl_core.clustering.jaccard import JaccardDistances
 from gcl_core.clustering.quality import clustering_quality
 from gcl_core.figures.clusterers import clusterer_figure
+from gcl_core.measure.clustered import clustered_pictures
 from gcl_core.measure.clusterers import AS_DBSCAN, TOLD, clusterer_labels, clusterer_reading, clusterer_table
 from gcl_core.measure.clusterings import Clustering
 from tests.fits import assert_fits
@@ -56,7 +57,7 @@ def test_the_reading_repeats_the_table():
 def test_the_figure_marks_outliers_and_stays_within_its_borders():
     given = clustering(0.4)
     labels = clusterer_labels(given, min_samples=3)
-    figure = clusterer_figure(given, labels, clusterer_table(labels, given.identities))
+    figure = clusterer_figure(clustered_pictures(given, labels), clusterer_table(labels, given.identities))
     maps, pairs = figure.axes[:-1], figure.axes[-1]
     assert [axes.get_title().split("\n")[0] for axes in maps][:2] == ["people: 2", "A  DBSCAN, ε / 2"]
     drawn = [[np.shape(points.get_offsets())[0] for points in axes.collections] for axes in maps]
@@ -75,7 +76,7 @@ def test_without_any_cluster_k_means_has_no_number_to_take():
     text = clusterer_reading(table, 8)
     assert "DBSCAN's number" not in text
     assert "no more than the best of the others (HDBSCAN, 1.000)" in text
-    assert not clusterer_figure(given, labels, table).axes[-1].axison
+    assert not clusterer_figure(clustered_pictures(given, labels), table).axes[-1].axison
 
 
 @pytest.mark.parametrize("min_samples", [1, 2])

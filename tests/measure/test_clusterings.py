@@ -13,6 +13,7 @@ from gcl_core.config import ClusteringSettings
 from gcl_core.data.person_set import PersonSet
 from gcl_core.data.truth import Truth
 from gcl_core.figures.clusters import clustering_figure
+from gcl_core.measure.clustered import clustered_distances, clustered_pictures
 from gcl_core.measure.clusterings import Clustering, analyse, clustering_reading, clustering_table, split_of_people
 
 SETTINGS = ClusteringSettings(k1=6, k2=3, rho=0.4, min_samples=3)
@@ -103,4 +104,5 @@ def test_no_cluster_at_all_is_told_and_drawn(people: PersonSet, clustering: Clus
     )
     split = split_of_people(nothing, people, None)
     assert "no cluster" in clustering_reading(nothing, split)
-    assert len(clustering_figure(nothing, split).axes) == 6
+    pictures, distances = clustered_pictures(nothing, {}), clustered_distances(nothing)
+    assert len(clustering_figure(pictures, distances, split, eps=nothing.eps).axes) == 6

@@ -16,20 +16,23 @@ from PIL import Image
 
 from gcl_core.cli import main
 from gcl_core.config import load_study
+from gcl_core.figure_manifest import read_manifest
 from gcl_core.figures.style import COLUMN, new_figure, save_figure
 from gcl_core.files import RunError, read_json, write_json, write_text
 from gcl_core.layout import Layout
 from gcl_core.measure.evidence import Evidence, Measured
-from gcl_core.report.facts import differing, read_measured
+from gcl_core.records import RECORDS, save_record
+from gcl_core.report.facts import differing
 from gcl_core.report.items import embedded
 from gcl_core.report.page import write_report
 from gcl_core.tables.claim_readings import claims_reading
 from gcl_core.tables.claims import CLAIMS, claims_table
 from gcl_core.tables.dose import dose_reading, dose_table
-from gcl_core.tables.formats import markdown_table, read_markdown, save_lines, save_table
+from gcl_core.tables.formats import markdown_table, read_markdown, read_table, save_table
 from tests import lab
 
 PIDS = np.repeat(np.arange(30), 2)
+QUERIES = pd.DataFrame({"stage": ["gcl"], "pid": 1, "camid": 2, "first_match": 1, "matches": 3})
 PAPER = "https://arxiv.org/abs/2012.09071"
 
 
@@ -85,7 +88,7 @@ def layout(layout: Layout, write_run: Callable[..., Path]) -> Layout:
     save_table(
         pd.DataFrame({"a|b": ["x | y", ""], "mAP": [12.34, None]}), layout, "extra", runs=[], caption="More of it"
     )
-    save_lines(frame, layout, "queries", runs=runs[:1], caption="Every query")
+    save_record(QUERIES, layout, "queries", runs=runs[:1])
     figure = new_figure(COLUMN, 1.0)
     figure.subplots().plot([0, 1])
     save_figure(figure, layout, "ablations", runs=runs[:2], caption="A bar a variant")
@@ -112,9 +115,15 @@ def test_the_question_and_the_verdicts_come_first_in_words(layout: Layout):
 
 def test_every_figure_and_table_is_there_once_with_caption_files_and_runs(layout: Layout):
     page = page_of(layout)
-    entered = read_json(layout.figures / "manifest.json")
+    entered = read_manifest(layout.figures)
     assert {name: page.links.count(name) for name in entered} == dict.fromkeys(entered, 1)
-    for caption in ("Gain by quality", "A bar a variant", "Every query", "More of it", "The claims <b>& all</b>"):
+    for caption in (
+        "Gain by quality",
+        "A bar a variant",
+        RECORDS["queries"][0],
+        "More of it",
+        "The claims <b>& all</b>",
+    ):
         assert caption in page.text
     assert page.alts == ["A bar a variant"]
     assert "From runs/smoke: gcl (seeds 0, 1)" in page.text
@@ -235,8 +244,8 @@ def test_a_huge_picture_is_drawn_smaller_until_it_fits(tmp_path: Path):
 
 def test_claims_and_doses_read_back_say_what_they_said_before_they_were_saved(layout: Layout):
     claims, dose = claims_table(evidence()), dose_table(evidence())
-    assert claims_reading(read_measured(layout.figures / "claims.csv", "effect")) == claims_reading(claims)
-    assert dose_reading(read_measured(layout.figures / "dose.csv", "gain in mAP")) == dose_reading(dose)
+    assert claims_reading(read_table(layout.figures / "claims.csv")) == claims_reading(claims)
+    assert dose_reading(read_table(layout.figures / "dose.csv")) == dose_reading(dose)
 
 
 def test_a_markdown_table_is_read_as_it_was_written():
@@ -266,7 +275,7 @@ def test_how_to_cite_names_paper_study_and_every_figure_with_commit_settings_and
     text = (layout.figures / "how-to-cite.md").read_text(encoding="utf-8")
     assert "author = {Chen, Hao and Wang, Yaohui and Lagadec, Benoit" in text
     assert "year = {2021}" in text
-    entry = read_json(layout.figures / "manifest.json")["claims.csv"]
+    entry = read_manifest(layout.figures)["claims.csv"]
     (line,) = [line for line in text.splitlines() if line.startswith("| claims |")]
     assert f"`{entry['settings']}` | 0, 1 |" in line
     assert entry["git_revision"][:10] in line

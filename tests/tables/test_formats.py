@@ -6,9 +6,9 @@ import re
 import pandas as pd
 import pytest
 
-from gcl_core.files import read_json
+from gcl_core.figure_manifest import read_manifest
 from gcl_core.layout import Layout
-from gcl_core.tables.formats import NOT_RUN, escape_latex, latex_table, markdown_table, save_lines, save_table
+from gcl_core.tables.formats import NOT_RUN, escape_latex, latex_table, markdown_table, read_table, save_table
 
 
 @pytest.fixture
@@ -27,8 +27,8 @@ def frame() -> pd.DataFrame:
 def test_all_formats_are_written_and_recorded(layout: Layout, frame: pd.DataFrame):
     shown = save_table(frame, layout, "some_table", runs=[], caption="A caption")
     files = {path.name for path in layout.figures.iterdir()}
-    assert files == {"some_table.csv", "some_table.md", "some_table.tex", "manifest.json"}
-    assert set(read_json(layout.figures / "manifest.json")) == files - {"manifest.json"}
+    assert files == {"some_table.csv", "some_table.md", "some_table.tex", "manifest.json", "records"}
+    assert set(read_manifest(layout.figures)) == files - {"manifest.json", "records"}
     assert "12.3 " in str(shown.data)
 
 
@@ -48,12 +48,30 @@ def test_the_csv_keeps_every_digit(layout: Layout, frame: pd.DataFrame):
     assert list(back["method"]) == list(frame["method"])
 
 
-def test_lines_are_a_recorded_csv_alone_and_the_same_as_the_tables(layout: Layout, frame: pd.DataFrame):
-    save_lines(frame, layout, "some_lines", runs=[], caption="A caption")
-    assert {path.name for path in layout.figures.iterdir()} == {"some_lines.csv", "manifest.json"}
-    assert read_json(layout.figures / "manifest.json")["some_lines.csv"]["caption"] == "A caption"
-    save_table(frame, layout, "some_table", runs=[], caption="A caption")
-    assert (layout.figures / "some_lines.csv").read_bytes() == (layout.figures / "some_table.csv").read_bytes()
+def test_a_table_comes_back_with_the_types_that_it_had(layout: Layout):
+    frame = pd.DataFrame(
+        {
+            "text": ["a", "", "1 of 2"],
+            "number": [1.5, float("nan"), -0.1],
+            "partly": [2.5, NOT_RUN, float("nan")],
+            "whole": [1, 2, 3],
+            "counted": pd.array([1, None, 3], dtype="Int64"),
+            "known": [True, False, True],
+            "held": [True, NOT_RUN, False],
+            "unknown": [float("nan")] * 3,
+            "infinite": [float("inf"), 1.0, 2.0],
+            "seeds": pd.array([None] * 3, dtype="Int64"),
+            "runs": ["", "", ""],
+            "variant": ["1", "02", "3"],
+        }
+    )
+    save_table(frame, layout, "types", runs=[], caption="types")
+    pd.testing.assert_frame_equal(read_table(layout.figures / "types.csv"), frame)
+
+
+def test_a_column_of_words_stands_at_the_left_also_where_all_are_blank():
+    frame = pd.DataFrame({"runs": [float("nan")] * 2, "mAP": [float("nan")] * 2})
+    assert markdown_table(frame).splitlines()[1] == "| :-- | --: |"
 
 
 def test_markdown_rounds_by_column_and_leaves_missing_values_blank(frame: pd.DataFrame):

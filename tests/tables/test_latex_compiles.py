@@ -9,9 +9,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from gcl_core.files import read_json
+from gcl_core.figure_manifest import read_manifest
 from gcl_core.layout import Layout
-from gcl_core.tables.formats import LATEX, latex_table, save_table
+from gcl_core.tables.formats import LATEX, latex_table, read_table, save_table
 
 pytestmark = pytest.mark.skipif(
     shutil.which("pdflatex") is None, reason="no pdflatex here: install texlive to try the LaTeX tables"
@@ -43,8 +43,8 @@ def faults(log: str) -> list[str]:
 def remade(repository: Path, profile: str) -> list[str]:
     """Return the tables of a profile as they would be written now."""
     folder = repository / "figures" / profile
-    manifest = read_json(folder / "manifest.json")
-    frames = {path.stem: pd.read_csv(path.with_suffix(".csv")) for path in sorted(folder.glob("*.tex"))}
+    manifest = read_manifest(folder)
+    frames = {path.stem: read_table(path.with_suffix(".csv")) for path in sorted(folder.glob("*.tex"))}
     return [
         latex_table(frame, caption=manifest[f"{name}.tex"]["caption"], label=f"tab:{name}")
         for name, frame in frames.items()

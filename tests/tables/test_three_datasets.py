@@ -13,8 +13,11 @@ from gcl_core.figures.three_datasets import dataset_accuracy_figure
 from gcl_core.files import RunError, write_json, write_text
 from gcl_core.layout import Layout
 from gcl_core.measure.found_runs import found_runs, runs_of_the_datasets
+from gcl_core.measure.three_datasets import dataset_fid, dataset_runs
+from gcl_core.records import RECORDS
 from gcl_core.tables.three_datasets import dataset_accuracy_reading, dataset_accuracy_table
 from gcl_core.tables.three_datasets_fid import dataset_fid_reading, dataset_fid_table, dataset_orderings
+from gcl_core.typed_frames import typed
 from tests.fits import assert_fits
 
 NOVEL = (45, 90, 135, 180, 225, 270, 315)
@@ -41,13 +44,22 @@ def market(layout: Layout) -> Callable[..., Path]:
     return write
 
 
+def recorded(name: str, frame: pd.DataFrame) -> pd.DataFrame:
+    """Return a frame as the record of that name keeps it."""
+    return typed(frame, RECORDS[name][1])
+
+
+def accuracy_table(layout: Layout) -> pd.DataFrame:
+    return dataset_accuracy_table(layout.study, recorded("dataset_runs", dataset_runs(layout)))
+
+
 def cells(table: pd.DataFrame, **equal: str) -> list[dict[str, Any]]:
     lines = table.to_dict("records")
     return [line for line in lines if all(line[key] == value for key, value in equal.items())]  # pyright: ignore[reportReturnType]
 
 
 def test_without_runs_ours_say_not_run_and_published_rows_are_as_read(layout: Layout):
-    table = dataset_accuracy_table(layout)
+    table = accuracy_table(layout)
     ours = cells(table, source="ours", setting="fully unsupervised")
     assert [line["method"] for line in ours] == ["baseline (stage 1)", "TDA control", "GCL"]
     columns = [f"{name} {key}" for name in ("Market-1501", "DukeMTMC-reID", "MSMT17") for key in ("mAP", "rank-1")]
@@ -67,7 +79,7 @@ def test_without_runs_ours_say_not_run_and_published_rows_are_as_read(layout: La
 
 
 def test_third_party_rows_stand_apart_after_the_verified_ones(layout: Layout):
-    sources = [line["source"] for line in cells(dataset_accuracy_table(layout), setting="fully unsupervised")]
+    sources = [line["source"] for line in cells(accuracy_table(layout), setting="fully unsupervised")]
     assert sources == sorted(sources, key=["published, verified", "published, third-party", "ours"].index)
 
 
@@ -75,7 +87,7 @@ def test_finished_runs_fill_their_dataset_with_the_mean_over_seeds(layout: Layou
     for seed, value in ((0, 0.4), (1, 0.5)):
         market("baseline", seed, [0.1, value], jvtc_plus={"map": 0.6, "rank1": 0.7, "rank5": 0.8, "rank10": 0.9})
         market("gcl", seed, [0.3, value + 0.2])
-    table = dataset_accuracy_table(layout)
+    table = accuracy_table(layout)
     (baseline,) = cells(table, method="baseline (stage 1: JVTC)")
     assert baseline["Market-1501 mAP"] == pytest.approx(45)
     assert baseline["MSMT17 mAP"] == "not run"
@@ -93,7 +105,7 @@ def test_the_kept_epoch_is_the_one_shown(layout: Layout, market: Callable[..., P
     """D15: with the best epoch on test kept, the row is of that epoch."""
     market("baseline", 0, [0.1, 0.2])
     market("gcl", 0, [0.3, 0.9, 0.5], kept_epoch=1)
-    (gcl,) = cells(dataset_accuracy_table(layout), method="GCL", setting="fully unsupervised")
+    (gcl,) = cells(accuracy_table(layout), method="GCL", setting="fully unsupervised")
     assert gcl["Market-1501 mAP"] == pytest.approx(90)
 
 
@@ -117,7 +129,7 @@ def test_runs_with_a_source_set_fill_the_section_of_domain_adaptation_alone(
     market("gcl", 0, [0.7], profile="duke2market", source=True)
     market("baseline", 0, [0.4], source=True)  # under the name of a profile without labels: not shown there
     market("gcl", 0, [0.7], source=True)
-    table = dataset_accuracy_table(layout)
+    table = accuracy_table(layout)
     (without,) = cells(table, method="GCL", setting="fully unsupervised")
     (adapted,) = cells(table, method="GCL", setting="UDA from DukeMTMC-reID")
     assert (without["Market-1501 mAP"], adapted["Market-1501 mAP"]) == ("not run", pytest.approx(70))
@@ -127,7 +139,7 @@ def test_records_that_are_missing_are_told(layout: Layout, market: Callable[...,
     market("baseline", 0, [0.4])
     (market("gcl", 0, [0.7]) / "metrics.jsonl").unlink()
     with pytest.raises(RunError, match=r"has no metrics\.jsonl"):
-        dataset_accuracy_table(layout)
+        accuracy_table(layout)
 
 
 def test_a_profile_of_one_of_the_datasets_fills_its_own_column(layout: Layout, market: Callable[..., Path]):
@@ -135,7 +147,7 @@ def test_a_profile_of_one_of_the_datasets_fills_its_own_column(layout: Layout, m
     market("gcl", 0, [0.7], profile="mine")
     words = ["profile=mine", "dataset=market1501", "data_root=nowhere"]
     mine = Layout(load_study("smoke", words), root=layout.root)
-    (row,) = cells(dataset_accuracy_table(mine), method="GCL", setting="fully unsupervised")
+    (row,) = cells(accuracy_table(mine), method="GCL", setting="fully unsupervised")
     assert row["Market-1501 mAP"] == pytest.approx(70)
 
 
@@ -151,7 +163,11 @@ def test_fid_on_the_three_datasets_in_both_encodings_with_floor_and_orderings(
     write_json(run / "fid.json", {"identity": "i", **kept})
     floor = {kind: {"fid": 9.0, "pictures": 6468, "reference": 6468} for kind in ("halves", "gallery")}
     write_json(layout.root / "runs/market1501/data/fid.json", {"identity": "i", "views": floor})
-    table, orderings = dataset_fid_table(layout), dataset_orderings(layout)
+    fid = dataset_fid(layout)
+    table, orderings = (
+        dataset_fid_table(layout.study, recorded("dataset_runs", dataset_runs(layout)), recorded("dataset_fid", fid)),
+        dataset_orderings(recorded("dataset_fid", fid)),
+    )
     png, released = cells(table, source="ours", data="Market-1501", method="GCL")
     assert (png["encoding"], png["90°"], png["pictures"]) == ("PNG", 75.0, 4096)
     assert png["mean"] - released["mean"] == pytest.approx(1)
@@ -171,7 +187,7 @@ def test_fid_on_the_three_datasets_in_both_encodings_with_floor_and_orderings(
 def test_the_figure_marks_every_value_and_says_what_was_not_run(layout: Layout, market: Callable[..., Path]):
     market("baseline", 0, [0.4])
     market("gcl", 0, [0.7])
-    figure = dataset_accuracy_figure(dataset_accuracy_table(layout))
+    figure = dataset_accuracy_figure(accuracy_table(layout))
     market1501, _, msmt17 = figure.axes
     names = [text.get_text() for text in market1501.get_yticklabels()]
     assert names[:4] == ["JVTC", "JVTC+", "MMCL", "SpCL"]

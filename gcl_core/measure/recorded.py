@@ -1,0 +1,97 @@
+"""Measurements as records that outlive the runs, and the same measurements back from them."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from gcl_core.measure.artifacts import where
+from gcl_core.measure.evidence import Evidence, Measured
+from gcl_core.measure.view_fid import NOVEL
+
+DISTANCES = ("fid", "fid_matched", "kid", "kid_std")
+SEED_FACTS = ("pictures", "reference", "network")
+
+
+def evidence_lines(evidence: Sequence[Evidence]) -> pd.DataFrame:
+    """Return the record `evidence`: one line per seed and variant, all that `Measured` holds but its queries."""
+    return pd.DataFrame(
+        [
+            {
+                **{"seed": seed, "variant": variant, "people": each.people},
+                **{"purpose": found.purpose, "changes": " ".join(found.changes)},
+                **{name: getattr(found, name) for name in ("clusters", "ari", "distance", "psnr")},
+                **{f"fid_{yaw}": value for yaw, value in (found.fid or {}).items()},
+            }
+            for seed, each in enumerate(evidence)
+            for variant, found in each.variants.items()
+        ]
+    )
+
+
+def precision_lines(evidence: Sequence[Evidence]) -> pd.DataFrame:
+    """Return the record `precision`: one line per seed, variant and query."""
+    parts = [
+        found.queries.assign(seed=seed, variant=variant)
+        for seed, each in enumerate(evidence)
+        for variant, found in each.variants.items()
+        if found.queries is not None
+    ]
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+
+
+def recorded_evidence(lines: pd.DataFrame, precision: pd.DataFrame) -> list[Evidence]:
+    """Return the evidence that these records were made of, one entry a seed."""
+    queries = {key: group for key, group in precision.groupby(["seed", "variant"], sort=False)}
+    evidence = []
+    for seed in dict.fromkeys(lines["seed"]):
+        own = where(lines, seed=seed).to_dict("records")
+        variants = {str(line["variant"]): _measured(line, queries.get((seed, line["variant"]))) for line in own}
+        evidence.append(Evidence(int(own[0]["people"]), variants))
+    return evidence
+
+
+def _measured(line: Mapping[Any, Any], queries: pd.DataFrame | None) -> Measured:
+    known = {name: value for name, value in line.items() if not (isinstance(value, float) and np.isnan(value))}
+    fid = {yaw: known[f"fid_{yaw}"] for yaw in NOVEL if f"fid_{yaw}" in known}
+    own = None if queries is None else queries.drop(columns=["seed", "variant"]).reset_index(drop=True)
+    numbers = {name: known.get(name) for name in ("clusters", "ari", "distance", "psnr")}
+    told = {"purpose": line["purpose"], "changes": tuple(line["changes"].split())}
+    return Measured(queries=own, fid=fid or None, **numbers, **told)
+
+
+def fid_lines(results: Mapping[str, Sequence[Mapping[str, Any]]]) -> pd.DataFrame:
+    """Return the record `fid` of `study_fid`: one line per variant, seed, encoding and yaw."""
+    return pd.DataFrame(_fid_lines(results))
+
+
+def _fid_lines(results: Mapping[str, Sequence[Mapping[str, Any]]]) -> Iterator[dict[str, Any]]:
+    for variant, seeds in results.items():
+        for seed, result in enumerate(seeds):
+            for encoding, views in result["views"].items():
+                for yaw, found in views.items():
+                    facts = {"variant": variant, "seed": seed, "encoding": encoding, "yaw": int(yaw)}
+                    yield {**facts, **found, **{name: result.get(name) for name in SEED_FACTS}}
+
+
+def recorded_fid(lines: pd.DataFrame) -> dict[str, list[dict[str, Any]]]:
+    """Return the results of `study_fid` that the record `fid` was made of."""
+    results: dict[str, list[dict[str, Any]]] = {}
+    for line in lines.to_dict("records"):
+        seeds = results.setdefault(str(line["variant"]), [])
+        if line["seed"] == len(seeds):
+            seeds.append({**{name: line[name] for name in SEED_FACTS}, "views": {}})
+        views = seeds[line["seed"]]["views"].setdefault(line["encoding"], {})
+        views[str(line["yaw"])] = {name: line[name] for name in DISTANCES}
+    return results
+
+
+def floor_lines(floor: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
+    """Return the record `fid_floor` of `real_floor`: one line per kind."""
+    return pd.DataFrame([{"kind": kind, **found} for kind, found in floor.items()])
+
+
+def recorded_floor(lines: pd.DataFrame) -> dict[str, dict[str, Any]]:
+    """Return the floor that the record `fid_floor` was made of."""
+    return {str(line.pop("kind")): line for line in lines.to_dict("records")}  # pyright: ignore[reportReturnType]

@@ -1,0 +1,117 @@
+"""Every figure, table and record of a study in reading order: which notebook writes it, and what it is made of.
+
+The DAG, the report, the notebooks' last cells, `redraw` and the tests take the names from here.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from gcl_core.config import Study
+from gcl_core.records import FOLDER, PARQUET
+
+Kind = Literal["figure", "table", "record"]
+ENDINGS = {"figure": (".png", ".pdf"), "table": (".md", ".csv", ".tex")}  # the first is what the report shows
+
+
+@dataclass(frozen=True)
+class Output:
+    """A figure, table or record.
+
+    A table or figure that is made of records alone names them in `records`; a table without them is itself what was
+    measured, a figure without them shows pictures or is drawn from the table of its name. `each_seed`: a notebook of
+    one seed writes it, under the plain name for seed 0. `synthetic`: made of synthetic people alone.
+    """
+
+    section: str
+    notebook: str
+    kind: Kind
+    name: str
+    records: tuple[str, ...] = ()
+    each_seed: bool = False
+    synthetic: bool = False
+
+    @property
+    def stem(self) -> str:
+        """The name in `figures/<profile>/`, without seed and ending."""
+        return f"{FOLDER}/{self.name}" if self.kind == "record" else self.name
+
+    def files(self, suffix: str = "") -> list[str]:
+        """Return the names of its files in `figures/<profile>/`; `suffix` is that of a seed."""
+        record = (".parquet" if self.name in PARQUET else ".csv",)
+        return [f"{self.stem}{suffix}{ending}" for ending in ENDINGS.get(self.kind, record)]
+
+
+def _outputs() -> Iterator[Output]:
+    data = ("Data", "00_data_preparation")
+    yield Output(*data, "table", "dataset", each_seed=True)
+    yield Output(*data, "figure", "dataset_examples", each_seed=True)
+    for kind in ("figure", "table"):
+        yield Output(*data, kind, "mesh_ways", each_seed=True, synthetic=True)
+    accuracy = ("Baseline and accuracy", "07_ablations")
+    yield Output(*accuracy, "table", "reid_accuracy", ("epochs", "jvtc_plus"))
+    yield Output(*accuracy, "record", "epochs")
+    yield Output(*accuracy, "record", "jvtc_plus")
+    clusters, pictures = ("Clustering", "02_clustering_analysis"), ("clustered_pictures",)
+    spread = (*pictures, "clustered_distances", "clustered_split")
+    for name, records in (("clustering_analysis", spread), ("clusterers", pictures)):
+        yield Output(*clusters, "figure", name, records, each_seed=True)
+        yield Output(*clusters, "table", name, each_seed=True)
+    for name in spread:
+        yield Output(*clusters, "record", name, each_seed=True)
+    views = ("Generated views", "08_generated_views")
+    for name in ("figure1_view_invariance", "figure3_generated_views_train", "figure3_generated_views_test"):
+        yield Output(*views, "figure", name, each_seed=True, synthetic=name.endswith("_test"))
+    yield Output(*views, "table", "view_quality", ("view_quality",), each_seed=True)
+    yield Output(*views, "record", "view_quality", each_seed=True)
+    fid = ("FID of the views", "05_fid_per_view")
+    yield Output(*fid, "table", "table1_fid_per_view", ("fid", "fid_floor"))
+    yield Output(*fid, "figure", "fid_per_view", ("fid",))
+    yield Output(*fid, "table", "table1_orderings", ("fid",))
+    yield Output(*fid, "record", "fid")
+    yield Output(*fid, "record", "fid_floor")
+    for kind in ("figure", "table"):
+        yield Output("Number of clusters", "06_cluster_count_curves", kind, "figure2_cluster_count")
+    for kind in ("figure", "table"):
+        yield Output("Ablations", "07_ablations", kind, "ablations", ("epochs",))
+    errors = ("Errors", "10_error_analysis")
+    yield Output(*errors, "table", "error_analysis", each_seed=True)
+    yield Output(*errors, "figure", "ranked_lists", each_seed=True)
+    yield Output(*errors, "record", "queries", each_seed=True)
+    for kind in ("figure", "table"):
+        yield Output("Drawn views as a dataset", "12_novel_view_dataset", kind, "novel_view_dataset", each_seed=True)
+    claims, measured = ("Evidence for the claims", "11_claims"), ("evidence", "precision")
+    for kind in ("figure", "table"):
+        yield Output(*claims, kind, "claims", measured)
+    yield Output(*claims, "table", "controls", ("epochs",))
+    for name in ("dose", "sensitivity"):
+        for kind in ("figure", "table"):
+            yield Output(*claims, kind, name, measured)
+    for name in measured:
+        yield Output(*claims, "record", name)
+    three = ("Three datasets", "09_three_datasets")
+    for kind in ("figure", "table"):
+        yield Output(*three, kind, "accuracy_three_datasets", ("dataset_runs",))
+    yield Output(*three, "table", "table1_three_datasets", ("dataset_fid",))
+    yield Output(*three, "table", "orderings_three_datasets", ("dataset_fid",))
+    yield Output(*three, "record", "dataset_runs")
+    yield Output(*three, "record", "dataset_fid")
+
+
+OUTPUTS = tuple(_outputs())
+
+
+def seed_suffix(seed: int) -> str:
+    """Return what a seed adds to a file's name: seed 0 has the plain name, others carry theirs."""
+    return "" if seed == 0 else f"_seed{seed}"
+
+
+def written_by(notebook: str, study: Study, seed: int = 0) -> list[str]:
+    """Return the names in `figures/<profile>/` of all files that a notebook writes, of each seed's own those of `seed`.
+
+    Where people are not synthetic, figures that need known bodies are left out.
+    """
+    made = [
+        each for each in OUTPUTS if each.notebook == notebook and (study.dataset == "synthetic" or not each.synthetic)
+    ]
+    return [name for each in made for name in each.files(seed_suffix(seed) if each.each_seed else "")]

@@ -1,0 +1,94 @@
+"""Measurements written as records are the same measurements when they are read."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from gcl_core.layout import Layout
+from gcl_core.measure.evidence import Evidence, Measured
+from gcl_core.measure.recorded import (
+    evidence_lines,
+    fid_lines,
+    floor_lines,
+    precision_lines,
+    recorded_evidence,
+    recorded_fid,
+    recorded_floor,
+)
+from gcl_core.measure.view_fid import NOVEL
+from gcl_core.records import RECORDS, read_record, save_record
+from gcl_core.tables.claims import claims_table
+from gcl_core.tables.dose import dose_table
+from gcl_core.typed_frames import typed
+
+
+def some_evidence() -> list[Evidence]:
+    random = np.random.default_rng(0)
+    seeds = []
+    for people in (48, 30):
+        pids = np.repeat(np.arange(10), 2)
+
+        def queries(shift: float, *, views: bool = True, pids: np.ndarray = pids) -> pd.DataFrame:
+            ap = np.clip(random.random(20) + shift, 0, 1)
+            ap[3] = np.nan
+            frame = pd.DataFrame({"pid": pids, "ap": ap, "rank1": np.where(np.isnan(ap), np.nan, ap > 0.5)})
+            return frame.assign(ap_near=ap / 2, ap_far=ap / 3) if views else frame
+
+        fid = {yaw: 100 + random.random() for yaw in NOVEL}
+        variants = {
+            "gcl": Measured(queries(0.1), 45, 0.7, fid, 0.3, 17.5),
+            "tda": Measured(queries(0.0, views=False), 46.0, 0.75),
+            "true_views": Measured(queries(0.2), 47, 0.8, psnr=float("inf")),
+            "no_vi": Measured(queries(0.0), None, None, fid, 0.4, 17.0),
+        }
+        seeds.append(Evidence(people, variants))
+    return seeds
+
+
+def test_evidence_comes_back(layout: Layout):
+    before = some_evidence()
+    lines = save_record(evidence_lines(before), layout, "evidence", runs=[])
+    precision = save_record(precision_lines(before), layout, "precision", runs=[])
+    after = recorded_evidence(lines, precision)
+    assert [each.people for each in after] == [each.people for each in before]
+    for one, other in zip(before, after, strict=True):
+        assert list(one.variants) == list(other.variants)
+        for name, found in one.variants.items():
+            again = other.variants[name]
+            facts = ("clusters", "ari", "fid", "distance", "psnr")
+            assert {key: getattr(found, key) for key in facts} == {key: getattr(again, key) for key in facts}
+            assert found.queries is not None
+            assert again.queries is not None
+            same = again.queries.loc[:, list(found.queries)]
+            pd.testing.assert_frame_equal(same, found.queries.astype({"rank1": np.float64}))
+    pd.testing.assert_frame_equal(claims_table(after), claims_table(before))
+    pd.testing.assert_frame_equal(dose_table(after), dose_table(before))
+
+
+def test_fid_and_its_floor_come_back(layout: Layout):
+    random = np.random.default_rng(0)
+
+    def views() -> dict[str, dict[str, float]]:
+        names = ("fid", "fid_matched", "kid", "kid_std")
+        return {str(yaw): {name: random.random() for name in names} for yaw in (0, *NOVEL)}
+
+    facts: dict[str, Any] = {"pictures": 8, "reference": 64, "network": "n 1"}
+    results = {
+        variant: [
+            {**facts, "views": {"png": views(), **({"jpeg75": views()} if variant == "gcl" else {})}} for _ in "ab"
+        ]
+        for variant in ("gcl", "no_vi")
+    }
+    assert recorded_fid(save_record(fid_lines(results), layout, "fid", runs=[])) == results
+    floor = {kind: {**views()["0"], "pictures": 4, "reference": 4} for kind in ("halves", "gallery")}
+    save_record(floor_lines(floor), layout, "fid_floor", runs=[])
+    assert recorded_floor(read_record(layout.figures, "fid_floor")) == floor
+
+
+def test_a_study_without_evidence_has_none():
+    empty = [
+        typed(frame([]), RECORDS[name][1])
+        for name, frame in (("evidence", evidence_lines), ("precision", precision_lines))
+    ]
+    assert recorded_evidence(*empty) == []
