@@ -1,14 +1,17 @@
 """Measurements as records that outlive the runs, and the same measurements back from them."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from gcl_core.config import Study
 from gcl_core.measure.artifacts import where
 from gcl_core.measure.evidence import Evidence, Measured
 from gcl_core.measure.view_fid import NOVEL
+from gcl_core.records import read_record, record_path
 
 DISTANCES = ("fid", "fid_matched", "kid", "kid_std")
 SEED_FACTS = ("pictures", "reference", "network")
@@ -57,6 +60,17 @@ def _measured(line: Mapping[Any, Any], queries: pd.DataFrame | None) -> Measured
     own = None if queries is None else queries.drop(columns=["seed", "variant"]).reset_index(drop=True)
     numbers = {name: known.get(name) for name in ("clusters", "ari", "distance", "psnr")}
     return Measured(queries=own, fid=fid or None, **numbers)
+
+
+def as_run(study: Study, folder: Path) -> Study:
+    """Return a study with the variants alone that the record `epochs` in a folder of figures tells of, if it is there.
+
+    A profile may have got variants since its runs: what is made of records shows what was run.
+    """
+    if not record_path(folder, "epochs").is_file():
+        return study
+    run = set(read_record(folder, "epochs")["stage"])
+    return study.model_copy(update={"variants": {name: each for name, each in study.variants.items() if name in run}})
 
 
 def fid_lines(results: Mapping[str, Sequence[Mapping[str, Any]]]) -> pd.DataFrame:
