@@ -15,7 +15,6 @@ from gcl_core.config import JointSettings, Study, WarmUpSettings
 from gcl_core.data.person_set import PersonSet
 from gcl_core.models.discriminator import Discriminator
 from gcl_core.models.drawing import draw_views
-from gcl_core.models.generator import Generator
 from gcl_core.models.identity_encoder import IdentityEncoder
 from gcl_core.models.memory_bank import MemoryBank
 from gcl_core.models.weights import build_discriminator, build_generator, load_weights, save_weights
@@ -29,7 +28,7 @@ SAMPLED = 4  # people shown while training
 class Drawing:
     """Generator and discriminator with their optimisers and schedules."""
 
-    generator: Generator
+    generator: TrainedGenerator
     discriminator: Discriminator
     generator_optimizer: Optimizer
     discriminator_optimizer: Optimizer
@@ -54,9 +53,9 @@ class Drawing:
         return cls(generator, discriminator, optimizer, critic_optimizer, schedule, critic_schedule, average)
 
     @property
-    def artist(self) -> Generator:
+    def artist(self) -> TrainedGenerator:
         """The generator that draws views for people to see and to measure: the average's, where there is one."""
-        return self.generator if self.average is None else cast(Generator, self.average.module)
+        return self.generator if self.average is None else cast(TrainedGenerator, self.average.module)
 
     def step(self) -> None:
         """Step the generator's optimiser, and bring its average up to date."""
@@ -109,7 +108,7 @@ class Learners:
             self.drawing.discriminator_schedule.step()
 
 
-def sample_views(encoder: IdentityEncoder, generator: Generator, people: PersonSet) -> UInt8[np.ndarray, "h w 3"]:
+def sample_views(encoder: EncoderNetwork, generator: GeneratorNetwork, people: PersonSet) -> UInt8[np.ndarray, "h w 3"]:
     """Return the first training pictures that have a mesh, a row each, beside their drawn views at all yaws."""
     rows = people.with_mesh(people.rows("train"))[:SAMPLED]
     views = draw_views(encoder, generator, people.pictures[rows], people.projections[rows])

@@ -19,9 +19,9 @@ from gcl_core.losses.generative import discriminator_loss, generator_adversarial
 from gcl_core.losses.view_invariant import Partners, view_invariant_losses
 from gcl_core.models.discriminator import Discriminator
 from gcl_core.models.frugal import kept_statistics
-from gcl_core.models.generator import Generator
 from gcl_core.models.identity_encoder import EncoderOutput, IdentityEncoder
 from gcl_core.models.memory_bank import MemoryBank
+from gcl_core.models.protocols import GeneratorNetwork
 from gcl_core.training.learners import Drawing, Learners
 
 
@@ -141,7 +141,7 @@ def warm_up_step(
 
 def draw_cycle(
     encoder: IdentityEncoder,
-    generator: Generator,
+    generator: GeneratorNetwork,
     x: Float[Tensor, "b 3 h w"],
     mesh: Float[Tensor, "b 1 h w"],
     turned_mesh: Float[Tensor, "b 1 h w"],

@@ -10,7 +10,8 @@ import pytest
 from gcl_core.cli import main
 from gcl_core.config import load_study
 from gcl_core.evaluation.effects import seed_effect
-from gcl_core.files import RunError, hash_file, read_json
+from gcl_core.figure_manifest import read_manifest
+from gcl_core.files import RunError, hash_file
 from gcl_core.measure.artifacts import where
 from gcl_core.measure.evidence import MAP
 from gcl_core.tables.claims import COLUMNS, OURS, claims_table
@@ -27,7 +28,7 @@ def test_committed_verdicts_are_those_of_todays_rules(profile: str, tmp_path: Pa
     shutil.copytree(FIGURES / profile, tmp_path / profile, ignore=shutil.ignore_patterns("*.png", "*.pdf"))
     for path in write_verdicts(tmp_path, [profile]):
         assert path.read_bytes() == (FIGURES / profile / path.name).read_bytes(), path
-        assert read_json(tmp_path / profile / "manifest.json")[path.name]["sha256"] == hash_file(path)
+        assert read_manifest(tmp_path / profile)[path.name]["sha256"] == hash_file(path)
 
 
 def test_the_committed_pool_is_made_of_the_committed_tables(tmp_path: Path):
