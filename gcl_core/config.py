@@ -37,6 +37,7 @@ from gcl_core.settings.data import (
     SourceSettings,
 )
 from gcl_core.settings.networks import (
+    AdaINGeneratorSettings,
     DiscriminatorSettings,
     GeneratorSettings,
     IdentityEncoderSettings,
@@ -100,7 +101,7 @@ class Study(Settings):
     picture: PictureSettings = PictureSettings()
     people: PeopleSettings = PeopleSettings()
     identity_encoder: IdentityEncoderSettings = ResNetEncoderSettings()
-    generator: GeneratorSettings = GeneratorSettings()
+    generator: GeneratorSettings = AdaINGeneratorSettings()
     discriminator: DiscriminatorSettings = DiscriminatorSettings()
     clustering: ClusteringSettings = ClusteringSettings()
     contrast: ContrastSettings = ContrastSettings()
@@ -146,11 +147,9 @@ class Study(Settings):
             )
         if self.source is not None and self.baseline.method == "checkpoint":
             raise ValueError("source: stage 1 takes a checkpoint over and would not use what the source set teaches")
-        smallest = 4 * (max(self.generator.dilations) + 1)
+        smallest = self.generator.least_side
         if min(self.picture.height, self.picture.width) < smallest:
-            raise ValueError(
-                f"picture: generator.dilations {self.generator.dilations} need sides of {smallest} or more"
-            )
+            raise ValueError(f"picture: these settings of `generator` need sides of {smallest} or more")
         if self.picture.height < self.identity_encoder.parts * self.identity_encoder.stride:
             raise ValueError(
                 f"picture.height: {self.identity_encoder.parts} parts need {self.identity_encoder.stride} rows each"

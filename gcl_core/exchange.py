@@ -11,6 +11,8 @@ from gcl_core.config import STAGES
 from gcl_core.files import RunError, hash_file, read_json
 from gcl_core.layout import Layout
 from gcl_core.models.checkpoints import read_encoder_checkpoint
+from gcl_core.models.generator import Generator
+from gcl_core.models.network import TrainedGenerator
 from gcl_core.models.released import (
     Imported,
     export_discriminator,
@@ -73,7 +75,7 @@ def _read(
     networks: dict[str, nn.Module] = {"encoder": identity_encoder}
     imported = {"encoder": facts}
     if generator is not None:
-        network = build_generator(study, identity_encoder.code_dim, seed=0)
+        network = _of_gcl(build_generator(study, identity_encoder.code_dim, seed=0))
         found = read_released_generator(generator, network, code_layout=study.identity_encoder.code_layout)
         networks["generator"], imported["generator"] = network, _facts(generator, found)
     if discriminator is not None:
@@ -81,6 +83,15 @@ def _read(
         found = read_released_discriminator(discriminator, network)
         networks["discriminator"], imported["discriminator"] = network, _facts(discriminator, found)
     return networks, imported
+
+
+def _of_gcl(generator: TrainedGenerator) -> Generator:
+    if not isinstance(generator, Generator):
+        raise RunError(
+            f"GCL's files hold the published generator, these settings ask for a {type(generator).__name__}: set "
+            "generator.kind=adain, or exchange the encoder alone"
+        )
+    return generator
 
 
 def _facts(path: Path, found: Imported) -> dict[str, Any]:
@@ -97,7 +108,7 @@ def export_run(layout: Layout, folder: Path, out: Path, *, encoder_only: bool = 
     layout_of_code = study.identity_encoder.code_layout
     drawn = (folder / "generator.safetensors").is_file() and not encoder_only
     encoder = load_encoder(study, folder, CPU)
-    generator = load_generator(study, folder, CPU) if drawn else None
+    generator = _of_gcl(load_generator(study, folder, CPU)) if drawn else None
     discriminator = load_discriminator(study, folder, CPU) if drawn and _has_discriminator(folder) else None
     written = {"gen": generator, "dis": discriminator, "id": encoder}
     paths = {kind: out / f"{kind}_{_epoch(folder):08d}.pt" for kind, network in written.items() if network is not None}

@@ -15,6 +15,7 @@ import torch
 
 from gcl_core.config import REPOSITORY, Study
 from gcl_core.settings.common import Names, only
+from gcl_core.settings.networks import AnyGeneratorSettings
 
 PACKAGES = ("torch", "torchvision", "numpy", "pandas", "scikit-learn", "scipy", "pytorch-fid", "anny")
 PACKAGE = "gcl_core"
@@ -32,6 +33,8 @@ DATA = ("dataset", "data_root", "mesh_root", "picture", "people", "on_bad_pictur
 # what every stage may read and none is decided by: where things are, on what it runs, how it is measured
 FREE = (*DATA, "profile", "device", "evaluation")
 MEASURING = ("gcl_core.evaluation.accuracy",)  # what trainings record and do not learn from
+# what builds a generator or draws by one stands on those that settings can name, though it imports none
+BY_NAME = ("gcl_core/models/weights.py", "gcl_core/models/drawing.py")
 SOURCE = "gcl_core.training.baselines.source"
 SURFACE = ("gcl_core.surface.stored",)  # of variants with surface views
 METHODS = {  # of stage 1
@@ -66,10 +69,10 @@ def code_of_stage(study: Study, stage: str) -> dict[str, str]:
     """Return the code that decides what a stage or variant learns, as its manifest keeps it.
 
     Measuring is apart: a changed evaluation measures finished runs anew and trains nothing. It counts where the test
-    set chooses the epoch to keep (D15). Of the methods of stage 1 only the one at work counts.
+    set chooses the epoch to keep (D15). Of the generators, and of the methods of stage 1, only the one at work counts.
     """
     chooses = stage in study.variants and study.of_variant(stage).joint.keep == "best_on_test"
-    apart = () if chooses else MEASURING
+    apart = [*(() if chooses else MEASURING), *(set(_generators()) - {_module_of(type(study.generator))})]
     if stage == "baseline":
         others = [module for name, module in METHODS.items() if name != study.baseline.method]
         source = () if study.source else (SOURCE,)
@@ -150,8 +153,18 @@ def _closure(modules: Sequence[str], apart: frozenset[str]) -> tuple[str, ...]:
         found |= {path, *path.parent.glob("*.csv")}
         if not path.relative_to(REPOSITORY).as_posix().startswith(BY_VALUE):
             waiting += _imported(path, path.stat().st_mtime_ns)
+        if path.relative_to(REPOSITORY).as_posix() in BY_NAME:
+            waiting += [package for module in _generators() for package in _packages_of(module)]
     names = {path.relative_to(REPOSITORY).as_posix() for path in found}
     return tuple(sorted(name for name in names if not name.startswith(BY_VALUE)))
+
+
+def _generators() -> list[str]:
+    return [_module_of(kind) for kind in AnyGeneratorSettings.__subclasses__()]
+
+
+def _module_of(kind: type[AnyGeneratorSettings]) -> str:
+    return kind.network.rpartition(".")[0]
 
 
 @functools.cache

@@ -61,6 +61,10 @@ set_up() { # one at a time: the link's target is the process at work
     trap - EXIT
 }
 
+case "$PWD" in
+*:*) fail "The path $PWD holds a colon, at which Python parts its search path." "Move the checkout to a folder without one." ;;
+esac
+
 active="${VIRTUAL_ENV:-${CONDA_PREFIX:-}}"
 # shellcheck disable=SC2034 # python is for the script that sources this
 if [ -n "$active" ] && [ ! "$active" -ef .venv ] && "$active/bin/python" scripts/has_requirements.py; then

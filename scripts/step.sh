@@ -39,6 +39,7 @@ if [ "$gpus" != 0 ] && [ -n "${GCL_GPUS-}" ]; then
 fi
 export OMP_NUM_THREADS=$threads MKL_NUM_THREADS=$threads
 echo started | tell
+rm -f "$executed" # what is there afterwards is of this attempt
 set +e
 "$python" -m gcl_core.workflow.notebook "$notebook" "$executed" "$@" 2>"$log" | tell
 status=${PIPESTATUS[0]}

@@ -77,6 +77,16 @@ def test_changed_requirements_are_installed_into_the_folder_that_is_there(checko
     assert again.stdout == f"uses {checkout}/.venv/bin/python\n"
 
 
+def test_a_checkout_whose_path_python_cannot_search_is_told(checkout: Path) -> None:
+    place = checkout / "study: new"
+    (place / "scripts").mkdir(parents=True)
+    script = f'. "{checkout}/scripts/environment.sh"'
+    answer = subprocess.run([checkout / "tools/bash", "-c", script], cwd=place, capture_output=True, text=True)
+    assert answer.returncode == 1
+    assert "holds a colon" in answer.stderr
+    assert list(place.iterdir()) == [place / "scripts"]
+
+
 def test_failed_installation_is_told_and_tried_again(checkout: Path) -> None:
     put_interpreter(checkout, 'case "$*" in *"pip install"*) exit 7;; esac')
     for _ in range(2):

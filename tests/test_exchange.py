@@ -14,6 +14,7 @@ from gcl_core.config import ConfigError, load_study
 from gcl_core.exchange import export_run, import_run
 from gcl_core.files import RunError, hash_file, read_json, write_json
 from gcl_core.layout import Layout
+from gcl_core.models.generator import Generator
 from gcl_core.models.released import export_discriminator, export_encoder, export_generator
 from gcl_core.models.weights import (
     build_discriminator,
@@ -36,7 +37,9 @@ def files(tmp_path: Path) -> dict[str, Path]:
     paths = {"encoder": "id_00000020.pt", "generator": "gen_00000020.pt", "discriminator": "dis_00000020.pt"}
     found = {kind: tmp_path / "theirs" / name for kind, name in paths.items()}
     export_encoder(encoder, found["encoder"])
-    export_generator(build_generator(RELEASED, encoder.code_dim, 5), found["generator"], code_layout="released")
+    generator = build_generator(RELEASED, encoder.code_dim, 5)
+    assert isinstance(generator, Generator)
+    export_generator(generator, found["generator"], code_layout="released")
     export_discriminator(build_discriminator(RELEASED, 5), found["discriminator"])
     return found
 

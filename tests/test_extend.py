@@ -16,11 +16,19 @@ from gcl_core.training import journal
 from gcl_core.training.epochs import Epochs
 
 USED = """
+import tempfile
+from pathlib import Path
+import numpy as np
 import torch
 from gcl_core.clustering.pseudo_labels import cluster
 from gcl_core.config import load_study
+from gcl_core.files import RunError
+from gcl_core.models.drawing import draw_views
 from gcl_core.models.memory_bank import MemoryBank
+from gcl_core.models.weights import build_encoder, load_generator
+from gcl_core.provenance import code_of_stage
 from gcl_core.training.contrast import contrast_losses
+from gcl_core.training.generation import Drawing, draw_cycle, generator_losses, update_discriminator
 import gcl_core
 
 study = load_study("smoke", ["variants.gcl.pull=0.5", "variants.tda.view=augmented", "evaluation.fid_variants=[gcl]",
@@ -43,6 +51,32 @@ centres = torch.eye(8)[:3].repeat_interleave(6, 0)
 features = torch.nn.functional.normalize(centres + 0.1 * torch.randn(18, 8, generator=draw))
 found = cluster(features, method="average", k1=6, k2=2, rho=1, min_samples=4)
 assert found.labels.tolist() == [0] * 6 + [1] * 6 + [2] * 6, found
+
+plain = load_study("smoke", ["generator={kind: plain, channels: 8}", "identity_encoder.width=8"])
+encoder, meshes = build_encoder(plain, 0), torch.rand(4, 1, 64, 32, generator=draw)
+drawing = Drawing.start(plain, plain.joint, encoder.code_dim, 0, torch.device("cpu"))
+x = torch.randn(4, 3, 64, 32, generator=draw)
+cycle = draw_cycle(encoder, drawing.generator, x, meshes, meshes.flip(3))
+update_discriminator(drawing, cycle, x, plain.discriminator, step=0)
+generator_losses(cycle, x, drawing.discriminator, plain.losses)[0].backward()
+assert all(value.grad is not None for value in drawing.generator.parameters())
+before = drawing.generator.decode.weight.clone()
+drawing.step()
+assert not torch.equal(before, drawing.generator.decode.weight)
+with tempfile.TemporaryDirectory() as folder:
+    drawing.save(Path(folder))
+    loaded = load_generator(plain, Path(folder), torch.device("cpu"))
+    try:
+        load_generator(load_study("smoke", "identity_encoder.width=8"), Path(folder), torch.device("cpu"))
+    except RunError as error:
+        assert "expected Generator, found PlainGenerator" in str(error)
+    else:
+        raise AssertionError("weights of another generator were taken")
+pictures, projections = np.zeros((2, 64, 32, 3), np.uint8), np.full((2, 3, 64, 32), 255, np.uint8)
+assert draw_views(encoder, loaded, pictures, projections).shape == (2, 3, 64, 32, 3)
+file, published = "gcl_core/models/plain_generator.py", "gcl_core/models/generator.py"
+ours, theirs = code_of_stage(plain, "gcl"), code_of_stage(study, "gcl")
+assert file in ours and published not in ours and file not in theirs and published in theirs
 print(gcl_core.__file__)
 """
 
@@ -53,7 +87,7 @@ def changed(repository: Path, tmp_path: Path) -> Path:
     for folder in ("gcl_core", "configs"):
         shutil.copytree(repository / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
     examples = re.findall(r"```diff\n(.*?)```", (repository / "docs" / "EXTEND.md").read_text(), re.DOTALL)
-    assert len(examples) == 2
+    assert len(examples) == 3
     for example in examples:
         applied = subprocess.run(["git", "apply", "-"], input=example, text=True, cwd=tmp_path, capture_output=True)
         assert applied.returncode == 0, applied.stderr
@@ -91,10 +125,10 @@ def test_a_new_loss_is_recorded_and_on_the_epoch_line_only_if_named(
 def test_the_commands_of_the_examples_are_taken(repository: Path, changed: Path):
     text = (repository / "docs" / "EXTEND.md").read_text()
     commands = re.findall(r"```bash\n./run_all.sh (.*?)\n```", text, re.DOTALL)
-    assert len(commands) == 3
+    assert len(commands) == 4
     load = "import sys; from gcl_core.config import load_study; print(load_study(sys.argv[1], sys.argv[2:]).profile)"
     words = {**os.environ, "PYTHONPATH": str(changed)}
-    for command, profile in zip(commands, ("pull", "linkage", "lite"), strict=True):
+    for command, profile in zip(commands, ("pull", "linkage", "plain", "lite"), strict=True):
         line = [sys.executable, "-c", load, *shlex.split(command)]
         answer = subprocess.run(line, cwd=changed, env=words, text=True, capture_output=True)
         assert answer.stdout.strip() == profile, answer.stderr

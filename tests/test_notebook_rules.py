@@ -124,7 +124,7 @@ def passed(repository: Path) -> dict[str, list[set[str]]]:
     for line in re.findall(r"bash scripts/step\.sh (.*)$", answer.stdout + answer.stderr, re.MULTILINE):
         words = shlex.split(line)
         names = {words[i + 1] for i, word in enumerate(words) if word in ("-p", "-r")}
-        jobs.setdefault(Path(words[0]).stem, []).append(names)
+        jobs.setdefault(Path(words[1]).stem, []).append(names)  # the first is the interpreter
     return jobs
 
 

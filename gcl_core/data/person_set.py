@@ -51,7 +51,11 @@ def load_person_set(layout: Layout, *, profile: str | None = None) -> PersonSet:
     """
     store, described = layout.store, layout.store / "store.json"
     again = f"run notebook 00_data_preparation with profile {(profile or layout.study.profile)!r}"
-    if not described.is_file():
+    try:
+        prepared = described.is_file()
+    except PermissionError as error:  # another user's
+        raise DataError(f"{described} cannot be read ({error.strerror}); give yourself the right to read it") from error
+    if not prepared:
         raise DataError(f"{store} holds no prepared data; {again}")
     facts = read_json(described)
     changes = [*_changed_settings(facts, layout.study), *changed_sources(layout, facts["sources"])]

@@ -61,33 +61,32 @@ def source_state(layout: Layout, *, projections: bool = True) -> str:
     """
     if layout.study.dataset == "synthetic" and layout.study.data_root is None:
         return ""
-    recorded = _recorded(layout)
-    if recorded and not _at_hand(layout, recorded):
-        return fingerprint(recorded)
     try:
-        return fingerprint(_sources_now(layout, projections))
+        return fingerprint(_sources_now(layout, _recorded(layout), projections))
     except DataError as error:
         return fingerprint(str(error))
 
 
 def changed_sources(layout: Layout, recorded: Sources) -> list[str]:
-    """Return what changed, in words, since `recorded`; a folder that is not there now tells nothing."""
-    if not _at_hand(layout, recorded):
+    """Return what changed, in words, since `recorded`; a folder that is not there now tells nothing.
+
+    Nothing is told either where nothing was recorded.
+    """
+    if not recorded:
         return []
     try:
-        now = _sources_now(layout, bool(recorded["meshes"]))
+        now = _sources_now(layout, recorded, bool(recorded.get("meshes")))
     except DataError as error:
         return [str(error)]
+    if now == recorded:
+        return []
     changes = []
     for root, kind in ((layout.data_root, "pictures"), (layout.mesh_root, "meshes")):
         for name in recorded[kind] | now[kind]:
             before, after = recorded[kind].get(name), now[kind].get(name)
-            if after == before or (after is None and kind == "meshes"):
-                continue
-            changes.append(_change(root / name, before, after))
-    if not changes and now["index"] != recorded["index"]:
-        changes.append(f"what names or tables in {layout.data_root} say of the pictures was changed")
-    return changes
+            if after != before:
+                changes.append(_change(root / name, before, after))
+    return changes or [f"what names or tables in {layout.data_root} say of the pictures was changed"]
 
 
 def list_source(path: Path) -> dict[str, list[int]]:
@@ -121,14 +120,16 @@ def describe_source(listed: dict[str, list[int]]) -> dict[str, Any]:
     return {"files": len(listed), "sha256": digest.hexdigest()[:16]}
 
 
-def _sources_now(layout: Layout, projections: bool) -> Sources:
+def _sources_now(layout: Layout, recorded: Sources, projections: bool) -> Sources:
+    """Return what the folders hold now; of those that are not there what was recorded of them."""
+    pictures, meshes = recorded.get("pictures"), recorded.get("meshes")
+    if pictures and not any(os.path.exists(layout.data_root / name) for name in pictures):
+        return recorded
     index = read_index(layout.study.dataset, layout.data_root)
-    return describe_sources(layout, index, list_meshes(layout.mesh_root, index) if projections else {})
-
-
-def _at_hand(layout: Layout, recorded: Sources) -> bool:
-    """Return whether any of the folders of pictures that were recorded is there."""
-    return any(os.path.exists(layout.data_root / name) for name in recorded.get("pictures", {}))
+    now = describe_sources(layout, index, list_meshes(layout.mesh_root, index) if projections else {})
+    if projections and meshes and not os.path.exists(layout.mesh_root):
+        now["meshes"] = meshes
+    return now
 
 
 def _recorded(layout: Layout) -> Sources:

@@ -4,14 +4,14 @@ from gcl_core.config import EvaluationSettings
 from gcl_core.data.person_set import PersonSet
 from gcl_core.evaluation.features import extract_features
 from gcl_core.evaluation.ranking import RankingResult, evaluate_ranking
-from gcl_core.models.identity_encoder import IdentityEncoder
+from gcl_core.models.protocols import EncoderNetwork
 from gcl_core.parallel import once
 
 DEFAULT = EvaluationSettings()
 
 
 def evaluate_encoder(
-    encoder: IdentityEncoder, people: PersonSet, settings: EvaluationSettings = DEFAULT
+    encoder: EncoderNetwork, people: PersonSet, settings: EvaluationSettings = DEFAULT
 ) -> RankingResult:
     """Rank the gallery for every query by visual features alone; mAP and CMC as in §5.4.
 
@@ -36,7 +36,7 @@ def evaluate_encoder(
 
 
 def accuracy_record(
-    encoder: IdentityEncoder, people: PersonSet, settings: EvaluationSettings = DEFAULT
+    encoder: EncoderNetwork, people: PersonSet, settings: EvaluationSettings = DEFAULT
 ) -> dict[str, float]:
     """Return mAP and rank-1, 5, 10 in [0, 1] as an epoch's record keeps them."""
     result = evaluate_encoder(encoder, people, settings)

@@ -7,13 +7,13 @@ from torch import Tensor
 
 from gcl_core.data.batches import imagenet_normalize, unit_pictures
 from gcl_core.data.feed import ahead
-from gcl_core.models.identity_encoder import IdentityEncoder
+from gcl_core.models.protocols import EncoderNetwork
 from gcl_core.parallel import gather, share
 
 
 @torch.no_grad()
 def extract_features(
-    encoder: IdentityEncoder,
+    encoder: EncoderNetwork,
     pictures: UInt8[np.ndarray, "m h w 3"],
     rows: Int64[np.ndarray, " n"],
     *,

@@ -218,7 +218,9 @@ def _displaced(points: Float[np.ndarray, "17 2"], picture: _Picture) -> Bool[np.
     """Say of each point whether it lies where estimators put what they did not find, or far outside of the picture."""
     size = np.array([picture.width, picture.height])
     outside = (points < -size) | (points > 2 * size)
-    return outside.any(axis=1) | np.any([(points == place).all(axis=1) for place in NOT_FOUND], axis=0)
+    return outside.any(axis=1) | np.any(
+        [np.isclose(points, place, rtol=0, atol=0.01).all(axis=1) for place in NOT_FOUND], axis=0
+    )
 
 
 def _records(listed: Any, what: str, path: Path) -> Iterator[dict[str, Any]]:

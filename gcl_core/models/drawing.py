@@ -5,14 +5,13 @@ import torch
 from jaxtyping import UInt8
 
 from gcl_core.data.batches import imagenet_normalize, to_pixels, unit_pictures, unit_projections
-from gcl_core.models.generator import Generator
-from gcl_core.models.identity_encoder import IdentityEncoder
+from gcl_core.models.protocols import EncoderNetwork, GeneratorNetwork
 
 
 @torch.no_grad()
 def draw_views(
-    encoder: IdentityEncoder,
-    generator: Generator,
+    encoder: EncoderNetwork,
+    generator: GeneratorNetwork,
     pictures: UInt8[np.ndarray, "n h w 3"],
     projections: UInt8[np.ndarray, "n v h w"],
     *,

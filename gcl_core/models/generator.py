@@ -13,7 +13,7 @@ from gcl_core.models.layers import (
     convolution,
     initialise,
 )
-from gcl_core.models.network import Network
+from gcl_core.models.network import TrainedGenerator
 from gcl_core.models.structure_encoder import StructureEncoder
 
 
@@ -43,7 +43,7 @@ def part_mlp(inputs: int, hidden: int, outputs: int) -> nn.Sequential:
     )
 
 
-class Generator(Network):
+class Generator(TrainedGenerator):
     """E_str, two MLPs a part and the AdaIN decoder: 13,380,675 parameters as published (METHOD.md §2.2-2.3).
 
     The appearance code is cut into `parts` consecutive slices; slice j gives both AdaIN layers of decoder block j, so
@@ -57,11 +57,12 @@ class Generator(Network):
         code_dim: int,
         dim: int = 16,
         mlp_dim: int = 512,
-        residual_blocks: int = 4,
+        residual_blocks: int | None = None,
         parts: int = 4,
         dilations: tuple[int, int, int] = (3, 6, 9),
     ) -> None:
         super().__init__()
+        residual_blocks = parts if residual_blocks is None else residual_blocks
         if residual_blocks != parts:
             raise ValueError(
                 f"the generator got residual_blocks={residual_blocks} and parts={parts}; decoder block j is driven by "

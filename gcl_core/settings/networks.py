@@ -1,6 +1,6 @@
 """Settings of the networks (METHOD.md §2)."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Discriminator, Field, Tag
 
@@ -41,23 +41,47 @@ class TimmEncoderSettings(EncoderSettings):
     weights: str | None = None  # "pretrained": timm's, which it downloads; a package that carries some; else a file
 
 
-def _kind(settings: Any) -> Any:
-    """Return the kind of trunk that settings ask for; those that name none mean the ResNet."""
-    return settings.get("kind", "resnet") if isinstance(settings, dict) else getattr(settings, "kind", "resnet")
+def kind_or(default: str) -> Discriminator:
+    """Tell the settings of a union apart by their `kind`; those that name none mean the default."""
+    return Discriminator(
+        lambda given: given.get("kind", default) if isinstance(given, dict) else getattr(given, "kind", default)
+    )
 
 
 IdentityEncoderSettings = Annotated[
     Annotated[ResNetEncoderSettings, Tag("resnet")] | Annotated[TimmEncoderSettings, Tag("timm")],
-    Discriminator(_kind),
+    kind_or("resnet"),
 ]
 
 
-class GeneratorSettings(Settings):
-    """E_str, the MLPs and the AdaIN decoder (§2.2-2.3)."""
+class AnyGeneratorSettings(Settings):
+    """Base of the settings of a generator: what else they hold, its constructor takes by name."""
 
+    network: ClassVar[str]  # its class, with the module that it stands in
+
+    @property
+    def least_side(self) -> int:
+        """The shortest side of a picture that it can draw."""
+        return 1
+
+
+class AdaINGeneratorSettings(AnyGeneratorSettings):
+    """E_str, the MLPs and the AdaIN decoder, as published (§2.2-2.3)."""
+
+    network = "gcl_core.models.generator.Generator"
+
+    kind: Literal["adain"] = "adain"
     dim: Annotated[int, Field(ge=1)] = 16
     mlp_dim: Positive = 512
     dilations: tuple[Positive, Positive, Positive] = (3, 6, 9)  # D27
+
+    @property
+    def least_side(self) -> int:
+        """The shortest side whose quarter the largest dilation can reflect."""
+        return 4 * (max(self.dilations) + 1)
+
+
+GeneratorSettings = AdaINGeneratorSettings
 
 
 class DiscriminatorSettings(Settings):

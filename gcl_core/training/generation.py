@@ -20,8 +20,9 @@ from gcl_core.losses.reconstruction import reconstruction
 from gcl_core.models.discriminator import Discriminator
 from gcl_core.models.drawing import draw_views
 from gcl_core.models.frugal import kept_statistics
-from gcl_core.models.generator import Generator
 from gcl_core.models.identity_encoder import EncoderOutput, IdentityEncoder
+from gcl_core.models.network import TrainedGenerator
+from gcl_core.models.protocols import EncoderNetwork, GeneratorNetwork
 from gcl_core.models.weights import build_discriminator, build_generator, load_weights, save_weights
 from gcl_core.parallel import average_gradients
 from gcl_core.training.checkpoint import Stateful, load_state, save_state
@@ -34,7 +35,7 @@ SAMPLED = 4  # people shown while training
 class Drawing:
     """Generator and discriminator with their optimisers and schedules."""
 
-    generator: Generator
+    generator: TrainedGenerator
     discriminator: Discriminator
     generator_optimizer: Optimizer
     discriminator_optimizer: Optimizer
@@ -59,9 +60,9 @@ class Drawing:
         return cls(generator, discriminator, optimizer, critic_optimizer, schedule, critic_schedule, average)
 
     @property
-    def artist(self) -> Generator:
+    def artist(self) -> TrainedGenerator:
         """The generator that draws views for people to see and to measure: the average's, where there is one."""
-        return self.generator if self.average is None else cast(Generator, self.average.module)
+        return self.generator if self.average is None else cast(TrainedGenerator, self.average.module)
 
     def step(self) -> None:
         """Step the generator's optimiser, and bring its average up to date."""
@@ -108,7 +109,7 @@ class Cycle(NamedTuple):
 
 def draw_cycle(
     encoder: IdentityEncoder,
-    generator: Generator,
+    generator: GeneratorNetwork,
     x: Float[Tensor, "b 3 h w"],
     mesh: Float[Tensor, "b 1 h w"],
     turned_mesh: Float[Tensor, "b 1 h w"],
@@ -183,7 +184,7 @@ def generator_losses(
     return total, losses
 
 
-def sample_views(encoder: IdentityEncoder, generator: Generator, people: PersonSet) -> UInt8[np.ndarray, "h w 3"]:
+def sample_views(encoder: EncoderNetwork, generator: GeneratorNetwork, people: PersonSet) -> UInt8[np.ndarray, "h w 3"]:
     """Return the first training pictures that have a mesh, a row each, beside their drawn views at all yaws."""
     rows = people.with_mesh(people.rows("train"))[:SAMPLED]
     views = draw_views(encoder, generator, people.pictures[rows], people.projections[rows])

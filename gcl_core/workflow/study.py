@@ -110,6 +110,7 @@ def step_states(profile: str, overrides: Sequence[str]) -> dict[str, bool]:
         command, cwd=REPOSITORY, env=_environment(), capture_output=True, encoding=_printed(), errors="replace"
     )
     if answer.returncode:
+        _require_writable(REPOSITORY / ".snakemake")
         raise RunError(f"Snakemake cannot plan the study:\n{answer.stderr.strip()}")
     states = {}
     for line in answer.stdout.splitlines()[1:]:
@@ -151,9 +152,7 @@ def _alone(layout: Layout) -> Iterator[None]:
     """Hold the profile's lock; it goes with the process, however that ends."""
     lock = FileLock(layout.runs / ".study.lock")
     try:
-        for folder in (REPOSITORY / ".snakemake", layout.runs, layout.figures):
-            folder.mkdir(parents=True, exist_ok=True)
-            tempfile.TemporaryFile(dir=folder).close()
+        _require_writable(REPOSITORY / ".snakemake", layout.runs, layout.figures)
         lock.acquire(timeout=0)
         _set_back_dates(layout)
     except Timeout as error:
@@ -166,6 +165,17 @@ def _alone(layout: Layout) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def _require_writable(*folders: Path) -> None:
+    """Make folders where they are missing. Raises RunError for one that cannot be written."""
+    for folder in folders:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            tempfile.TemporaryFile(dir=folder).close()
+        except OSError as error:
+            where = error.filename or folder
+            raise RunError(f"cannot write in {where}: {error.strerror}; check its permissions") from error
 
 
 def _set_back_dates(layout: Layout) -> None:
@@ -247,7 +257,7 @@ def _failures(layout: Layout, since: float) -> list[str]:
         if log.stat().st_mtime < since or (layout.runs / "steps" / f"{log.stem}.done").is_file():
             continue
         notebook = log.with_suffix(".ipynb")
-        executed = notebook.is_file() and notebook.stat().st_mtime >= since
+        executed = notebook.is_file() and notebook.stat().st_size > 0
         told.append(f"{log.stem} failed: {_reason(notebook if executed else None, log, layout.runs / 'snakemake.log')}")
         told += [f"  executed copy: {notebook}"] if executed else []
         told.append(f"  messages:      {log}")

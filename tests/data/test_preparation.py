@@ -2,7 +2,8 @@
 
 import os
 import shutil
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,13 +14,16 @@ from PIL import Image
 
 from gcl_core.config import load_study
 from gcl_core.data import preparation, store
-from gcl_core.data.index import MARKET_FOLDERS, DataError
+from gcl_core.data.index import MARKET_FOLDERS, DataError, list_pictures
 from gcl_core.data.person_set import PersonSet, load_person_set
 from gcl_core.data.pictures import BadPictureError
 from gcl_core.data.preparation import prepare_data
-from gcl_core.files import RunError
+from gcl_core.data.report import report_data
+from gcl_core.data.sources import list_meshes, source_state
+from gcl_core.files import RunError, write_text
 from gcl_core.layout import Layout
 from gcl_core.mesh.projection import YAWS, projection_folder
+from gcl_core.workflow.study import stale_steps
 
 PEOPLE = {
     "train": ["0001_c1s1_000001_00.jpg", "0002_c1s1_000006_00.jpg", "0002_c2s1_000002_00.jpg"],
@@ -139,6 +143,7 @@ def test_a_set_not_prepared_is_named(market: Callable[..., Layout]):
 
 
 # what is done to a prepared set → what is told of it
+OF_THE_STORE = ("shortened array", "lost index")  # the data are as they were
 STALE: dict[str, tuple[Callable[[Layout], object], str]] = {
     "replaced picture": (
         lambda layout: grey(77).save(layout.data_root / "query" / PEOPLE["query"][0], quality=90),
@@ -171,19 +176,127 @@ STALE: dict[str, tuple[Callable[[Layout], object], str]] = {
         lambda layout: os.truncate(layout.store / "pictures.npy", 1000),
         r"pictures\.npy has 1000 bytes, prepared were 30848",
     ),
+    "other camera": (
+        lambda layout: (layout.data_root / "query" / PEOPLE["query"][0]).rename(
+            layout.data_root / "query" / PEOPLE["query"][0].replace("_c1", "_c3")
+        ),
+        r"files in .*market/query were replaced or renamed",
+    ),
+    "picture taken out": (
+        lambda layout: (layout.data_root / "bounding_box_train" / PEOPLE["train"][1]).unlink(),
+        r"bounding_box_train held 3 files, now 2",
+    ),
     "lost index": (lambda layout: (layout.store / "index.csv").unlink(), r"index\.csv has 0 bytes"),
 }
 
 
 @pytest.mark.parametrize("change", STALE)
 def test_a_stale_set_is_refused_with_the_reason_and_prepared_again(market: Callable[..., Layout], change: str):
+    """By what reads it and by the DAG alike: the step is stale, and its parameter is another."""
     prepare_data(market())
     load_person_set(market())
+    mark, before = market().runs / "steps" / "00_data_preparation.done", source_state(market())
+    write_text(mark, "done")
+    assert stale_steps(market()) == []
     alter, told = STALE[change]
     alter(market())
     with pytest.raises(DataError, match=rf"{told}.*run notebook 00_data_preparation with profile 'market1501' again"):
         load_person_set(market())
+    assert stale_steps(market()) == ["00_data_preparation"]
+    assert (source_state(market()) != before) is (change not in OF_THE_STORE)
     prepare_data(market())
+    assert stale_steps(market()) == []
+
+
+LEFT_ALONE: dict[str, Callable[[Layout], object]] = {  # what file managers, network disks and people add
+    "thumbnails": lambda layout: write_text(layout.data_root / "query" / "@eaDir" / "0003_c1.jpg" / "S.jpg", "x"),
+    "Thumbs.db": lambda layout: write_text(layout.data_root / "query" / "Thumbs.db", "x"),
+    "a Mac's other half": lambda layout: write_text(layout.data_root / "query" / "._0003_c1s1_000003_00.jpg", "x"),
+    "another folder of pictures": lambda layout: grey(9).save(layout.data_root / "new.jpg"),
+    "junk": lambda layout: grey(9).save(layout.data_root / "bounding_box_test" / "-1_c1s1_000009_00.jpg"),
+    "a link to itself": lambda layout: (layout.data_root / "query" / "self").symlink_to("."),
+    "a link that leads nowhere": lambda layout: (layout.data_root / "query" / "gone").symlink_to("nowhere"),
+    "folders among meshes": lambda layout: write_text(layout.mesh_root / "train" / "render" / "@eaDir" / "a.jpg", "x"),
+    "meshes of nobody": lambda layout: mesh(9).save(layout.mesh_root / "train" / "render" / "9999_c1.jpg"),
+    "the folder's own time": lambda layout: os.utime(layout.data_root / "query", (1, 1)),
+    "the folder is not there": lambda layout: layout.data_root.rename(layout.data_root.with_name("elsewhere")),
+    "the meshes are not there": lambda layout: layout.mesh_root.rename(layout.data_root / "elsewhere"),
+    "an empty place for it": lambda layout: (
+        layout.data_root.rename(layout.data_root.with_name("elsewhere")),
+        layout.data_root.mkdir(),
+    ),
+}
+
+
+@pytest.mark.parametrize("change", LEFT_ALONE)
+def test_what_the_index_does_not_name_changes_nothing(market: Callable[..., Layout], change: str):
+    layout = market()
+    prepare_data(layout)
+    write_text(layout.runs / "steps" / "00_data_preparation.done", "done")
+    before = source_state(layout)
+    LEFT_ALONE[change](layout)
+    load_person_set(layout)
+    assert source_state(layout) == before
+    assert stale_steps(layout) == []
+    if (layout.data_root / "query").is_dir():
+        assert report_data("market1501", layout.data_root, workers=1).errors == []
+
+
+class TestRights:
+    @pytest.fixture
+    def tmp_path(self) -> Iterator[Path]:
+        """A folder that everybody reaches, also who gave up root's rights."""
+        folder = Path(tempfile.mkdtemp())
+        folder.chmod(0o755)
+        yield folder
+        shutil.rmtree(folder)
+
+    def test_a_folder_inside_that_may_not_be_read_is_not_read(self, market: Callable[..., Layout], unprivileged):
+        prepare_data(market())
+        before = source_state(market())
+        for folder in (market().data_root / "query", market().mesh_root / "train" / "render"):
+            (folder / "lost+found").mkdir(mode=0)
+        with unprivileged():
+            load_person_set(market())
+            assert source_state(market()) == before
+            assert report_data("market1501", market().data_root, workers=1).errors == []
+
+    def test_meshes_that_may_not_be_read_are_told_alike(self, market: Callable[..., Layout], unprivileged):
+        prepare_data(market())
+        (market().mesh_root / "train" / "render_45").chmod(0)
+        told = r"render_45 cannot be read \(Permission denied\); give yourself the right"
+        with unprivileged():
+            for read in (report_data, list_and_stamp):
+                with pytest.raises(DataError, match=told):
+                    read("market1501", market().data_root)
+            with pytest.raises(DataError, match=told):
+                load_person_set(market())
+
+    def test_a_store_of_another_user_is_told(self, market: Callable[..., Layout], unprivileged):
+        prepare_data(market())
+        market().store.chmod(0)
+        with unprivileged(), pytest.raises(DataError, match=r"store\.json cannot be read \(Permission denied\)"):
+            load_person_set(market())
+
+
+def list_and_stamp(dataset: str, root: Path) -> None:
+    """List what preparing would read."""
+    list_meshes(root / "meshes", list_pictures(dataset, root))
+
+
+def test_a_folder_that_is_not_as_it_must_be_is_told_alike(market: Callable[..., Layout]):
+    """By the report, by what reads the prepared set and by preparing; the DAG prepares it again."""
+    prepare_data(market())
+    before = source_state(market())
+    grey(9).save(market().data_root / "query" / "holiday.jpg")
+    for read in (
+        lambda: report_data("market1501", market().data_root),
+        lambda: load_person_set(market()),
+        lambda: prepare_data(market()),
+    ):
+        with pytest.raises(DataError, match=r"holiday\.jpg: the name does not begin like 0002_c1"):
+            read()
+    assert source_state(market()) != before
 
 
 @pytest.mark.parametrize(
@@ -349,3 +462,31 @@ def test_one_preparation_at_a_time(market: Callable[..., Layout]):
     market().store.mkdir(parents=True)
     with FileLock(market().store / ".lock"), pytest.raises(RunError, match="another process is preparing"):
         prepare_data(market())
+
+
+@pytest.mark.parametrize("whole", [False, True])
+def test_meshes_of_one_base_name_are_told_apart_by_their_path(tmp_path: Path, whole: bool):
+    """Two people's 1.jpg in two folders; 2.jpg is the only one of its name, and lies there with or without its path."""
+    root, files = tmp_path / "set", {"hall/1.jpg": 30, "yard/1.jpg": 60, "yard/2.jpg": 90}
+    settings = f"data_root={root} dataset=folder picture.height=64 picture.width=32 generator.dilations=[1,2,3]"
+    layout = Layout(load_study("market1501", settings.split()), root=tmp_path)
+    lines = ["file,pid,camid,split", "q/1.jpg,9,1,query", "g/1.jpg,9,2,gallery"]
+    for number, (file, value) in enumerate({**files, "q/1.jpg": 5, "g/1.jpg": 6}.items()):
+        (root / file).parent.mkdir(parents=True, exist_ok=True)
+        grey(value).save(root / file)
+        if file in files:
+            lines.append(f"{file},{number + 1},1,train")
+            name = "2.jpg" if file == "yard/2.jpg" and not whole else file
+            for yaw in YAWS:
+                path = projection_folder(root / "meshes", "train", yaw) / name
+                path.parent.mkdir(parents=True, exist_ok=True)
+                mesh(value).save(path, quality=100)
+    write_meshes(layout, "train", "1.jpg")  # whose it is nobody can say
+    (root / "pictures.csv").write_text("\n".join(lines))
+    people = prepare_data(layout, workers=1)
+    rows = people.index["file"].tolist()
+    assert people.with_mesh(people.rows("train")).tolist() == [rows.index(file) for file in files]
+    for file, value in files.items():
+        row = rows.index(file)
+        assert people.pictures[row].mean() == pytest.approx(value, abs=2)
+        assert people.projections[row, :, 32, 16].astype(int).tolist() == pytest.approx([value] * 8, abs=3)

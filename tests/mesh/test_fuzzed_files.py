@@ -107,7 +107,7 @@ def test_depths(tmp_path: Path, world: np.ndarray, names: np.ndarray, number: fl
         {"files": names, "world": spoilt},
         {"files": good, "world": spoilt},
     ):
-        np.savez(tmp_path / "d.npz", **content)
+        np.savez(tmp_path / "d.npz", **content)  # pyright: ignore[reportArgumentType]
         found = _read(read_depths, tmp_path / "d.npz")
         assert isinstance(found, str) or not (np.abs(found.values) > 10).any()
 
@@ -120,7 +120,7 @@ def test_smpl_sets_with_one_strange_value(tmp_path: Path, data: st.DataObject, k
         content = {data.draw(NESTS): content, key: value}
     path = tmp_path / f"s.{packed}"
     if packed == "npz":
-        np.savez(path, **{name: _array(each) for name, each in content.items()})
+        np.savez(path, **{name: _array(each) for name, each in content.items()})  # pyright: ignore[reportArgumentType]
     else:
         path.write_bytes(pickle.dumps(content))
     _check_bodies(path)

@@ -8,19 +8,28 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor, nn
 
-from gcl_core.config import ComputeSettings, load_study
+from gcl_core.config import ComputeSettings, Study, load_study
 from gcl_core.losses.adversarial import discriminator_loss
 from gcl_core.models.frugal import kept_statistics
+from gcl_core.models.generator import Generator
 from gcl_core.models.network import Network, prepared
 from gcl_core.models.weights import build_discriminator, build_encoder, build_generator, load_weights, save_weights
 
 CODE, COUNT = 512, 7
 MICRO = "compute.micro_batch=3"
 SIZES = (1, 3, 7, 16)  # single pictures, uneven parts, the whole, more than there are
+
+
+def published(study: Study) -> Generator:
+    generator = build_generator(study, CODE, 0)
+    assert isinstance(generator, Generator)
+    return generator
+
+
 NETWORKS: dict[str, Callable[[Any], nn.Module]] = {
     "E_id": lambda study: build_encoder(study, 0),
-    "E_str": lambda study: build_generator(study, CODE, 0).structure_encoder,
-    "G": lambda study: build_generator(study, CODE, 0),
+    "E_str": lambda study: published(study).structure_encoder,
+    "G": lambda study: published(study),
     "D": lambda study: build_discriminator(study, 0),
 }
 

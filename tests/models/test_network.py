@@ -26,7 +26,7 @@ def test_bfloat16_passes_are_close_give_float32_and_reach_every_weight() -> None
     for build, inputs in (
         (lambda study: build_encoder(study, 0), (pictures(),)),
         (lambda study: build_discriminator(study, 0), (pictures(),)),
-        (lambda study: build_generator(study, CODE, 0).structure_encoder, (pictures()[:, :1],)),
+        (lambda study: build_generator(study, CODE, 0).get_submodule("structure_encoder"), (pictures()[:, :1],)),
         (lambda study: build_generator(study, CODE, 0), (torch.randn(4, 32, 16, 8), torch.rand(4, CODE))),
     ):
         exact, rough = build(study()), build(study("compute.precision=bf16"))

@@ -24,7 +24,9 @@ def encoder() -> IdentityEncoder:
 
 @pytest.fixture(scope="module")
 def generator(study: Study) -> Generator:
-    return build_generator(study, 8192, seed=0).eval()
+    network = build_generator(study, 8192, seed=0).eval()
+    assert isinstance(network, Generator)
+    return network
 
 
 @pytest.fixture(scope="module")

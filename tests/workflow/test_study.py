@@ -303,7 +303,6 @@ def test_why_a_step_failed_is_told_where_its_notebook_does_not(code: str, study:
     (study / "runs" / "smoke" / "notebooks").mkdir(parents=True)
     earlier = study / "runs" / "smoke" / "notebooks" / "00_data_preparation.ipynb"
     shutil.copy(study / "notebooks" / "00_data_preparation.ipynb", earlier)  # of another run: says nothing of this one
-    os.utime(earlier, (1, 1))
     _, err = start(study).communicate()
     assert FATES[code] in err
     assert "executed copy" not in err
@@ -346,12 +345,19 @@ def test_what_is_dated_ahead_is_set_back_in_its_order(tmp_path: Path, capsys: py
     assert [path.stat().st_mtime for path in files] == times
 
 
-def test_a_checkout_dated_ahead_runs(study: Path) -> None:
-    """As copied with its times from a machine of another time zone; also what an earlier run left there."""
-    promised = [line.split("\t")[0] for line in summary(study).splitlines() if "\t" in line]
+def stand_in_for_data(study: Path, *overrides: str, profile: str = "smoke") -> list[str]:
+    """Have notebook 00 only touch what it promises; return those files."""
+    promised = [line.split("\t")[0] for line in summary(study, profile, *overrides).splitlines() if "\t" in line]
     first = [file for file in promised if "/dataset" in file or "/mesh_ways" in file]
-    code = f"import os, pathlib\nos.makedirs('figures/smoke', exist_ok=True)\nfor f in {first}: pathlib.Path(f).touch()"
-    (study / "gcl_core" / "workflow" / "notebook.py").write_text(code)
+    lines = ["from pathlib import Path", f"for file in {first}:", "    Path(file).parent.mkdir(exist_ok=True)"]
+    text = "\n".join([*lines, "    Path(file).touch()"])
+    (study / "gcl_core" / "workflow" / "notebook.py").write_text(text)
+    return first
+
+
+def test_a_checkout_dated_ahead_runs(study: Path) -> None:
+    """As copied with its times from a machine of another time zone."""
+    first = stand_in_for_data(study)
     ahead = time.time() + 5 * 3600
     for path in study.rglob("*"):
         if path.is_file() and "__pycache__" not in path.parts:
@@ -362,8 +368,28 @@ def test_a_checkout_dated_ahead_runs(study: Path) -> None:
     assert all((study / file).is_file() for file in first)
 
 
-def summary(study: Path, *overrides: str) -> str:
-    run = planner(study, "smoke", overrides, "--cores", "2", "--summary")
+def test_changed_data_are_prepared_again_and_the_plan_says_so(study: Path, tmp_path: Path) -> None:
+    root = tmp_path / "set"
+    for name in ("bounding_box_train/1_c1.png", "query/2_c1.png", "bounding_box_test/2_c1.png"):
+        write_text(root / name, "not looked into here")
+    words = (f"data_root={root}", "profile=mine")
+    stand_in_for_data(study, *words, profile="folder_small")
+    mark = targets("00_data_preparation", profile="mine")
+    run = planner(study, "folder_small", words, "--cores", "2", *mark)
+    told, _ = run.communicate()
+    assert run.returncode == 0, told
+    (root / "query" / "@eaDir").mkdir()
+    assert planned(summary(study, "folder_small", *words), *mark) == "no update"
+    (root / "bounding_box_test" / "2_c1.png").rename(root / "bounding_box_test" / "2_c2.png")
+    assert planned(summary(study, "folder_small", *words), *mark) == "update pending"
+
+
+def planned(told: str, mark: str) -> str:
+    return next(line.rpartition("\t")[2] for line in told.splitlines() if line.startswith(mark))
+
+
+def summary(study: Path, profile: str, *overrides: str) -> str:
+    run = planner(study, profile, overrides, "--cores", "2", "--summary")
     told, _ = run.communicate()
     assert run.returncode == 0, told
     return told
@@ -379,3 +405,6 @@ def test_a_checkout_that_cannot_be_written_is_told_before_any_work(
     monkeypatch.setattr(workflow, "_ended_with_us", lambda *_: pytest.fail("it began"))
     with pytest.raises(RunError, match=rf"cannot write in .*{folder}"):
         workflow.run_study(Layout(load_study("smoke"), root=tmp_path), "smoke", [])
+    if folder == ".snakemake":
+        with pytest.raises(RunError, match=r"cannot write in .*\.snakemake"):
+            workflow.step_states("smoke", [])

@@ -1,6 +1,7 @@
 """The K copies of a picture that JVTC trains on: CamStyle's transfers to other cameras, or our augmentation (§6.2)."""
 
 import os
+from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -45,8 +46,13 @@ class CameraStyles:
         there = {Path(name).stem: folder / name for name in names if Path(name).suffix.lower() in PICTURE_SUFFIXES}
         self._files: dict[tuple[int, int], Path] = {}
         missing = []
-        for row in rows:
-            stem = Path(people.index["file"].iloc[row]).stem
+        stems = [Path(file).stem for file in people.index["file"].iloc[rows]]
+        if twice := [stem for stem, count in Counter(stems).items() if count > 1]:
+            raise DataError(
+                f"{folder}: camera styles bear their picture's name alone, which several training pictures share: "
+                f"{some_of(twice)}; set baseline.jvtc.camera_styles to null for traditional augmentation"
+            )
+        for row, stem in zip(rows, stems, strict=True):
             for camera in self.cameras[self.cameras != own[row]]:
                 name = f"{stem}_fake_{own[row]}to{camera}"
                 if name in there:

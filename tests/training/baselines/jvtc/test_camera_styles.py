@@ -64,6 +64,13 @@ def test_missing_styles_are_named(folder: Path):
         CameraStyles(folder / "nowhere", make_people())
 
 
+def test_styles_of_pictures_that_share_a_name_are_refused(folder: Path):
+    people = make_people()
+    people.index.loc[1, "file"] = "yard/0001_c1s1_000001_00.jpg"
+    with pytest.raises(DataError, match=r"several training pictures share: 0001_c1s1_000001_00;"):
+        CameraStyles(folder, people)
+
+
 def test_drawn_copies_are_different_cameras_the_original_sometimes_among_them(folder: Path):
     settings = STILL.model_copy(update={"copies": 2, "camera_styles": folder})
     copies = Copies(make_people(), settings, AugmentationSettings())
