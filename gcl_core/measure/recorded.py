@@ -26,7 +26,6 @@ def evidence_lines(evidence: Sequence[Evidence]) -> pd.DataFrame:
             {
                 **{"seed": seed, "variant": variant, "people": each.people},
                 **{name: getattr(found, name) for name in ("clusters", "ari", "distance", "psnr")},
-                **{"purpose": found.purpose, "changes": " ".join(found.changes)},
                 **{f"fid_{yaw}": value for yaw, value in (found.fid or {}).items()},
             }
             for seed, each in enumerate(evidence)
