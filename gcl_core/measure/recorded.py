@@ -25,6 +25,7 @@ def evidence_lines(evidence: Sequence[Evidence]) -> pd.DataFrame:
         [
             {
                 **{"seed": seed, "variant": variant, "people": each.people},
+                **{"purpose": found.purpose, "changes": " ".join(found.changes)},
                 **{name: getattr(found, name) for name in ("clusters", "ari", "distance", "psnr")},
                 **{f"fid_{yaw}": value for yaw, value in (found.fid or {}).items()},
             }
