@@ -25,8 +25,8 @@ def evidence_lines(evidence: Sequence[Evidence]) -> pd.DataFrame:
         [
             {
                 **{"seed": seed, "variant": variant, "people": each.people},
-                **{name: getattr(found, name) for name in ("clusters", "ari", "distance", "psnr")},
                 **{"purpose": found.purpose, "changes": " ".join(found.changes)},
+                **{name: getattr(found, name) for name in ("clusters", "ari", "distance", "psnr")},
                 **{f"fid_{yaw}": value for yaw, value in (found.fid or {}).items()},
             }
             for seed, each in enumerate(evidence)
