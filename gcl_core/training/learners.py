@@ -17,6 +17,8 @@ from gcl_core.models.discriminator import Discriminator
 from gcl_core.models.drawing import draw_views
 from gcl_core.models.identity_encoder import IdentityEncoder
 from gcl_core.models.memory_bank import MemoryBank
+from gcl_core.models.network import TrainedGenerator
+from gcl_core.models.protocols import EncoderNetwork, GeneratorNetwork
 from gcl_core.models.weights import build_discriminator, build_generator, load_weights, save_weights
 from gcl_core.training.checkpoint import Stateful, load_state, save_state
 from gcl_core.training.optimizers import carry_over, make_optimizer, with_schedule
