@@ -12,13 +12,15 @@ from pathlib import Path
 import numpy as np
 
 from gcl_core.config import PeopleSettings
+from gcl_core.data.names import match_names
 from gcl_core.data.people.estimates import known_body
 from gcl_core.data.people.plan import plan_people
 from gcl_core.data.people.wardrobe import draw_looks
 from gcl_core.mesh.body import load_bodies
+from gcl_core.mesh.depths import add_depths, read_depths
 from gcl_core.mesh.fit import fit_figures
 from gcl_core.mesh.fitted import GOOD, FittedBodies, judge
-from gcl_core.mesh.keypoints import Keypoints, add_depths, read_coco
+from gcl_core.mesh.keypoints import Keypoints, read_coco
 from gcl_core.mesh.projection import YAWS, project_body
 from gcl_core.mesh.stick_figure import StickFigure, make_family
 
@@ -54,7 +56,10 @@ def main() -> None:
         keypoints, yaw = synthetic(options.people)
     else:
         keypoints = read_coco(options.keypoints)
-        keypoints = keypoints if options.depths is None else add_depths(keypoints, options.depths)
+        if options.depths is not None:
+            depths = read_depths(options.depths)
+            places = match_names(depths.files, keypoints.files, options.depths).places
+            keypoints = add_depths(keypoints, depths, places)
     family = make_family(*load_bodies())
 
     start = time.perf_counter()

@@ -1,8 +1,4 @@
-"""What a study is: frozen, validated settings. Profiles in `configs/` state only what differs from the defaults here.
-
-Every default is the published constant; the comment beside it names its source: § of docs/METHOD.md, or "ours" where
-none is published.
-"""
+"""Profiles: settings of a study from `configs/` or a YAML file, and what the command line says over them."""
 
 import os
 import re
@@ -10,55 +6,19 @@ import shlex
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from types import UnionType
-from typing import Annotated, Any, Literal, get_args
+from typing import Any
 
 import yaml
-from pydantic import Field, Tag, ValidationError, model_validator
+from pydantic import ValidationError
 
-from gcl_core.fidelity import SwitchName, apply_switches
-from gcl_core.settings.common import (
-    ComputeSettings as ComputeSettings,
-)
-from gcl_core.settings.common import (
-    ConfigError as ConfigError,
-)
-from gcl_core.settings.common import (
-    OptimizerSettings as OptimizerSettings,
-)
-from gcl_core.settings.common import (
-    Settings,
-    Yaw,
-)
-from gcl_core.settings.data import (
-    AugmentationSettings,
-    PeopleSettings,
-    PictureSettings,
-    SourceSettings,
-)
-from gcl_core.settings.networks import (
-    AdaINGeneratorSettings,
-    DiscriminatorSettings,
-    GeneratorSettings,
-    IdentityEncoderSettings,
-    ResNetEncoderSettings,
-)
+from gcl_core.settings.common import ComputeSettings, ConfigError, OptimizerSettings
+from gcl_core.settings.data import AugmentationSettings, PeopleSettings, SourceSettings
+from gcl_core.settings.explain import explain
+from gcl_core.settings.networks import DiscriminatorSettings
 from gcl_core.settings.paths import path_keys, place_paths, placed
-from gcl_core.settings.stage_one import (
-    BaselineSettings,
-)
-from gcl_core.settings.stage_one import (
-    ClusterContrastSettings as ClusterContrastSettings,
-)
-from gcl_core.settings.stage_one import (
-    JvtcSettings as JvtcSettings,
-)
-from gcl_core.settings.stage_one import (
-    TdaSettings as TdaSettings,
-)
+from gcl_core.settings.stage_one import BaselineSettings, ClusterContrastSettings, JvtcSettings, TdaSettings
+from gcl_core.settings.study import STAGES, Study, set_dotted
 from gcl_core.settings.training import (
-    CHANGEABLE,
-    VARIANTS,
     ClusteringSettings,
     ContrastSettings,
     EvaluationSettings,
@@ -68,11 +28,43 @@ from gcl_core.settings.training import (
     WarmUpSettings,
 )
 
+__all__ = [  # what others take from here
+    "BASES",
+    "FREE",
+    "PATHS",
+    "PROFILES",
+    "REPOSITORY",
+    "STAGES",
+    "AugmentationSettings",
+    "BaselineSettings",
+    "ClusterContrastSettings",
+    "ClusteringSettings",
+    "ComputeSettings",
+    "ConfigError",
+    "ContrastSettings",
+    "DiscriminatorSettings",
+    "EvaluationSettings",
+    "JointSettings",
+    "JvtcSettings",
+    "LossWeights",
+    "OptimizerSettings",
+    "PeopleSettings",
+    "SourceSettings",
+    "Study",
+    "TdaSettings",
+    "VariantSettings",
+    "WarmUpSettings",
+    "check_name",
+    "is_file_of_settings",
+    "known_profiles",
+    "load_study",
+    "settled",
+]
+
 REPOSITORY = Path(__file__).resolve().parents[1]
 PROFILES = REPOSITORY / "configs"
 BASES = PROFILES / "bases"  # what profiles extend, no profiles themselves
 NO_PATH = ("", "null")  # on the command line; a folder of that name is ./null
-STAGES = ("baseline", "warm_up", "source", "data", "people", "novel_views", "notebooks", "steps")  # folders of its own
 
 
 # what may differ under a shipped profile's name: where things are, on what it runs, how it is measured
@@ -82,120 +74,7 @@ FREE = re.compile(
 )
 
 
-class Study(Settings):
-    """Everything that decides a study's numbers."""
-
-    profile: Annotated[str, Field(pattern=r"^[A-Za-z0-9][\w.-]*$")] = "paper"  # names runs/<profile>, figures/<profile>
-    dataset: Literal["synthetic", "market1501", "dukemtmc_reid", "msmt17", "folder"] = "synthetic"  # folder: your own
-    data_root: Path | None = None  # null: made under the run folder (synthetic only)
-    mesh_root: Path | None = None  # null: <data_root>/meshes
-    on_bad_picture: Literal["stop", "skip"] = "stop"  # skip: leave it out and list it in quarantine.csv
-    on_missing_mesh: Literal["leave_out", "stop"] = "leave_out"  # leave_out: cluster it, draw no views of it
-    fidelity: Literal["paper", "released"] | tuple[SwitchName, ...] = "paper"  # switches of gcl_core/fidelity.py
-    source: SourceSettings | None = None  # a labelled set to learn from first (domain adaptation); null: no labels
-    seeds: Annotated[int, Field(ge=1, le=100)] = 1
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    devices: Annotated[int, Field(ge=1)] = 1  # processes that train together, one a device (docs/PARALLEL.md)
-    compute: ComputeSettings = ComputeSettings()
-    angles: Annotated[tuple[Yaw, ...], Field(min_length=1)] = (45, 90, 135, 180, 225, 270, 315)  # D1
-    picture: PictureSettings = PictureSettings()
-    people: PeopleSettings = PeopleSettings()
-    identity_encoder: IdentityEncoderSettings = ResNetEncoderSettings()
-    generator: GeneratorSettings = AdaINGeneratorSettings()
-    discriminator: DiscriminatorSettings = DiscriminatorSettings()
-    clustering: ClusteringSettings = ClusteringSettings()
-    contrast: ContrastSettings = ContrastSettings()
-    augmentation: AugmentationSettings = AugmentationSettings()
-    losses: LossWeights = LossWeights()
-    baseline: BaselineSettings = BaselineSettings()
-    warm_up: WarmUpSettings = WarmUpSettings()
-    joint: JointSettings = JointSettings()
-    variants: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")], VariantSettings] = VARIANTS
-    evaluation: EvaluationSettings = EvaluationSettings()
-
-    @model_validator(mode="before")
-    @classmethod
-    def _switch(cls, tree: Any) -> Any:
-        """Fill in what `fidelity` sets; settings given by name win."""
-        return apply_switches(tree) if isinstance(tree, dict) else tree
-
-    @model_validator(mode="after")
-    def _fits_together(self) -> "Study":
-        if self.dataset != "synthetic" and self.data_root is None:
-            raise ValueError(f"data_root: dataset {self.dataset} needs its folder; give data_root=/path/to/it")
-        if self.source and self.source.dataset != "synthetic" and self.source.data_root is None:
-            raise ValueError(
-                f"source.data_root: dataset {self.source.dataset} needs its folder; give source.data_root=/path/to/it"
-            )
-        made = self.dataset == "synthetic" and self.data_root is None
-        if self.people.each_seed and not made:
-            raise ValueError("people.each_seed: only synthetic people made under the run folder differ by seed")
-        for name, variant in self.variants.items():
-            if variant.view == "known" and not (self.dataset == "synthetic" and self.people.true_views):
-                raise ValueError(f"variants.{name}: true views are known of synthetic people with people.true_views")
-            if variant.bodies == "known" and not (variant.view == "surface" and self.dataset == "synthetic"):
-                raise ValueError(f"variants.{name}.bodies: known bodies are for surface views of synthetic people")
-            if odd := [key for key in variant.changes if key.split(".")[0] not in CHANGEABLE]:
-                raise ValueError(f"variants.{name}.changes: {odd} must begin with one of {', '.join(CHANGEABLE)}")
-            if variant.changes:
-                self.of_variant(name)  # raises for unknown keys and values out of range
-            if variant.blur and variant.view != "known":
-                raise ValueError(f"variants.{name}: blur is for known views, not for {variant.view} ones")
-        if (self.baseline.method == "checkpoint") != (self.baseline.checkpoint is not None):
-            raise ValueError(
-                "baseline: method checkpoint and a path in baseline.checkpoint belong together; give both or neither"
-            )
-        if self.source is not None and self.baseline.method == "checkpoint":
-            raise ValueError("source: stage 1 takes a checkpoint over and would not use what the source set teaches")
-        smallest = self.generator.least_side
-        if min(self.picture.height, self.picture.width) < smallest:
-            raise ValueError(f"picture: these settings of `generator` need sides of {smallest} or more")
-        if self.picture.height < self.identity_encoder.parts * self.identity_encoder.stride:
-            raise ValueError(
-                f"picture.height: {self.identity_encoder.parts} parts need {self.identity_encoder.stride} rows each"
-            )
-        missing = [name for name in ("gcl", "tda") if name not in self.variants]
-        if missing:
-            raise ValueError(
-                f"variants: {missing} must be among them, the study compares them; got {list(self.variants)}"
-            )
-        reserved = set(STAGES) & set(self.variants)
-        if reserved:
-            raise ValueError(f"variants: {sorted(reserved)} name stages of the study; choose another name")
-        unknown = [name for name in self.evaluation.fid_variants if name not in self.variants]
-        drawn = [name for name in self.evaluation.fid_variants if name in self.variants]
-        if any(self.variants[name].view != "drawn" for name in drawn):
-            raise ValueError(f"evaluation.fid_variants: {drawn} must all draw views (view: drawn)")
-        if unknown:
-            raise ValueError(f"evaluation.fid_variants: {unknown} not among the variants {list(self.variants)}")
-        return self
-
-    def of_variant(self, name: str) -> "Study":
-        """Return the settings under which a variant trains: with its `changes`; as they are for other stages.
-
-        Raises pydantic's ValidationError for changes that are no valid settings.
-        """
-        if name not in self.variants or not self.variants[name].changes:
-            return self
-        tree = self.model_dump()
-        for variant in tree["variants"].values():  # what the changes were for is settled with them
-            variant |= {"changes": {}, "purpose": "main"}
-        for key, value in self.variants[name].changes.items():
-            set_dotted(tree, key, value)
-        return Study.model_validate(tree)
-
-
 PATHS = path_keys(Study)
-
-
-def set_dotted(tree: dict[str, Any], key: str, value: Any) -> None:
-    """Set a nested value by its dotted key. Raises ConfigError where a parent is a single value."""
-    *parents, leaf = key.split(".")
-    for parent in parents:
-        tree = tree.setdefault(parent, {})
-        if not isinstance(tree, dict):
-            raise ConfigError(f"{key!r}: {parent!r} is a single value and holds no {leaf!r}")
-    tree[leaf] = value
 
 
 def known_profiles() -> list[str]:
@@ -229,7 +108,7 @@ def load_study(profile: str, overrides: str | Sequence[str] = ()) -> Study:
     try:
         return Study.model_validate(tree)
     except ValidationError as error:
-        raise ConfigError(_explain(error, path, words)) from error
+        raise ConfigError(explain(error, path, words)) from error
 
 
 def is_file_of_settings(profile: str) -> bool:
@@ -354,38 +233,3 @@ def _override(tree: dict[str, Any], word: str) -> None:
         set_dotted(tree, key, yaml.safe_load(value))
     except yaml.YAMLError as error:
         raise ConfigError(f"override {word!r}: {value!r} is not readable YAML") from error
-
-
-def _explain(error: ValidationError, path: Path, overrides: list[str]) -> str:
-    origin = f"{path}" + (f" with {' '.join(overrides)}" if overrides else "")
-    lines = [f"settings of {origin} are not valid:"]
-    for problem in error.errors():
-        key, known = _place(problem["loc"])
-        if problem["type"] == "extra_forbidden":
-            lines.append(f"  {key}: unknown key; known here: {', '.join(known)}")
-        elif key:
-            lines.append(f"  {key}: {problem['msg']}; got {problem['input']!r}")
-        else:
-            lines.append(f"  {problem['msg'].removeprefix('Value error, ')}")
-    return "\n".join(lines)
-
-
-def _place(location: tuple[int | str, ...]) -> tuple[str, list[str]]:
-    """Return a setting's dotted key, and the names that are known beside it.
-
-    Where settings are of several kinds, pydantic puts the kind after their name; it is no part of the key.
-    """
-    model: Any = Study
-    names: list[str] = []
-    beside: dict[str, Any] = {}
-    for part in location:
-        beside = getattr(model, "model_fields", {})
-        kinds = {mark.tag: kind for kind in get_args(model) for mark in get_args(kind)[1:] if isinstance(mark, Tag)}
-        if part in kinds:
-            model = get_args(kinds[part])[0]
-            continue
-        names.append(str(part))
-        model = beside[part].annotation if part in beside else VariantSettings
-        if isinstance(model, UnionType):  # of an optional section
-            model = next((each for each in get_args(model) if hasattr(each, "model_fields")), model)
-    return ".".join(names), sorted(beside)

@@ -26,12 +26,11 @@ RECORDS: Mapping[str, tuple[str, Schema]] = {  # name → what a line is, and th
         {"seed": "int64", **_ACCURACY, OTHERS: "float64"},
     ),
     "evidence": (
-        "One line per seed and variant: true people, what the variant is for, clusters and ARI of the epoch kept, "
-        "distance of drawn views as a share of that to others, PSNR of the views given (dB), FID per yaw",
+        "One line per seed and variant: true people, clusters and ARI of the epoch kept, distance of drawn views as a "
+        "share of that to others, PSNR of the views given (dB), purpose and changed settings, FID per yaw",
         {
-            **{"seed": "int64", "variant": "str", "people": "int64", "purpose": "str", "changes": "str"},
-            **{"clusters": "float64", "ari": "float64"},
-            **{"distance": "float64", "psnr": "float64"},
+            **{"seed": "int64", "variant": "str", "people": "int64", "clusters": "float64", "ari": "float64"},
+            **{"distance": "float64", "psnr": "float64", "purpose": "str", "changes": "str"},
             **{f"fid_{yaw}": "float64" for yaw in range(45, 360, 45)},
         },
     ),

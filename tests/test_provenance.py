@@ -68,12 +68,12 @@ def test_nothing_that_python_really_imports_is_missing(repository: Path) -> None
 
 def test_a_stage_is_handed_what_its_fingerprint_is_made_of_and_nothing_that_decides_besides() -> None:
     whole = load_study("smoke", "source.dataset=synthetic")
-    decides = {"losses": True, "baseline": {"threads"}, "variants": {"gcl": {"vi"}}}
+    decides = {"losses": True, "baseline": {"threads"}, "variants": {"gcl": {"l_vi"}}}
     study, used = handed(whole, decides, besides={"source"})
     assert used == whole.model_dump(mode="json", include=decides)
     assert set(used) == {"losses", "baseline", "variants"}
     assert study.losses == whole.losses
-    assert study.variants["gcl"].vi == 1
+    assert study.variants["gcl"].l_vi == 1
     assert (study.profile, study.source, study.evaluation) == ("smoke", whole.source, whole.evaluation)
     with pytest.raises(AttributeError, match=r"'angles' of Study was not handed on.*`handed` in gcl_core/provenance"):
         _ = study.angles

@@ -1,4 +1,4 @@
-"""The numbers in the README are those of the committed figures."""
+"""The numbers in the README and in docs/FINDINGS.md are those of the committed figures."""
 
 import re
 from pathlib import Path
@@ -6,9 +6,12 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from gcl_core.files import RunError
+from gcl_core.report.front_page import MARK, filled
 from gcl_core.tables.formats import read_table
 
-INTERVALS = (  # told in the README with their interval over seeds, rounded once: of which table, comparison and metric
+FINDINGS = "docs/FINDINGS.md"
+INTERVALS = (  # told on that page with their interval over seeds, rounded once: of which table, comparison and metric
     *(("pooled", "gcl - tda", metric) for metric in ("mAP", "mAP, far - near views")),
     *(("pooled", compared, "mAP") for compared in ("drawn_once - tda", "gcl - drawn_once")),
     *(("evidence", "gcl - tda", metric) for metric in ("mAP", "mAP, far - near views")),
@@ -27,8 +30,8 @@ EFFECTS = (
 
 @pytest.fixture(scope="module")
 def rows(repository: Path) -> list[list[str]]:
-    """Cells of every row with five of them in the README's tables."""
-    lines = (repository / "README.md").read_text(encoding="utf-8").splitlines()
+    """Cells of every row with five of them in the page's tables."""
+    lines = (repository / FINDINGS).read_text(encoding="utf-8").splitlines()
     cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("| ")]
     return [row for row in cells if len(row) == 5]
 
@@ -58,9 +61,8 @@ def test_table_of_evidence_says_what_the_figures_say(repository: Path, rows: lis
 
 
 def findings(repository: Path) -> str:
-    """Return what the README says that was found, in one line."""
-    text = (repository / "README.md").read_text(encoding="utf-8")
-    return " ".join(text.partition("## What it found")[2].partition("\n## ")[0].split())
+    """Return what docs/FINDINGS.md says, in one line."""
+    return " ".join((repository / FINDINGS).read_text(encoding="utf-8").split())
 
 
 @pytest.mark.parametrize(("folder", "compared", "metric"), INTERVALS)
@@ -84,3 +86,29 @@ def test_what_fid_said_is_told_whole(repository: Path):
     with_, without = fid["GCL", "PNG"], fid["without the three losses", "PNG"]
     assert f"better *without* them, {without:.0f} against {with_:.0f}" in findings(repository)
     assert f"as JPEG moves it by {with_ - fid['GCL', 'JPEG 75']:.0f}." in findings(repository)
+
+
+def test_the_readmes_numbers_are_those_of_the_tables(repository: Path):
+    text = (repository / "README.md").read_text(encoding="utf-8")
+    assert len(MARK.findall(text)) >= 10
+    assert filled(text, repository / "figures") == text, "run `python -m gcl_core readme`"
+    assert len(text.splitlines()) <= 120
+
+
+def test_marks_are_filled_from_one_row_each(tmp_path: Path):
+    (tmp_path / "pooled").mkdir()
+    columns = "claim,compared,metric,effect,low over seeds,high over seeds,seeds,verdict"
+    lines = ["C2,gcl - tda,mAP,-1.04,-3.21,1.16,8,open", "C7,rho,mAP,not run,,,,not run"]
+    (tmp_path / "pooled" / "claims.csv").write_text("\n".join([columns, *lines]) + "\n")
+    page = "it is <!--=pooled; C2; gcl - tda; mAP-->+9<!--/-->, <!--=pooled; C2; verdict-->?<!--/-->"
+    made = filled(page, tmp_path)
+    assert "-->\u22121.0 (\u22123.2 to +1.2)<!--/-->" in made
+    assert "verdict-->open<!--/-->" in made
+    assert "-->not run<!--/-->" in filled("<!--=pooled; C7; rho; mAP--><!--/-->", tmp_path)
+    for words, told in (
+        ("pooled; C2; tda - gcl; mAP", "fits 0 rows"),
+        ("pooled; C2; mAP", "needs profile"),
+        ("pooled; ours; verdict", "needs profile"),
+    ):
+        with pytest.raises(RunError, match=told):
+            filled(f"<!--={words}--><!--/-->", tmp_path)

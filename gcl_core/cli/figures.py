@@ -1,4 +1,4 @@
-"""The commands `redraw` and `verdicts`: tables and plots from records, and what claims come to from tables alone."""
+"""The commands `redraw`, `verdicts` and `readme`: tables, plots, claims and the README's numbers, without runs."""
 
 import argparse
 from collections.abc import Callable, Sequence
@@ -13,7 +13,7 @@ ReadStudy = Callable[[argparse.Namespace, Sequence[str]], tuple[Study, Any, Any]
 
 
 def add_figure_commands(add: Add, add_study: Add, read_study: ReadStudy) -> None:
-    """Add `redraw`, which takes the words `PROFILE key=value` that `read_study` reads, and `verdicts`."""
+    """Add `redraw`, which takes the words `PROFILE key=value` that `read_study` reads, `verdicts` and `readme`."""
     parser = add_study(
         "redraw",
         partial(_redraw, read_study),
@@ -25,6 +25,7 @@ def add_figure_commands(add: Add, add_study: Add, read_study: ReadStudy) -> None
     words = "give the claims in figures/PROFILE their verdicts anew from its tables, and pool seeds of equal settings"
     verdicts = add("verdicts", _verdicts, words)
     verdicts.add_argument("profiles", nargs="+", metavar="PROFILE", help="profiles with figures, as evidence")
+    add("readme", _readme, "fill the numbers of README.md in from the tables of claims")
 
 
 def _redraw(read_study: ReadStudy, chosen: argparse.Namespace, words: Sequence[str]) -> None:
@@ -43,3 +44,11 @@ def _verdicts(chosen: argparse.Namespace) -> None:
 
     for path in write_verdicts(REPOSITORY / "figures", chosen.profiles):
         print(path)
+
+
+def _readme(_: argparse.Namespace) -> None:
+    from gcl_core.files import write_text
+    from gcl_core.report.front_page import filled
+
+    page = REPOSITORY / "README.md"
+    write_text(page, filled(page.read_text(encoding="utf-8"), REPOSITORY / "figures"))

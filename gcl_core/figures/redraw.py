@@ -27,7 +27,7 @@ from gcl_core.measure.artifacts import where
 from gcl_core.measure.clustered import recorded_split
 from gcl_core.measure.collected import controls_table
 from gcl_core.measure.evidence import Evidence
-from gcl_core.measure.recorded import recorded_evidence, recorded_fid, recorded_floor
+from gcl_core.measure.recorded import as_run, recorded_evidence, recorded_fid, recorded_floor
 from gcl_core.measure.view_quality import view_quality_table
 from gcl_core.outputs import OUTPUTS, Output
 from gcl_core.records import read_record, record_path
@@ -48,13 +48,8 @@ class Kept:
 
     def __init__(self, study: Study, folder: Path, suffix: str = ""):
         """`suffix` is that of a seed whose own records these are. Variants that were never run are left out."""
-        self.folder, self.suffix = folder, suffix
+        self.study, self.folder, self.suffix = as_run(study, folder), folder, suffix
         self.record, self.table = cache(self._record), cache(self._table)
-        self.study = study
-        if record_path(folder, "epochs").is_file():
-            run = set(read_record(folder, "epochs")["stage"])
-            variants = {name: variant for name, variant in study.variants.items() if name in run}
-            self.study = study.model_copy(update={"variants": variants})
 
     def _record(self, name: str) -> pd.DataFrame:
         return read_record(self.folder, name, self.suffix)

@@ -1,14 +1,19 @@
 """Measurements as records that outlive the runs, and the same measurements back from them."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
 
+from gcl_core.config import Study
 from gcl_core.measure.artifacts import where
 from gcl_core.measure.evidence import Evidence, Measured
 from gcl_core.measure.view_fid import NOVEL
+from gcl_core.records import read_record, record_path
+from gcl_core.settings.training import Purpose
 
 DISTANCES = ("fid", "fid_matched", "kid", "kid_std")
 SEED_FACTS = ("pictures", "reference", "network")
@@ -20,8 +25,8 @@ def evidence_lines(evidence: Sequence[Evidence]) -> pd.DataFrame:
         [
             {
                 **{"seed": seed, "variant": variant, "people": each.people},
-                **{"purpose": found.purpose, "changes": " ".join(found.changes)},
                 **{name: getattr(found, name) for name in ("clusters", "ari", "distance", "psnr")},
+                **{"purpose": found.purpose, "changes": " ".join(found.changes)},
                 **{f"fid_{yaw}": value for yaw, value in (found.fid or {}).items()},
             }
             for seed, each in enumerate(evidence)
@@ -56,9 +61,21 @@ def _measured(line: Mapping[Any, Any], queries: pd.DataFrame | None) -> Measured
     known = {name: value for name, value in line.items() if not (isinstance(value, float) and np.isnan(value))}
     fid = {yaw: known[f"fid_{yaw}"] for yaw in NOVEL if f"fid_{yaw}" in known}
     own = None if queries is None else queries.drop(columns=["seed", "variant"]).reset_index(drop=True)
-    numbers = {name: known.get(name) for name in ("clusters", "ari", "distance", "psnr")}
-    told = {"purpose": line["purpose"], "changes": tuple(line["changes"].split())}
-    return Measured(queries=own, fid=fid or None, **numbers, **told)
+    numbers: dict[str, float | None] = {name: known.get(name) for name in ("clusters", "ari", "distance", "psnr")}
+    purpose, changes = cast(Purpose, str(line["purpose"])), tuple(str(line["changes"]).split())
+    found = Measured(queries=own, fid=fid or None, purpose=purpose, changes=changes)
+    return replace(found, **numbers)  # pyright: ignore[reportArgumentType]  # numbers alone
+
+
+def as_run(study: Study, folder: Path) -> Study:
+    """Return a study with the variants alone that the record `epochs` in a folder of figures tells of, if it is there.
+
+    A profile may have got variants since its runs: what is made of records shows what was run.
+    """
+    if not record_path(folder, "epochs").is_file():
+        return study
+    run = set(read_record(folder, "epochs")["stage"])
+    return study.model_copy(update={"variants": {name: each for name, each in study.variants.items() if name in run}})
 
 
 def fid_lines(results: Mapping[str, Sequence[Mapping[str, Any]]]) -> pd.DataFrame:

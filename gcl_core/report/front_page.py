@@ -1,16 +1,20 @@
 """The numbers in the README, filled in from the committed tables of claims.
 
 A mark `<!--=PROFILE; CLAIM; COMPARED; METRIC-->…<!--/-->` stands around each effect with its interval over seeds, and
-one that ends in `; verdict` around a verdict. Browsers do not show the marks.
+`<!--=PROFILE; CLAIM; verdict-->…<!--/-->` around the verdict on a claim. Browsers do not show the marks.
 """
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from gcl_core.files import RunError
+from gcl_core.measure.artifacts import where
+from gcl_core.tables.claims import CLAIMS, claim_verdict
 from gcl_core.tables.formats import NOT_RUN, read_table
 
 MARK = re.compile(r"(<!--=(?P<words>[^>]*?)-->)(?P<told>.*?)(<!--/-->)", re.DOTALL)
@@ -24,24 +28,23 @@ def filled(text: str, figures: Path) -> str:
     tables: dict[str, pd.DataFrame] = {}
 
     def value(match: re.Match[str]) -> str:
-        words = [word.strip() for word in match["words"].split(";")]
-        asks_verdict = words[-1] == "verdict"
-        if len(words) != (5 if asks_verdict else 4):
-            raise RunError(f"the mark {match[1]!r} needs profile; claim; compared; metric, and perhaps verdict")
-        profile, claim, compared, metric = words[:4]
+        profile, claim, *words = [word.strip() for word in match["words"].split(";")]
         if profile not in tables:
             tables[profile] = read_table(figures / profile / "claims.csv")
         frame = tables[profile]
-        rows = frame[(frame["claim"] == claim) & (frame["compared"] == compared) & (frame["metric"] == metric)]
-        if len(rows) != 1:
-            raise RunError(f"the mark {match[1]!r} fits {len(rows)} rows of {profile}/claims.csv, expected one")
-        row = rows.iloc[0].to_dict()
-        return match[1] + (f"{row['verdict']}" if asks_verdict else _effect(row)) + match[4]
+        if words == ["verdict"] and claim in CLAIMS:
+            return match[1] + claim_verdict(frame, claim) + match[4]
+        if len(words) != 2:
+            raise RunError(f"the mark {match[1]!r} needs profile; claim; compared; metric, or profile; claim; verdict")
+        found = where(frame, claim=claim, compared=words[0], metric=words[1]).to_dict("records")
+        if len(found) != 1:
+            raise RunError(f"the mark {match[1]!r} fits {len(found)} rows of {profile}/claims.csv, expected one")
+        return match[1] + _effect(found[0]) + match[4]
 
     return MARK.sub(value, text)
 
 
-def _effect(row: dict) -> str:
+def _effect(row: Mapping[Any, Any]) -> str:
     if row["effect"] == NOT_RUN:
         return NOT_RUN
     low, high = float(row["low over seeds"]), float(row["high over seeds"])

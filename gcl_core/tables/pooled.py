@@ -9,6 +9,7 @@ from gcl_core.config import load_study
 from gcl_core.evaluation.effects import pooled_effect
 from gcl_core.figure_manifest import read_manifest, renew_hashes
 from gcl_core.files import RunError
+from gcl_core.measure.recorded import as_run
 from gcl_core.tables.claim_readings import POOL, RULES, claims_page, claims_reading, own_reading
 from gcl_core.tables.claims import CLAIMS, COLUMNS, LIMITS, judged, over_seeds
 from gcl_core.tables.dose import dose_reading, judged_doses
@@ -56,7 +57,8 @@ def write_verdicts(figures: Path, profiles: Sequence[str]) -> list[Path]:
     """
     files: list[Path] = []
     for profile in profiles:
-        folder, study = figures / profile, load_study(profile)
+        folder = figures / profile
+        study = as_run(load_study(profile), folder)
         claims, dose = (_table(folder, name) for name in ("claims", "dose"))
         claims, dose = judged(claims), judged_doses(dose)
         captions = read_manifest(folder)

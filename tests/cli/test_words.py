@@ -97,4 +97,4 @@ def test_redraw_takes_a_profile_by_the_path_of_its_file(
     for words in (["own.yaml"], ["smoke", "profile=never_run"]):
         with pytest.raises(SystemExit):
             cli.main(["redraw", *words])
-        assert "figures/never_run holds none of the tables" in capsys.readouterr().err
+        assert "figures/never_run holds no" in capsys.readouterr().err

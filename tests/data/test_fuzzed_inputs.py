@@ -130,7 +130,8 @@ def _unsure(figure, points, weights, depths, heights, *, progress: bool) -> Fit:
     """Figures that lie on the points, and would as well if they faced elsewhere: none is good, and none is drawn."""
     assert np.isfinite(points).all()
     values = np.zeros((len(points), len(FREE)), dtype=np.float32)
-    return Fit(values, values[:, 0], points, values[:, 0])
+    camera = np.zeros((len(points), 3), dtype=np.float32)
+    return Fit(values, values[:, 0], camera, points, values[:, 0])
 
 
 def _keypoints() -> dict[str, Any]:

@@ -20,6 +20,7 @@ from gcl_core.measure.view_fid import NOVEL
 from gcl_core.records import RECORDS, read_record, save_record
 from gcl_core.tables.claims import claims_table
 from gcl_core.tables.dose import dose_table
+from gcl_core.tables.sensitivity import sensitivity_table
 from gcl_core.typed_frames import typed
 
 
@@ -40,7 +41,9 @@ def some_evidence() -> list[Evidence]:
             "gcl": Measured(queries(0.1), 45, 0.7, fid, 0.3, 17.5),
             "tda": Measured(queries(0.0, views=False), 46.0, 0.75),
             "true_views": Measured(queries(0.2), 47, 0.8, psnr=float("inf")),
-            "no_vi": Measured(queries(0.0), None, None, fid, 0.4, 17.0),
+            "no_vi": Measured(queries(0.0), None, None, fid, 0.4, 17.0, "ablation"),
+            "dose_blur_1": Measured(queries(0.1), 45, 0.7, psnr=20.0, purpose="dose"),
+            "tau_005": Measured(queries(0.1), 45, 0.7, purpose="setting", changes=("contrast.temperature",)),
         }
         seeds.append(Evidence(people, variants))
     return seeds
@@ -56,7 +59,7 @@ def test_evidence_comes_back(layout: Layout):
         assert list(one.variants) == list(other.variants)
         for name, found in one.variants.items():
             again = other.variants[name]
-            facts = ("clusters", "ari", "fid", "distance", "psnr")
+            facts = ("clusters", "ari", "fid", "distance", "psnr", "purpose", "changes")
             assert {key: getattr(found, key) for key in facts} == {key: getattr(again, key) for key in facts}
             assert found.queries is not None
             assert again.queries is not None
@@ -64,6 +67,7 @@ def test_evidence_comes_back(layout: Layout):
             pd.testing.assert_frame_equal(same, found.queries.astype({"rank1": np.float64}))
     pd.testing.assert_frame_equal(claims_table(after), claims_table(before))
     pd.testing.assert_frame_equal(dose_table(after), dose_table(before))
+    pd.testing.assert_frame_equal(sensitivity_table(after), sensitivity_table(before))
 
 
 def test_fid_and_its_floor_come_back(layout: Layout):
