@@ -24,6 +24,7 @@ from gcl_core.config import Study, load_study
 from gcl_core.files import RunError, write_json, write_text
 from gcl_core.layout import Layout
 from gcl_core.provenance import code_of_stage
+from gcl_core.workflow import failures
 from gcl_core.workflow import study as workflow
 from gcl_core.workflow.study import stale_steps
 from tests.test_cluster import planner, targets
@@ -275,7 +276,7 @@ def test_a_step_was_ended_from_outside_only_where_nothing_else_says_why(
 ) -> None:
     for name, text in (("step.log", log), ("snakemake.log", engine)):
         (tmp_path / name).write_text(text)
-    assert re.search(told, workflow._reason(None, tmp_path / "step.log", tmp_path / "snakemake.log"))
+    assert re.search(told, failures._reason(None, tmp_path / "step.log", tmp_path / "snakemake.log"))
 
 
 FATES = {  # what becomes of a notebook, and what is told
