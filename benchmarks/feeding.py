@@ -30,8 +30,9 @@ from gcl_core.data.batches import epoch_batches, imagenet_normalize
 from gcl_core.data.feed import Batches, Feed
 from gcl_core.data.person_set import PersonSet
 from gcl_core.seeding import numpy_rng, rng
-from gcl_core.training.joint_step import Batch, joint_step
+from gcl_core.training.contrast import draw_own_partners
 from gcl_core.training.journal import LossMeter
+from gcl_core.training.step import Batch, joint_step
 
 BATCH, CLUSTER = 16, 16
 SIZES = {"64x32": (64, 32), "256x128": (256, 128)}
@@ -122,11 +123,11 @@ def waiting(profile: str, device: torch.device, rows: int, steps: int) -> dict[s
                     start = now(device)
                     value = next(made)
                     waits.append(time.perf_counter() - start)
-                    batch = Batch(
-                        torch.from_numpy(picked), imagenet_normalize(value.pictures), value.mesh, value.turned
-                    )
-                    draw = rng(0, "feeding benchmark, partners", step)
-                    told = joint_step(learners, batch, labels, study, study.variants["gcl"], draw, step=step)
+                    places, draw = torch.from_numpy(picked), rng(0, "feeding benchmark, partners", step)
+                    partners = draw_own_partners(labels, places, study.contrast, draw)
+                    x = imagenet_normalize(value.pictures)
+                    batch = Batch(places, partners, x, value.mesh, value.turned)
+                    told = joint_step(learners, batch, study, study.variants["gcl"], step=step)
                     LossMeter().add(told)
                     learners.bank.check()
                     times.append(now(device) - start)

@@ -21,7 +21,7 @@ from typing import Any
 
 import torch
 from measuring import measured
-from step import PROFILES, ROWS, begin, now, our_step, random_work
+from step import PROFILES, ROWS, begin, now, take_step, random_work
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -29,7 +29,7 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.weak import WeakIdKeyDictionary
 
 from gcl_core.config import Study, load_study
-from gcl_core.training.joint_step import Learners
+from gcl_core.training.learners import Learners
 
 GIGA = 1e9
 
@@ -104,15 +104,15 @@ def counted(study: Study, rows: int) -> dict[str, Any]:
     work, learners = random_work(study, rows, torch.device("cpu")), begin(study, rows, torch.device("cpu"))
     mode, alive = FakeTensorMode(allow_non_fake_inputs=True), Alive()
     emptied(mode, learners)
-    x, mesh, turned = (mode.from_tensor(each) for each in work.batch[1:4] if each is not None)
+    x, mesh, turned = (mode.from_tensor(each) for each in work.batch[2:5] if isinstance(each, Tensor))
     work = work._replace(batch=work.batch._replace(x=x, mesh=mesh, turned=turned))
     states = [value for network in (*networks_of(learners), learners.bank) for value in network.state_dict().values()]
     for value in (*states, x, mesh, turned):
         alive.see(value)
     with alive:
-        our_step(learners, work, 0)
+        take_step(learners, work, 0)
         before, alive.peak = alive.now, alive.now
-        our_step(learners, work, 1)
+        take_step(learners, work, 1)
     return {
         "GB above what was held": (alive.peak - before) / GIGA,
         "GB in all": alive.peak / GIGA,
@@ -130,10 +130,10 @@ def taken(study: Study, rows: int, device: torch.device, repeats: int) -> dict[s
 
     def steps() -> tuple[Learners, list[float]]:
         learners, work = begin(study, rows, device), random_work(study, rows, device)
-        our_step(learners, first, 0)
+        take_step(learners, first, 0)
         times = [clock()]
         for number in range(1, repeats + 1):
-            our_step(learners, work, number)
+            take_step(learners, work, number)
             times.append(clock())
         return learners, [after - before for before, after in pairwise(times)]
 

@@ -158,7 +158,7 @@ SWITCHES = (
         "the appearance codes of x'_new and x''_ori are compared with that of x (architecture figure)",
         "the appearance codes of x'_ori and x''_ori are compared with that of x",
         "with the paper's, a drawn view must look to E_id like its picture in every angle, and E_id never sees x'_ori",
-        "training/test_generation.py::test_the_feature_loss_is_where_it_is_asked_for",
+        "training/test_step.py::test_the_feature_loss_is_where_it_is_asked_for",
     ),
 )
 assert tuple(switch.name for switch in SWITCHES) == get_args(SwitchName)

@@ -1,8 +1,7 @@
-"""One training on several processes, one a device: torch.distributed, and nothing of it where there is one process.
+"""One training on several processes, one per device: torch.distributed, and nothing of it where there is one process.
 
-All processes run the same stage with the same draws. A batch is cut into equal consecutive parts, gradients are
-averaged before an optimiser steps, so that all hold the same weights; files are written by the first process alone.
-What each function says of several processes it says of calls that all of them make (docs/PARALLEL.md).
+All ranks run the same stage with the same draws. A batch is cut into equal consecutive parts, gradients are averaged
+before an optimiser steps, so that all ranks hold the same weights; rank 0 alone writes files (docs/PARALLEL.md).
 """
 
 import contextlib
@@ -22,10 +21,9 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 import numpy as np
 import torch
 import torch.distributed as dist
-from jaxtyping import Float, Int64
-from torch import Tensor, nn
+from jaxtyping import Int64, Shaped
+from torch import Tensor
 from torch.multiprocessing.spawn import ProcessExitedException, ProcessRaisedException, start_processes
-from torch.optim import Optimizer
 
 from gcl_core.device import resolve_device
 from gcl_core.files import RunError
@@ -38,118 +36,107 @@ GRACE = 10.0  # seconds the others have to end by themselves when one has failed
 Given = ParamSpec("Given")
 Result = TypeVar("Result")
 
-_alone = False  # the first process works by itself while the others wait
 
+class Ranks:
+    """The processes that train as one, in the words of torch.distributed; a process alone is rank 0 of 1.
 
-def count() -> int:
-    """Return how many processes train together."""
-    return dist.get_world_size() if dist.is_initialized() and not _alone else 1
-
-
-def rank() -> int:
-    """Return this process' number, from 0."""
-    return dist.get_rank() if dist.is_initialized() else 0
-
-
-def is_first() -> bool:
-    """Whether this is the process that clusters, records and writes files."""
-    return rank() == 0
-
-
-def share(length: int) -> slice:
-    """Return the consecutive places of 0 … length - 1 that are this process' part; all with one process."""
-    own = 0 if count() == 1 else rank()
-    return slice(length * own // count(), length * (own + 1) // count())
-
-
-def check_batch_size(size: int) -> None:
-    """Raise RunError for a batch that cannot be cut into equal parts of two pictures (batch norm needs two) or more."""
-    if size % count() or size < 2 * count():
-        raise RunError(
-            f"batches of {size} pictures cannot be cut into equal parts of two or more for {count()} processes: set "
-            f"batch_size of this stage to a multiple of {count()}, {2 * count()} or more, or use fewer devices"
-        )
-
-
-def even(batches: list[Int64[np.ndarray, " b"]]) -> list[Int64[np.ndarray, " b"]]:
-    """Return batches that can be cut into equal parts of two or more: a short batch loses the rows too many."""
-    cut = [batch[: len(batch) - len(batch) % count()] for batch in batches]
-    return [batch for batch in cut if len(batch) >= 2 * count()]
-
-
-def gather(own: Float[Tensor, "m d"], places: slice, length: int) -> Float[Tensor, "n d"]:
-    """Return the rows of all processes, each at its `places`, to all: the same bits, without gradient."""
-    if count() == 1:
-        return own
-    whole = own.new_zeros(length, own.shape[1])
-    whole[places] = own.detach()
-    dist.all_reduce(whole)  # each row is one process' own plus zeros
-    return whole
-
-
-@torch.no_grad()
-def average(tensors: Sequence[Tensor]) -> None:
-    """Put the mean over the processes in the place of every tensor; bit-identical on all of them."""
-    if count() == 1 or not tensors:
-        return
-    flat = torch.cat([tensor.detach().flatten() for tensor in tensors])
-    dist.all_reduce(flat)
-    parts = flat.div_(count()).split([tensor.numel() for tensor in tensors])
-    for tensor, part in zip(tensors, parts, strict=True):
-        tensor.copy_(part.view(tensor.shape))
-
-
-def average_gradients(optimizer: Optimizer) -> None:
-    """Average what the optimiser is about to apply; losses are means over equal parts, so this is the batch's gradient.
-
-    By hand, so that networks stay what they are: DistributedDataParallel gives the same bits (docs/PARALLEL.md).
+    Collective calls, which every rank must make: `all_gather`, `all_reduce_mean`, `any_rank`, `broadcast`, `barrier`
+    and `opened`.
     """
-    parameters = (parameter for group in optimizer.param_groups for parameter in group["params"])
-    average([parameter.grad for parameter in parameters if parameter.grad is not None])
+
+    _alone = False  # rank 0 works by itself while the others wait
+
+    @property
+    def world_size(self) -> int:
+        """How many processes train together."""
+        return dist.get_world_size() if dist.is_initialized() and not self._alone else 1
+
+    @property
+    def rank(self) -> int:
+        """This process' number, from 0."""
+        return dist.get_rank() if dist.is_initialized() else 0
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this is rank 0, which clusters, records and writes files."""
+        return self.rank == 0
+
+    def part(self, length: int) -> slice:
+        """Return the consecutive places of 0 … length - 1 that are this rank's part; all of them for one process."""
+        size = self.world_size
+        own = 0 if size == 1 else self.rank
+        return slice(length * own // size, length * (own + 1) // size)
+
+    def check_batch_size(self, size: int) -> None:
+        """Raise RunError for a batch that cannot be cut into equal parts of two pictures (batch norm needs two)."""
+        ranks = self.world_size
+        if size % ranks or size < 2 * ranks:
+            raise RunError(
+                f"batches of {size} pictures cannot be cut into equal parts of two or more for {ranks} processes: set "
+                f"batch_size of this stage to a multiple of {ranks}, {2 * ranks} or more, or use fewer devices"
+            )
+
+    def even(self, batches: list[Int64[np.ndarray, " b"]]) -> list[Int64[np.ndarray, " b"]]:
+        """Return batches that can be cut into equal parts of two or more; surplus rows of a short batch are dropped."""
+        cut = [batch[: len(batch) - len(batch) % self.world_size] for batch in batches]
+        return [batch for batch in cut if len(batch) >= 2 * self.world_size]
+
+    def all_gather(self, own: Shaped[Tensor, "m d"], places: slice, length: int) -> Shaped[Tensor, "n d"]:
+        """Return the rows of all ranks, each at its `places`, to all: the same bits, without gradient."""
+        if self.world_size == 1:
+            return own
+        whole = own.new_zeros(length, own.shape[1])
+        whole[places] = own.detach()
+        dist.all_reduce(whole)  # each row is one rank's own plus zeros
+        return whole
+
+    @torch.no_grad()
+    def all_reduce_mean(self, tensors: Sequence[Tensor]) -> None:
+        """Put the mean over the ranks in the place of every tensor; bit-identical on all of them."""
+        if self.world_size == 1 or not tensors:
+            return
+        flat = torch.cat([tensor.detach().flatten() for tensor in tensors])
+        dist.all_reduce(flat)
+        parts = flat.div_(self.world_size).split([tensor.numel() for tensor in tensors])
+        for tensor, part in zip(tensors, parts, strict=True):
+            tensor.copy_(part.view(tensor.shape))
+
+    def any_rank(self, flag: bool) -> bool:
+        """Whether the flag is set on any rank."""
+        if self.world_size == 1:
+            return flag
+        votes = torch.tensor(int(flag))
+        dist.all_reduce(votes)
+        return bool(votes)
+
+    def broadcast(self, work: Callable[[], Result]) -> Result:
+        """Let rank 0 do the work alone and return its result on all ranks, to which it travels by pickle."""
+        if self.world_size == 1:
+            return work()
+        result: list[Any] = [None]
+        if self.is_first:
+            self._alone = True
+            try:
+                result = [work()]
+            finally:
+                self._alone = False
+        dist.broadcast_object_list(result, device=torch.device("cpu"))
+        return result[0]
+
+    def barrier(self) -> None:
+        """Return when every rank has come here."""
+        self.any_rank(False)
+
+    @contextlib.contextmanager
+    def opened(self, run: RunFolder) -> Iterator[RunFolder]:
+        """Open a run folder on rank 0, for all: there when the block begins, written when it has ended."""
+        with run if self.is_first else contextlib.nullcontext():
+            self.barrier()
+            yield run
+            self.barrier()
 
 
-def average_statistics(network: nn.Module) -> None:
-    """Average batch norm's running statistics, which each process updated by its own part of the batch."""
-    average([buffer for buffer in network.buffers() if buffer.is_floating_point()])
-
-
-def any_of(flag: bool) -> bool:
-    """Whether the flag is set on any process."""
-    if count() == 1:
-        return flag
-    votes = torch.tensor(int(flag))
-    dist.all_reduce(votes)
-    return bool(votes)
-
-
-def once(work: Callable[[], Result]) -> Result:
-    """Let the first process do it alone and return the result to all, which travels by pickle on the CPU."""
-    global _alone
-    if count() == 1:
-        return work()
-    result: list[Any] = [None]
-    if is_first():
-        _alone = True
-        try:
-            result = [work()]
-        finally:
-            _alone = False
-    dist.broadcast_object_list(result, device=torch.device("cpu"))
-    return result[0]
-
-
-def wait_for_all() -> None:
-    """Return when every process has come here."""
-    any_of(False)
-
-
-@contextlib.contextmanager
-def opened(run: RunFolder) -> Iterator[RunFolder]:
-    """Open a run folder on the first process, for all: there when the block begins, written when it has ended."""
-    with run if is_first() else contextlib.nullcontext():
-        wait_for_all()
-        yield run
-        wait_for_all()
+ranks = Ranks()
 
 
 def on_devices(stage: Callable[Concatenate[Layout, Given], Path]) -> Callable[Concatenate[Layout, Given], Path]:
@@ -168,8 +155,8 @@ def on_devices(stage: Callable[Concatenate[Layout, Given], Path]) -> Callable[Co
             elif study.devices > 1:
                 work = functools.partial(started, layout, *given, **named)
                 return run_processes(study.devices, work, device=study.device)
-        if count() > 1:
-            layout = replace(layout, study=study.model_copy(update={"devices": count()}))
+        if ranks.world_size > 1:
+            layout = replace(layout, study=study.model_copy(update={"devices": ranks.world_size}))
         return stage(layout, *given, **named)
 
     return started

@@ -27,8 +27,9 @@ from gcl_core.models.drawing import draw_views
 from gcl_core.models.memory_bank import MemoryBank
 from gcl_core.models.weights import build_encoder, load_generator
 from gcl_core.provenance import code_of_stage
-from gcl_core.training.contrast import contrast_losses
-from gcl_core.training.generation import Drawing, draw_cycle, generator_losses, update_discriminator
+from gcl_core.training.contrast import draw_own_partners
+from gcl_core.training.learners import Drawing
+from gcl_core.training.step import contrast_losses, draw_cycle, generator_losses, update_discriminator
 import gcl_core
 
 study = load_study("smoke", ["variants.gcl.pull=0.5", "variants.tda.view=augmented", "evaluation.fid_variants=[gcl]",
@@ -39,8 +40,8 @@ bank, labels, picked = MemoryBank(rows, keep_old=0.2), torch.arange(12) // 4, to
 new = torch.randn(3, 8, generator=draw)
 
 def total(variant):
-    words = (rows[picked], new, bank, labels, picked, study.contrast, variant, torch.Generator().manual_seed(1))
-    return contrast_losses(*words)
+    partners = draw_own_partners(labels, picked, study.contrast, torch.Generator().manual_seed(1))
+    return contrast_losses(rows[picked], new, bank, picked, partners, study.contrast, variant)
 
 plain, told = total(study.variants["tda"])
 pulled, _ = total(study.variants["gcl"])

@@ -36,9 +36,9 @@ def test_direct_and_indirect_imports_are_found(tmp_path: Path) -> None:
 
 def test_module_imported_from_its_package_is_found(tmp_path: Path) -> None:
     found = source_files(
-        notebook(tmp_path / "a.ipynb", "from gcl_core import seeding\nimport gcl_core.losses.adversarial")
+        notebook(tmp_path / "a.ipynb", "from gcl_core import seeding\nimport gcl_core.losses.generative")
     )
-    assert {"gcl_core/seeding.py", "gcl_core/losses/adversarial.py"} < set(found)
+    assert {"gcl_core/seeding.py", "gcl_core/losses/generative.py"} < set(found)
 
 
 def test_settings_are_compared_by_value_and_tables_as_files(tmp_path: Path) -> None:

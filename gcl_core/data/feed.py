@@ -13,7 +13,7 @@ from torch import Tensor
 
 from gcl_core.data.batches import send, unit_pictures, unit_projections
 from gcl_core.data.person_set import PersonSet
-from gcl_core.parallel import is_first
+from gcl_core.parallel import ranks
 
 SHARE = 0.4  # of a GPU's free memory that pictures and projections may take: networks come to need the rest
 AHEAD = 2  # batches made before they are asked for
@@ -48,7 +48,7 @@ class Feed:
         needed = sum(len(rows) * array[:1].nbytes for array in arrays)
         self._resident = fits(needed, device)
         self._arrays = [_moved(array, rows, device) for array in arrays] if self._resident else arrays
-        if device.type == "cuda" and is_first():
+        if device.type == "cuda" and ranks.is_first:
             limit = f"{100 * SHARE:.0f} % of the memory free on the GPU"
             where = f"within {limit}, lie there" if self._resident else f"above {limit}, are fetched ahead of each step"
             print(f"{len(rows)} training pictures, {needed / 1e9:.2f} GB, {where}", flush=True)

@@ -5,7 +5,7 @@ from gcl_core.data.person_set import PersonSet
 from gcl_core.evaluation.features import extract_features
 from gcl_core.evaluation.ranking import RankingResult, evaluate_ranking
 from gcl_core.models.protocols import EncoderNetwork
-from gcl_core.parallel import once
+from gcl_core.parallel import ranks
 
 DEFAULT = EvaluationSettings()
 
@@ -22,7 +22,7 @@ def evaluate_encoder(
     query_features, gallery_features = (
         extract_features(encoder, people.pictures, rows, batch_size=settings.batch_size) for rows in (query, gallery)
     )
-    return once(
+    return ranks.broadcast(
         lambda: evaluate_ranking(
             query_features,
             gallery_features,

@@ -8,7 +8,7 @@ from torch import Tensor
 from gcl_core.data.batches import imagenet_normalize, unit_pictures
 from gcl_core.data.feed import ahead
 from gcl_core.models.protocols import EncoderNetwork
-from gcl_core.parallel import gather, share
+from gcl_core.parallel import ranks
 
 
 @torch.no_grad()
@@ -28,7 +28,7 @@ def extract_features(
     encoder.eval()
     device = next(encoder.parameters()).device
     starts = range(0, len(rows), batch_size)
-    own = starts[share(len(starts))]
+    own = starts[ranks.part(len(starts))]
 
     def load(start: int) -> Tensor:
         return unit_pictures(pictures[rows[start : start + batch_size]], device)
@@ -36,4 +36,4 @@ def extract_features(
     features = [encoder.features(imagenet_normalize(each)).cpu() for each in ahead(load, own, device)]
     encoder.train(was_training)
     features.append(torch.empty(0, encoder.feature_dim))  # there may be more processes than batches
-    return gather(torch.cat(features), slice(own.start, min(own.stop, len(rows))), len(rows))
+    return ranks.all_gather(torch.cat(features), slice(own.start, min(own.stop, len(rows))), len(rows))

@@ -16,7 +16,7 @@ from gcl_core.files import hash_file
 from gcl_core.layout import Layout
 from gcl_core.models.checkpoints import read_encoder_checkpoint
 from gcl_core.models.weights import save_weights
-from gcl_core.parallel import is_first, on_devices, once, opened
+from gcl_core.parallel import on_devices, ranks
 from gcl_core.provenance import code_of_stage, handed, measuring_of
 from gcl_core.run_folder import RunFolder
 from gcl_core.training.baselines.cluster_contrast.training import train_cluster_contrast
@@ -47,14 +47,14 @@ def train_baseline(layout: Layout, seed: int) -> Path:
     layout = layout.of_seed(seed)
     people, whole, method = load_person_set(layout), layout, layout.study.baseline.method
     if whole.study.source is not None:
-        once(lambda: pretrain_on_source(whole, seed))
+        ranks.broadcast(lambda: pretrain_on_source(whole, seed))
     sections = {"picture", "identity_encoder", "compute"} | DECIDES[method]
     own = {"baseline": {"method", method, "threads"}}
     study, used = handed(whole.study, {**dict.fromkeys(sections, True), **own}, besides={"source"})
     layout, device = replace(layout, study=study), resolve_device(study.device)
     with (
         cpu_threads(study.baseline.threads),
-        opened(
+        ranks.opened(
             RunFolder(
                 layout.stage("baseline", seed),
                 settings=used,
@@ -66,10 +66,10 @@ def train_baseline(layout: Layout, seed: int) -> Path:
             )
         ) as run,
     ):
-        if not once(lambda: run.finished):
+        if not ranks.broadcast(lambda: run.finished):
             train = functools.partial(METHODS[method], layout, people, seed, run, device)
-            facts = train() if method == "tda" else once(train)  # the other methods train on one device
-            if is_first():
+            facts = train() if method == "tda" else ranks.broadcast(train)  # the other methods train on one device
+            if ranks.is_first:
                 run.finish(**facts)
     return run.path
 

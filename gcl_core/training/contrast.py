@@ -1,4 +1,4 @@
-"""The contrastive half of a step, shared by the baseline and the joint training."""
+"""What a contrast is given, in the baseline and in joint training: pseudo labels for an epoch, partners for a batch."""
 
 from typing import Any
 
@@ -6,15 +6,12 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int, Int64
 from torch import Tensor
-from torch.nn.functional import normalize
 
 from gcl_core.clustering.pseudo_labels import cluster
 from gcl_core.clustering.quality import clustering_quality
-from gcl_core.config import ClusteringSettings, ContrastSettings, VariantSettings
-from gcl_core.data.batches import send
-from gcl_core.losses.view_invariant import Partners, draw_partners, view_invariant_losses
-from gcl_core.models.memory_bank import MemoryBank
-from gcl_core.parallel import share
+from gcl_core.config import ClusteringSettings, ContrastSettings
+from gcl_core.losses.view_invariant import Partners, draw_partners
+from gcl_core.parallel import ranks
 
 
 def relabel(
@@ -30,41 +27,21 @@ def relabel(
     return torch.as_tensor(found.labels), facts | {name: quality[name] for name in ("ari", "nmi", "purity")}
 
 
-def contrast_losses(
-    original: Float[Tensor, "b d"],
-    new: Float[Tensor, "b d"],
-    bank: MemoryBank,
-    labels: Int64[Tensor, " n"],
-    indices: Int[Tensor, " whole"],
-    settings: ContrastSettings,
-    variant: VariantSettings,
-    generator: torch.Generator,
-) -> tuple[Float[Tensor, ""], dict[str, Tensor]]:
-    """Return the weighted sum of L_vi, L'_vi, L''_vi and each alone, from un-normalised z of x and x_nv (§3.3).
+def draw_own_partners(
+    labels: Int64[Tensor, " n"], indices: Int[Tensor, " whole"], settings: ContrastSettings, rng: torch.Generator
+) -> Partners:
+    """Draw positives and negatives for a whole batch and return those of this rank's part, on the CPU (§3.3).
 
-    `indices` are the whole batch's; features and losses those of this process' part, which is all of it with one
-    process. Partners are drawn for the whole batch, so that they do not depend on the number of processes. Nothing
-    waits for a GPU if `labels` and `indices` are on the CPU.
+    So they do not depend on the number of processes. `labels` are the pseudo labels of all training pictures. Raises
+    ValueError for an outlier in the batch.
     """
     partners = draw_partners(
         labels,
         indices,
         negatives=settings.negatives,
-        generator=generator,
+        generator=rng,
         exclude_self=settings.exclude_self,
         shared_positive=settings.shared_positive,
     )
-    own, device = share(len(indices)), bank.rows.device
-    losses = view_invariant_losses(
-        normalize(original),
-        normalize(new),
-        bank.rows,
-        send(indices[own], device),
-        Partners(*(send(each[own], device) for each in partners)),
-        temperature=settings.temperature,
-        l_vi_prime_positive=settings.l_vi_prime_positive,
-        l_vi_negatives=settings.l_vi_negatives,
-    )
-    total = variant.l_vi_prime * losses.l_vi_prime + variant.l_vi_second * losses.l_vi_second
-    total = total + variant.l_vi * losses.l_vi
-    return total, losses._asdict()
+    own = ranks.part(len(indices))
+    return Partners(*(each[own] for each in partners))

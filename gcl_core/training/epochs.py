@@ -17,7 +17,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from gcl_core.files import RunError, atomic
-from gcl_core.parallel import any_of, average, count, is_first, once, rank, wait_for_all
+from gcl_core.parallel import ranks
 from gcl_core.run_folder import RunFolder, read_metrics
 from gcl_core.seeding import derive_seed
 from gcl_core.training.checkpoint import Stateful, resume, save_checkpoint
@@ -79,10 +79,10 @@ class Epochs:
         self._path = run.path / "checkpoint.safetensors"
         state = resume(self._path, parts)
         self._epoch, self._step = state.get("epoch", 0), state.get("step")  # no step: the epoch is over
-        place = once(lambda: (self._epoch, self._step))
+        place = ranks.broadcast(lambda: (self._epoch, self._step))
         if place != (self._epoch, self._step):
             raise RunError(
-                f"{self._path}: process {rank()} found the state after epoch {self._epoch}, step {self._step}, the "
+                f"{self._path}: process {ranks.rank} found the state after epoch {self._epoch}, step {self._step}, the "
                 f"first one that after {place}; the folder of runs must be on a file system that all machines share"
             )
         self._goes_on = self._step is not None
@@ -95,7 +95,7 @@ class Epochs:
         self._saved = time.monotonic()
         self.fresh = not state
         self.journal = Unheard()
-        if not is_first():
+        if not ranks.is_first:
             return
         self.journal = Journal(run, title, epochs, start=self._first - 1, step=self._step)
         if (record := state.get("record")) and all(line["epoch"] < self._epoch for line in read_metrics(run.path)):
@@ -113,7 +113,7 @@ class Epochs:
             bar_format=PROGRESS,
             mininterval=SHOWN_EVERY,
             leave=False,
-            disable=not is_first(),
+            disable=not ranks.is_first,
         )
         return self
 
@@ -156,17 +156,17 @@ class Epochs:
             self._within = True
             begun = time.perf_counter()
             # whatever a network draws by itself, as dropout does, then depends on nothing but this step
-            torch.manual_seed(derive_seed(self._run.seed, self._title, self._epoch, step, rank()))
+            torch.manual_seed(derive_seed(self._run.seed, self._title, self._epoch, step, ranks.rank))
             yield step, batches[step]
             self._spent += time.perf_counter() - begun
             self._taken += 1
             self._step = step + 1
-            self._asked = any_of(self._asked)
-            self._within = count() > 1  # one alone may not leave the others between two steps
+            self._asked = ranks.any_rank(self._asked)
+            self._within = ranks.world_size > 1  # one alone may not leave the others between two steps
             if self._asked or time.monotonic() - self._saved > SAVE_AFTER:
                 self._save_within()
             if self._asked:
-                wait_for_all()  # who ends takes the others along, and the first may be at its checkpoint still
+                ranks.barrier()  # who ends takes the others along, and the first may be at its checkpoint still
                 self._stop()
         self._within = False
 
@@ -193,18 +193,18 @@ class Epochs:
         Raises TrainingError that names the loss which is NaN, infinite or beyond measure.
         """
         step = self._step or 0
-        if count() > 1:
+        if ranks.world_size > 1:
             means = torch.stack([value.detach().float() for value in losses.values()])
-            average([means])
+            ranks.all_reduce_mean([means])
             losses = dict(zip(losses, means, strict=True))
         try:
             values = self._meter.add(losses)
         except TrainingError as error:
-            part = f"_part_{rank()}" if count() > 1 else ""
+            part = f"_part_{ranks.rank}" if ranks.world_size > 1 else ""
             path = self._run.path / f"stopped_at_epoch_{self._epoch}_step_{step}{part}.safetensors"
             with atomic(path) as temporary:
                 save_file({name: tensor.detach().cpu().contiguous() for name, tensor in inspected.items()}, temporary)
-            wait_for_all()  # until all parts are written
+            ranks.barrier()  # until all parts are written
             raise TrainingError(
                 f"{error} in epoch {self._epoch}, step {step}; the last checkpoint is kept. Lower that network's "
                 f"learning rate, or look at the batch, which is in {path}"
@@ -225,14 +225,14 @@ class Epochs:
             waiting = None if self._waited is None else self._waited / self._spent
             self.journal.pace(self._epoch, steps_per_second=self._taken / self._spent, waiting=waiting)
         self.journal.record(self._epoch, **record)
-        self._asked = any_of(self._asked)
+        self._asked = ranks.any_rank(self._asked)
         self._within = False
         self._line.update(self._epoch - self._line.n)
         if self._asked:
             self._stop()
 
     def _save(self, **facts: Any) -> None:
-        if is_first():
+        if ranks.is_first:
             save_checkpoint(self._path, self._parts, epoch=self._epoch, **facts)
         self._saved = time.monotonic()
 
@@ -247,7 +247,7 @@ class Epochs:
 
     def _stop(self) -> None:
         where = f"epoch {self._epoch}" + ("" if self._step is None else f", step {self._step}")
-        if is_first():
+        if ranks.is_first:
             told = f"{self._title}: asked to end after {where}; the same call goes on from the last checkpoint"
             print(told, flush=True)
         raise Stopped(128 + signal.SIGTERM)

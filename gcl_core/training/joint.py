@@ -28,19 +28,19 @@ from gcl_core.files import RunError, atomic, hash_file
 from gcl_core.layout import Layout
 from gcl_core.models.drawing import draw_views
 from gcl_core.models.identity_encoder import IdentityEncoder
-from gcl_core.models.memory_bank import MemoryBank
 from gcl_core.models.weights import load_encoder, load_generator, save_weights
-from gcl_core.parallel import check_batch_size, even, is_first, on_devices, once, opened, share
+from gcl_core.parallel import on_devices, ranks
 from gcl_core.provenance import code_of_stage, handed, measuring_of
 from gcl_core.run_folder import RunFolder
 from gcl_core.seeding import rng
 from gcl_core.surface.stored import stored_views, views_identity
 from gcl_core.training.best import BestEpoch
-from gcl_core.training.contrast import relabel
+from gcl_core.training.contrast import draw_own_partners, relabel
+from gcl_core.training.data_parallel import SharedMemoryBank, average_over_ranks
 from gcl_core.training.epochs import Epochs
-from gcl_core.training.generation import Drawing, sample_views
-from gcl_core.training.joint_step import Batch, Learners, joint_step
+from gcl_core.training.learners import Drawing, Learners, sample_views
 from gcl_core.training.optimizers import make_optimizer
+from gcl_core.training.step import Batch, joint_step
 
 # places in the training rows and a yaw for each → their new views in [0, 1]
 ViewSource = Callable[[Int64[np.ndarray, " b"], Int64[np.ndarray, " b"]], Float[Tensor, "b 3 h w"]]
@@ -85,7 +85,7 @@ def train_jointly(layout: Layout, variant: str, seed: int) -> Path:
         inputs["surface"] = views_identity(layout, people, chosen.bodies)
     with (
         cpu_threads(study.joint.threads),
-        opened(
+        ranks.opened(
             RunFolder(
                 layout.stage(variant, seed),
                 settings=used,
@@ -97,7 +97,7 @@ def train_jointly(layout: Layout, variant: str, seed: int) -> Path:
             )
         ) as run,
     ):
-        if not once(lambda: run.finished):
+        if not ranks.broadcast(lambda: run.finished):
             _train(layout, people, encoder, drawing, variant, seed, run, device)
     return run.path
 
@@ -113,21 +113,24 @@ def _train(
     device: torch.device,
 ) -> None:
     study, settings, variant = layout.study, layout.study.joint, layout.study.variants[name]
-    check_batch_size(settings.batch_size)
+    ranks.check_batch_size(settings.batch_size)
     rows = people.rows("train")
     identities = people.index["pid"].to_numpy()[rows]
     drawable = np.isin(rows, people.with_mesh(rows))
-    bank = MemoryBank(extract_features(encoder, people.pictures, rows), keep_old=study.contrast.keep_old).to(device)
+    features = extract_features(encoder, people.pictures, rows)
+    bank = SharedMemoryBank(features, keep_old=study.contrast.keep_old).to(device)
     given = view_source(layout, people, rows, name, seed, device)
     if variant.view == "surface":  # a picture without a body that is to be trusted has no views
         drawable &= stored_views(layout, people, variant.bodies).there
     feed = Feed(people, rows, device, projections=drawing is not None)
     learners = Learners(encoder, *make_optimizer(encoder.parameters(), settings.encoder_optimizer), bank, drawing)
+    drawn_by = [] if drawing is None else [drawing.generator_optimizer, drawing.discriminator_optimizer]
+    average_over_ranks(learners.optimizer, *drawn_by, statistics_of=encoder)
     best = BestEpoch(run.path / "best") if settings.keep == "best_on_test" else None
     parts = learners.parts() if best is None else {**learners.parts(), "best": best}
 
     def save(folder: Path) -> None:
-        if not is_first():
+        if not ranks.is_first:
             return
         save_weights(encoder, folder / "encoder.safetensors")
         if drawing is not None:
@@ -140,10 +143,10 @@ def _train(
         return labels, facts
 
     def label(epoch: int) -> tuple[Tensor, dict[str, Any]]:
-        stale = once(lambda: _stale_rows(run, epoch, drawable, refresh_outliers=settings.refresh_outliers))
+        stale = ranks.broadcast(lambda: _stale_rows(run, epoch, drawable, refresh_outliers=settings.refresh_outliers))
         if len(stale):
             bank.rows[stale] = extract_features(encoder, people.pictures, rows[stale]).to(device)
-        return once(lambda: cluster(epoch))
+        return ranks.broadcast(lambda: cluster(epoch))
 
     with Epochs(run, f"{name} seed {seed}", settings.epochs, parts) as epochs:
         if epochs.fresh:
@@ -152,7 +155,9 @@ def _train(
         for epoch in epochs:
             labels, facts = epochs.begin(lambda epoch=epoch: label(epoch))
             chosen = np.flatnonzero((labels.numpy() >= 0) & drawable)
-            batches = even(epoch_batches(chosen, settings.batch_size, seed=seed, purpose="joint order", epoch=epoch))
+            batches = ranks.even(
+                epoch_batches(chosen, settings.batch_size, seed=seed, purpose="joint order", epoch=epoch)
+            )
             facts["trained_on"] = sum(map(len, batches))
             if facts["clusters"] == 0:
                 facts["note"] = "no cluster found: nothing to train on in this epoch"
@@ -167,21 +172,24 @@ def _train(
             encoder.train()
             picked, make = batches, feed.pictures
             if drawing is not None:
-                picked, make = [each[share(len(each))] for each in batches], partial(feed.drawn, angles=angles)
+                picked, make = [each[ranks.part(len(each))] for each in batches], partial(feed.drawn, angles=angles)
             for step, made in epochs.fed(picked, make):
-                indices, draw = torch.from_numpy(batches[step]), rng(seed, "joint augment", epoch, step)
+                # random numbers are drawn for the whole batch, however many ranks there are
+                whole, draw = torch.from_numpy(batches[step]), rng(seed, "joint augment", epoch, step)
+                partners = draw_own_partners(labels, whole, study.contrast, rng(seed, "joint partners", epoch, step))
+                own = ranks.part(len(whole))
                 if isinstance(made, Drawn):
-                    batch = Batch(indices, imagenet_normalize(made.pictures), made.mesh, made.turned)
+                    x = imagenet_normalize(made.pictures)
+                    batch = Batch(whole[own], partners, x, made.mesh, made.turned)
                 else:
                     view = made if given is None else given(batches[step], angles[batches[step]])
-                    # drawn for the whole batch, however many processes there are
                     view = augment(view, study.augmentation, draw) if variant.augment else view
-                    own = share(len(indices))
-                    batch = Batch(indices, imagenet_normalize(made[own]), view=imagenet_normalize(view[own]))
-                partners = rng(seed, "joint partners", epoch, step)
-                changed = partial(augment_part, study, draw, len(indices)) if drawing and variant.augment else None
-                told = joint_step(learners, batch, labels, study, variant, partners, step=step, augment_drawn=changed)
-                epochs.tell(told, **{key: value for key, value in batch._asdict().items() if value is not None})
+                    x = imagenet_normalize(made[own])
+                    batch = Batch(whole[own], partners, x, view=imagenet_normalize(view[own]))
+                changed = partial(augment_part, study, draw, len(whole)) if drawing and variant.augment else None
+                losses = joint_step(learners, batch, study, variant, step=step, augment_drawn=changed)
+                inspected = {key: value for key, value in batch._asdict().items() if isinstance(value, Tensor)}
+                epochs.tell(losses, **inspected)
                 bank.check()
             learners.end_epoch()
             if drawing is not None:
@@ -192,7 +200,7 @@ def _train(
                 best.offer(epoch, accuracy, save)
             epochs.end(facts, **accuracy)
 
-    if not is_first():
+    if not ranks.is_first:
         return
     if best is None:
         save(run.path)
@@ -234,7 +242,7 @@ def view_source(
 
 def augment_part(study: Study, draw: torch.Generator, whole: int, view: Float[Tensor, "b 3 h w"]) -> Tensor:
     """Return TDA of this process' part of pictures in [0, 1]; `draw` is drawn from for all `whole` of the batch."""
-    own = share(whole)
+    own = ranks.part(whole)
     pictures = view.new_zeros(whole, *view.shape[1:])
     pictures[own] = view
     return augment(pictures, study.augmentation, draw)[own]

@@ -15,20 +15,13 @@ from gcl_core.files import hash_file
 from gcl_core.layout import Layout
 from gcl_core.models.identity_encoder import IdentityEncoder
 from gcl_core.models.weights import load_encoder
-from gcl_core.parallel import (
-    average_gradients,
-    check_batch_size,
-    even,
-    is_first,
-    on_devices,
-    once,
-    opened,
-    share,
-)
+from gcl_core.parallel import on_devices, ranks
 from gcl_core.provenance import code_of_stage, handed
 from gcl_core.run_folder import RunFolder
+from gcl_core.training.data_parallel import average_over_ranks
 from gcl_core.training.epochs import Epochs
-from gcl_core.training.generation import Drawing, draw_cycle, generator_losses, sample_views, update_discriminator
+from gcl_core.training.learners import Drawing, sample_views
+from gcl_core.training.step import warm_up_step
 
 DECIDES = {
     "picture",
@@ -57,7 +50,7 @@ def warm_up_generator(layout: Layout, seed: int) -> Path:
     encoder = load_encoder(study, baseline, device).requires_grad_(False)
     with (
         cpu_threads(study.warm_up.threads),
-        opened(
+        ranks.opened(
             RunFolder(
                 layout.stage("warm_up", seed),
                 settings=used,
@@ -68,7 +61,7 @@ def warm_up_generator(layout: Layout, seed: int) -> Path:
             )
         ) as run,
     ):
-        if not once(lambda: run.finished):
+        if not ranks.broadcast(lambda: run.finished):
             _train(layout, people, encoder, seed, run, device)
     return run.path
 
@@ -77,30 +70,27 @@ def _train(
     layout: Layout, people: PersonSet, encoder: IdentityEncoder, seed: int, run: RunFolder, device: torch.device
 ) -> None:
     study, settings = layout.study, layout.study.warm_up
-    check_batch_size(settings.batch_size)
+    ranks.check_batch_size(settings.batch_size)
     rows = people.with_mesh(people.rows("train"))
     drawing = Drawing.start(study, settings, encoder.code_dim, seed, device)
+    average_over_ranks(drawing.generator_optimizer, drawing.discriminator_optimizer)
     feed, every = Feed(people, rows, device, projections=True), np.arange(len(rows))
     with Epochs(run, f"warm-up seed {seed}", settings.epochs, drawing.parts()) as epochs:
         for epoch in epochs:
             angles = draw_angles(study.angles, len(rows), seed=seed, purpose="warm-up angle", epoch=epoch)
-            batches = even(epoch_batches(every, settings.batch_size, seed=seed, purpose="warm-up order", epoch=epoch))
-            own = [batch[share(len(batch))] for batch in batches]
+            batches = ranks.even(
+                epoch_batches(every, settings.batch_size, seed=seed, purpose="warm-up order", epoch=epoch)
+            )
+            own = [batch[ranks.part(len(batch))] for batch in batches]
             for step, (pictures, mesh, turned) in epochs.fed(own, partial(feed.drawn, angles=angles)):
                 x = imagenet_normalize(pictures)
-                cycle = draw_cycle(encoder, drawing.generator, x, mesh, turned, encode_rec=study.losses.needs_rec)
-                scored = update_discriminator(drawing, cycle, x, study.discriminator, step=step)
-                loss, told = generator_losses(cycle, x, drawing.discriminator, study.losses)
-                epochs.tell({**told, **scored}, x=x, mesh=mesh, turned=turned, x_nv=cycle.x_nv)
-                drawing.generator_optimizer.zero_grad()
-                loss.backward()
-                average_gradients(drawing.generator_optimizer)
-                drawing.generator_optimizer.step()
+                losses, cycle = warm_up_step(encoder, drawing, x, mesh, turned, study, step=step)
+                epochs.tell(losses, x=x, mesh=mesh, turned=turned, x_nv=cycle.x_nv)
             drawing.generator_schedule.step()
             drawing.discriminator_schedule.step()
             epochs.journal.show(epoch, "views", sample_views(encoder, drawing.generator, people))
             epochs.end({"trained_on": sum(map(len, batches))})
 
-    if is_first():
+    if ranks.is_first:
         drawing.save(run.path)
         run.finish()

@@ -29,9 +29,10 @@ from gcl_core.seeding import rng
 from gcl_core.training.baselines.jvtc.capture import Captures
 from gcl_core.training.baselines.jvtc.temporal import TemporalModel, joint_distances
 from gcl_core.training.baselines.jvtc.visual_temporal import cluster_by_looks
-from gcl_core.training.generation import Drawing, draw_cycle, generator_losses, update_discriminator
-from gcl_core.training.joint_step import Batch, Learners, joint_step
+from gcl_core.training.contrast import draw_own_partners
+from gcl_core.training.learners import Drawing, Learners
 from gcl_core.training.optimizers import make_optimizer
+from gcl_core.training.step import Batch, joint_step, warm_up_step
 
 PROCESS = Path("/proc/self")  # of Linux
 BUDGET = 4.0  # seconds a measurement may take once it has been done once
@@ -289,12 +290,7 @@ def _warm_up_step(study: Study, device: torch.device) -> Callable[[], None]:
     x, mesh, turned = _drawing_inputs(study, study.warm_up.batch_size, device)
 
     def step() -> None:
-        cycle = draw_cycle(encoder, drawing.generator, x, mesh, turned, encode_rec=study.losses.needs_rec)
-        update_discriminator(drawing, cycle, x, study.discriminator, step=0)
-        loss, _ = generator_losses(cycle, x, drawing.discriminator, study.losses)
-        drawing.generator_optimizer.zero_grad()
-        loss.backward()
-        drawing.generator_optimizer.step()
+        warm_up_step(encoder, drawing, x, mesh, turned, study, step=0)
 
     return _sync(device, step)
 
@@ -306,8 +302,9 @@ def _joint_step(study: Study, variant: VariantSettings, train: int, device: torc
     learners = Learners(encoder, *make_optimizer(encoder.parameters(), study.joint.encoder_optimizer), bank, drawing)
     labels = torch.arange(len(bank.rows)) // 16
     x, mesh, turned = _drawing_inputs(study, size, device)
-    batch = Batch(torch.arange(size), x, mesh, turned, view=x)
-    return _sync(
-        device,
-        lambda: joint_step(learners, batch, labels, study, variant, rng(0, "cost"), step=0),
-    )
+
+    def step() -> None:
+        partners = draw_own_partners(labels, torch.arange(size), study.contrast, rng(0, "cost"))
+        joint_step(learners, Batch(torch.arange(size), partners, x, mesh, turned, view=x), study, variant, step=0)
+
+    return _sync(device, step)

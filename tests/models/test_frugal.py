@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from torch import Tensor, nn
 
 from gcl_core.config import ComputeSettings, Study, load_study
-from gcl_core.losses.adversarial import discriminator_loss
+from gcl_core.losses.generative import discriminator_loss
 from gcl_core.models.frugal import kept_statistics
 from gcl_core.models.generator import Generator
 from gcl_core.models.network import Network, prepared

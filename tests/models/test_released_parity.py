@@ -8,7 +8,7 @@ import torch
 
 from gcl_core.config import load_study
 from gcl_core.evaluation.ranking import rank_distances
-from gcl_core.losses.adversarial import discriminator_loss, generator_adversarial
+from gcl_core.losses.generative import discriminator_loss, generator_adversarial
 from gcl_core.losses.view_invariant import draw_partners, view_invariant_losses
 from gcl_core.models.discriminator import Discriminator
 from gcl_core.models.generator import Generator

@@ -9,9 +9,10 @@ from torch import Tensor, nn
 from gcl_core.config import Study
 from gcl_core.models.memory_bank import MemoryBank
 from gcl_core.models.weights import build_encoder
-from gcl_core.training.generation import Drawing, draw_cycle, generator_losses, update_discriminator
-from gcl_core.training.joint_step import Batch, Learners, joint_step
+from gcl_core.training.contrast import draw_own_partners
+from gcl_core.training.learners import Drawing, Learners
 from gcl_core.training.optimizers import make_optimizer
+from gcl_core.training.step import Batch, draw_cycle, generator_losses, joint_step, warm_up_step
 
 CPU = torch.device("cpu")
 PICTURES, BATCH, STEPS = 20, 5, 2
@@ -33,11 +34,13 @@ def begin(study: Study, dtype: torch.dtype) -> Learners:
     return Learners(encoder, *make_optimizer(encoder.parameters(), study.joint.encoder_optimizer), bank, drawing)
 
 
-def batch_of(step: int, dtype: torch.dtype) -> Batch:
+def batch_of(study: Study, step: int, dtype: torch.dtype) -> Batch:
     draw = torch.Generator().manual_seed(step)
     x, copy = torch.randn(2, BATCH, 3, 64, 32, dtype=dtype, generator=draw)
     mesh, turned = torch.rand(2, BATCH, 1, 64, 32, dtype=dtype, generator=draw).mul(2).sub(1)
-    return Batch(torch.randperm(PICTURES, generator=draw)[:BATCH], x, mesh, turned, copy)
+    indices = torch.randperm(PICTURES, generator=draw)[:BATCH]
+    labels, rng = torch.arange(PICTURES) % 4, torch.Generator().manual_seed(step)
+    return Batch(indices, draw_own_partners(labels, indices, study.contrast, rng), x, mesh, turned, copy)
 
 
 def drawing_of(learners: Learners) -> Drawing:
@@ -57,12 +60,11 @@ def state_of(learners: Learners) -> dict[str, Tensor]:
 
 def joint(study: Study, variant: str = "gcl", dtype: torch.dtype = torch.float64) -> list[dict[str, Tensor]]:
     """Take joint steps; return losses and state after each."""
-    learners, labels, found = begin(study, dtype), torch.arange(PICTURES) % 4, []
+    learners, found = begin(study, dtype), []
     if variant == "tda":
         learners = Learners(learners.encoder, learners.optimizer, learners.schedule, learners.bank, drawing=None)
     for step in range(STEPS):
-        partners = torch.Generator().manual_seed(step)
-        told = joint_step(learners, batch_of(step, dtype), labels, study, study.variants[variant], partners, step=step)
+        told = joint_step(learners, batch_of(study, step, dtype), study, study.variants[variant], step=step)
         losses = {f"loss {name}": value.detach() for name, value in told.items()}
         state = state_of(learners) if learners.drawing is not None else learners.encoder.state_dict()
         found.append({**losses, **{name: value.clone() for name, value in state.items()}})
@@ -75,16 +77,11 @@ def warm_up(study: Study) -> list[dict[str, Tensor]]:
     learners.encoder.eval().requires_grad_(False)
     drawing = drawing_of(learners)
     for step in range(STEPS):
-        _, x, mesh, turned, _ = batch_of(step, torch.float64)
+        _, _, x, mesh, turned, _ = batch_of(study, step, torch.float64)
         assert mesh is not None
         assert turned is not None
-        cycle = draw_cycle(learners.encoder, drawing.generator, x, mesh, turned)
-        scored = update_discriminator(drawing, cycle, x, study.discriminator, step=step)
-        loss, told = generator_losses(cycle, x, drawing.discriminator, study.losses)
-        drawing.generator_optimizer.zero_grad()
-        loss.backward()
-        drawing.generator_optimizer.step()
-        found.append({f"loss {name}": each.detach() for name, each in {**told, **scored}.items()} | state_of(learners))
+        losses, _ = warm_up_step(learners.encoder, drawing, x, mesh, turned, study, step=step)
+        found.append({f"loss {name}": each.detach() for name, each in losses.items()} | state_of(learners))
     return found
 
 
@@ -140,7 +137,7 @@ def test_bfloat16_steps_stay_close(tiny_study: MakeStudy) -> None:
 
 def held(study: Study) -> int:
     """Return the bytes that the passes of a joint step hold for its last backward pass, networks left out."""
-    learners, (_, x, mesh, turned, _) = begin(study, torch.float32), batch_of(0, torch.float32)
+    learners, (_, _, x, mesh, turned, _) = begin(study, torch.float32), batch_of(study, 0, torch.float32)
     assert mesh is not None
     assert turned is not None
     drawing, storages = drawing_of(learners), {}
@@ -151,7 +148,7 @@ def held(study: Study) -> int:
         return value
 
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda value: value):
-        cycle = draw_cycle(learners.encoder, drawing.generator, x, mesh, turned)
+        cycle = draw_cycle(learners.encoder, drawing.generator, x, mesh, turned, encode_rec=study.losses.needs_rec)
         generator_losses(cycle, x, drawing.discriminator, study.losses)
     networks: list[nn.Module] = [learners.encoder, drawing.generator, drawing.discriminator]
     own: set[Any] = {value.data_ptr() for network in networks for value in network.state_dict().values()}

@@ -21,10 +21,11 @@ from gcl_core.data.feed import Feed
 from gcl_core.data.person_set import PersonSet
 from gcl_core.models.memory_bank import MemoryBank
 from gcl_core.models.weights import build_encoder
-from gcl_core.training.generation import Drawing
-from gcl_core.training.joint_step import Batch, Learners, joint_step
+from gcl_core.training.contrast import draw_own_partners
 from gcl_core.training.journal import LossMeter
+from gcl_core.training.learners import Drawing, Learners
 from gcl_core.training.optimizers import make_optimizer
+from gcl_core.training.step import Batch, joint_step
 
 META = torch.device("meta")
 READS = ("aten::_local_scalar_dense", "aten::item", "aten::nonzero", "aten::_unique2", "aten::unique_dim")
@@ -80,10 +81,10 @@ def test_a_joint_step_reads_its_losses_once_and_nothing_else(
         with Waits() as waits:
             (made,) = fed.drawn([picked], angles=np.full(12, 45))
             x = imagenet_normalize(made.pictures)
-            batch = Batch(torch.from_numpy(picked), x, made.mesh, made.turned, view=x)
-            told = joint_step(
-                learners, batch, labels, study, study.variants[variant], torch.Generator().manual_seed(0), step=step
-            )
+            rng = torch.Generator().manual_seed(0)
+            partners = draw_own_partners(labels, torch.from_numpy(picked), study.contrast, rng)
+            batch = Batch(torch.from_numpy(picked), partners, x, made.mesh, made.turned, view=x)
+            told = joint_step(learners, batch, study, study.variants[variant], step=step)
             assert waits.found == []
             losses = meter.add(told)
             learners.bank.check()

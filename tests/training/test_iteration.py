@@ -13,9 +13,10 @@ from gcl_core.config import Study
 from gcl_core.losses.view_invariant import draw_partners
 from gcl_core.models.memory_bank import MemoryBank
 from gcl_core.models.weights import build_encoder
-from gcl_core.training.generation import Drawing
-from gcl_core.training.joint_step import Batch, Learners, joint_step
+from gcl_core.training.contrast import draw_own_partners
+from gcl_core.training.learners import Drawing, Learners
 from gcl_core.training.optimizers import make_optimizer
+from gcl_core.training.step import Batch, joint_step
 from tests.training import oracle
 
 CPU = torch.device("cpu")
@@ -89,8 +90,8 @@ def test_every_term_gradient_and_memory_row_is_the_oracles(tiny_study: Callable[
     )
     assert torch.equal(partners.positive_new, partners.positive_original) == paper
 
-    batch = Batch(indices, x, mesh, turned)
-    told = joint_step(learners, batch, labels, study, study.variants["gcl"], torch.Generator().manual_seed(3), step=0)
+    contrasted = draw_own_partners(labels, indices, study.contrast, torch.Generator().manual_seed(3))
+    told = joint_step(learners, Batch(indices, contrasted, x, mesh, turned), study, study.variants["gcl"], step=0)
     expected = oracle.iteration(
         before,
         oracle.Shape(study.generator.dilations, study.discriminator.residual_blocks),

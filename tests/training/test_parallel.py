@@ -17,25 +17,14 @@ from gcl_core.config import Study
 from gcl_core.device import cpu_threads
 from gcl_core.evaluation.features import extract_features
 from gcl_core.files import RunError
-from gcl_core.models.memory_bank import MemoryBank
 from gcl_core.models.weights import build_encoder
-from gcl_core.parallel import (
-    any_of,
-    average,
-    average_statistics,
-    check_batch_size,
-    count,
-    even,
-    gather,
-    once,
-    rank,
-    run_processes,
-    share,
-)
+from gcl_core.parallel import ranks, run_processes
 from gcl_core.seeding import numpy_rng
-from gcl_core.training.generation import Drawing
-from gcl_core.training.joint_step import Batch, Learners, joint_step
+from gcl_core.training.contrast import draw_own_partners
+from gcl_core.training.data_parallel import SharedMemoryBank, average_over_ranks, average_statistics
+from gcl_core.training.learners import Drawing, Learners
 from gcl_core.training.optimizers import make_optimizer
+from gcl_core.training.step import Batch, joint_step
 
 CPU = torch.device("cpu")
 PICTURES, BATCH, STEPS = 40, 16, 2
@@ -66,8 +55,11 @@ def learners_of(study: Study, *, frozen: bool, drawn: bool) -> Learners:
         drawing.generator.double()
         drawing.discriminator.double()
     draw = torch.Generator().manual_seed(1)
-    bank = MemoryBank(torch.randn(PICTURES, encoder.feature_dim, dtype=torch.float64, generator=draw), keep_old=0.2)
-    return Learners(encoder, *make_optimizer(encoder.parameters(), study.joint.encoder_optimizer), bank, drawing)
+    features = torch.randn(PICTURES, encoder.feature_dim, dtype=torch.float64, generator=draw)
+    optimizer, schedule = make_optimizer(encoder.parameters(), study.joint.encoder_optimizer)
+    drawn_by = [] if drawing is None else [drawing.generator_optimizer, drawing.discriminator_optimizer]
+    average_over_ranks(optimizer, *drawn_by, statistics_of=encoder)
+    return Learners(encoder, optimizer, schedule, SharedMemoryBank(features, keep_old=0.2), drawing)
 
 
 def steps_of(study: Study, variant: str, *, frozen: bool) -> dict[str, Tensor]:
@@ -80,12 +72,13 @@ def steps_of(study: Study, variant: str, *, frozen: bool) -> dict[str, Tensor]:
         indices = torch.randperm(PICTURES, generator=draw)[:BATCH]
         x, other = torch.randn(2, BATCH, 3, 64, 32, dtype=torch.float64, generator=draw)
         mesh, turned = torch.rand(2, BATCH, 1, 64, 32, dtype=torch.float64, generator=draw).mul(2).sub(1)
-        own = share(BATCH)
-        batch = Batch(indices, x[own], mesh[own], turned[own]) if drawn else Batch(indices, x[own], view=other[own])
-        partners = torch.Generator().manual_seed(step)
-        told = joint_step(learners, batch, labels, study, study.variants[variant], partners, step=step)
+        own = ranks.part(BATCH)
+        partners = draw_own_partners(labels, indices, study.contrast, torch.Generator().manual_seed(step))
+        batch = Batch(indices[own], partners, x[own])
+        batch = batch._replace(mesh=mesh[own], turned=turned[own]) if drawn else batch._replace(view=other[own])
+        told = joint_step(learners, batch, study, study.variants[variant], step=step)
         means = {name: value.detach().clone() for name, value in told.items()}
-        average(list(means.values()))
+        ranks.all_reduce_mean(list(means.values()))
         found |= {f"loss {name} {step}": value for name, value in means.items()}
     networks = {"encoder": learners.encoder, "bank": learners.bank}
     if learners.drawing is not None:
@@ -98,21 +91,21 @@ def steps_of(study: Study, variant: str, *, frozen: bool) -> dict[str, Tensor]:
 
 def by_process(value: Any) -> list[Any]:
     """Return every process' value, in order."""
-    values: list[Any] = [None] * count()
+    values: list[Any] = [None] * ranks.world_size
     dist.all_gather_object(values, value)
     return values
 
 
 def hand_made() -> dict[str, Any]:
     """What the building blocks give on this process."""
-    mean, own = torch.tensor([[rank() + 1.0]]), share(5)
-    average([mean])
+    mean, own = torch.tensor([[ranks.rank + 1.0]]), ranks.part(5)
+    ranks.all_reduce_mean([mean])
     norm = nn.BatchNorm1d(3, momentum=1.0)
-    norm(NORMED[share(16)])
+    norm(NORMED[ranks.part(16)])
     average_statistics(norm)
     batches = [np.arange(7), np.arange(3), np.arange(2)]
     try:
-        check_batch_size(7)
+        ranks.check_batch_size(7)
         odd = None
     except RunError as error:
         odd = str(error)
@@ -120,11 +113,11 @@ def hand_made() -> dict[str, Any]:
         "mean": mean.item(),
         "norm mean": norm.running_mean,
         "norm variance": norm.running_var,
-        "gathered": gather(torch.arange(5.0)[own, None], own, 5).flatten().tolist(),
-        "even": [batch.tolist() for batch in even(batches)],
+        "gathered": ranks.all_gather(torch.arange(5.0)[own, None], own, 5).flatten().tolist(),
+        "even": [batch.tolist() for batch in ranks.even(batches)],
         "odd": odd,
-        "alone": once(lambda: (count(), share(5), rank())),
-        "any": (any_of(rank() == 1), any_of(False)),
+        "alone": ranks.broadcast(lambda: (ranks.world_size, ranks.part(5), ranks.rank)),
+        "any": (ranks.any_rank(ranks.rank == 1), ranks.any_rank(False)),
     }
 
 
@@ -206,9 +199,9 @@ class Fault(Exception):
 
 def one_fails() -> None:
     """The second process fails while the first waits for it."""
-    if rank() == 1:
+    if ranks.rank == 1:
         raise Fault("this and no other")
-    any_of(False)
+    ranks.any_rank(False)
 
 
 def test_a_process_that_fails_ends_the_others_and_is_the_one_told():

@@ -21,15 +21,14 @@ from safetensors.torch import load_file
 from gcl_core.data import feed
 from gcl_core.files import hash_file, read_json
 from gcl_core.layout import Layout
-from gcl_core.parallel import rank, run_processes
+from gcl_core.parallel import ranks, run_processes
 from gcl_core.run_folder import read_metrics
 from gcl_core.training import joint, warm_up
 from gcl_core.training.baseline import train_baseline
 from gcl_core.training.baselines import tda
 from gcl_core.training.epochs import Epochs, Stopped
-from gcl_core.training.generation import Drawing
 from gcl_core.training.joint import train_jointly
-from gcl_core.training.joint_step import Learners
+from gcl_core.training.learners import Drawing, Learners
 from gcl_core.training.warm_up import warm_up_generator
 from tests.training.test_parallel import OPTIMIZERS, SGD, by_process, freeze_statistics
 
@@ -93,7 +92,7 @@ def asking(place: int, ask: Callable[[], None]) -> Any:
 
     def watched(self: Epochs, *given: Any, **inspected: Any) -> None:
         tell(self, *given, **inspected)
-        if next(steps) == place and rank() == 1:
+        if next(steps) == place and ranks.rank == 1:
             ask()
 
     return patch.object(Epochs, "tell", watched)

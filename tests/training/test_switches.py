@@ -21,12 +21,12 @@ from gcl_core.models.weights import build_encoder, load_encoder
 from gcl_core.run_folder import read_metrics
 from gcl_core.training import joint
 from gcl_core.training.baseline import train_baseline
-from gcl_core.training.contrast import contrast_losses
-from gcl_core.training.generation import Drawing, draw_cycle
+from gcl_core.training.contrast import draw_own_partners
 from gcl_core.training.joint import train_jointly
-from gcl_core.training.joint_step import Batch, Learners, joint_step
 from gcl_core.training.journal import Journal
+from gcl_core.training.learners import Drawing, Learners
 from gcl_core.training.optimizers import make_optimizer, with_schedule
+from gcl_core.training.step import Batch, contrast_losses, draw_cycle, joint_step
 
 MakeLayout = Callable[..., Layout]
 Gradients = dict[str, torch.Tensor]
@@ -206,16 +206,10 @@ def test_l_vi_trains_the_generator_only_through_the_drawn_views_negatives(
     mesh, turned = torch.rand(2, 4, 1, 64, 32, generator=draw).mul(2).sub(1)
     cycle = draw_cycle(encoder, drawing.generator, x, mesh, turned)
     bank = MemoryBank(torch.randn(12, encoder.feature_dim, generator=draw))
-    _, losses = contrast_losses(
-        cycle.real.feature,
-        cycle.nv.feature,
-        bank,
-        torch.arange(12) // 3,
-        torch.tensor([0, 4, 7, 10]),
-        study.contrast,
-        study.variants["gcl"],
-        draw,
-    )
+    indices, variant = torch.tensor([0, 4, 7, 10]), study.variants["gcl"]
+    partners = draw_own_partners(torch.arange(12) // 3, indices, study.contrast, draw)
+    features = cycle.real.feature, cycle.nv.feature
+    _, losses = contrast_losses(*features, bank, indices, partners, study.contrast, variant)
     weights = list(drawing.generator.parameters())
     found = torch.autograd.grad(losses["l_vi"], weights, allow_unused=True)
     reached = any(gradient is not None and bool(gradient.any()) for gradient in found)
@@ -231,8 +225,9 @@ def gradients_after_a_step(study: Study, variant: str = "gcl") -> tuple[Gradient
     mesh, turned = torch.rand(2, 4, 1, 64, 32, generator=draw).mul(2).sub(1)
     bank = MemoryBank(torch.randn(12, encoder.feature_dim, generator=draw))
     learners = Learners(encoder, *make_optimizer(encoder.parameters(), study.joint.encoder_optimizer), bank, drawing)
-    batch = Batch(torch.tensor([0, 4, 7, 10]), x, mesh, turned)
-    joint_step(learners, batch, torch.arange(12) // 3, study, study.variants[variant], draw, step=0)
+    indices = torch.tensor([0, 4, 7, 10])
+    partners = draw_own_partners(torch.arange(12) // 3, indices, study.contrast, draw)
+    joint_step(learners, Batch(indices, partners, x, mesh, turned), study, study.variants[variant], step=0)
     of_encoder, of_generator = (
         {name: value.grad for name, value in network.named_parameters() if value.grad is not None}
         for network in (encoder, drawing.generator)

@@ -23,7 +23,7 @@ from gcl_core.surface.stored import StoredViews, views_identity
 from gcl_core.training import joint
 from gcl_core.training.baseline import train_baseline
 from gcl_core.training.joint import augment_part, train_jointly
-from gcl_core.training.joint_step import Batch
+from gcl_core.training.step import Batch
 from gcl_core.training.warm_up import warm_up_generator
 
 MakeLayout = Callable[..., Layout]

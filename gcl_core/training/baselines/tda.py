@@ -18,25 +18,17 @@ from gcl_core.data.person_set import PersonSet
 from gcl_core.evaluation.accuracy import accuracy_record
 from gcl_core.evaluation.features import extract_features
 from gcl_core.layout import Layout
-from gcl_core.models.memory_bank import MemoryBank
 from gcl_core.models.weights import save_weights
-from gcl_core.parallel import (
-    average_gradients,
-    average_statistics,
-    check_batch_size,
-    even,
-    gather,
-    is_first,
-    once,
-    share,
-)
+from gcl_core.parallel import ranks
 from gcl_core.run_folder import RunFolder
 from gcl_core.seeding import rng
 from gcl_core.training.checkpoint import Stateful
-from gcl_core.training.contrast import contrast_losses, relabel
+from gcl_core.training.contrast import draw_own_partners, relabel
+from gcl_core.training.data_parallel import SharedMemoryBank, average_over_ranks
 from gcl_core.training.epochs import Epochs
 from gcl_core.training.optimizers import make_optimizer
 from gcl_core.training.start import start_encoder
+from gcl_core.training.step import contrast_losses
 
 ALL_LOSSES = VariantSettings(view="copied", augment=True)
 
@@ -47,7 +39,7 @@ def train_tda(layout: Layout, people: PersonSet, seed: int, run: RunFolder, devi
     Raises RunError for a broken checkpoint, TrainingError for a loss that is not finite.
     """
     study, settings = layout.study, layout.study.baseline.tda
-    check_batch_size(settings.batch_size)
+    ranks.check_batch_size(settings.batch_size)
     rows = people.rows("train")
     identities = people.index["pid"].to_numpy()[rows]
     contrast = study.contrast.model_copy(
@@ -55,7 +47,8 @@ def train_tda(layout: Layout, people: PersonSet, seed: int, run: RunFolder, devi
     )
     encoder, origin = start_encoder(layout, seed, device)
     optimizer, schedule = make_optimizer(encoder.parameters(), settings.optimizer)
-    bank = MemoryBank(extract_features(encoder, people.pictures, rows), keep_old=contrast.keep_old).to(device)
+    average_over_ranks(optimizer, statistics_of=encoder)
+    bank = SharedMemoryBank(extract_features(encoder, people.pictures, rows), keep_old=contrast.keep_old).to(device)
     parts: dict[str, Stateful] = {"encoder": encoder, "optimizer": optimizer, "schedule": schedule, "bank": bank}
     feed, every_picture = Feed(people, rows, device, projections=False), torch.arange(len(rows))
 
@@ -64,7 +57,7 @@ def train_tda(layout: Layout, people: PersonSet, seed: int, run: RunFolder, devi
             return every_picture, {}
         features = extract_features(encoder, people.pictures, rows)
         bank.rows.copy_(functional.normalize(features))
-        labels, facts = once(lambda: relabel(features, identities, study.clustering))
+        labels, facts = ranks.broadcast(lambda: relabel(features, identities, study.clustering))
         if facts["clusters"] == 0:
             labels, facts["note"] = every_picture, "no cluster found: every picture its own class in this epoch"
         return labels, facts
@@ -77,33 +70,23 @@ def train_tda(layout: Layout, people: PersonSet, seed: int, run: RunFolder, devi
             encoder.train()
             clustered = (labels >= 0).nonzero().flatten().numpy()
             order = epoch_batches(clustered, settings.batch_size, seed=seed, purpose="baseline order", epoch=epoch)
-            batches = even(order)
+            batches = ranks.even(order)
             for step, picture in epochs.fed(batches, feed.pictures):
                 copy = augment(picture, study.augmentation, rng(seed, "baseline augment", epoch, step))
-                own, indices = share(len(picture)), torch.from_numpy(batches[step])
+                own, whole = ranks.part(len(picture)), torch.from_numpy(batches[step])
                 picture, copy = picture[own], copy[own]  # drawn for the whole batch, however many processes there are
                 original, new = encoder(imagenet_normalize(picture)).feature, encoder(imagenet_normalize(copy)).feature
-                loss, _ = contrast_losses(
-                    original,
-                    new,
-                    bank,
-                    labels,
-                    indices,
-                    contrast,
-                    ALL_LOSSES,
-                    rng(seed, "baseline partners", epoch, step),
-                )
+                partners = draw_own_partners(labels, whole, contrast, rng(seed, "baseline partners", epoch, step))
+                loss, _ = contrast_losses(original, new, bank, whole[own], partners, contrast, ALL_LOSSES)
                 optimizer.zero_grad()
                 loss.backward()
-                average_gradients(optimizer)
                 optimizer.step()
-                average_statistics(encoder)
-                bank.update(indices, gather(original, own, len(indices)))
+                bank.update(whole[own], original)
                 epochs.tell({"loss": loss}, pictures=picture, copies=copy)
                 bank.check()
             schedule.step()
             epochs.end(facts, **accuracy_record(encoder, people, study.evaluation))
 
-    if is_first():
+    if ranks.is_first:
         save_weights(encoder, run.path / "encoder.safetensors")
     return {}

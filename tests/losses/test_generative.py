@@ -1,9 +1,9 @@
-"""Adversarial losses: identities, closed form of the penalty, and the plain way of computing everything anew."""
+"""Losses of drawing: by hand, identities, closed form of the penalty, and everything computed anew."""
 
 import pytest
 import torch
 
-from gcl_core.losses.adversarial import discriminator_loss, generator_adversarial
+from gcl_core.losses.generative import discriminator_loss, generator_adversarial, reconstruction
 from gcl_core.models.discriminator import Discriminator
 
 SIZES = [(8, 4), (4, 2), (2, 1)]
@@ -110,3 +110,15 @@ def test_no_gradient_and_no_flag_is_left_on_the_pictures(discriminator):
     discriminator_loss(discriminator, real, [fake]).total.backward()
     assert fake.grad is None
     assert not real.requires_grad
+
+
+def test_mean_absolute_difference_by_hand():
+    loss = reconstruction(torch.tensor([[1.0, -2.0], [0.0, 4.0]]), torch.tensor([[0.0, 1.0], [0.0, 0.0]]))
+    assert loss.item() == (1 + 3 + 0 + 4) / 4
+
+
+def test_gradient_reaches_the_drawn_side_only():
+    drawn, target = torch.tensor([3.0, -1.0], requires_grad=True), torch.tensor([1.0, 1.0], requires_grad=True)
+    reconstruction(drawn, target).backward()
+    torch.testing.assert_close(drawn.grad, torch.tensor([0.5, -0.5]))
+    assert target.grad is None

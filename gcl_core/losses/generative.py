@@ -1,9 +1,10 @@
-"""Least-squares adversarial losses over several scales, gradient penalty on real pictures (METHOD.md §3.1-3.2)."""
+"""Losses of drawing: reconstruction, least-squares adversarial losses, gradient penalty (METHOD.md §3.1-3.2)."""
 
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
@@ -15,6 +16,15 @@ class DiscriminatorLoss(NamedTuple):
     real: Float[Tensor, ""]
     fake: Float[Tensor, ""]
     penalty: Float[Tensor, ""]
+
+
+def reconstruction(drawn: Float[Tensor, "*shape"], target: Float[Tensor, "*shape"]) -> Float[Tensor, ""]:
+    """Return the mean absolute difference over all elements; no gradient reaches `target`.
+
+    For pictures (b, 3, h, w), both in ImageNet-normalised space, and appearance codes (b, c): L_img, L_cyc, L_feat and
+    L_feat' of METHOD.md §3.1, unweighted.
+    """
+    return F.l1_loss(drawn, target.detach())
 
 
 def squared_distance(score_maps: Sequence[Float[Tensor, "b 1 _ _"]], label: int) -> Float[Tensor, ""]:

@@ -9,13 +9,14 @@ from safetensors.torch import load_file
 
 from gcl_core.config import Study
 from gcl_core.layout import Layout
-from gcl_core.losses.adversarial import generator_adversarial
+from gcl_core.losses.generative import generator_adversarial
 from gcl_core.models.weights import build_encoder
 from gcl_core.training import journal
 from gcl_core.training.baseline import train_baseline
 from gcl_core.training.checkpoint import load_state
-from gcl_core.training.generation import Drawing, draw_cycle, generator_losses, update_discriminator
 from gcl_core.training.joint import train_jointly
+from gcl_core.training.learners import Drawing
+from gcl_core.training.step import draw_cycle, generator_losses, update_discriminator
 from gcl_core.training.warm_up import warm_up_generator
 
 CPU = torch.device("cpu")
@@ -123,7 +124,7 @@ def test_the_generators_average_is_that_of_its_weights_after_each_step(tiny_stud
         torch.manual_seed(step)
         for value in drawing.generator.parameters():
             value.grad = torch.randn_like(value)
-        drawing.step()
+        drawing.generator_optimizer.step()
         for name, value in drawing.generator.named_parameters():
             now = value.detach().double()
             expected[name] = now if step == 0 else 0.75 * expected[name] + 0.25 * now
