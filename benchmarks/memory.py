@@ -104,8 +104,7 @@ def counted(study: Study, rows: int) -> dict[str, Any]:
     work, learners = random_work(study, rows, torch.device("cpu")), begin(study, rows, torch.device("cpu"))
     mode, alive = FakeTensorMode(allow_non_fake_inputs=True), Alive()
     emptied(mode, learners)
-    names = ("x", "mesh", "turned")
-    x, mesh, turned = (mode.from_tensor(getattr(work.batch, name)) for name in names)
+    x, mesh, turned = (mode.from_tensor(each) for each in work.batch[2:5] if isinstance(each, Tensor))
     work = work._replace(batch=work.batch._replace(x=x, mesh=mesh, turned=turned))
     states = [value for network in (*networks_of(learners), learners.bank) for value in network.state_dict().values()]
     for value in (*states, x, mesh, turned):

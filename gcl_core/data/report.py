@@ -15,7 +15,7 @@ from tqdm import tqdm
 from gcl_core.data.index import DISTRACTOR, JUNK, SPLITS, list_ignored, list_pictures, some_of
 from gcl_core.data.names import mesh_names
 from gcl_core.data.pictures import BadPictureError, PictureFacts, inspect_picture
-from gcl_core.data.sources import list_source
+from gcl_core.data.sources import list_names
 from gcl_core.files import hash_file
 from gcl_core.mesh.projection import YAWS, projection_folder
 
@@ -207,10 +207,11 @@ def _identities(group: list[Picture]) -> int:
 
 def _count_meshes(mesh_root: Path, side: Literal["train", "test"], index: pd.DataFrame) -> MeshCount:
     """Count the projections of the pictures of one side; `index` holds its junk too, whose meshes are no strangers."""
-    folders = [projection_folder(mesh_root, side, yaw) for yaw in YAWS]
-    there = Counter(name for folder in folders if folder.is_dir() for name in list_source(folder))
     junk = index["pid"] == JUNK
-    names = [file if file in there else name for file, name in mesh_names(index.loc[~junk]).items()]
+    own = mesh_names(index.loc[~junk])
+    folders = [projection_folder(mesh_root, side, yaw) for yaw in YAWS]
+    there = Counter(name for folder in folders for name in list_names(folder, {*own, *own.values()}))
+    names = [file if file in there else name for file, name in own.items()]
     counts = [there[name] for name in names]
     incomplete = [name for name, count in zip(names, counts, strict=True) if 0 < count < len(YAWS)]
     strangers = sorted(set(there) - {*names, *(file.rpartition("/")[2] for file in index.loc[junk, "file"])})

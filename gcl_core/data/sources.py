@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from collections.abc import Collection
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,21 @@ def list_meshes(mesh_root: Path, index: pd.DataFrame) -> Meshes:
         names = {*side, *(own[file] for file in side)}
         found |= {folder: _stamps(mesh_root / folder, names) for folder in mesh_folders(split)}
     return found
+
+
+def list_names(folder: Path, names: Collection[str]) -> list[str]:
+    """Return the names of a folder's pictures, and those of `names`, as `hall/1.jpg`, that lie in folders below it.
+
+    None where there is no folder. Raises DataError as `list_meshes`.
+    """
+    try:
+        here = os.listdir(folder)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        raise _unreadable(folder, error) from error
+    below = [name for name in names if "/" in name and name.partition("/")[0] in here and (folder / name).is_file()]
+    return [name for name in here if name.lower().endswith(SUFFIXES) and not name.startswith(".")] + below
 
 
 def describe_sources(layout: Layout, index: pd.DataFrame, meshes: Meshes) -> Sources:

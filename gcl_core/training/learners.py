@@ -51,19 +51,16 @@ class Drawing:
             discriminator.parameters(), with_schedule(settings.discriminator_optimizer, rates)
         )
         decay = settings.generator_ema if isinstance(settings, JointSettings) else None
-        average = AveragedModel(generator, multi_avg_fn=get_ema_multi_avg_fn(decay)) if decay is not None else None
+        average = None
+        if decay is not None:
+            average = moving = AveragedModel(generator, multi_avg_fn=get_ema_multi_avg_fn(decay))
+            optimizer.register_step_post_hook(lambda *_: moving.update_parameters(generator))
         return cls(generator, discriminator, optimizer, critic_optimizer, schedule, critic_schedule, average)
 
     @property
     def artist(self) -> TrainedGenerator:
         """The generator that draws views for people to see and to measure: the average's, where there is one."""
         return self.generator if self.average is None else cast(TrainedGenerator, self.average.module)
-
-    def step(self) -> None:
-        """Step the generator's optimiser, and bring its average up to date."""
-        self.generator_optimizer.step()
-        if self.average is not None:
-            self.average.update_parameters(self.generator)
 
     def parts(self) -> dict[str, Stateful]:
         """Return what a checkpoint holds of it."""

@@ -102,17 +102,16 @@ def joint_step(
     contrast_loss, contrasts = contrast_losses(z, z_nv, bank, batch.indices, batch.partners, study.contrast, variant)
 
     # Update G and E_id on the sum (step 7)
-    learners.optimizer.zero_grad()
-    if drawing is not None:
-        drawing.generator_optimizer.zero_grad()
+    optimizers = [learners.optimizer] if drawing is None else [learners.optimizer, drawing.generator_optimizer]
+    for optimizer in optimizers:
+        optimizer.zero_grad()
     if drawing is None or study.joint.drawing_trains_encoder:
         (drawing_loss + contrast_loss).backward()
     else:  # ours: the gradient of the drawing losses passes through E_id to G and trains G alone
         drawing_loss.backward(inputs=list(drawing.generator.parameters()), retain_graph=True)
         contrast_loss.backward()
-    learners.optimizer.step()
-    if drawing is not None:
-        drawing.step()
+    for optimizer in optimizers:
+        optimizer.step()
 
     # Update the memory rows of the batch with the features of the real pictures (step 8, §3.5)
     bank.update(batch.indices, z)

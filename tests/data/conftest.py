@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from tests.data.small_market import market as market
+
 
 @pytest.fixture
 def unprivileged() -> Callable[[], contextlib.AbstractContextManager[None]]:

@@ -1,9 +1,7 @@
 """From folders to a prepared set; what is said, left out and listed when a picture or mesh is not as it must be."""
 
-import os
 import shutil
-import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -14,72 +12,14 @@ from PIL import Image
 
 from gcl_core.config import load_study
 from gcl_core.data import preparation, store
-from gcl_core.data.index import MARKET_FOLDERS, DataError, list_pictures
-from gcl_core.data.person_set import PersonSet, load_person_set
+from gcl_core.data.index import DataError
+from gcl_core.data.person_set import load_person_set
 from gcl_core.data.pictures import BadPictureError
 from gcl_core.data.preparation import prepare_data
-from gcl_core.data.report import report_data
-from gcl_core.data.sources import list_meshes, source_state
-from gcl_core.files import RunError, write_text
+from gcl_core.files import RunError
 from gcl_core.layout import Layout
 from gcl_core.mesh.projection import YAWS, projection_folder
-from gcl_core.workflow.study import stale_steps
-
-PEOPLE = {
-    "train": ["0001_c1s1_000001_00.jpg", "0002_c1s1_000006_00.jpg", "0002_c2s1_000002_00.jpg"],
-    "query": ["0003_c1s1_000003_00.jpg"],
-    "gallery": ["-1_c1s1_000005_00.jpg", "0003_c2s1_000004_00.jpg"],
-}
-
-
-def grey(value: int) -> Image.Image:
-    return Image.new("RGB", (40, 90), (value, value, value))
-
-
-def mesh(value: int, size: tuple[int, int] = (40, 80)) -> Image.Image:
-    """Return a box in grey, half as high and wide as the picture, on white."""
-    picture = Image.new("L", size, 255)
-    picture.paste(value, (size[0] // 4, size[1] // 4, 3 * size[0] // 4, 3 * size[1] // 4))
-    return picture
-
-
-def write_meshes(layout: Layout, split: str, name: str) -> None:
-    for yaw in YAWS:
-        path = projection_folder(layout.mesh_root, "train" if split == "train" else "test", yaw) / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        mesh(20 + yaw // 2).save(path, quality=100)
-
-
-def train_mesh(layout: Layout, number: int, yaw: int) -> Path:
-    return projection_folder(layout.mesh_root, "train", yaw) / PEOPLE["train"][number]
-
-
-@pytest.fixture
-def market(tmp_path: Path) -> Callable[..., Layout]:
-    """Make six grey pictures (10 × frame number) in Market's layout, meshes (20 + yaw / 2) for training alone."""
-    root = tmp_path / "market"
-    size = "picture.height=64 picture.width=32 generator.dilations=[1,2,3]"
-
-    def make(*overrides: str, runs: Path = tmp_path) -> Layout:
-        return Layout(load_study("market1501", [f"data_root={root}", *size.split(), *overrides]), root=runs)
-
-    for split, names in PEOPLE.items():
-        for name in names:
-            path = root / MARKET_FOLDERS[split] / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            grey(10 * int(name.split("_")[2])).save(path, quality=100)
-            if split == "train":
-                write_meshes(make(), split, name)
-    return make
-
-
-def assert_rows_belong_together(people: PersonSet) -> None:
-    assert len(people.index) == len(people.pictures) == len(people.projections)
-    meshes = people.index["mesh"].tolist()
-    for row, file in enumerate(people.index["file"]):
-        assert abs(int(people.pictures[row].mean()) - 10 * int(Path(file).name.split("_")[2])) <= 1
-        figures = [int(projection[32, 16]) for projection in people.projections[row]]
-        assert figures == ([20 + yaw // 2 for yaw in YAWS] if meshes[row] else [0] * 8)
+from tests.data.small_market import PEOPLE, assert_rows_belong_together, grey, mesh, train_mesh, write_meshes
 
 
 def test_rows_of_index_pictures_and_meshes_belong_together(market: Callable[..., Layout]):
@@ -135,189 +75,6 @@ def test_a_damaged_store_is_found_and_made_anew(
     assert path.read_bytes() == content
     if name != "store.json":
         assert f"{name} missing or damaged" in capsys.readouterr().out
-
-
-def test_a_set_not_prepared_is_named(market: Callable[..., Layout]):
-    with pytest.raises(DataError, match="holds no prepared data; run notebook 00_data_preparation with profile"):
-        load_person_set(market())
-
-
-# what is done to a prepared set → what is told of it
-OF_THE_STORE = ("shortened array", "lost index")  # the data are as they were
-STALE: dict[str, tuple[Callable[[Layout], object], str]] = {
-    "replaced picture": (
-        lambda layout: grey(77).save(layout.data_root / "query" / PEOPLE["query"][0], quality=90),
-        r"files in .*market/query were replaced or renamed",
-    ),
-    "touched picture": (
-        lambda layout: os.utime(layout.data_root / "query" / PEOPLE["query"][0], ns=(1, 1)),
-        r"files in .*market/query were replaced or renamed",
-    ),
-    "new picture": (
-        lambda layout: grey(70).save(layout.data_root / "query" / "0003_c1s1_000007_00.jpg"),
-        r"market/query held 1 files, now 2",
-    ),
-    "renamed picture": (
-        lambda layout: (layout.data_root / "query" / PEOPLE["query"][0]).rename(
-            layout.data_root / "query" / "4_c1.jpg"
-        ),
-        r"files in .*market/query were replaced or renamed",
-    ),
-    "replaced mesh": (
-        lambda layout: mesh(99).save(train_mesh(layout, 1, 90), quality=90),
-        r"files in .*meshes/train/render_90 were replaced",
-    ),
-    "removed mesh": (lambda layout: train_mesh(layout, 1, 0).unlink(), r"meshes/train/render held 3 files, now 2"),
-    "new meshes": (
-        lambda layout: write_meshes(layout, "query", PEOPLE["query"][0]),
-        r"meshes/test/render was not there, now holds 1 files",
-    ),
-    "shortened array": (
-        lambda layout: os.truncate(layout.store / "pictures.npy", 1000),
-        r"pictures\.npy has 1000 bytes, prepared were 30848",
-    ),
-    "other camera": (
-        lambda layout: (layout.data_root / "query" / PEOPLE["query"][0]).rename(
-            layout.data_root / "query" / PEOPLE["query"][0].replace("_c1", "_c3")
-        ),
-        r"files in .*market/query were replaced or renamed",
-    ),
-    "picture taken out": (
-        lambda layout: (layout.data_root / "bounding_box_train" / PEOPLE["train"][1]).unlink(),
-        r"bounding_box_train held 3 files, now 2",
-    ),
-    "lost index": (lambda layout: (layout.store / "index.csv").unlink(), r"index\.csv has 0 bytes"),
-}
-
-
-@pytest.mark.parametrize("change", STALE)
-def test_a_stale_set_is_refused_with_the_reason_and_prepared_again(market: Callable[..., Layout], change: str):
-    """By what reads it and by the DAG alike: the step is stale, and its parameter is another."""
-    prepare_data(market())
-    load_person_set(market())
-    mark, before = market().runs / "steps" / "00_data_preparation.done", source_state(market())
-    write_text(mark, "done")
-    assert stale_steps(market()) == []
-    alter, told = STALE[change]
-    alter(market())
-    with pytest.raises(DataError, match=rf"{told}.*run notebook 00_data_preparation with profile 'market1501' again"):
-        load_person_set(market())
-    assert stale_steps(market()) == ["00_data_preparation"]
-    assert (source_state(market()) != before) is (change not in OF_THE_STORE)
-    prepare_data(market())
-    assert stale_steps(market()) == []
-
-
-LEFT_ALONE: dict[str, Callable[[Layout], object]] = {  # what file managers, network disks and people add
-    "thumbnails": lambda layout: write_text(layout.data_root / "query" / "@eaDir" / "0003_c1.jpg" / "S.jpg", "x"),
-    "Thumbs.db": lambda layout: write_text(layout.data_root / "query" / "Thumbs.db", "x"),
-    "a Mac's other half": lambda layout: write_text(layout.data_root / "query" / "._0003_c1s1_000003_00.jpg", "x"),
-    "another folder of pictures": lambda layout: grey(9).save(layout.data_root / "new.jpg"),
-    "junk": lambda layout: grey(9).save(layout.data_root / "bounding_box_test" / "-1_c1s1_000009_00.jpg"),
-    "a link to itself": lambda layout: (layout.data_root / "query" / "self").symlink_to("."),
-    "a link that leads nowhere": lambda layout: (layout.data_root / "query" / "gone").symlink_to("nowhere"),
-    "folders among meshes": lambda layout: write_text(layout.mesh_root / "train" / "render" / "@eaDir" / "a.jpg", "x"),
-    "meshes of nobody": lambda layout: mesh(9).save(layout.mesh_root / "train" / "render" / "9999_c1.jpg"),
-    "the folder's own time": lambda layout: os.utime(layout.data_root / "query", (1, 1)),
-    "the folder is not there": lambda layout: layout.data_root.rename(layout.data_root.with_name("elsewhere")),
-    "the meshes are not there": lambda layout: layout.mesh_root.rename(layout.data_root / "elsewhere"),
-    "an empty place for it": lambda layout: (
-        layout.data_root.rename(layout.data_root.with_name("elsewhere")),
-        layout.data_root.mkdir(),
-    ),
-}
-
-
-@pytest.mark.parametrize("change", LEFT_ALONE)
-def test_what_the_index_does_not_name_changes_nothing(market: Callable[..., Layout], change: str):
-    layout = market()
-    prepare_data(layout)
-    write_text(layout.runs / "steps" / "00_data_preparation.done", "done")
-    before = source_state(layout)
-    LEFT_ALONE[change](layout)
-    load_person_set(layout)
-    assert source_state(layout) == before
-    assert stale_steps(layout) == []
-    if (layout.data_root / "query").is_dir():
-        assert report_data("market1501", layout.data_root, workers=1).errors == []
-
-
-class TestRights:
-    @pytest.fixture
-    def tmp_path(self) -> Iterator[Path]:
-        """A folder that everybody reaches, also who gave up root's rights."""
-        folder = Path(tempfile.mkdtemp())
-        folder.chmod(0o755)
-        yield folder
-        shutil.rmtree(folder)
-
-    def test_a_folder_inside_that_may_not_be_read_is_not_read(self, market: Callable[..., Layout], unprivileged):
-        prepare_data(market())
-        before = source_state(market())
-        for folder in (market().data_root / "query", market().mesh_root / "train" / "render"):
-            (folder / "lost+found").mkdir(mode=0)
-        with unprivileged():
-            load_person_set(market())
-            assert source_state(market()) == before
-            assert report_data("market1501", market().data_root, workers=1).errors == []
-
-    def test_meshes_that_may_not_be_read_are_told_alike(self, market: Callable[..., Layout], unprivileged):
-        prepare_data(market())
-        (market().mesh_root / "train" / "render_45").chmod(0)
-        told = r"render_45 cannot be read \(Permission denied\); give yourself the right"
-        with unprivileged():
-            for read in (report_data, list_and_stamp):
-                with pytest.raises(DataError, match=told):
-                    read("market1501", market().data_root)
-            with pytest.raises(DataError, match=told):
-                load_person_set(market())
-
-    def test_a_store_of_another_user_is_told(self, market: Callable[..., Layout], unprivileged):
-        prepare_data(market())
-        market().store.chmod(0)
-        with unprivileged(), pytest.raises(DataError, match=r"store\.json cannot be read \(Permission denied\)"):
-            load_person_set(market())
-
-
-def list_and_stamp(dataset: str, root: Path) -> None:
-    """List what preparing would read."""
-    list_meshes(root / "meshes", list_pictures(dataset, root))
-
-
-def test_a_folder_that_is_not_as_it_must_be_is_told_alike(market: Callable[..., Layout]):
-    """By the report, by what reads the prepared set and by preparing; the DAG prepares it again."""
-    prepare_data(market())
-    before = source_state(market())
-    grey(9).save(market().data_root / "query" / "holiday.jpg")
-    for read in (
-        lambda: report_data("market1501", market().data_root),
-        lambda: load_person_set(market()),
-        lambda: prepare_data(market()),
-    ):
-        with pytest.raises(DataError, match=r"holiday\.jpg: the name does not begin like 0002_c1"):
-            read()
-    assert source_state(market()) != before
-
-
-@pytest.mark.parametrize(
-    ("override", "told"),
-    [
-        ("picture.height=128", r"picture was {'height': 64, 'width': 32}, is now {'height': 128, 'width': 32}"),
-        ("dataset=folder", "dataset was market1501, is now folder"),
-        ("mesh_root=/elsewhere", "mesh_root was None, is now /elsewhere"),
-        ("on_bad_picture=skip", "on_bad_picture was stop, is now skip"),
-    ],
-)
-def test_a_set_prepared_with_other_settings_is_refused(market: Callable[..., Layout], override: str, told: str):
-    prepare_data(market())
-    with pytest.raises(DataError, match=rf"is not up to date: {told}; run notebook 00_data_preparation"):
-        load_person_set(market(override))
-
-
-def test_a_set_whose_sources_are_not_at_hand_is_not_stale(market: Callable[..., Layout]):
-    fingerprint = prepare_data(market()).fingerprint
-    market().data_root.rename(market().data_root.with_name("taken away"))
-    assert load_person_set(market()).fingerprint == fingerprint
 
 
 @pytest.mark.parametrize("spoil", [b"", b"no picture at all", "truncate"])

@@ -125,6 +125,23 @@ def test_quality_is_that_of_the_views_a_variant_is_given(layout: Layout, people:
         assert found[variant].psnr == pytest.approx(np.mean(values))
 
 
+def test_pictures_without_surface_views_have_no_say_in_their_quality(
+    tmp_path: Path, people: PersonSet, truth: Truth, monkeypatch: pytest.MonkeyPatch
+):
+    words = ["evaluation.fid_pictures=4", "evaluation.fid_variants=[gcl]", *VARIANTS, "variants.carried.view=surface"]
+    layout = Layout(load_study("smoke", words), root=tmp_path)
+
+    def carried(_layout: Layout, _people: PersonSet, rows: np.ndarray, way: str) -> tuple[np.ndarray, np.ndarray]:
+        assert way == "fitted"
+        files = people.index["file"].iloc[rows].tolist()
+        views = np.stack([truth.true_views(files, [yaw] * len(rows)) for yaw in NOVEL], axis=1) + np.uint8(10)
+        views[0] = 0
+        return views, np.arange(len(rows)) > 0
+
+    monkeypatch.setattr(module, "carried_views", carried)
+    assert given_psnr(layout, people, truth, "carried", 0) == pytest.approx(OFFSET_PSNR)
+
+
 @pytest.mark.usefixtures("runs")
 def test_distance_is_a_share_of_that_to_others_and_of_drawn_views_alone(layout: Layout, people: PersonSet):
     found = variants_of(layout)

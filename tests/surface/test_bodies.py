@@ -16,7 +16,7 @@ from gcl_core.mesh.errors import MeshError
 from gcl_core.mesh.fitted import load_table, save_table
 from gcl_core.mesh.keypoints import Person, write_coco
 from gcl_core.surface.bodies import body_source
-from gcl_core.surface.stored import stored_views
+from gcl_core.surface.stored import carried_views, stored_views
 from gcl_core.surface.views import carry_views
 
 FEW = (
@@ -127,6 +127,9 @@ def test_views_are_made_once_and_anew_when_the_bodies_change(own: Layout, monkey
         np.testing.assert_array_equal(first.views[place], expected)
     picked, yaws = np.array([5, 0, 5]), np.array([45, 315, 180])
     np.testing.assert_array_equal(first.at(picked, yaws), first.views[picked, [0, 6, 3]])
+    some, there = carried_views(own, people, rows[[5, 2]], "known")
+    np.testing.assert_array_equal(some, first.views[[5, 2]])
+    assert there.all()
 
     monkeypatch.setattr("gcl_core.surface.stored.body_source", None)  # nothing is made again
     np.testing.assert_array_equal(stored_views(own, people, "known").views, first.views)

@@ -98,7 +98,7 @@ def same(found: list[dict[str, Tensor]], expected: list[dict[str, Tensor]]) -> N
 
 def test_joint_steps_are_the_same(tiny_study: MakeStudy) -> None:
     plain = joint(tiny_study(*EXACT))
-    assert plain[1]["E_id trunk.bn1.num_batches_tracked"] == 3 * STEPS  # x, x_nv, x_cyc
+    assert plain[1]["E_id trunk.bn1.num_batches_tracked"] == 4 * STEPS
     assert plain[0]["loss penalty"] > 1e-6
     for size in SIZES:
         same(joint(tiny_study(*EXACT, f"compute.micro_batch={size}")), plain)
@@ -137,8 +137,7 @@ def test_bfloat16_steps_stay_close(tiny_study: MakeStudy) -> None:
 
 def held(study: Study) -> int:
     """Return the bytes that the passes of a joint step hold for its last backward pass, networks left out."""
-    learners, batch = begin(study, torch.float32), batch_of(study, 0, torch.float32)
-    x, mesh, turned = batch.x, batch.mesh, batch.turned
+    learners, (_, _, x, mesh, turned, _) = begin(study, torch.float32), batch_of(study, 0, torch.float32)
     assert mesh is not None
     assert turned is not None
     drawing, storages = drawing_of(learners), {}
@@ -149,7 +148,7 @@ def held(study: Study) -> int:
         return value
 
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda value: value):
-        cycle = draw_cycle(learners.encoder, drawing.generator, x, mesh, turned)
+        cycle = draw_cycle(learners.encoder, drawing.generator, x, mesh, turned, encode_rec=study.losses.needs_rec)
         generator_losses(cycle, x, drawing.discriminator, study.losses)
     networks: list[nn.Module] = [learners.encoder, drawing.generator, drawing.discriminator]
     own: set[Any] = {value.data_ptr() for network in networks for value in network.state_dict().values()}

@@ -124,7 +124,7 @@ def test_the_generators_average_is_that_of_its_weights_after_each_step(tiny_stud
         torch.manual_seed(step)
         for value in drawing.generator.parameters():
             value.grad = torch.randn_like(value)
-        drawing.step()
+        drawing.generator_optimizer.step()
         for name, value in drawing.generator.named_parameters():
             now = value.detach().double()
             expected[name] = now if step == 0 else 0.75 * expected[name] + 0.25 * now
