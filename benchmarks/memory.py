@@ -21,7 +21,7 @@ from typing import Any
 
 import torch
 from measuring import measured
-from step import PROFILES, ROWS, begin, now, take_step, random_work
+from step import PROFILES, ROWS, begin, now, random_work, take_step
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode

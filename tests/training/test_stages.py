@@ -116,8 +116,8 @@ def test_a_stage_cannot_read_a_setting_that_its_fingerprint_lacks(boxes: MakeLay
     monkeypatch.setattr(warm_up, "DECIDES", warm_up.DECIDES - {"losses"})
     with pytest.raises(AttributeError, match="'losses' of Study was not handed on"):
         warm_up_generator(layout, 0)
-    monkeypatch.setattr(joint, "TOLD", {*joint.TOLD, "vi_prime"})
-    with pytest.raises(AttributeError, match="'vi_prime' of VariantSettings was not handed on"):
+    monkeypatch.setattr(joint, "TOLD", {*joint.TOLD, "l_vi_prime"})
+    with pytest.raises(AttributeError, match="'l_vi_prime' of VariantSettings was not handed on"):
         train_jointly(layout, "tda", 0)
 
 
@@ -128,9 +128,9 @@ def test_a_run_is_compared_with_what_its_stage_was_handed(boxes: MakeLayout):
 
     train_baseline(layout(), 0)
     folder = train_jointly(layout(), "tda", 0)
-    unused = layout("losses.image=2", "warm_up.epochs=3", "angles=[45]", gcl="vi: 2", tda="title: other")
+    unused = layout("losses.image=2", "warm_up.epochs=3", "angles=[45]", gcl="l_vi: 2", tda="title: other")
     assert finished_run(unused, "tda", 0) == folder
-    for used, section in ((layout(tda="vi: 2"), "variants"), (layout("augmentation.flip=0.1"), "augmentation")):
+    for used, section in ((layout(tda="l_vi: 2"), "variants"), (layout("augmentation.flip=0.1"), "augmentation")):
         with pytest.raises(RunError, match=f"made with other settings of {section};"):
             finished_run(used, "tda", 0)
 
