@@ -62,7 +62,7 @@ update_discriminator(drawing, cycle, x, plain.discriminator, step=0)
 generator_losses(cycle, x, drawing.discriminator, plain.losses)[0].backward()
 assert all(value.grad is not None for value in drawing.generator.parameters())
 before = drawing.generator.decode.weight.clone()
-drawing.step()
+drawing.generator_optimizer.step()
 assert not torch.equal(before, drawing.generator.decode.weight)
 with tempfile.TemporaryDirectory() as folder:
     drawing.save(Path(folder))
