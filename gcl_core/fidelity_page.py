@@ -42,8 +42,8 @@ neither does.
 ./run_all.sh mini profile=mini_own contrast.shared_positive=false    # one setting by name; it wins over `fidelity`
 ```
 
-Not every switch can act in every profile. The small ones (`smoke`, `mini`, `evidence*`) state no milestones for G and D in
-stage 3, so the released schedules (D11) change nothing there, and their optimiser of E_id, weights and temperature
+Not every switch can act in every profile. The small ones (`smoke`, `mini`, `evidence*`) state no milestones for G and D
+in stage 3, so the released schedules (D11) change nothing there, and their optimiser of E_id, weights and temperature
 are their own whatever `fidelity` says.
 
 This page is written by `python -m gcl_core switches --out docs/FIDELITY.md` from `gcl_core/fidelity.py`; a test holds
