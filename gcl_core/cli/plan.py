@@ -48,7 +48,8 @@ def _epochs(study: Study) -> str:
 def _show_costs(study: Study) -> None:
     from gcl_core.device import resolve_device
     from gcl_core.layout import Layout
-    from gcl_core.workflow.cost import count_pictures, measure_costs
+    from gcl_core.workflow.cost import measure_costs
+    from gcl_core.workflow.counts import count_pictures
 
     layout, device = Layout(study), resolve_device(study.device)
     counts = count_pictures(layout)

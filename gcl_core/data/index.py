@@ -13,9 +13,7 @@ SPLITS = ("train", "query", "gallery")
 MARKET_FOLDERS = {"train": "bounding_box_train", "query": "query", "gallery": "bounding_box_test"}
 MARKET_NAME = re.compile(r"(?P<pid>-1|[0-9]{1,9})_c(?P<camid>[0-9]{1,9})(?![0-9])")
 MSMT_LISTS = {
-    "train": ("list_train.txt", "list_val.txt"),
-    "query": ("list_query.txt",),
-    "gallery": ("list_gallery.txt",),
+    **{"train": ("list_train.txt", "list_val.txt"), "query": ("list_query.txt",), "gallery": ("list_gallery.txt",)},
 }
 MSMT_FOLDERS = {"train": ("train", "mask_train_v2"), "test": ("test", "mask_test_v2")}  # V1 and V2 (faces masked)
 MSMT_LINE = re.compile(r"(?P<file>\S.*?)\s+(?P<pid>[0-9]{1,9})\s*")

@@ -16,8 +16,6 @@ from torch.nn.functional import normalize
 
 from gcl_core.clustering.pseudo_labels import cluster
 from gcl_core.config import Study, VariantSettings
-from gcl_core.data.index import SPLITS, read_index
-from gcl_core.data.people.plan import count_files
 from gcl_core.data.source_set import source_layout
 from gcl_core.device import cpu_threads, resolve_device
 from gcl_core.evaluation.inception import inception_features, load_inception
@@ -33,6 +31,7 @@ from gcl_core.training.contrast import draw_own_partners
 from gcl_core.training.learners import Drawing, Learners
 from gcl_core.training.optimizers import make_optimizer
 from gcl_core.training.step import Batch, joint_step, warm_up_step
+from gcl_core.workflow.counts import baseline_epochs, clusterings, count_pictures, evaluations, extractions, stage_one
 
 PROCESS = Path("/proc/self")  # of Linux
 BUDGET = 4.0  # seconds a measurement may take once it has been done once
@@ -57,16 +56,6 @@ class Cost:
         return self.times * self.seconds
 
 
-def count_pictures(layout: Layout) -> dict[str, int]:
-    """Return the number of pictures a split (junk left out). Raises DataError when the dataset cannot be listed."""
-    study = layout.study
-    if study.dataset == "synthetic" and study.data_root is None:
-        counts = count_files(study.people)
-        return {**counts, "gallery": counts["gallery"] - study.people.junk}
-    splits = read_index(study.dataset, layout.data_root)["split"].to_list()
-    return {split: splits.count(split) for split in SPLITS}
-
-
 def measure_costs(layout: Layout, counts: dict[str, int]) -> Iterator[Cost]:
     """Yield the costs of one seed of a study, each measured when it is asked for, on random pictures and weights.
 
@@ -80,10 +69,10 @@ def measure_costs(layout: Layout, counts: dict[str, int]) -> Iterator[Cost]:
             batch = study.source.identities * study.source.instances
             steps = max(1, count_pictures(source_layout(layout))["train"] // batch) * study.source.epochs
             yield _cost("source set: step", steps, _encoder_step(study, _encoder(study).to(device), batch))
-        steps, batch = _stage_one(study, train)
+        steps, batch = stage_one(study, train)
         start = _encoder(study).to(device) if study.source is None else _loaded_encoder(study, device)
         yield _cost(f"stage 1, {study.baseline.method}: step", steps, _encoder_step(study, start, batch))
-    seen = train * _extractions(study) + test * (_baseline_epochs(study) + _evaluations(study))
+    seen = train * extractions(study) + test * (baseline_epochs(study) + evaluations(study))
     pixels = _pictures(study, PASSES, device)
     yield _cost("features: pass of 64 pictures", -(-seen // PASSES), _sync(device, lambda: _extract(encoder, pixels)))
     yield _clustering(study, train, encoder.feature_dim, device)
@@ -173,59 +162,11 @@ def _extract(encoder: IdentityEncoder, pictures: Tensor) -> Tensor:
     return encoder.eval().features(pictures)
 
 
-def _stage_one(study: Study, train: int) -> tuple[int, int]:
-    """Return the number of stage-1 steps and how many pictures pass the encoder in each."""
-    settings = study.baseline
-    tda, jvtc, slots = settings.tda, settings.jvtc, settings.cluster_contrast
-    batch = slots.identities * slots.instances
-    return {
-        "tda": (max(1, train // tda.batch_size) * tda.epochs, 2 * tda.batch_size),
-        "jvtc": (max(1, train // jvtc.instances) * jvtc.epochs, jvtc.instances * jvtc.copies),
-        "cluster_contrast": ((slots.iterations or max(1, train // batch)) * slots.epochs, batch),
-        "checkpoint": (0, 2 * tda.batch_size),
-    }[settings.method]
-
-
-def _baseline_epochs(study: Study) -> int:
-    settings = study.baseline
-    epochs = {
-        "tda": settings.tda.epochs,
-        "jvtc": settings.jvtc.epochs,
-        "cluster_contrast": settings.cluster_contrast.epochs,
-    }
-    return epochs.get(settings.method, 0) + 1
-
-
-def _evaluations(study: Study) -> int:
-    """Return how often all variants together are evaluated, the start of each included."""
-    settings = [study.of_variant(name).joint for name in study.variants]
-    return sum(-(-joint.epochs // joint.evaluate_every) + 1 for joint in settings)
-
-
-def _extractions(study: Study) -> int:
-    """Return how often all training pictures pass the encoder without training: clustering, the memory's start."""
-    settings = study.baseline
-    own = {
-        "tda": settings.tda.epochs - settings.tda.instance_epochs,
-        "cluster_contrast": settings.cluster_contrast.epochs,
-    }
-    return own.get(settings.method, 0) + 1 + len(study.variants)
-
-
-def _clusterings(study: Study) -> int:
-    settings = study.baseline
-    own = {
-        "tda": settings.tda.epochs - settings.tda.instance_epochs,
-        "cluster_contrast": settings.cluster_contrast.epochs,
-    }
-    return own.get(settings.method, 0) + sum(study.of_variant(name).joint.epochs for name in study.variants)
-
-
 def _clustering(study: Study, train: int, dim: int, device: torch.device) -> Cost:
     count = min(train, CLUSTERED)
     features = _features(count, dim, device)
     cost = _cost(f"clustering of {train} pictures", 1, lambda: cluster(features, **study.clustering.model_dump()))
-    return Cost(cost.what, _clusterings(study), cost.seconds * (train / count) ** 2, cost.memory)
+    return Cost(cost.what, clusterings(study), cost.seconds * (train / count) ** 2, cost.memory)
 
 
 def _features(count: int, dim: int, device: torch.device) -> Tensor:

@@ -15,7 +15,8 @@ from gcl_core.models.trunks import ResNetTrunk
 from gcl_core.models.weights import load_encoder, save_weights
 from gcl_core.training.start import start_encoder
 from gcl_core.workflow import cost
-from gcl_core.workflow.cost import Cost, count_pictures, measure_costs
+from gcl_core.workflow.cost import Cost, measure_costs
+from gcl_core.workflow.counts import count_pictures
 
 
 def study_of(*overrides: str) -> Study:

@@ -1,0 +1,66 @@
+"""How often a study does what costs time: steps of stage 1, passes of pictures, clusterings, evaluations."""
+
+from gcl_core.config import Study
+from gcl_core.data.index import SPLITS, read_index
+from gcl_core.data.people.plan import count_files
+from gcl_core.layout import Layout
+
+
+def count_pictures(layout: Layout) -> dict[str, int]:
+    """Return the number of pictures a split (junk left out). Raises DataError when the dataset cannot be listed."""
+    study = layout.study
+    if study.dataset == "synthetic" and study.data_root is None:
+        counts = count_files(study.people)
+        return {**counts, "gallery": counts["gallery"] - study.people.junk}
+    splits = read_index(study.dataset, layout.data_root)["split"].to_list()
+    return {split: splits.count(split) for split in SPLITS}
+
+
+def stage_one(study: Study, train: int) -> tuple[int, int]:
+    """Return the number of stage-1 steps and how many pictures pass the encoder in each."""
+    settings = study.baseline
+    tda, jvtc, slots = settings.tda, settings.jvtc, settings.cluster_contrast
+    batch = slots.identities * slots.instances
+    return {
+        "tda": (max(1, train // tda.batch_size) * tda.epochs, 2 * tda.batch_size),
+        "jvtc": (max(1, train // jvtc.instances) * jvtc.epochs, jvtc.instances * jvtc.copies),
+        "cluster_contrast": ((slots.iterations or max(1, train // batch)) * slots.epochs, batch),
+        "checkpoint": (0, 2 * tda.batch_size),
+    }[settings.method]
+
+
+def baseline_epochs(study: Study) -> int:
+    """Return how often the encoder is evaluated in stage 1, its start included."""
+    settings = study.baseline
+    epochs = {
+        "tda": settings.tda.epochs,
+        "jvtc": settings.jvtc.epochs,
+        "cluster_contrast": settings.cluster_contrast.epochs,
+    }
+    return epochs.get(settings.method, 0) + 1
+
+
+def evaluations(study: Study) -> int:
+    """Return how often all variants together are evaluated, the start of each included."""
+    settings = [study.of_variant(name).joint for name in study.variants]
+    return sum(-(-joint.epochs // joint.evaluate_every) + 1 for joint in settings)
+
+
+def extractions(study: Study) -> int:
+    """Return how often all training pictures pass the encoder without training: clustering, the memory's start."""
+    settings = study.baseline
+    own = {
+        "tda": settings.tda.epochs - settings.tda.instance_epochs,
+        "cluster_contrast": settings.cluster_contrast.epochs,
+    }
+    return own.get(settings.method, 0) + 1 + len(study.variants)
+
+
+def clusterings(study: Study) -> int:
+    """Return how often all training pictures are clustered, in stage 1 and by all variants together."""
+    settings = study.baseline
+    own = {
+        "tda": settings.tda.epochs - settings.tda.instance_epochs,
+        "cluster_contrast": settings.cluster_contrast.epochs,
+    }
+    return own.get(settings.method, 0) + sum(study.of_variant(name).joint.epochs for name in study.variants)
