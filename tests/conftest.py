@@ -7,7 +7,7 @@ from jaxtyping import install_import_hook
 
 install_import_hook("gcl_core", "beartype.beartype")
 
-pytest_plugins = ("tests.made_up",)  # after the hook: it imports gcl_core
+pytest_plugins = ("tests.made_up", "tests.free_body")  # after the hook: they import gcl_core
 REPOSITORY = Path(__file__).resolve().parents[1]
 
 

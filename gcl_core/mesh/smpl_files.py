@@ -2,7 +2,7 @@
 
 A set is one .npz or .pkl: either arrays whose first axis runs over N pictures, with their names beside them (`files`,
 `imgname`, `image_name` or `file_name`), or a dict picture name -> its people (ROMP's video_results.npz, PHALP's .pkl).
-A folder holds one .npz or .pkl a picture, named by the picture (`0002_c1.npz` or `0002_c1.jpg.npz`), also in
+A folder holds one .npz or .pkl for each picture, which has its name (`0002_c1.npz` or `0002_c1.jpg.npz`), also in
 subfolders, or sets, or both as ROMP leaves them: a set that repeats what the pictures' own files say is passed over.
 What describes a picture's people is in `smpl_people`; of several the best scored is taken, without scores the first.
 """
@@ -93,8 +93,8 @@ def _read_folder(folder: Path) -> Iterator[_Body]:
     files = sorted(file for file in folder.rglob("*") if file.suffix in SUFFIXES and file.is_file())
     if not files:
         raise MeshError(
-            f"{folder} holds no {' or '.join(SUFFIXES)}; expected one file a picture, named by the picture, or a file "
-            "of a set. Surfaces (.obj), which the demo of 4D-Humans saves, hold no pose"
+            f"{folder} holds no {' or '.join(SUFFIXES)}; expected one file per picture, with its name, or a "
+            "file of a set. Surfaces (.obj), which the demo of 4D-Humans saves, hold no pose"
         )
     for file in files:
         content = read_plain(file)

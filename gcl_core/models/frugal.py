@@ -15,7 +15,7 @@ def recomputed(network: nn.Module, run: Callable[..., Any], batch: tuple[Tensor,
     Outputs and gradients are those of the plain pass up to the order of sums. `size` pictures pass at a time; a network
     with batch norm sees its batch whole, whose statistics are those of all pictures in it, and counts them once. What
     the network draws from torch's generator it draws again in the backward pass. Returns a tensor, several, or a list
-    of them, a picture a row.
+    of them, one picture per row.
     """
     whole = any(isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d) for layer in network.modules())
     if whole:

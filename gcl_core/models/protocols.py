@@ -13,7 +13,7 @@ class GeneratorNetwork(Protocol):
     training: bool
 
     def structure(self, mesh: Tensor, /) -> Tensor:
-        """Return what G takes of grey mesh projections [b, 1, h, w] in [-1, 1], a row a picture."""
+        """Return what G takes of grey mesh projections [b, 1, h, w] in [-1, 1], one picture per row."""
         ...
 
     def __call__(self, structure: Tensor, code: Tensor, /) -> Tensor:

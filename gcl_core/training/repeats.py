@@ -24,7 +24,7 @@ def train_repeats(layout: Layout, variant: str, seed: int, times: int, out: Path
     repeat; data, warm-up, and all that training draws stay the same. Each repeat has a root of its own, `out`/repeatN,
     so the study's own runs are not touched; a call that was stopped goes on.
 
-    Returns a line a repeat (mAP and rank-1 in percent, clusters and ARI of the kept epoch, NaN where there is none),
+    Returns one line per repeat (mAP and rank-1 in percent, clusters and ARI of the kept epoch, NaN where none is),
     then their mean and standard deviation. Raises RunError for fewer than two repeats, a folder `out` that is the
     study's own, a missing baseline or warm-up, else as `train_jointly`.
     """

@@ -214,7 +214,7 @@ def test_what_is_wrong_with_a_set_is_told(tmp_path, poses, what):
 
 
 def test_what_is_wrong_with_a_folder_is_told(tmp_path, poses):
-    with pytest.raises(MeshError, match="one file a picture"):
+    with pytest.raises(MeshError, match="one file per picture"):
         read_smpl(tmp_path)
     np.savez(tmp_path / "a.npz", pose=poses[0])
     (tmp_path / "a.pkl").write_bytes(pickle.dumps({"pose": poses[0]}))

@@ -9,7 +9,6 @@ from gcl_core.config import PeopleSettings
 from gcl_core.data.people.estimates import KnownBody, known_body
 from gcl_core.data.people.plan import plan_people
 from gcl_core.data.people.wardrobe import draw_looks
-from gcl_core.mesh.body import AVERAGE, RestBody, Skeleton, load_bodies
 from gcl_core.mesh.projection import Frame, interpolate, shrink
 from gcl_core.mesh.rasterizer import rasterize
 from gcl_core.surface.placement import KNOWN, Placement
@@ -17,22 +16,6 @@ from gcl_core.surface.topology import Topology, make_topology
 
 HEIGHT, WIDTH = 64, 32
 Painter = Callable[..., np.ndarray]
-
-
-@pytest.fixture(scope="session")
-def bodies():
-    """The skeleton and the function from parameters to a rest body."""
-    return load_bodies()
-
-
-@pytest.fixture(scope="session")
-def skeleton(bodies) -> Skeleton:
-    return bodies[0]
-
-
-@pytest.fixture(scope="session")
-def rest(bodies) -> RestBody:
-    return bodies[1](AVERAGE)
 
 
 @pytest.fixture(scope="session")

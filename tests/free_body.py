@@ -1,4 +1,4 @@
-"""The free body model, loaded once for the tests of this folder."""
+"""The free body model, loaded once for all tests."""
 
 import pytest
 
