@@ -59,6 +59,6 @@ class Layout:
     def _own(self) -> str:
         return "" if self.people_of is None else f"seed{self.people_of}"
 
-    def stage(self, name: str, seed: int) -> Path:
-        """Run folder of `baseline`, `warm_up` or a variant."""
-        return self.runs / name / f"seed{seed}"
+    def stage(self, name: str, seed: int, repeat: int = 0) -> Path:
+        """Run folder of `baseline`, `warm_up` or a variant; of a variant's repeats after the first one each."""
+        return self.runs / name / (f"seed{seed}" + (f"_repeat{repeat}" if repeat else ""))

@@ -32,7 +32,7 @@ from gcl_core.models.weights import load_encoder, load_generator, save_weights
 from gcl_core.parallel import on_devices, ranks
 from gcl_core.provenance import code_of_stage, handed, measuring_of
 from gcl_core.run_folder import RunFolder
-from gcl_core.seeding import rng
+from gcl_core.seeding import rng, training_draws
 from gcl_core.surface.stored import stored_views, views_identity
 from gcl_core.training.best import BestEpoch
 from gcl_core.training.contrast import draw_own_partners, relabel
@@ -52,12 +52,14 @@ DECIDES_VIEW = {
     "known": {"angles"},
     "surface": {"angles"},
 }
-TOLD = {"title", "purpose", "changes"}  # of a variant: for people, for tables, and in the other sections
+TOLD = {"title", "purpose", "changes", "repeats"}  # of a variant: for people, for tables, and in the other sections
 
 
 @on_devices
-def train_jointly(layout: Layout, variant: str, seed: int) -> Path:
+def train_jointly(layout: Layout, variant: str, seed: int, repeat: int = 0) -> Path:
     """Train one variant from the baseline (and warm-up) of the same seed and return the run folder; resumes.
+
+    A repeat is the same training with draws of its own (`training_draws`), in a folder of its own.
 
     Raises RunError for an unknown variant or a missing earlier stage, else as `train_baseline`.
     """
@@ -70,6 +72,7 @@ def train_jointly(layout: Layout, variant: str, seed: int) -> Path:
     decides = {**dict.fromkeys(sections, True), "variants": {variant: set(VariantSettings.model_fields) - TOLD}}
     if whole.joint.keep == "best_on_test":  # the test set chooses: how it is measured decides what is kept
         decides["evaluation"] = {"average_precision"}
+    draws = training_draws(whole.training_seed, seed, repeat)
     study, used = handed(whole, decides)
     layout, device = replace(layout, study=study), resolve_device(study.device)
     baseline, warm_up = layout.stage("baseline", seed), layout.stage("warm_up", seed)
@@ -77,7 +80,7 @@ def train_jointly(layout: Layout, variant: str, seed: int) -> Path:
     inputs = {"data": people.fingerprint, "baseline": hash_file(baseline / "encoder.safetensors")}
     drawing = None
     if chosen.view == "drawn":
-        drawing = Drawing.start(study, study.joint, encoder.code_dim, seed, device)
+        drawing = Drawing.start(study, study.joint, encoder.code_dim, draws, device)
         drawing.take_over(warm_up, device)
     if chosen.needs_generator:
         inputs["warm_up"] = hash_file(warm_up / "generator.safetensors")
@@ -87,18 +90,18 @@ def train_jointly(layout: Layout, variant: str, seed: int) -> Path:
         cpu_threads(study.joint.threads),
         ranks.opened(
             RunFolder(
-                layout.stage(variant, seed),
+                layout.stage(variant, seed, repeat),
                 settings=used,
                 inputs=inputs,
                 code=code_of_stage(whole, variant),
-                seed=seed,
+                seed=draws,
                 device=device,
                 measured_by=measuring_of(study),
             )
         ) as run,
     ):
         if not ranks.broadcast(lambda: run.finished):
-            _train(layout, people, encoder, drawing, variant, seed, run, device)
+            _train(layout, people, encoder, drawing, variant, seed, repeat, run, device)
     return run.path
 
 
@@ -109,6 +112,7 @@ def _train(
     drawing: Drawing | None,
     name: str,
     seed: int,
+    repeat: int,
     run: RunFolder,
     device: torch.device,
 ) -> None:
@@ -148,7 +152,8 @@ def _train(
             bank.rows[stale] = extract_features(encoder, people.pictures, rows[stale]).to(device)
         return ranks.broadcast(lambda: cluster(epoch))
 
-    with Epochs(run, f"{name} seed {seed}", settings.epochs, parts) as epochs:
+    title = f"{name} seed {seed}" + (f" repeat {repeat}" if repeat else "")
+    with Epochs(run, title, settings.epochs, parts) as epochs:
         if epochs.fresh:
             start = accuracy_record(encoder, people, study.evaluation)
             epochs.journal.record(0, **start, note="start: the baseline's encoder")
@@ -156,7 +161,7 @@ def _train(
             labels, facts = epochs.begin(lambda epoch=epoch: label(epoch))
             chosen = np.flatnonzero((labels.numpy() >= 0) & drawable)
             batches = ranks.even(
-                epoch_batches(chosen, settings.batch_size, seed=seed, purpose="joint order", epoch=epoch)
+                epoch_batches(chosen, settings.batch_size, seed=run.seed, purpose="joint order", epoch=epoch)
             )
             facts["trained_on"] = sum(map(len, batches))
             if facts["clusters"] == 0:
@@ -168,15 +173,17 @@ def _train(
             elif facts["clusters"] == 1:
                 facts["note"] = "one cluster found: only outliers are negatives in this epoch"
             turns = (0,) if variant.view == "copied" else study.angles
-            angles = draw_angles(turns, len(rows), seed=seed, purpose="joint angle", epoch=epoch)
+            angles = draw_angles(turns, len(rows), seed=run.seed, purpose="joint angle", epoch=epoch)
             encoder.train()
             picked, make = batches, feed.pictures
             if drawing is not None:
                 picked, make = [each[ranks.part(len(each))] for each in batches], partial(feed.drawn, angles=angles)
             for step, made in epochs.fed(picked, make):
                 # random numbers are drawn for the whole batch, however many ranks there are
-                whole, draw = torch.from_numpy(batches[step]), rng(seed, "joint augment", epoch, step)
-                partners = draw_own_partners(labels, whole, study.contrast, rng(seed, "joint partners", epoch, step))
+                whole, draw = torch.from_numpy(batches[step]), rng(run.seed, "joint augment", epoch, step)
+                partners = draw_own_partners(
+                    labels, whole, study.contrast, rng(run.seed, "joint partners", epoch, step)
+                )
                 own = ranks.part(len(whole))
                 if isinstance(made, Drawn):
                     x = imagenet_normalize(made.pictures)
