@@ -7,9 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from gcl_core.config import REPOSITORY, Study
+from gcl_core.layout import REFERENCE, Layout
 
 Add = Callable[..., argparse.ArgumentParser]
 ReadStudy = Callable[[argparse.Namespace, Sequence[str]], tuple[Study, Any, Any]]
+FIGURES = REPOSITORY / "figures"
+COMMITTED = f"of the committed figures, in figures/{REFERENCE}, rather than of runs made here"
 
 
 def add_figure_commands(add: Add, add_study: Add, read_study: ReadStudy) -> None:
@@ -20,19 +23,21 @@ def add_figure_commands(add: Add, add_study: Add, read_study: ReadStudy) -> None
         "[PROFILE] [key=value ...]",
         "make the tables and plots of figures/PROFILE anew from its records, without runs",
     )
+    parser.add_argument("--reference", action="store_true", help=COMMITTED)
     parser.add_argument("--out", type=Path, metavar="DIR", help="write there instead")
     parser.add_argument("--style", type=Path, metavar="FILE", help="a matplotlib style file; needs --out")
     words = "give the claims in figures/PROFILE their verdicts anew from its tables, and pool seeds of equal settings"
     verdicts = add("verdicts", _verdicts, words)
     verdicts.add_argument("profiles", nargs="+", metavar="PROFILE", help="profiles with figures, as evidence")
-    add("readme", _readme, "fill the numbers of README.md in from the tables of claims")
+    verdicts.add_argument("--reference", action="store_true", help=COMMITTED)
+    add("readme", _readme, "fill the numbers of README.md in from the committed tables of claims")
 
 
 def _redraw(read_study: ReadStudy, chosen: argparse.Namespace, words: Sequence[str]) -> None:
     study = read_study(chosen, words)[0]
     from gcl_core.figures.redraw import not_redrawn, redraw
 
-    folder = REPOSITORY / "figures" / study.profile
+    folder = Layout(study, reference=chosen.reference).figures
     for path in redraw(study, folder, chosen.out, chosen.style):
         print(path)
     if left := not_redrawn(folder):
@@ -42,7 +47,7 @@ def _redraw(read_study: ReadStudy, chosen: argparse.Namespace, words: Sequence[s
 def _verdicts(chosen: argparse.Namespace) -> None:
     from gcl_core.tables.pooled import write_verdicts
 
-    for path in write_verdicts(REPOSITORY / "figures", chosen.profiles):
+    for path in write_verdicts(FIGURES / REFERENCE if chosen.reference else FIGURES, chosen.profiles):
         print(path)
 
 
@@ -51,4 +56,4 @@ def _readme(_: argparse.Namespace) -> None:
     from gcl_core.report.front_page import filled
 
     page = REPOSITORY / "README.md"
-    write_text(page, filled(page.read_text(encoding="utf-8"), REPOSITORY / "figures"))
+    write_text(page, filled(page.read_text(encoding="utf-8"), FIGURES / REFERENCE))
