@@ -24,7 +24,9 @@ class Layout:
         Refuse also a profile whose figures would lie where the committed ones do.
         """
         if self.study.profile == REFERENCE:
-            raise ConfigError(f"profile={REFERENCE} is no name for a profile: figures/{REFERENCE}/ has committed figures")
+            raise ConfigError(
+                f"profile={REFERENCE} is no name for a profile: figures/{REFERENCE}/ has committed figures"
+            )
         if not self.named and self.root == REPOSITORY:
             check_name(self.study)
         object.__setattr__(self, "named", True)

@@ -3,10 +3,11 @@
 import argparse
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from gcl_core.cli.data import add_data_commands
-from gcl_core.cli.figures import COMMITTED, add_figure_commands
+from gcl_core.cli.figures import COMMITTED, add_figure_commands, show_comparison
 from gcl_core.cli.repeats import add_repeat_command
 from gcl_core.cli.retrieval import add_retrieval_commands
 from gcl_core.cli.runs import add_run_commands
@@ -150,6 +151,9 @@ def _run(chosen: argparse.Namespace, words: Sequence[str]) -> None:
         print("nothing to do: every step is up to date")
     print()
     _show_trainings(layout)
+    if replace(layout, reference=True).figures.is_dir():
+        print(f"\nBeside the committed reference (python -m gcl_core compare {study.profile}):\n")
+        show_comparison(layout)
     print(f"\nfigures and tables: {_short(layout.figures)}/")
 
 

@@ -1,7 +1,8 @@
-"""The commands `redraw`, `verdicts` and `readme`: tables, plots, claims and the README's numbers, without runs."""
+"""The commands `redraw`, `compare`, `verdicts` and `readme`: tables, plots, claims and numbers, without runs."""
 
 import argparse
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ COMMITTED = f"of the committed figures, in figures/{REFERENCE}, rather than of r
 
 
 def add_figure_commands(add: Add, add_study: Add, read_study: ReadStudy) -> None:
-    """Add `redraw`, which takes the words `PROFILE key=value` that `read_study` reads, `verdicts` and `readme`."""
+    """Add `redraw` and `compare`, which take the words that `read_study` reads, `verdicts` and `readme`."""
     parser = add_study(
         "redraw",
         partial(_redraw, read_study),
@@ -26,6 +27,12 @@ def add_figure_commands(add: Add, add_study: Add, read_study: ReadStudy) -> None
     parser.add_argument("--reference", action="store_true", help=COMMITTED)
     parser.add_argument("--out", type=Path, metavar="DIR", help="write there instead")
     parser.add_argument("--style", type=Path, metavar="FILE", help="a matplotlib style file; needs --out")
+    add_study(
+        "compare",
+        partial(_compare, read_study),
+        "[PROFILE] [key=value ...]",
+        f"say which numbers of a run, in figures/PROFILE, agree with the reference in figures/{REFERENCE}/PROFILE",
+    )
     words = "give the claims in figures/PROFILE their verdicts anew from its tables, and pool seeds of equal settings"
     verdicts = add("verdicts", _verdicts, words)
     verdicts.add_argument("profiles", nargs="+", metavar="PROFILE", help="profiles with figures, as evidence")
@@ -42,6 +49,17 @@ def _redraw(read_study: ReadStudy, chosen: argparse.Namespace, words: Sequence[s
         print(path)
     if left := not_redrawn(folder):
         print(f"not redrawn, as they show pictures or their records were never kept: {', '.join(left)}")
+
+
+def _compare(read_study: ReadStudy, chosen: argparse.Namespace, words: Sequence[str]) -> None:
+    show_comparison(Layout(read_study(chosen, words)[0]))
+
+
+def show_comparison(layout: Layout) -> None:
+    """Print how a profile's own figures compare with the committed ones."""
+    from gcl_core.report.compared import comparison
+
+    print(comparison(layout.figures, replace(layout, reference=True).figures))
 
 
 def _verdicts(chosen: argparse.Namespace) -> None:

@@ -61,7 +61,10 @@ def nasty() -> pd.DataFrame:
 
 @pytest.mark.parametrize("profile", COMMITTED)
 def test_committed_tables_compile(profile: str, repository: Path, tmp_path: Path):
-    tables = [path.read_text(encoding="utf-8") for path in sorted((repository / "figures" / "reference" / profile).glob("*.tex"))]
+    tables = [
+        path.read_text(encoding="utf-8")
+        for path in sorted((repository / "figures" / "reference" / profile).glob("*.tex"))
+    ]
     assert len(tables) > 10
     compiled(tmp_path, tables)
 
