@@ -1,4 +1,4 @@
-"""The commands `redraw`, `compare`, `verdicts` and `readme`: tables, plots, claims and numbers, without runs."""
+"""The commands `redraw`, `compare`, `results`, `verdicts` and `readme`: what can be done with figures alone."""
 
 import argparse
 from collections.abc import Callable, Sequence
@@ -17,7 +17,7 @@ COMMITTED = f"of the committed figures, in figures/{REFERENCE}, rather than of r
 
 
 def add_figure_commands(add: Add, add_study: Add, read_study: ReadStudy) -> None:
-    """Add `redraw` and `compare`, which take the words that `read_study` reads, `verdicts` and `readme`."""
+    """Add `redraw`, `compare` and `results`, which take the words that `read_study` reads, `verdicts` and `readme`."""
     parser = add_study(
         "redraw",
         partial(_redraw, read_study),
@@ -33,6 +33,13 @@ def add_figure_commands(add: Add, add_study: Add, read_study: ReadStudy) -> None
         "[PROFILE] [key=value ...]",
         f"say which numbers of a run, in figures/PROFILE, agree with the reference in figures/{REFERENCE}/PROFILE",
     )
+    results = add_study(
+        "results",
+        partial(_results, read_study),
+        "[PROFILE] [key=value ...]",
+        "pack the tables, records and manifest of figures/PROFILE into one file that is verified when it is read",
+    )
+    results.add_argument("--out", type=Path, required=True, metavar="FILE", help="file to write, as market1501.zip")
     words = "give the claims in figures/PROFILE their verdicts anew from its tables, and pool seeds of equal settings"
     verdicts = add("verdicts", _verdicts, words)
     verdicts.add_argument("profiles", nargs="+", metavar="PROFILE", help="profiles with figures, as evidence")
@@ -49,6 +56,16 @@ def _redraw(read_study: ReadStudy, chosen: argparse.Namespace, words: Sequence[s
         print(path)
     if left := not_redrawn(folder):
         print(f"not redrawn, as they show pictures or their records were never kept: {', '.join(left)}")
+
+
+def _results(read_study: ReadStudy, chosen: argparse.Namespace, words: Sequence[str]) -> None:
+    study = read_study(chosen, words)[0]
+    from gcl_core.files import hash_file
+    from gcl_core.measure.handed_in import pack_results, unpacked
+
+    pack_results(study, Layout(study).figures, chosen.out)
+    files = unpacked(chosen.out)
+    print(f"{chosen.out}: {len(files)} files, {sum(map(len, files.values())):,} bytes, SHA-256 {hash_file(chosen.out)}")
 
 
 def _compare(read_study: ReadStudy, chosen: argparse.Namespace, words: Sequence[str]) -> None:
