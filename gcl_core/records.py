@@ -90,10 +90,11 @@ RECORDS: Mapping[str, tuple[str, Schema]] = {  # name → what a line is, and th
         {"by": "str", "difference": "str", "pairs": "int64", "together": "float64"},
     ),
     "dataset_runs": (
-        "One line per finished run of the three datasets: how it was made, and its accuracies in [0, 1]",
+        "One line per finished run of the three datasets: how it was made, its accuracies in [0, 1], and the results "
+        "file that it was handed in by, if it was",
         {
             **{"dataset": "str", "source": "str", "stage": "str", "seed": "int64", "size": "str", "stage_one": "str"},
-            **{"picked_on_test": "bool", **_ACCURACY},
+            **{"picked_on_test": "bool", **_ACCURACY, "handed_in": "str"},
         },
     ),
     "dataset_fid": (

@@ -131,7 +131,10 @@ def redraw(study: Study, folder: Path, out: Path | None = None, look: Path | Non
         raise RunError("redraw: another style needs --out DIR, so that the study's own figures stay as they are")
     entries = read_manifest(folder)
     if not entries:
-        raise RunError(f"{folder} holds no figures with a manifest.json; run the study of that profile first")
+        raise RunError(
+            f"{folder} holds no figures with a manifest.json; run the study of that profile first, or take "
+            "the committed figures by --reference"
+        )
     files: list[Path] = []
     with style.restyled(_style(look)):
         seen: dict[str, Kept] = {}
