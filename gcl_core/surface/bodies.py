@@ -11,7 +11,8 @@ from gcl_core.data.people.estimates import KnownPeople, noisy_keypoints
 from gcl_core.data.pictures import decode
 from gcl_core.files import RunError
 from gcl_core.layout import Layout
-from gcl_core.mesh.body import AVERAGE, load_bodies
+from gcl_core.mesh.body import load_bodies
+from gcl_core.mesh.capsules import capsule_bodies
 from gcl_core.mesh.errors import MeshError
 from gcl_core.mesh.fit import fit_figures
 from gcl_core.mesh.fitted import FittedBodies, judge, load_table
@@ -20,7 +21,7 @@ from gcl_core.mesh.stick_figure import StickFigure, make_family
 from gcl_core.surface.placement import FITTED, KNOWN, Placement
 from gcl_core.surface.topology import Topology, make_topology
 
-Way = Literal["fitted", "known"]
+Way = Literal["fitted", "known", "capsules"]
 Place = Callable[[int], Placement]
 
 
@@ -28,14 +29,17 @@ def body_source(layout: Layout, files: Sequence[str], way: Way) -> tuple[Topolog
     """Return the topology of a study's bodies, and a function that returns the placed body of file i of `files`.
 
     `known`: the bodies behind synthetic people. `fitted`: those of bodies.csv beside the projections (`fit-bodies`);
-    without, of synthetic people, fits of noisy keypoints of the known bodies. The function raises MeshError for a
-    picture that has no body to be trusted. Raises RunError: the study has no bodies of this way, only projections.
+    without, of synthetic people, fits of noisy keypoints of the known bodies. `capsules`: the same fits, which pose
+    bodies of another family. The function raises MeshError for a picture that has no body to be trusted. Raises
+    RunError: the study has no bodies of this way, only projections.
     """
     skeleton, rest_body = load_bodies()
-    topology, table = make_topology(skeleton, rest_body(AVERAGE)), layout.mesh_root / TABLE
+    free = make_family(skeleton, rest_body)
+    family = make_family(*capsule_bodies(skeleton, rest_body)) if way == "capsules" else free
+    topology, table = make_topology(family.skeleton, family.average), layout.mesh_root / TABLE
     made_here = (layout.data_root / "people.json").is_file()
-    if way == "fitted" and table.is_file():
-        fitted = FittedBodies(make_family(skeleton, rest_body), load_table(table))
+    if way != "known" and table.is_file():
+        fitted = FittedBodies(family, load_table(table))
         rows = {str(file): row for row, file in enumerate(fitted.table["file"])}
 
         def from_table(place: int) -> Placement:
@@ -61,8 +65,7 @@ def body_source(layout: Layout, files: Sequence[str], way: Way) -> tuple[Topolog
         return topology, known
     true = np.array([people.body(name).keypoints(size.height, size.width) for name in names])
     keypoints = noisy_keypoints(files, true, size.height)
-    family = make_family(skeleton, rest_body)
-    fit = fit_figures(StickFigure(family), keypoints.points, keypoints.weights, keypoints.depths, keypoints.heights)
+    fit = fit_figures(StickFigure(free), keypoints.points, keypoints.weights, keypoints.depths, keypoints.heights)
     bodies = FittedBodies(family, judge(keypoints, fit))
     return topology, lambda place: _fitted(bodies, place, aspect)
 

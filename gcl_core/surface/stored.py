@@ -34,7 +34,7 @@ class StoredViews:
 def views_identity(layout: Layout, people: PersonSet, way: Way) -> str:
     """Return the fingerprint of all that decides the carried views of a set's training pictures."""
     table = layout.mesh_root / TABLE
-    fits = hash_file(table) if way == "fitted" and table.is_file() else None
+    fits = hash_file(table) if way != "known" and table.is_file() else None
     return fingerprint([people.fingerprint, way, fits, code_of(__name__)])
 
 

@@ -77,6 +77,24 @@ def test_fitted_bodies_stand_where_the_known_ones_do(study: Layout):
     assert np.median(off) < 2.5  # pixels
 
 
+def test_capsules_stand_where_the_fitted_bodies_do_and_carry_views(study: Layout):
+    people, files = prepare_data(study), _files(study)
+    (_, fitted), (topology, capsules) = (body_source(study, files, way) for way in ("fitted", "capsules"))
+    off = []
+    for place in range(len(files)):
+        try:
+            one, other = fitted(place), capsules(place)
+        except MeshError:
+            continue
+        middles = [each.places(each.body.vertices, 0, (64, 32))[:, :2] for each in (one, other)]
+        off.append(np.abs(middles[0].max(axis=0) - middles[1].max(axis=0)).max())
+        assert len(other.body.vertices) == len(topology.mirror) != len(one.body.vertices)
+    assert np.median(off) < 3  # pixels
+    stored = stored_views(study, people, "capsules")
+    assert stored.there.sum() == len(off)
+    assert (study.store / "surface_capsules.npy").is_file()
+
+
 def test_the_commands_table_gives_the_cameras_of_its_fits(own: Layout, bodies, tmp_path: Path):
     files = _files(own)
     known = known_bodies(own.data_root, [Path(file).name for file in files], *bodies)
