@@ -7,7 +7,7 @@ import numpy as np
 from filelock import FileLock
 from jaxtyping import Bool, Int64, UInt8
 
-from gcl_core.data.bodies import TABLE
+from gcl_core.data.bodies import POSES, TABLE
 from gcl_core.data.person_set import PersonSet
 from gcl_core.data.store import fill_array, open_array, place_array, require_space
 from gcl_core.files import RunError, hash_file, read_json, write_json
@@ -33,9 +33,9 @@ class StoredViews:
 
 def views_identity(layout: Layout, people: PersonSet, way: Way) -> str:
     """Return the fingerprint of all that decides the carried views of a set's training pictures."""
-    table = layout.mesh_root / TABLE
-    fits = hash_file(table) if way != "known" and table.is_file() else None
-    return fingerprint([people.fingerprint, way, fits, code_of(__name__)])
+    kept = [layout.mesh_root / name for name in (TABLE, POSES)] if way != "known" else []
+    bodies = next((hash_file(path) for path in kept if path.is_file()), None)
+    return fingerprint([people.fingerprint, way, bodies, code_of(__name__)])
 
 
 def stored_views(layout: Layout, people: PersonSet, way: Way) -> StoredViews:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from gcl_core.config import load_study
-from gcl_core.data.bodies import TABLE, fit_bodies
+from gcl_core.data.bodies import POSES, TABLE, fit_bodies, pose_bodies
 from gcl_core.data.people.estimates import known_bodies
 from gcl_core.data.preparation import prepare_data
 from gcl_core.files import RunError
@@ -15,6 +15,7 @@ from gcl_core.layout import Layout
 from gcl_core.mesh.errors import MeshError
 from gcl_core.mesh.fitted import load_table, save_table
 from gcl_core.mesh.keypoints import Person, write_coco
+from gcl_core.mesh.projection import view_matrix
 from gcl_core.surface.bodies import body_source
 from gcl_core.surface.stored import carried_views, stored_views
 from gcl_core.surface.views import carry_views
@@ -125,6 +126,45 @@ def test_the_commands_table_gives_the_cameras_of_its_fits(own: Layout, bodies, t
         placed(1)
     with pytest.raises(RunError, match=r"no picture of .* has carried views"):
         stored_views(own, prepare_data(own), "fitted")
+
+
+def test_smpl_parameters_with_their_cameras_stand_where_the_known_bodies_do(own: Layout, bodies, tmp_path: Path):
+    files = _files(own)
+    known = known_bodies(own.data_root, [Path(file).name for file in files], *bodies)
+    cameras, each = [], [known[Path(file).name] for file in files]
+    for body in each:  # as an estimator that sees the whole crop, and takes everybody for an average adult
+        frame, hips = body.frame(64, 32), body.keypoints(64, 32)[[11, 12]].mean(axis=0)
+        scale = frame.scale / 64 * np.ptp(body.body.vertices[:, 2]) / 1.83
+        cameras.append([2 * scale, (hips[0] - 16) / 64 / scale, (hips[1] - 32) / 64 / scale + 0.22])
+    cameras[1][0] *= -1
+    poses = np.array([body.smpl for body in each])
+    np.savez(tmp_path / "smpl.npz", files=np.array(files), pose=poses, pred_cam=np.array(cameras))
+    pose_bodies(own.data_root, tmp_path / "smpl.npz", dataset="market1501", out=tmp_path / "meshes", height=32)
+    shutil.copy(tmp_path / "meshes" / POSES, own.mesh_root / POSES)
+    off = []
+    for way in ("fitted", "capsules"):
+        _, placed = body_source(own, files, way)
+        with pytest.raises(MeshError, match="behind the camera"):
+            placed(1)
+        for place in (0, *range(2, len(files))):
+            frame = each[place].frame(64, 32)
+            seen = each[place].body.vertices @ view_matrix(0, each[place].body.elevation).T
+            true = np.stack([frame.column + frame.scale * seen[:, 0], frame.row - frame.scale * seen[:, 2]], axis=1)
+            mine = placed(place).places(placed(place).body.vertices, 0, (64, 32))[:, :2]
+            off.append(np.abs([mine.min(axis=0) - true.min(axis=0), mine.max(axis=0) - true.max(axis=0)]).mean())
+    assert np.median(off) < 2  # pixels
+    people = prepare_data(own)
+    assert stored_views(own, people, "fitted").there.tolist() == [place != 1 for place in range(len(files))]
+
+    np.savez(tmp_path / "smpl.npz", files=np.array(files[:1]), pose=poses[:1])
+    pose_bodies(own.data_root, tmp_path / "smpl.npz", dataset="market1501", out=tmp_path / "meshes", height=32)
+    shutil.copy(tmp_path / "meshes" / POSES, own.mesh_root / POSES)
+    _, placed = body_source(own, [*files, "of/another/set.jpg"], "fitted")
+    with pytest.raises(MeshError, match=r"without camera.*pose-bodies"):
+        placed(0)
+    with pytest.raises(MeshError, match="no SMPL parameters"):
+        placed(len(files))
+    assert not stored_views(own, people, "fitted").there[0]  # made anew
 
 
 def test_projections_alone_have_no_body(own: Layout):
