@@ -24,7 +24,7 @@ class Slack(NamedTuple):
 
 LARGEST = 10.0  # metres that no body reaches
 KNOWN = Slack(0.006, 1.7 / 64)
-FITTED = Slack(0.012, 2.7 / 64)  # of average girth, and off by some pixels
+FITTED = Slack(0.012, 1.7 / 64)  # of average girth
 
 
 @dataclass(frozen=True)
