@@ -13,9 +13,9 @@ from gcl_core.files import RunError
 from gcl_core.layout import Layout
 from gcl_core.mesh.body import load_bodies
 from gcl_core.mesh.capsules import capsule_bodies
-from gcl_core.mesh.errors import MeshError
+from gcl_core.mesh.errors import DoubtfulFacingError, MeshError
 from gcl_core.mesh.fit import fit_figures
-from gcl_core.mesh.fitted import FittedBodies, judge, load_table
+from gcl_core.mesh.fitted import UNSURE, FittedBodies, judge, load_table
 from gcl_core.mesh.projection import Frame
 from gcl_core.mesh.smpl_poses import load_poses
 from gcl_core.mesh.stick_figure import BodyFamily, StickFigure, make_family
@@ -33,7 +33,8 @@ def body_source(layout: Layout, files: Sequence[str], way: Way) -> tuple[Topolog
     `known`: the bodies behind synthetic people. `fitted`: those estimated for the projections, of bodies.csv
     (`fit-bodies`) or poses.npz (`pose-bodies`) beside them; without, of synthetic people, fits of noisy keypoints of
     the known bodies. `capsules`: the same estimates, which pose bodies of another family. The function raises MeshError
-    for a picture that has no body to be trusted, or no camera. Raises RunError: the study has no bodies of this way,
+    for a picture that has no body to be trusted, or no camera, and of its kind DoubtfulFacingError where a fit may as
+    well face elsewhere. Raises RunError: the study has no bodies of this way,
     only projections.
     """
     skeleton, rest_body = load_bodies()
@@ -100,7 +101,7 @@ def _fitted(bodies: FittedBodies, place: int | None, aspect: float) -> Placement
     body = bodies.body(place) if place is not None else None
     if body is None or place is None:
         quality = "no keypoints" if place is None else bodies.table["quality"].iloc[place]
-        raise MeshError(f"no body to be trusted ({quality})")
+        raise (DoubtfulFacingError if quality == UNSURE else MeshError)(f"no body to be trusted ({quality})")
     return Placement(body, bodies.frame(place), aspect, FITTED)
 
 

@@ -12,7 +12,7 @@ from gcl_core.data.people.estimates import known_bodies
 from gcl_core.data.preparation import prepare_data
 from gcl_core.files import RunError
 from gcl_core.layout import Layout
-from gcl_core.mesh.errors import MeshError
+from gcl_core.mesh.errors import DoubtfulFacingError, MeshError
 from gcl_core.mesh.fitted import load_table, save_table
 from gcl_core.mesh.keypoints import Person, write_coco
 from gcl_core.mesh.projection import view_matrix
@@ -81,18 +81,19 @@ def test_fitted_bodies_stand_where_the_known_ones_do(study: Layout):
 def test_capsules_stand_where_the_fitted_bodies_do_and_carry_views(study: Layout):
     people, files = prepare_data(study), _files(study)
     (_, fitted), (topology, capsules) = (body_source(study, files, way) for way in ("fitted", "capsules"))
-    off = []
+    off, doubtful = [], 0
     for place in range(len(files)):
         try:
             one, other = fitted(place), capsules(place)
-        except MeshError:
+        except MeshError as error:
+            doubtful += isinstance(error, DoubtfulFacingError)
             continue
         middles = [each.places(each.body.vertices, 0, (64, 32))[:, :2] for each in (one, other)]
         off.append(np.abs(middles[0].max(axis=0) - middles[1].max(axis=0)).max())
         assert len(other.body.vertices) == len(topology.mirror) != len(one.body.vertices)
     assert np.median(off) < 3  # pixels
     stored = stored_views(study, people, "capsules")
-    assert stored.there.sum() == len(off)
+    assert stored.there.sum() == len(off) + doubtful
     assert (study.store / "surface_capsules.npy").is_file()
 
 
@@ -119,6 +120,10 @@ def test_the_commands_table_gives_the_cameras_of_its_fits(own: Layout, bodies, t
         off.append(np.abs(one - there.places(each.vertices, 0, (128, 64))[:, :2]).mean())
     assert np.median(off) < 2.5
 
+    save_table(load_table(own.mesh_root / TABLE).assign(quality="facing unsure"), own.mesh_root / TABLE)
+    _, placed = body_source(own, files, "fitted")
+    with pytest.raises(DoubtfulFacingError, match="facing unsure"):
+        placed(1)
     table = load_table(own.mesh_root / TABLE).assign(quality="poor fit")
     save_table(table, own.mesh_root / TABLE)
     _, placed = body_source(own, files, "fitted")
@@ -200,17 +205,23 @@ def test_views_are_made_once_and_anew_when_the_bodies_change(own: Layout, monkey
     assert (other.views[0] != first.views[0]).mean() > 0.9
 
 
-def test_pictures_without_a_body_are_told_and_left_black(own: Layout, monkeypatch: pytest.MonkeyPatch):
+def test_pictures_without_a_body_are_told_and_left_black_and_doubtful_ones_are_views_of_themselves(
+    own: Layout, monkeypatch: pytest.MonkeyPatch
+):
     people, files = prepare_data(own), _files(own)
     topology, placed = body_source(own, files, "known")
 
     def some(place: int):
         if place == 2:
             raise MeshError("no body to be trusted (poor fit)")
+        if place == 4:
+            raise DoubtfulFacingError("no body to be trusted (facing unsure)")
         return placed(place)
 
     monkeypatch.setattr("gcl_core.surface.stored.body_source", lambda *_: (topology, some))
     found = stored_views(own, people, "fitted")
     assert found.there.tolist() == [place != 2 for place in range(len(files))]
     assert not found.views[2].any()
+    for view in found.views[4]:  # of itself
+        np.testing.assert_array_equal(view, people.pictures[people.rows("train")[4]])
     assert files[2] in (own.store / "surface_fitted.json").read_text()
