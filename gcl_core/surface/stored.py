@@ -7,12 +7,12 @@ import numpy as np
 from filelock import FileLock
 from jaxtyping import Bool, Int64, UInt8
 
-from gcl_core.data.bodies import TABLE
+from gcl_core.data.bodies import POSES, TABLE
 from gcl_core.data.person_set import PersonSet
 from gcl_core.data.store import fill_array, open_array, place_array, require_space
 from gcl_core.files import RunError, hash_file, read_json, write_json
 from gcl_core.layout import Layout
-from gcl_core.mesh.errors import MeshError
+from gcl_core.mesh.errors import DoubtfulFacingError, MeshError
 from gcl_core.mesh.projection import YAWS
 from gcl_core.provenance import code_of, fingerprint
 from gcl_core.surface.bodies import Way, body_source
@@ -33,17 +33,17 @@ class StoredViews:
 
 def views_identity(layout: Layout, people: PersonSet, way: Way) -> str:
     """Return the fingerprint of all that decides the carried views of a set's training pictures."""
-    table = layout.mesh_root / TABLE
-    fits = hash_file(table) if way == "fitted" and table.is_file() else None
-    return fingerprint([people.fingerprint, way, fits, code_of(__name__)])
+    kept = [layout.mesh_root / name for name in (TABLE, POSES)] if way != "known" else []
+    bodies = next((hash_file(path) for path in kept if path.is_file()), None)
+    return fingerprint([people.fingerprint, way, bodies, code_of(__name__)])
 
 
 def stored_views(layout: Layout, people: PersonSet, way: Way) -> StoredViews:
     """Return the carried views of a set's training pictures, in the order of its index; made once, and anew when stale.
 
-    They lie in `surface_<way>.npy` beside the set's store, and in `surface_<way>.json` which pictures have none and
-    why. A killed call goes on where it was. Raises RunError as `body_source` does, for a full disk, and when no picture
-    has views.
+    A picture whose body may as well face elsewhere is a view of itself from every side. They lie in `surface_<way>.npy`
+    beside the set's store, and in `surface_<way>.json` which pictures have none and why. A killed call goes on where it
+    was. Raises RunError as `body_source` does, for a full disk, and when no picture has views.
     """
     rows = people.rows("train")
     path, told = layout.store / f"surface_{way}.npy", layout.store / f"surface_{way}.json"
@@ -77,7 +77,11 @@ def _make(layout: Layout, people: PersonSet, way: Way, path: Path, told: Path, i
     topology, placed = body_source(layout, files, way)
 
     def carry(place: int) -> UInt8[np.ndarray, "7 h w 3"]:
-        return carry_views(people.pictures[rows[place]], placed(place), topology).views
+        picture = people.pictures[rows[place]]
+        try:
+            return carry_views(picture, placed(place), topology).views
+        except DoubtfulFacingError:
+            return np.repeat(picture[None], shape[1], axis=0)
 
     bad = fill_array(path, shape, carry, identity=identity, bad=MeshError, leave_out=False, what="surface views")
     place_array(path)

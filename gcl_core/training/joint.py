@@ -125,7 +125,7 @@ def _train(
     bank = SharedMemoryBank(features, keep_old=study.contrast.keep_old).to(device)
     given = view_source(layout, people, rows, name, seed, device)
     if variant.view == "surface":  # a picture without a body that is to be trusted has no views
-        drawable &= stored_views(layout, people, variant.bodies).there
+        drawable = stored_views(layout, people, variant.bodies).there
     feed = Feed(people, rows, device, projections=drawing is not None)
     learners = Learners(encoder, *make_optimizer(encoder.parameters(), settings.encoder_optimizer), bank, drawing)
     drawn_by = [] if drawing is None else [drawing.generator_optimizer, drawing.discriminator_optimizer]
