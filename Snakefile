@@ -220,10 +220,11 @@ rule three_datasets:
 
 
 rule error_analysis:
-    input: trained(["tda", "gcl"], [0])
+    input: trained(study.variants, [0])
     output: ERRORS, step=step("10_error_analysis_seed0")
     log: executed("10_error_analysis_seed0")
     params: **runs("10_error_analysis", "-p seed 0")
+    threads: workflow.cores
     resources: **MEASURES
     shell: RUN
 

@@ -78,6 +78,8 @@ def _outputs() -> Iterator[Output]:
     yield Output(*errors, "table", "error_analysis", each_seed=True)
     yield Output(*errors, "figure", "ranked_lists", each_seed=True)
     yield Output(*errors, "record", "queries", each_seed=True)
+    for kind, records in (("table", ("test_time_views",)), ("record", ())):
+        yield Output(*errors, kind, "test_time_views", records, each_seed=True)
     for kind in ("figure", "table"):
         yield Output("Drawn views as a dataset", "12_novel_view_dataset", kind, "novel_view_dataset", each_seed=True)
     claims, measured = ("Evidence for the claims", "11_claims"), ("evidence", "precision")

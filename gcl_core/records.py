@@ -67,6 +67,11 @@ RECORDS: Mapping[str, tuple[str, Schema]] = {  # name → what a line is, and th
             **{"first_match": "int64", "matches": "int64", "nearest": "str", "nearest_pid": "Int64"},
         },
     ),
+    "test_time_views": (
+        "One line per encoder and kind of views whose features are averaged with a picture's own: accuracies in "
+        "[0, 1], share of the pictures that have views",
+        {"stage": "str", "views": "str", "viewed": "float64", **_ACCURACY},
+    ),
     "clustered_pictures": (
         "One line per training picture at the start of joint training: person, pseudo label, place on a map, and what "
         "each clusterer takes it for (-1: outlier)",

@@ -24,6 +24,7 @@ from gcl_core.figures.sensitivity import sensitivity_figure
 from gcl_core.figures.three_datasets import dataset_accuracy_figure
 from gcl_core.files import RunError
 from gcl_core.measure.artifacts import where
+from gcl_core.measure.averaged_views import averaged_table
 from gcl_core.measure.clustered import recorded_split
 from gcl_core.measure.collected import controls_table
 from gcl_core.measure.evidence import Evidence
@@ -90,6 +91,7 @@ TABLES: Mapping[str, Callable[[Kept], pd.DataFrame]] = {  # tables that are made
     "table1_three_datasets": lambda kept: dataset_fid_table(
         kept.study, kept.record("dataset_runs"), kept.record("dataset_fid")
     ),
+    "test_time_views": lambda kept: averaged_table(kept.study, kept.record("test_time_views")),
     "view_quality": lambda kept: view_quality_table(kept.study, kept.record("view_quality")),
 }
 PLOTS: Mapping[str, Callable[[Kept], Figure]] = {

@@ -24,6 +24,13 @@ Way = Literal["fitted", "known"]
 Place = Callable[[int], Placement]
 
 
+def known_ways(layout: Layout) -> list[Way]:
+    """Return the ways by which `body_source` comes to bodies of a study: none where there are projections alone."""
+    made_here, fitted = (layout.data_root / "people.json").is_file(), (layout.mesh_root / TABLE).is_file()
+    ways: dict[Way, bool] = {"fitted": made_here or fitted, "known": made_here}
+    return [way for way, there in ways.items() if there]
+
+
 def body_source(layout: Layout, files: Sequence[str], way: Way) -> tuple[Topology, Place]:
     """Return the topology of a study's bodies, and a function that returns the placed body of file i of `files`.
 

@@ -15,8 +15,8 @@ from gcl_core.layout import Layout
 from gcl_core.mesh.errors import MeshError
 from gcl_core.mesh.projection import YAWS
 from gcl_core.provenance import code_of, fingerprint
-from gcl_core.surface.bodies import Way, body_source
-from gcl_core.surface.views import carry_views
+from gcl_core.surface.bodies import Way
+from gcl_core.surface.carrier import Carrier
 
 
 @dataclass(frozen=True)
@@ -63,8 +63,14 @@ def stored_views(layout: Layout, people: PersonSet, way: Way) -> StoredViews:
 def carried_views(
     layout: Layout, people: PersonSet, rows: Int64[np.ndarray, " n"], way: Way
 ) -> tuple[UInt8[np.ndarray, "n 7 h w 3"], Bool[np.ndarray, " n"]]:
-    """Return the carried views of some training pictures, `rows` of the set, and which of them have any."""
-    stored, places = stored_views(layout, people, way), np.searchsorted(people.rows("train"), rows)
+    """Return the carried views of some training or some test pictures, `rows` of the set, and which have any.
+
+    Those of training pictures are stored, those of test pictures made now.
+    """
+    train = people.rows("train")
+    if not np.isin(rows, train).all():
+        return Carrier(layout, people, way, "test").views(rows)
+    stored, places = stored_views(layout, people, way), np.searchsorted(train, rows)
     return stored.views[places], stored.there[places]
 
 
@@ -74,10 +80,10 @@ def _make(layout: Layout, people: PersonSet, way: Way, path: Path, told: Path, i
     told.unlink(missing_ok=True)
     shape = (len(rows), len(YAWS) - 1, *people.pictures.shape[1:])
     require_space(layout.store, int(np.prod(shape, dtype=np.int64)))
-    topology, placed = body_source(layout, files, way)
+    carrier = Carrier(layout, people, way, "train")
 
     def carry(place: int) -> UInt8[np.ndarray, "7 h w 3"]:
-        return carry_views(people.pictures[rows[place]], placed(place), topology).views
+        return carrier.carry(rows[place]).views
 
     bad = fill_array(path, shape, carry, identity=identity, bad=MeshError, leave_out=False, what="surface views")
     place_array(path)
