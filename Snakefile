@@ -198,7 +198,7 @@ rule ablations:
 
 
 rule generated_views:
-    input: trained(study.variants, [0])
+    input: trained(study.variants, [0]), step("05_fid_per_view")
     output: VIEWS, step=step("08_generated_views_seed0")
     log: executed("08_generated_views_seed0")
     params: **runs("08_generated_views", "-p seed 0")

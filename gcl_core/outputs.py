@@ -64,6 +64,8 @@ def _outputs() -> Iterator[Output]:
         yield Output(*views, "figure", name, each_seed=True, synthetic=name.endswith("_test"))
     yield Output(*views, "table", "view_quality", ("view_quality",), each_seed=True)
     yield Output(*views, "record", "view_quality", each_seed=True)
+    for kind, records in (("table", ("view_ways",)), ("record", ())):
+        yield Output(*views, kind, "view_ways", records, each_seed=True)
     fid = ("FID of the views", "05_fid_per_view")
     yield Output(*fid, "table", "table1_fid_per_view", ("fid", "fid_floor"))
     yield Output(*fid, "figure", "fid_per_view", ("fid",))

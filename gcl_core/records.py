@@ -60,6 +60,13 @@ RECORDS: Mapping[str, tuple[str, Schema]] = {  # name → what a line is, and th
             **{"distance": "float64", "psnr": "float64", "ssim": "float64", "distance_true": "float64"},
         },
     ),
+    "view_ways": (
+        "One line per way of view and yaw: PSNR on the person and over all pixels, SSIM against true views, FID",
+        {
+            **{"way": "str", "yaw": "int64", "pictures": "int64"},
+            **{"psnr_person": "float64", "psnr": "float64", "ssim": "float64", "fid": "float64"},
+        },
+    ),
     "queries": (
         "One line per query of the baseline, the TDA control and GCL: its average precision and whom it finds first",
         {

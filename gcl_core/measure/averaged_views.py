@@ -1,10 +1,11 @@
 """Views at test time: retrieval by the mean feature of a picture and its views, without any training (ours)."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
+from functools import partial
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Bool, Float, Int64, UInt8
+from jaxtyping import Float, UInt8
 from torch import Tensor
 from torch.nn.functional import normalize
 from tqdm import tqdm
@@ -17,13 +18,11 @@ from gcl_core.evaluation.features import extract_features
 from gcl_core.evaluation.ranking import evaluate_ranking
 from gcl_core.layout import Layout
 from gcl_core.measure.artifacts import finished_run, numbers, where
-from gcl_core.measure.drawn_people import draw_people
 from gcl_core.measure.retrievals import stage_title
-from gcl_core.measure.view_fid import NOVEL
+from gcl_core.measure.view_sources import Rows, Views, view_sources
 from gcl_core.models.protocols import EncoderNetwork
 from gcl_core.models.weights import load_encoder
-from gcl_core.surface.bodies import known_ways
-from gcl_core.surface.carrier import Carrier, side_rows
+from gcl_core.surface.carrier import side_rows
 
 CHUNK = 256  # pictures whose views are held at once
 ALONE, MIRRORED = "alone", "mirrored"
@@ -38,48 +37,23 @@ KINDS = {  # what stands beside a picture, in tables and in words
 PURPOSES = ("main", "control", "bound")  # whose encoders are compared
 SHOWN = {"mAP": "map", "rank-1": "rank1"}
 
-Rows = Int64[np.ndarray, " n"]
-Views = tuple[UInt8[np.ndarray, "n v h w 3"], Bool[np.ndarray, " n"]]  # of n pictures, and which of them have any
-
 
 def averaged_stages(study: Study) -> list[str]:
     """Return whose encoders are compared: the baseline's, and those of all methods, controls and bounds."""
     return ["baseline", *(name for name, variant in study.variants.items() if variant.purpose in PURPOSES)]
 
 
-def view_sources(
-    layout: Layout, people: PersonSet, truth: Truth | None, seed: int
-) -> dict[str, Callable[[Rows], Views]]:
-    """Return, of KINDS, those that the study's test pictures have, each with a function from rows to their views.
-
-    Drawn views are those of GCL's finished run, for all encoders alike.
-    """
-    test = side_rows(people, "test")
-    pictures, files = people.pictures, people.index["file"].to_numpy()
-    sources: dict[str, Callable[[Rows], Views]] = {
-        MIRRORED: lambda rows: (pictures[rows][:, None, :, ::-1], np.ones(len(rows), dtype=bool))
-    }
-    if len(people.with_mesh(test)):
-        meshes = people.index["mesh"].to_numpy(dtype=bool)
-        sources["drawn"] = lambda rows: (draw_people(layout, people, "gcl", seed, rows), meshes[rows])
-    for way in known_ways(layout):
-        sources[f"surface, {way}"] = Carrier(layout, people, way, "test").views
-    if truth is not None:
-
-        def true(rows: Rows) -> Views:
-            views = [truth.true_views(files[rows].tolist(), [yaw] * len(rows)) for yaw in NOVEL]
-            return np.stack(views, axis=1), np.ones(len(rows), dtype=bool)
-
-        sources["true"] = true
-    return sources
+def mirrored(people: PersonSet, rows: Rows) -> Views:
+    """Return the mirror image of each picture, as its only view."""
+    return people.pictures[rows][:, None, :, ::-1], np.ones(len(rows), dtype=bool)
 
 
 def averaged_accuracy(layout: Layout, people: PersonSet, truth: Truth | None, seed: int) -> pd.DataFrame:
     """Return one line per encoder of `averaged_stages` and kind of views: its accuracy, all in [0, 1].
 
     The feature of every query and gallery picture is the L2-normalised mean of its own unit feature and those of its
-    views; a picture without views, as one without a body, keeps its own. `viewed` is the share of pictures that have
-    views. Raises RunError as `finished_run` does.
+    views; a picture without views, as one without a body, keeps its own. Drawn views are GCL's, for all encoders
+    alike. `viewed` is the share of pictures that have views. Raises RunError as `finished_run` does.
     """
     study, rows = layout.study, side_rows(people, "test")
     device = resolve_device(study.device)
@@ -87,7 +61,8 @@ def averaged_accuracy(layout: Layout, people: PersonSet, truth: Truth | None, se
     encoders = {stage: load_encoder(study, run, device) for stage, run in runs.items()}
     own = {stage: extract_features(encoder, people.pictures, rows) for stage, encoder in encoders.items()}
     lines = [_line(study, people, stage, ALONE, 0.0, features) for stage, features in own.items()]
-    for kind, source in view_sources(layout, people, truth, seed).items():
+    sources = {MIRRORED: partial(mirrored, people), **view_sources(layout, people, truth, seed, "test")}
+    for kind, source in sources.items():
         sums = {stage: features.clone() for stage, features in own.items()}
         viewed = 0
         for start in tqdm(range(0, len(rows), CHUNK), desc=f"features of views: {kind}", mininterval=2):

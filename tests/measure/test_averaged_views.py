@@ -24,7 +24,6 @@ from gcl_core.measure.averaged_views import (
     averaged_stages,
     averaged_table,
     summed_features,
-    view_sources,
 )
 from gcl_core.models.weights import build_encoder, build_generator, save_weights
 
@@ -107,18 +106,6 @@ def test_pictures_without_views_keep_their_own_feature(
     alone, without = where(lines, views="alone"), where(lines, views="true")
     assert without["map"].tolist() == pytest.approx(alone["map"].tolist())
     assert without["viewed"].tolist() == [0] * len(without)
-
-
-@pytest.mark.usefixtures("runs")
-def test_only_pictures_with_a_mesh_are_drawn(layout: Layout, people: PersonSet):
-    meshes = np.arange(len(people.index)) % 2 == 0
-    half = PersonSet(people.index.assign(mesh=meshes), people.pictures, people.projections, people.fingerprint)
-    rows = np.concatenate([people.rows("query"), people.rows("gallery")])
-    views, there = view_sources(layout, half, None, 0)["drawn"](rows)
-    assert views.shape == (7, 7, 64, 32, 3)
-    assert there.tolist() == meshes[rows].tolist()
-    bare = PersonSet(people.index.assign(mesh=False), people.pictures, people.projections, people.fingerprint)
-    assert list(view_sources(layout, bare, None, 0)) == ["mirrored"]
 
 
 def test_an_encoder_that_is_not_there_is_named(layout: Layout, people: PersonSet):
