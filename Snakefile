@@ -94,6 +94,7 @@ THREE = made_by("09_three_datasets")
 ERRORS = made_by("10_error_analysis")
 CLAIMS = made_by("11_claims")
 NOVEL = made_by("12_novel_view_dataset")
+SURFACE = made_by("13_views_over_the_surface")
 TEMPLATE = Path(workflow.basedir, "gcl_core/report/report.html.j2")
 REPORT = [f"{FIGURES}/report.html", f"{FIGURES}/how-to-cite.md"]
 
@@ -104,7 +105,9 @@ wildcard_constraints:
 
 
 rule all:
-    input: DATASET, CLUSTERS, FID, CURVES, ABLATIONS, VIEWS, THREE, ERRORS, CLAIMS, NOVEL, REPORT
+    input:
+        DATASET, CLUSTERS, FID, CURVES, ABLATIONS, VIEWS, THREE, ERRORS, CLAIMS, NOVEL, SURFACE, REPORT,
+        step("13_views_over_the_surface_seed0"),  # it saves no figure where there are no bodies
 
 
 rule data_preparation:
@@ -249,9 +252,18 @@ rule novel_view_dataset:
     shell: RUN
 
 
+rule views_over_the_surface:
+    input: step("00_data_preparation")
+    output: SURFACE, step=step("13_views_over_the_surface_seed0")
+    log: executed("13_views_over_the_surface_seed0")
+    params: **runs("13_views_over_the_surface", "-p seed 0")
+    resources: **READS
+    shell: RUN
+
+
 # no notebook: it shows what they made, in a few seconds, so that it also runs where a cluster's jobs are handed out
 rule report:
-    input: DATASET, CLUSTERS, FID, CURVES, ABLATIONS, VIEWS, THREE, ERRORS, CLAIMS, NOVEL
+    input: DATASET, CLUSTERS, FID, CURVES, ABLATIONS, VIEWS, THREE, ERRORS, CLAIMS, NOVEL, SURFACE
     output: REPORT, step=step("report")
     params: settings=SETTINGS, code=fingerprint([code_of("gcl_core.report.page"), hash_file(TEMPLATE)])
     localrule: True

@@ -66,6 +66,8 @@ def _outputs() -> Iterator[Output]:
     yield Output(*views, "record", "view_quality", each_seed=True)
     for kind, records in (("table", ("view_ways",)), ("record", ())):
         yield Output(*views, kind, "view_ways", records, each_seed=True)
+    over_surface = ("Views over the surface", "13_views_over_the_surface")
+    yield Output(*over_surface, "figure", "surface_steps", each_seed=True, synthetic=True)
     fid = ("FID of the views", "05_fid_per_view")
     yield Output(*fid, "table", "table1_fid_per_view", ("fid", "fid_floor"))
     yield Output(*fid, "figure", "fid_per_view", ("fid",))

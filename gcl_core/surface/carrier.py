@@ -1,6 +1,7 @@
 """Carried views of the pictures of a prepared set, of training and of test people alike."""
 
 import os
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Literal
 
@@ -12,6 +13,7 @@ from gcl_core.layout import Layout
 from gcl_core.mesh.errors import MeshError
 from gcl_core.mesh.projection import YAWS
 from gcl_core.surface.bodies import Way, body_source
+from gcl_core.surface.placement import Placement
 from gcl_core.surface.views import CarriedViews, carry_views
 
 Side = Literal["train", "test"]
@@ -34,11 +36,15 @@ class Carrier:
         rows = side_rows(people, side)
         self._pictures, self._places = people.pictures, {int(row): place for place, row in enumerate(rows)}
         files = people.index["file"].to_numpy()[rows].tolist()
-        self.topology, self.placed = body_source(layout, files, way)
+        self.topology, self._placed = body_source(layout, files, way)
 
-    def carry(self, row: int | np.integer) -> CarriedViews:
-        """Return the views of a row of the set at 45, 90 … 315 degrees; MeshError: it has no body to be trusted."""
-        return carry_views(self._pictures[row], self.placed(self._places[int(row)]), self.topology)
+    def placement(self, row: int | np.integer) -> Placement:
+        """Return the placed body of a row of the set. Raises MeshError: it has none to be trusted."""
+        return self._placed(self._places[int(row)])
+
+    def carry(self, row: int | np.integer, yaws: Sequence[int] = YAWS[1:]) -> CarriedViews:
+        """Return the views of a row of the set. Raises MeshError: it has no body to be trusted."""
+        return carry_views(self._pictures[row], self.placement(row), self.topology, yaws)
 
     def views(self, rows: Int64[np.ndarray, " n"]) -> tuple[UInt8[np.ndarray, "n 7 h w 3"], Bool[np.ndarray, " n"]]:
         """Return the views of some rows, black where a picture has none, and which of them have any."""

@@ -15,8 +15,9 @@ from gcl_core.layout import Layout
 from gcl_core.mesh.errors import MeshError
 from gcl_core.mesh.projection import YAWS
 from gcl_core.provenance import code_of, fingerprint
-from gcl_core.surface.bodies import Way
+from gcl_core.surface.bodies import Way, body_source
 from gcl_core.surface.carrier import Carrier
+from gcl_core.surface.views import carry_views
 
 
 @dataclass(frozen=True)
@@ -80,10 +81,10 @@ def _make(layout: Layout, people: PersonSet, way: Way, path: Path, told: Path, i
     told.unlink(missing_ok=True)
     shape = (len(rows), len(YAWS) - 1, *people.pictures.shape[1:])
     require_space(layout.store, int(np.prod(shape, dtype=np.int64)))
-    carrier = Carrier(layout, people, way, "train")
+    topology, placed = body_source(layout, files, way)
 
     def carry(place: int) -> UInt8[np.ndarray, "7 h w 3"]:
-        return carrier.carry(rows[place]).views
+        return carry_views(people.pictures[rows[place]], placed(place), topology).views
 
     bad = fill_array(path, shape, carry, identity=identity, bad=MeshError, leave_out=False, what="surface views")
     place_array(path)

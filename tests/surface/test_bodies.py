@@ -132,7 +132,7 @@ def test_views_are_made_once_and_anew_when_the_bodies_change(own: Layout, monkey
     np.testing.assert_array_equal(some, first.views[[5, 2]])
     assert there.all()
 
-    monkeypatch.setattr("gcl_core.surface.carrier.body_source", None)  # nothing is made again
+    monkeypatch.setattr("gcl_core.surface.stored.body_source", None)  # nothing is made again
     np.testing.assert_array_equal(stored_views(own, people, "known").views, first.views)
     monkeypatch.undo()
     before = (own.store / "surface_known.json").read_bytes()
@@ -151,7 +151,7 @@ def test_pictures_without_a_body_are_told_and_left_black(own: Layout, monkeypatc
             raise MeshError("no body to be trusted (poor fit)")
         return placed(place)
 
-    monkeypatch.setattr("gcl_core.surface.carrier.body_source", lambda *_: (topology, some))
+    monkeypatch.setattr("gcl_core.surface.stored.body_source", lambda *_: (topology, some))
     found = stored_views(own, people, "fitted")
     assert found.there.tolist() == [place != 2 for place in range(len(files))]
     assert not found.views[2].any()
