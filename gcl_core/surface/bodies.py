@@ -9,7 +9,7 @@ import numpy as np
 from gcl_core.data.bodies import TABLE
 from gcl_core.data.people.estimates import KnownPeople, noisy_keypoints
 from gcl_core.data.pictures import decode
-from gcl_core.files import RunError
+from gcl_core.files import RunError, hash_file
 from gcl_core.layout import Layout
 from gcl_core.mesh.body import AVERAGE, load_bodies
 from gcl_core.mesh.errors import MeshError
@@ -29,6 +29,12 @@ def known_ways(layout: Layout) -> list[Way]:
     made_here, fitted = (layout.data_root / "people.json").is_file(), (layout.mesh_root / TABLE).is_file()
     ways: dict[Way, bool] = {"fitted": made_here or fitted, "known": made_here}
     return [way for way, there in ways.items() if there]
+
+
+def fits_hash(layout: Layout, way: Way) -> str | None:
+    """Return the SHA-256 of the table of fits that a study's bodies come from; None where they come from none."""
+    table = layout.mesh_root / TABLE
+    return hash_file(table) if way == "fitted" and table.is_file() else None
 
 
 def body_source(layout: Layout, files: Sequence[str], way: Way) -> tuple[Topology, Place]:

@@ -60,3 +60,16 @@ class Carrier:
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             list(pool.map(fill, range(len(rows))))
         return views, there
+
+    def with_views(self, rows: Int64[np.ndarray, " n"]) -> Int64[np.ndarray, " k"]:
+        """Return those of some rows that have views."""
+
+        def has(row: np.integer) -> bool:
+            try:
+                self.carry(row, YAWS[1:2])
+            except MeshError:
+                return False
+            return True
+
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            return rows[np.array(list(pool.map(has, rows)), dtype=bool)]

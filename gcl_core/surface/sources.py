@@ -9,6 +9,11 @@ from PIL import Image
 from gcl_core.surface.views import BACKGROUND, FILLED, MIRRORED, SEEN
 
 NAMES = {BACKGROUND: "background", FILLED: "filled", MIRRORED: "mirrored", SEEN: "seen"}
+MEANINGS = {  # of the sources on the body
+    SEEN: "the picture's own colour at that place of the body",
+    MIRRORED: "the picture's own colour at the other side of the body",
+    FILLED: "a guess from what is around it",
+}
 COLOURS = np.array(  # of each source, told apart by all eyes: the brighter, the less of a guess
     [[0, 0, 0], [86, 60, 130], [60, 150, 160], [250, 220, 60]], dtype=np.uint8
 )

@@ -67,6 +67,7 @@ def test_pictures_without_a_body_are_black_and_told(study: Layout, monkeypatch: 
     monkeypatch.setattr("gcl_core.surface.carrier.body_source", lambda *_: (topology, some))
     views, there = carried_views(study, people, rows[:4], "known")
     assert there.tolist() == [True, True, False, True]
+    assert Carrier(study, people, "known", "test").with_views(rows[1:4]).tolist() == rows[[1, 3]].tolist()
     assert not views[2].any()
     assert views[1].any()
 
