@@ -9,7 +9,7 @@ import numpy as np
 from gcl_core.data.bodies import POSES, TABLE
 from gcl_core.data.people.estimates import KnownPeople, noisy_keypoints
 from gcl_core.data.pictures import decode
-from gcl_core.files import RunError
+from gcl_core.files import RunError, hash_file
 from gcl_core.layout import Layout
 from gcl_core.mesh.body import load_bodies
 from gcl_core.mesh.capsules import capsule_bodies
@@ -25,6 +25,19 @@ from gcl_core.surface.topology import Topology, make_topology
 
 Way = Literal["fitted", "known", "capsules"]
 Place = Callable[[int], Placement]
+
+
+def known_ways(layout: Layout) -> list[Way]:
+    """Return the ways by which `body_source` comes to bodies of a study: none where there are projections alone."""
+    made_here, fitted = (layout.data_root / "people.json").is_file(), (layout.mesh_root / TABLE).is_file()
+    ways: dict[Way, bool] = {"fitted": made_here or fitted, "known": made_here}
+    return [way for way, there in ways.items() if there]
+
+
+def fits_hash(layout: Layout, way: Way) -> str | None:
+    """Return the SHA-256 of the table of fits that a study's bodies come from; None where they come from none."""
+    table = layout.mesh_root / TABLE
+    return hash_file(table) if way == "fitted" and table.is_file() else None
 
 
 def body_source(layout: Layout, files: Sequence[str], way: Way) -> tuple[Topology, Place]:

@@ -16,6 +16,7 @@ from gcl_core.mesh.errors import DoubtfulFacingError, MeshError
 from gcl_core.mesh.projection import YAWS
 from gcl_core.provenance import code_of, fingerprint
 from gcl_core.surface.bodies import Way, body_source
+from gcl_core.surface.carrier import Carrier
 from gcl_core.surface.views import carry_views
 
 
@@ -63,8 +64,14 @@ def stored_views(layout: Layout, people: PersonSet, way: Way) -> StoredViews:
 def carried_views(
     layout: Layout, people: PersonSet, rows: Int64[np.ndarray, " n"], way: Way
 ) -> tuple[UInt8[np.ndarray, "n 7 h w 3"], Bool[np.ndarray, " n"]]:
-    """Return the carried views of some training pictures, `rows` of the set, and which of them have any."""
-    stored, places = stored_views(layout, people, way), np.searchsorted(people.rows("train"), rows)
+    """Return the carried views of some training or some test pictures, `rows` of the set, and which have any.
+
+    Those of training pictures are stored, those of test pictures made now.
+    """
+    train = people.rows("train")
+    if not np.isin(rows, train).all():
+        return Carrier(layout, people, way, "test").views(rows)
+    stored, places = stored_views(layout, people, way), np.searchsorted(train, rows)
     return stored.views[places], stored.there[places]
 
 
