@@ -1,6 +1,7 @@
 """The bodies of a study's pictures and where they stand in them, however the study comes to its bodies."""
 
 from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Literal
 
@@ -11,7 +12,7 @@ from gcl_core.data.people.estimates import KnownPeople, noisy_keypoints
 from gcl_core.data.pictures import decode
 from gcl_core.files import RunError
 from gcl_core.layout import Layout
-from gcl_core.mesh.body import AVERAGE, load_bodies
+from gcl_core.mesh.body import AVERAGE, RestBody, Skeleton, load_bodies
 from gcl_core.mesh.errors import MeshError
 from gcl_core.mesh.fit import fit_figures
 from gcl_core.mesh.fitted import FittedBodies, judge, load_table
@@ -24,6 +25,13 @@ Way = Literal["fitted", "known"]
 Place = Callable[[int], Placement]
 
 
+@cache
+def free_body() -> tuple[Skeleton, Callable[[dict[str, float]], RestBody], Topology]:
+    """Return what `load_bodies` does and the topology of the free body, which all of a study's bodies have."""
+    skeleton, rest_body = load_bodies()
+    return skeleton, rest_body, make_topology(skeleton, rest_body(AVERAGE))
+
+
 def body_source(layout: Layout, files: Sequence[str], way: Way) -> tuple[Topology, Place]:
     """Return the topology of a study's bodies, and a function that returns the placed body of file i of `files`.
 
@@ -31,8 +39,7 @@ def body_source(layout: Layout, files: Sequence[str], way: Way) -> tuple[Topolog
     without, of synthetic people, fits of noisy keypoints of the known bodies. The function raises MeshError for a
     picture that has no body to be trusted. Raises RunError: the study has no bodies of this way, only projections.
     """
-    skeleton, rest_body = load_bodies()
-    topology, table = make_topology(skeleton, rest_body(AVERAGE)), layout.mesh_root / TABLE
+    (skeleton, rest_body, topology), table = free_body(), layout.mesh_root / TABLE
     made_here = (layout.data_root / "people.json").is_file()
     if way == "fitted" and table.is_file():
         fitted = FittedBodies(make_family(skeleton, rest_body), load_table(table))

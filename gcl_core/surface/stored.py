@@ -1,5 +1,6 @@
 """Carried views of all pictures of a set, made once and kept as bytes beside its store."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +17,11 @@ from gcl_core.mesh.errors import MeshError
 from gcl_core.mesh.projection import YAWS
 from gcl_core.provenance import code_of, fingerprint
 from gcl_core.surface.bodies import Way, body_source
+from gcl_core.surface.placement import Placement
+from gcl_core.surface.topology import Topology
 from gcl_core.surface.views import carry_views
+
+Make = Callable[[UInt8[np.ndarray, "h w 3"], Placement, Topology], UInt8[np.ndarray, "..."]]
 
 
 @dataclass(frozen=True)
@@ -45,19 +50,34 @@ def stored_views(layout: Layout, people: PersonSet, way: Way) -> StoredViews:
     why. A killed call goes on where it was. Raises RunError as `body_source` does, for a full disk, and when no picture
     has views.
     """
-    rows = people.rows("train")
-    path, told = layout.store / f"surface_{way}.npy", layout.store / f"surface_{way}.json"
+
+    def carry(picture: UInt8[np.ndarray, "h w 3"], placed: Placement, topology: Topology) -> UInt8[np.ndarray, "..."]:
+        return carry_views(picture, placed, topology).views
+
+    shape = (len(YAWS) - 1, *people.pictures.shape[1:])
     identity = views_identity(layout, people, way)
+    return StoredViews(*stored_array(layout, people, way, f"surface_{way}", identity, shape, carry))
+
+
+def stored_array(
+    layout: Layout, people: PersonSet, way: Way, name: str, identity: str, shape: Sequence[int], make: Make
+) -> tuple[UInt8[np.ndarray, "n ..."], Bool[np.ndarray, " n"]]:
+    """Return what `make` makes of each training picture and its body, and which pictures have any; as `stored_views`.
+
+    `identity` is of all that it depends on, `shape` that of one picture's bytes.
+    """
+    rows = people.rows("train")
+    path, told = layout.store / f"{name}.npy", layout.store / f"{name}.json"
     with FileLock(path.with_suffix(".lock")):
         if not (told.is_file() and path.is_file() and read_json(told)["identity"] == identity):
-            _make(layout, people, way, path, told, identity)
+            _make(layout, people, way, path, identity, (len(rows), *shape), make)
     without = read_json(told)["without"]
     if len(without) == len(rows):
         raise RunError(
             f"no picture of {layout.store} has carried views, e.g. because of {next(iter(without.values()))}"
         )
     there = ~np.isin(people.index["file"].to_numpy()[rows], list(without))
-    return StoredViews(open_array(path), there)
+    return open_array(path), there
 
 
 def carried_views(
@@ -68,18 +88,19 @@ def carried_views(
     return stored.views[places], stored.there[places]
 
 
-def _make(layout: Layout, people: PersonSet, way: Way, path: Path, told: Path, identity: str) -> None:
-    rows = people.rows("train")
+def _make(
+    layout: Layout, people: PersonSet, way: Way, path: Path, identity: str, shape: tuple[int, ...], make: Make
+) -> None:
+    rows, told = people.rows("train"), path.with_suffix(".json")
     files = people.index["file"].to_numpy()[rows].tolist()
     told.unlink(missing_ok=True)
-    shape = (len(rows), len(YAWS) - 1, *people.pictures.shape[1:])
     require_space(layout.store, int(np.prod(shape, dtype=np.int64)))
     topology, placed = body_source(layout, files, way)
 
-    def carry(place: int) -> UInt8[np.ndarray, "7 h w 3"]:
-        return carry_views(people.pictures[rows[place]], placed(place), topology).views
+    def read(place: int) -> UInt8[np.ndarray, "..."]:
+        return make(people.pictures[rows[place]], placed(place), topology)
 
-    bad = fill_array(path, shape, carry, identity=identity, bad=MeshError, leave_out=False, what="surface views")
+    bad = fill_array(path, shape, read, identity=identity, bad=MeshError, leave_out=False, what=path.stem)
     place_array(path)
     write_json(told, {"identity": identity, "without": {files[place]: reason for place, reason in bad.items()}})
     if bad:

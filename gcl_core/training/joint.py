@@ -33,6 +33,7 @@ from gcl_core.parallel import on_devices, ranks
 from gcl_core.provenance import code_of_stage, handed, measuring_of
 from gcl_core.run_folder import RunFolder
 from gcl_core.seeding import rng
+from gcl_core.surface.merging import MergedViews, Plan, merged_views
 from gcl_core.surface.stored import stored_views, views_identity
 from gcl_core.training.best import BestEpoch
 from gcl_core.training.contrast import draw_own_partners, relabel
@@ -44,6 +45,7 @@ from gcl_core.training.step import Batch, joint_step
 
 # places in the training rows and a yaw for each → their new views in [0, 1]
 ViewSource = Callable[[Int64[np.ndarray, " b"], Int64[np.ndarray, " b"]], Float[Tensor, "b 3 h w"]]
+Begun = tuple[Tensor, dict[str, Any], tuple[Tensor, ...]]  # pseudo labels, facts, the plan of merged views, if any
 DECIDES = {"picture", "identity_encoder", "compute", "clustering", "contrast", "joint", "devices"}
 DECIDES_VIEW = {
     "drawn": {"generator", "discriminator", "angles", "losses"},
@@ -51,6 +53,7 @@ DECIDES_VIEW = {
     "copied": set[str](),
     "known": {"angles"},
     "surface": {"angles"},
+    "surface_cluster": {"angles"},
 }
 TOLD = {"title", "purpose", "changes"}  # of a variant: for people, for tables, and in the other sections
 
@@ -81,7 +84,7 @@ def train_jointly(layout: Layout, variant: str, seed: int) -> Path:
         drawing.take_over(warm_up, device)
     if chosen.needs_generator:
         inputs["warm_up"] = hash_file(warm_up / "generator.safetensors")
-    if chosen.view == "surface":
+    if chosen.needs_bodies:
         inputs["surface"] = views_identity(layout, people, chosen.bodies)
     with (
         cpu_threads(study.joint.threads),
@@ -120,8 +123,10 @@ def _train(
     features = extract_features(encoder, people.pictures, rows)
     bank = SharedMemoryBank(features, keep_old=study.contrast.keep_old).to(device)
     given = view_source(layout, people, rows, name, seed, device)
-    if variant.view == "surface":  # a picture without a body that is to be trusted has no views
-        drawable &= stored_views(layout, people, variant.bodies).there
+    merged = merged_views(layout, people, variant.bodies) if variant.view == "surface_cluster" else None
+    if variant.needs_bodies:  # a picture without a body that is to be trusted has no views
+        carried = stored_views(layout, people, variant.bodies) if merged is None else merged.stored
+        drawable &= carried.there
     feed = Feed(people, rows, device, projections=drawing is not None)
     learners = Learners(encoder, *make_optimizer(encoder.parameters(), settings.encoder_optimizer), bank, drawing)
     drawn_by = [] if drawing is None else [drawing.generator_optimizer, drawing.discriminator_optimizer]
@@ -136,13 +141,17 @@ def _train(
         if drawing is not None:
             drawing.save(folder)
 
-    def cluster(epoch: int) -> tuple[Tensor, dict[str, Any]]:
+    def cluster(epoch: int) -> Begun:
         labels, facts = relabel(bank.rows, identities, study.clustering)
-        with atomic(_labels_file(run, epoch)) as temporary, temporary.open("wb") as stream:
-            np.save(stream, labels.numpy())
-        return labels, facts
+        _keep(labels_file(run.path, epoch), labels)
+        if merged is None:
+            return labels, facts, ()
+        plan = merged.plan(labels, bank.rows)
+        for part, values in plan._asdict().items():
+            _keep(merged_file(run.path, part, epoch), values)
+        return labels, facts, tuple(plan)
 
-    def label(epoch: int) -> tuple[Tensor, dict[str, Any]]:
+    def label(epoch: int) -> Begun:
         stale = ranks.broadcast(lambda: _stale_rows(run, epoch, drawable, refresh_outliers=settings.refresh_outliers))
         if len(stale):
             bank.rows[stale] = extract_features(encoder, people.pictures, rows[stale]).to(device)
@@ -153,7 +162,9 @@ def _train(
             start = accuracy_record(encoder, people, study.evaluation)
             epochs.journal.record(0, **start, note="start: the baseline's encoder")
         for epoch in epochs:
-            labels, facts = epochs.begin(lambda epoch=epoch: label(epoch))
+            labels, facts, plan = epochs.begin(lambda epoch=epoch: label(epoch))
+            if merged is not None:
+                given = merged_source(merged, Plan(*plan), device)
             chosen = np.flatnonzero((labels.numpy() >= 0) & drawable)
             batches = ranks.even(
                 epoch_batches(chosen, settings.batch_size, seed=seed, purpose="joint order", epoch=epoch)
@@ -210,6 +221,11 @@ def _train(
         run.finish(kept_epoch=best.epoch)
 
 
+def merged_source(merged: MergedViews, plan: Plan, device: torch.device) -> ViewSource:
+    """Return what gives the views of one epoch, merged by its plan."""
+    return lambda picked, yaws: unit_pictures(torch.from_numpy(merged.at(picked, yaws, plan)), device)
+
+
 def view_source(
     layout: Layout, people: PersonSet, rows: Int64[np.ndarray, " n"], name: str, seed: int, device: torch.device
 ) -> ViewSource | None:
@@ -248,8 +264,19 @@ def augment_part(study: Study, draw: torch.Generator, whole: int, view: Float[Te
     return augment(pictures, study.augmentation, draw)[own]
 
 
-def _labels_file(run: RunFolder, epoch: int) -> Path:
-    return run.path / "labels" / f"epoch_{epoch:03d}.npy"
+def merged_file(run: Path, part: str, epoch: int) -> Path:
+    """Return where a run with merged views keeps a field of an epoch's `Plan`."""
+    return run / "merged" / f"{part}_{epoch:03d}.npy"
+
+
+def _keep(path: Path, values: Tensor) -> None:
+    with atomic(path) as temporary, temporary.open("wb") as stream:
+        np.save(stream, values.numpy())
+
+
+def labels_file(run: Path, epoch: int) -> Path:
+    """Return where a run keeps the pseudo labels of an epoch."""
+    return run / "labels" / f"epoch_{epoch:03d}.npy"
 
 
 def _stale_rows(
@@ -261,5 +288,5 @@ def _stale_rows(
     """
     if epoch == 1:
         return np.flatnonzero(np.zeros_like(drawable))
-    outlier = np.load(_labels_file(run, epoch - 1)) < 0
+    outlier = np.load(labels_file(run.path, epoch - 1)) < 0
     return np.flatnonzero(~drawable | outlier if refresh_outliers else ~drawable)
