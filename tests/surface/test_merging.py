@@ -21,8 +21,7 @@ from gcl_core.surface.topology import Topology
 from gcl_core.surface.views import carry_views
 
 NOVEL = np.array(YAWS[1:])
-LIGHT, DARK = np.array([190, 110, 60]), np.array([60, 90, 160])
-BLACK = np.array([10, 10, 10])
+LIGHT, DARK, BLACK, WHITE = (np.array(rgb) for rgb in ([190, 110, 60], [60, 90, 160], [10] * 3, [250] * 3))
 
 
 def _merging(
@@ -91,7 +90,7 @@ def test_what_a_picture_sees_itself_stays_to_the_byte(front_and_back, topology):
 
 
 def test_a_stranger_in_the_cluster_has_no_say(front_and_back, placed, topology, painted, rest):
-    coat, other = _coats(rest, LIGHT, DARK), _coats(rest, BLACK, [250, 250, 250])
+    coat, other = _coats(rest, LIGHT, DARK), _coats(rest, BLACK, WHITE)
     pictures = [*(painted(each, coat) for each in placed[:3]), painted(placed[2], other)]
     merged = _merging(pictures, [*placed[:3], placed[2]], topology)
     plan, alone = _plan(merged, [0, 0, 0, 0]), _plan(merged, [0, 0, 0, -1])
