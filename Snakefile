@@ -207,14 +207,15 @@ rule generated_views:
     shell: RUN
 
 
-# runs of the three datasets' own profiles are read where they are there: they cannot be declared, as they may not be
+# runs of the three datasets' own profiles are read where they are there: they cannot be declared, as they may not be;
+# of what was handed in the content counts
 rule three_datasets:
     input:
         trained(study.variants),
         step("05_fid_per_view"),
     output: THREE, step=step("09_three_datasets")
     log: executed("09_three_datasets")
-    params: **runs("09_three_datasets")
+    params: handed_in=[hash_file(path) for path in sorted(Path("results").glob("*.zip"))], **runs("09_three_datasets")
     resources: **READS
     shell: RUN
 

@@ -7,9 +7,10 @@ case " $* " in
     cat <<'HELP'
 usage: ./run_all.sh [PROFILE] [key=value ...] [--seeds N] [--jobs N] [--cluster DIR] [--dry-run] [--help]
 
-Regenerates every table and figure of a profile in figures/<profile>/. Sets up .venv first where needed;
-an active conda or venv environment that has the requirements is used as it is. Stop it at any time: the
-same command goes on where it was. A second run with nothing changed does nothing.
+Regenerates every table and figure of a profile in figures/<profile>/ and says which numbers agree with the
+committed ones in figures/reference/<profile>/. Sets up .venv first where needed; an active conda or venv
+environment that has the requirements is used as it is. Stop it at any time: the same command goes on where
+it was. A second run with nothing changed does nothing.
 
   PROFILE        a name in configs/ (smoke, mini, evidence, evidence_background, evidence_light,
                  evidence_settings, synthetic_large, market1501, dukemtmc_reid, msmt17, folder, folder_small) or a YAML file;

@@ -21,7 +21,7 @@ MANIFEST, RUNS_FILE = "manifest.json", "records/runs.csv"
 RUNS = {
     **{"folder": "str", "fingerprint": "str", "seed": "Int64", "git_revision": "str", "measured_by": "str"},
     **{"kept_epoch": "Int64", "python": "str", "packages": "str", "device": "str", "threads": "Int64"},
-    **{"started": "str", "finished": "str"},
+    **{"processor": "str", "kernels": "str", "started": "str", "finished": "str"},
 }
 SHARED = ("caption", "settings", "git_revision")
 Entries = dict[str, dict[str, Any]]  # of a file: sha256, caption, profile, settings, git_revision, runs

@@ -3,7 +3,9 @@
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from gcl_core.config import REPOSITORY, Study, check_name
+from gcl_core.config import REPOSITORY, ConfigError, Study, check_name
+
+REFERENCE = "reference"  # in `figures/`: the folder of the figures that are committed, which no run writes
 
 
 @dataclass(frozen=True)
@@ -13,10 +15,18 @@ class Layout:
     study: Study
     root: Path = REPOSITORY
     people_of: int | None = None  # the seed whose people this is about, where each seed has its own
+    reference: bool = False  # about the committed figures rather than those of runs made here
     named: bool = field(default=False, repr=False, compare=False)  # the profile's name is known to fit its settings
 
     def __post_init__(self) -> None:
-        """Refuse changed training settings under a shipped profile's name in the checkout's own folders."""
+        """Refuse changed training settings under a shipped profile's name in the checkout's own folders.
+
+        Refuse also a profile whose figures would lie where the committed ones do.
+        """
+        if self.study.profile == REFERENCE:
+            raise ConfigError(
+                f"profile={REFERENCE} is no name for a profile: figures/{REFERENCE}/ has committed figures"
+            )
         if not self.named and self.root == REPOSITORY:
             check_name(self.study)
         object.__setattr__(self, "named", True)
@@ -37,8 +47,8 @@ class Layout:
 
     @property
     def figures(self) -> Path:
-        """Folder of the figures and tables of this profile."""
-        return self.root / "figures" / self.study.profile
+        """Folder of the figures and tables of this profile: of runs made here or, with `reference`, committed."""
+        return self.root / "figures" / (REFERENCE if self.reference else "") / self.study.profile
 
     @property
     def data_root(self) -> Path:
@@ -59,6 +69,6 @@ class Layout:
     def _own(self) -> str:
         return "" if self.people_of is None else f"seed{self.people_of}"
 
-    def stage(self, name: str, seed: int) -> Path:
-        """Run folder of `baseline`, `warm_up` or a variant."""
-        return self.runs / name / f"seed{seed}"
+    def stage(self, name: str, seed: int, repeat: int = 0) -> Path:
+        """Run folder of `baseline`, `warm_up` or a variant; of a variant's repeats after the first one each."""
+        return self.runs / name / (f"seed{seed}" + (f"_repeat{repeat}" if repeat else ""))

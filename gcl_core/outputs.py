@@ -51,6 +51,7 @@ def _outputs() -> Iterator[Output]:
     accuracy = ("Baseline and accuracy", "07_ablations")
     yield Output(*accuracy, "table", "reid_accuracy", ("epochs", "jvtc_plus"))
     yield Output(*accuracy, "record", "epochs")
+    yield Output(*accuracy, "record", "repeats")
     yield Output(*accuracy, "record", "jvtc_plus")
     clusters, pictures = ("Clustering", "02_clustering_analysis"), ("clustered_pictures",)
     spread = (*pictures, "clustered_distances", "clustered_split")
@@ -73,7 +74,7 @@ def _outputs() -> Iterator[Output]:
     for kind in ("figure", "table"):
         yield Output("Number of clusters", "06_cluster_count_curves", kind, "figure2_cluster_count")
     for kind in ("figure", "table"):
-        yield Output("Ablations", "07_ablations", kind, "ablations", ("epochs",))
+        yield Output("Ablations", "07_ablations", kind, "ablations", ("epochs", "repeats"))
     errors = ("Errors", "10_error_analysis")
     yield Output(*errors, "table", "error_analysis", each_seed=True)
     yield Output(*errors, "figure", "ranked_lists", each_seed=True)
@@ -83,7 +84,7 @@ def _outputs() -> Iterator[Output]:
     claims, measured = ("Evidence for the claims", "11_claims"), ("evidence", "precision")
     for kind in ("figure", "table"):
         yield Output(*claims, kind, "claims", measured)
-    yield Output(*claims, "table", "controls", ("epochs",))
+    yield Output(*claims, "table", "controls", ("epochs", "repeats"))
     for name in ("dose", "sensitivity"):
         for kind in ("figure", "table"):
             yield Output(*claims, kind, name, measured)

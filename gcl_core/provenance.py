@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from gcl_core.config import REPOSITORY, Study
+from gcl_core.processor import library_kernels, processor_kind
 from gcl_core.settings.common import Names, only
 from gcl_core.settings.networks import AnyGeneratorSettings
 
@@ -24,7 +25,7 @@ BY_VALUE = ("gcl_core/config.py", "gcl_core/fidelity.py", "gcl_core/settings/")
 # where results are kept and how they are told decides none of them
 BOOKKEEPING = {
     *(f"gcl_core/{name}.py" for name in ("__init__", "files", "layout", "provenance", "run_folder")),
-    *(f"gcl_core/{name}.py" for name in ("figure_manifest", "outputs", "records", "typed_frames")),
+    *(f"gcl_core/{name}.py" for name in ("figure_manifest", "outputs", "processor", "records", "typed_frames")),
     "gcl_core/losses/names.py",
     "gcl_core/training/journal.py",
 }
@@ -120,13 +121,15 @@ def git_revision() -> str:
 
 
 def provenance(device: torch.device) -> dict[str, Any]:
-    """Return what a manifest says of code and machine: revision, versions, device, threads."""
+    """Return what a manifest says of code and machine: revision, versions, device, processor, kernels, threads."""
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
     return {
         "git_revision": git_revision(),
         "python": platform.python_version(),
         "packages": {package: importlib.metadata.version(package) for package in PACKAGES if _installed(package)},
         "device": f"{device.type} ({name})",
+        "processor": processor_kind(),
+        "kernels": library_kernels(),
         "threads": torch.get_num_threads(),
     }
 

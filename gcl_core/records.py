@@ -18,19 +18,28 @@ _ACCURACY = {"map": "float64", "rank1": "float64", "rank5": "float64", "rank10":
 _FID = {"fid": "float64", "fid_matched": "float64", "kid": "float64", "kid_std": "float64"}
 RECORDS: Mapping[str, tuple[str, Schema]] = {  # name → what a line is, and the types of the columns
     "epochs": (
-        "One line per epoch of every stage and variant and per seed: accuracies in [0, 1], pseudo labels, losses",
+        "One line per epoch of every stage and variant and per seed: accuracies in [0, 1], pseudo labels, losses; "
+        "means over repeats",
         {"stage": "str", "seed": "int64", "epoch": "int64", "note": "str", "labels": "str", OTHERS: "float64"},
+    ),
+    "repeats": (
+        "One line per variant, seed and repeat: what that training ends with, accuracies in [0, 1]",
+        {
+            **{"variant": "str", "seed": "int64", "repeat": "int64", "map": "float64", "rank1": "float64"},
+            **{"clusters": "float64", "ari": "float64"},
+        },
     ),
     "jvtc_plus": (
         "One line per seed whose JVTC baseline was measured by looks and time stamps together: accuracies in [0, 1]",
         {"seed": "int64", **_ACCURACY, OTHERS: "float64"},
     ),
     "evidence": (
-        "One line per seed and variant: true people, what the variant is for, clusters and ARI of the epoch kept, "
-        "distance of drawn views as a share of that to others, PSNR of the views given (dB), FID per yaw",
+        "One line per seed and variant, means over repeats: true people, what the variant is for, how far the number "
+        "of clusters is off (% of the people), ARI, distance of drawn views as a share of that to others, PSNR of the "
+        "views given (dB), FID per yaw",
         {
             **{"seed": "int64", "variant": "str", "people": "int64", "purpose": "str", "changes": "str"},
-            **{"clusters": "float64", "ari": "float64"},
+            **{"clusters_off": "float64", "ari": "float64"},
             **{"distance": "float64", "psnr": "float64"},
             **{f"fid_{yaw}": "float64" for yaw in range(45, 360, 45)},
         },
@@ -81,10 +90,11 @@ RECORDS: Mapping[str, tuple[str, Schema]] = {  # name → what a line is, and th
         {"by": "str", "difference": "str", "pairs": "int64", "together": "float64"},
     ),
     "dataset_runs": (
-        "One line per finished run of the three datasets: how it was made, and its accuracies in [0, 1]",
+        "One line per finished run of the three datasets: how it was made, its accuracies in [0, 1], and the results "
+        "file that it was handed in by, if it was",
         {
             **{"dataset": "str", "source": "str", "stage": "str", "seed": "int64", "size": "str", "stage_one": "str"},
-            **{"picked_on_test": "bool", **_ACCURACY},
+            **{"picked_on_test": "bool", **_ACCURACY, "handed_in": "str"},
         },
     ),
     "dataset_fid": (

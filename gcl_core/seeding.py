@@ -15,6 +15,15 @@ def derive_seed(seed: int, purpose: str, *where: int) -> int:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little") >> 1
 
 
+def training_draws(first: int, seed: int, repeat: int = 0) -> int:
+    """Return the seed of all that one training draws: order, angles, partners, augmentation, new weights.
+
+    Seed k of a study that begins at `first` draws as first + k. A repeat of that training on the same people has
+    unrelated draws of its own; repeat 0 is the training itself.
+    """
+    return derive_seed(first + seed, "repeat", repeat) if repeat else first + seed
+
+
 def rng(seed: int, purpose: str, *where: int) -> torch.Generator:
     """Return a CPU torch generator for (seed, purpose, where)."""
     return torch.Generator().manual_seed(derive_seed(seed, purpose, *where))

@@ -12,7 +12,7 @@ TESTED = {"EXTEND.md"}  # its changes to the code, and the commands after them, 
 def commands() -> list[tuple[str, str]]:
     """Return (file, command) of every line in a block of code that starts the study or a command of the package."""
     found = []
-    for path in (REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))):
+    for path in (REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").rglob("*.md"))):
         blocks = re.findall(r"^```\w*\n(.*?)^```", path.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
         for block in blocks:
             lines = block.replace("\\\n", " ").splitlines()

@@ -14,7 +14,7 @@ from gcl_core.data.person_set import PersonSet
 from gcl_core.files import write_json, write_text
 from gcl_core.layout import Layout
 from gcl_core.provenance import code_of_stage
-from gcl_core.seeding import numpy_rng
+from gcl_core.seeding import numpy_rng, training_draws
 
 Lines = list[dict[str, Any]]
 
@@ -29,11 +29,15 @@ def layout(tmp_path: Path) -> Layout:
 def write_run() -> Callable[..., Path]:
     """Write a run folder with a manifest and given records; `finished=False` leaves it as if it were still at work."""
 
-    def write(layout: Layout, stage: str, seed: int, lines: Lines, *, finished: bool = True) -> Path:
-        folder = layout.stage(stage, seed)
+    def write(layout: Layout, stage: str, seed: int, lines: Lines, repeat: int = 0, *, finished: bool = True) -> Path:
+        folder = layout.stage(stage, seed, repeat)
         settings = {"picture": layout.study.picture.model_dump(mode="json")}
-        facts = {"fingerprint": f"{stage}-{seed}", "git_revision": "abc", "seed": seed, "settings": settings}
-        facts |= {"inputs": {}, "code": code_of_stage(layout.study, stage)}
+        facts = {"fingerprint": f"{stage}-{seed}", "git_revision": "abc", "settings": settings}
+        facts |= {
+            "seed": training_draws(layout.study.training_seed, seed, repeat),
+            "inputs": {},
+            "code": code_of_stage(layout.study, stage),
+        }
         write_json(folder / "manifest.json", {**facts, **({"finished": "now"} if finished else {})})
         write_text(folder / "metrics.jsonl", "".join(json.dumps(line) + "\n" for line in lines))
         return folder

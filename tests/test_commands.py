@@ -176,6 +176,15 @@ def test_dry_run_from_anywhere_says_what_would_run_and_touches_nothing(repositor
     assert not (repository / "figures" / "never_run").exists()
 
 
+def test_git_ignores_what_runs_write_and_keeps_the_reference(repository: Path) -> None:
+    made = [f"figures/{name}/{file}" for name in known_profiles() for file in ("claims.csv", "records/fid.csv")]
+    command = ["git", "check-ignore", "--no-index", *made, "figures/reference/mini/claims.csv"]
+    ignored = subprocess.run(command, cwd=repository, capture_output=True, text=True)
+    if ignored.returncode == 128:
+        pytest.skip("no git checkout here")
+    assert ignored.stdout.splitlines() == made
+
+
 def test_second_run_of_a_profile_is_refused(repository: Path, tmp_path: Path) -> None:
     copy = tmp_path / "study"
     shutil.copytree(repository / "gcl_core", copy / "gcl_core")

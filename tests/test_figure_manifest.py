@@ -71,6 +71,7 @@ def test_a_file_that_was_not_written_is_not_entered(layout: Layout):
 def test_what_is_written_is_read_and_files_of_one_origin_share_a_line(layout: Layout, write_run: Callable[..., Path]):
     runs = [write_run(layout, stage, seed, []) for stage in ("gcl", "tda") for seed in (0, 1)]
     more = {"device": "cpu (x86_64)", "python": "3.11.7", "packages": {"torch": "2.9.1", "numpy": "2.4.0"}}
+    more |= {"processor": "A Chip", "kernels": "torch AVX2, MKL 1"}
     write_json(runs[0] / "manifest.json", {**read_json(runs[0] / "manifest.json"), **more, "kept_epoch": 3})
     other = layout.root / "runs" / "market1501" / "gcl" / "seed0"
     write_json(other / "manifest.json", {"fingerprint": "elsewhere", "seed": 0})
@@ -82,6 +83,7 @@ def test_what_is_written_is_read_and_files_of_one_origin_share_a_line(layout: La
     assert list(entries) == ["a.csv", "a.md", "records/b.csv"]
     first, elsewhere = entries["records/b.csv"]["runs"]
     assert (first["packages"], first["kept_epoch"], first["finished"]) == ("torch 2.9.1, numpy 2.4.0", 3, "now")
+    assert (first["processor"], first["kernels"]) == ("A Chip", "torch AVX2, MKL 1")
     assert elsewhere["folder"] == "runs/market1501/gcl/seed0"
     before = {path: path.read_bytes() for path in layout.figures.rglob("*") if path.is_file()}
     write_manifest(layout.figures, "smoke", entries)

@@ -38,8 +38,8 @@ def rows(repository: Path) -> list[list[str]]:
 
 def test_table_of_mini_says_what_the_figures_say(repository: Path, rows: list[list[str]]):
     told = {row[0]: row[1:] for row in rows if re.fullmatch(r"\d+\.\d", row[1])}
-    variants = pd.read_csv(repository / "figures" / "mini" / "ablations.csv").set_index("variant")
-    accuracy = pd.read_csv(repository / "figures" / "mini" / "reid_accuracy.csv").set_index("method")
+    variants = pd.read_csv(repository / "figures" / "reference" / "mini" / "ablations.csv").set_index("variant")
+    accuracy = pd.read_csv(repository / "figures" / "reference" / "mini" / "reid_accuracy.csv").set_index("method")
     assert set(told) >= {"GCL", "TDA control", "random start", "baseline (stage 1: TDA contrast)"}
     for name, (map_, rank1, clusters, ari) in told.items():
         source = variants if name in variants.index else accuracy[accuracy["source"] == "ours"]
@@ -51,7 +51,7 @@ def test_table_of_mini_says_what_the_figures_say(repository: Path, rows: list[li
 
 def test_table_of_evidence_says_what_the_figures_say(repository: Path, rows: list[list[str]]):
     told = {row[0].split("`")[1]: [cell.strip("*") for cell in row[1:]] for row in rows if "±" in row[1]}
-    controls = pd.read_csv(repository / "figures" / "evidence" / "controls.csv").set_index("variant")
+    controls = pd.read_csv(repository / "figures" / "reference" / "evidence" / "controls.csv").set_index("variant")
     controls.index = [name.split()[0] for name in controls.index]
     assert set(told) >= {"baseline", "gcl", "tda", "tda_long", "copy", "drawn_once", "true_views"}
     for name, cells in told.items():
@@ -67,7 +67,7 @@ def findings(repository: Path) -> str:
 
 @pytest.mark.parametrize(("folder", "compared", "metric"), INTERVALS)
 def test_an_effect_is_told_with_its_interval_over_seeds(repository: Path, folder: str, compared: str, metric: str):
-    lines = read_table(repository / "figures" / folder / "claims.csv").to_dict("records")
+    lines = read_table(repository / "figures" / "reference" / folder / "claims.csv").to_dict("records")
     (line,) = [each for each in lines if (each["compared"], each["metric"]) == (compared, metric)]
     told = f"{line['effect']:+.1f} {line['low over seeds']:+.1f} to {line['high over seeds']:+.1f}"
     assert told in re.sub(r"[(),]| mAP| over TDA", "", findings(repository))
@@ -75,13 +75,13 @@ def test_an_effect_is_told_with_its_interval_over_seeds(repository: Path, folder
 
 @pytest.mark.parametrize(("folder", "compared"), EFFECTS)
 def test_an_effect_is_told_rounded_once(repository: Path, folder: str, compared: str):
-    lines = read_table(repository / "figures" / folder / "claims.csv").to_dict("records")
+    lines = read_table(repository / "figures" / "reference" / folder / "claims.csv").to_dict("records")
     (line,) = [each for each in lines if (each["compared"], each["metric"]) == (compared, "mAP")]
     assert f"{line['effect']:+.1f}" in findings(repository)
 
 
 def test_what_fid_said_is_told_whole(repository: Path):
-    table = read_table(repository / "figures" / "evidence" / "table1_fid_per_view.csv").to_dict("records")
+    table = read_table(repository / "figures" / "reference" / "evidence" / "table1_fid_per_view.csv").to_dict("records")
     fid = {(each["method"], each["encoding"]): each["mean"] for each in table if each["measure"] == "FID"}
     with_, without = fid["GCL", "PNG"], fid["without the three losses", "PNG"]
     assert f"better *without* them, {without:.0f} against {with_:.0f}" in findings(repository)
@@ -91,7 +91,7 @@ def test_what_fid_said_is_told_whole(repository: Path):
 def test_the_readmes_numbers_are_those_of_the_tables(repository: Path):
     text = (repository / "README.md").read_text(encoding="utf-8")
     assert len(MARK.findall(text)) >= 10
-    assert filled(text, repository / "figures") == text, "run `python -m gcl_core readme`"
+    assert filled(text, repository / "figures" / "reference") == text, "run `python -m gcl_core readme`"
     assert len(text.splitlines()) <= 120
 
 

@@ -5,13 +5,14 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-from gcl_core.config import load_study
+from gcl_core.config import ConfigError, load_study
 from gcl_core.device import resolve_device
 from gcl_core.files import RunError, atomic, hash_file, read_json, write_json, write_text
 from gcl_core.layout import Layout
@@ -46,6 +47,10 @@ def test_layout_keeps_profiles_seeds_and_stages_apart(tmp_path: Path) -> None:
     assert len({*folders, one.figures, other.figures, one.store, other.store}) == 16
     assert all(folder.is_relative_to(tmp_path / "runs") for folder in folders)
     assert one.figures == tmp_path / "figures" / "one"
+    committed = replace(one, reference=True)
+    assert committed.figures == committed.of_seed(1).figures == tmp_path / "figures" / "reference" / "one"
+    with pytest.raises(ConfigError, match="profile=reference is no name"):
+        Layout(load_study("smoke", "profile=reference"), root=tmp_path)
 
 
 def test_layout_takes_the_users_folders() -> None:

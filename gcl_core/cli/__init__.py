@@ -3,10 +3,11 @@
 import argparse
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from gcl_core.cli.data import add_data_commands
-from gcl_core.cli.figures import add_figure_commands
+from gcl_core.cli.figures import COMMITTED, add_figure_commands, show_comparison
 from gcl_core.cli.repeats import add_repeat_command
 from gcl_core.cli.retrieval import add_retrieval_commands
 from gcl_core.cli.runs import add_run_commands
@@ -85,11 +86,12 @@ def _parser() -> argparse.ArgumentParser:
     report = add_study(
         "report", _report, study, "write figures/PROFILE/report.html, one page with all it found, and how-to-cite.md"
     )
+    report.add_argument("--reference", action="store_true", help=COMMITTED)
     report.add_argument("--runs", type=Path, metavar="DIR", help="the profile's run folders (default: runs/PROFILE)")
     book = add_study(
         "book", _book, study, "make a book of a profile's executed notebooks that a browser opens from disk"
     )
-    book.add_argument("--out", type=Path, metavar="DIR", help="folder to write (default: docs/book/PROFILE)")
+    book.add_argument("--out", type=Path, metavar="DIR", help="folder to write (default: runs/PROFILE/book)")
     evaluate = add_study(
         "evaluate", _evaluate, "[PROFILE] RUN [key=value ...]", "measure mAP and CMC of a trained encoder"
     )
@@ -149,6 +151,9 @@ def _run(chosen: argparse.Namespace, words: Sequence[str]) -> None:
         print("nothing to do: every step is up to date")
     print()
     _show_trainings(layout)
+    if replace(layout, reference=True).figures.is_dir():
+        print(f"\nBeside the committed reference (python -m gcl_core compare {study.profile}):\n")
+        show_comparison(layout)
     print(f"\nfigures and tables: {_short(layout.figures)}/")
 
 
@@ -170,17 +175,17 @@ def _report(chosen: argparse.Namespace, words: Sequence[str]) -> None:
     from gcl_core.layout import Layout
     from gcl_core.report.page import write_report
 
-    for path in write_report(Layout(study), chosen.runs):
+    for path in write_report(Layout(study, reference=chosen.reference), chosen.runs):
         print(_short(path))
 
 
 def _book(chosen: argparse.Namespace, words: Sequence[str]) -> None:
     study, _, _ = _study(chosen, words)
-    from gcl_core.config import REPOSITORY
     from gcl_core.layout import Layout
     from gcl_core.report.book import build_book
 
-    print(_short(build_book(Layout(study), chosen.out or REPOSITORY / "docs" / "book" / study.profile)))
+    layout = Layout(study)
+    print(_short(build_book(layout, chosen.out or layout.runs / "book")))
 
 
 def _show_trainings(layout) -> None:

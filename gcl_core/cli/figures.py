@@ -1,48 +1,88 @@
-"""The commands `redraw`, `verdicts` and `readme`: tables, plots, claims and the README's numbers, without runs."""
+"""The commands `redraw`, `compare`, `results`, `verdicts` and `readme`: what can be done with figures alone."""
 
 import argparse
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from gcl_core.config import REPOSITORY, Study
+from gcl_core.layout import REFERENCE, Layout
 
 Add = Callable[..., argparse.ArgumentParser]
 ReadStudy = Callable[[argparse.Namespace, Sequence[str]], tuple[Study, Any, Any]]
+FIGURES = REPOSITORY / "figures"
+COMMITTED = f"of the committed figures, in figures/{REFERENCE}, rather than of runs made here"
 
 
 def add_figure_commands(add: Add, add_study: Add, read_study: ReadStudy) -> None:
-    """Add `redraw`, which takes the words `PROFILE key=value` that `read_study` reads, `verdicts` and `readme`."""
+    """Add `redraw`, `compare` and `results`, which take the words that `read_study` reads, `verdicts` and `readme`."""
     parser = add_study(
         "redraw",
         partial(_redraw, read_study),
         "[PROFILE] [key=value ...]",
         "make the tables and plots of figures/PROFILE anew from its records, without runs",
     )
+    parser.add_argument("--reference", action="store_true", help=COMMITTED)
     parser.add_argument("--out", type=Path, metavar="DIR", help="write there instead")
     parser.add_argument("--style", type=Path, metavar="FILE", help="a matplotlib style file; needs --out")
+    add_study(
+        "compare",
+        partial(_compare, read_study),
+        "[PROFILE] [key=value ...]",
+        f"say which numbers of a run, in figures/PROFILE, agree with the reference in figures/{REFERENCE}/PROFILE",
+    )
+    results = add_study(
+        "results",
+        partial(_results, read_study),
+        "[PROFILE] [key=value ...]",
+        "pack the tables, records and manifest of figures/PROFILE into one file that is verified when it is read",
+    )
+    results.add_argument("--out", type=Path, required=True, metavar="FILE", help="file to write, as market1501.zip")
     words = "give the claims in figures/PROFILE their verdicts anew from its tables, and pool seeds of equal settings"
     verdicts = add("verdicts", _verdicts, words)
     verdicts.add_argument("profiles", nargs="+", metavar="PROFILE", help="profiles with figures, as evidence")
-    add("readme", _readme, "fill the numbers of README.md in from the tables of claims")
+    verdicts.add_argument("--reference", action="store_true", help=COMMITTED)
+    add("readme", _readme, "fill the numbers of README.md in from the committed tables of claims")
 
 
 def _redraw(read_study: ReadStudy, chosen: argparse.Namespace, words: Sequence[str]) -> None:
     study = read_study(chosen, words)[0]
     from gcl_core.figures.redraw import not_redrawn, redraw
 
-    folder = REPOSITORY / "figures" / study.profile
+    folder = Layout(study, reference=chosen.reference).figures
     for path in redraw(study, folder, chosen.out, chosen.style):
         print(path)
     if left := not_redrawn(folder):
         print(f"not redrawn, as they show pictures or their records were never kept: {', '.join(left)}")
 
 
+def _results(read_study: ReadStudy, chosen: argparse.Namespace, words: Sequence[str]) -> None:
+    study = read_study(chosen, words)[0]
+    from gcl_core.files import hash_file
+    from gcl_core.measure.handed_in import pack_results, unpacked
+
+    pack_results(study, Layout(study).figures, chosen.out)
+    files = unpacked(chosen.out)
+    print(f"{chosen.out}: {len(files)} files, {sum(map(len, files.values())):,} bytes, SHA-256 {hash_file(chosen.out)}")
+
+
+def _compare(read_study: ReadStudy, chosen: argparse.Namespace, words: Sequence[str]) -> None:
+    show_comparison(Layout(read_study(chosen, words)[0]))
+
+
+def show_comparison(layout: Layout) -> None:
+    """Print how a profile's own figures compare with the committed ones."""
+    from gcl_core.report.compared import comparison
+
+    print(comparison(layout.figures, replace(layout, reference=True).figures))
+
+
 def _verdicts(chosen: argparse.Namespace) -> None:
     from gcl_core.tables.pooled import write_verdicts
 
-    for path in write_verdicts(REPOSITORY / "figures", chosen.profiles):
+    for path in write_verdicts(FIGURES / REFERENCE if chosen.reference else FIGURES, chosen.profiles):
         print(path)
 
 
@@ -51,4 +91,4 @@ def _readme(_: argparse.Namespace) -> None:
     from gcl_core.report.front_page import filled
 
     page = REPOSITORY / "README.md"
-    write_text(page, filled(page.read_text(encoding="utf-8"), REPOSITORY / "figures"))
+    write_text(page, filled(page.read_text(encoding="utf-8"), FIGURES / REFERENCE))

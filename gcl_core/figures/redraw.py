@@ -25,7 +25,6 @@ from gcl_core.figures.three_datasets import dataset_accuracy_figure
 from gcl_core.files import RunError
 from gcl_core.measure.artifacts import where
 from gcl_core.measure.clustered import recorded_split
-from gcl_core.measure.collected import controls_table
 from gcl_core.measure.evidence import Evidence
 from gcl_core.measure.recorded import as_run, recorded_evidence, recorded_fid, recorded_floor
 from gcl_core.measure.view_quality import view_quality_table
@@ -35,6 +34,7 @@ from gcl_core.tables.ablations import ablation_table
 from gcl_core.tables.accuracy import accuracy_table, recorded_joint
 from gcl_core.tables.claim_readings import claims_page
 from gcl_core.tables.claims import claims_table
+from gcl_core.tables.controls import controls_table
 from gcl_core.tables.dose import dose_reading, dose_table
 from gcl_core.tables.fid import fid_table, ordering_table
 from gcl_core.tables.formats import read_table, write_table
@@ -73,10 +73,10 @@ class Kept:
 
 
 TABLES: Mapping[str, Callable[[Kept], pd.DataFrame]] = {  # tables that are made of records
-    "ablations": lambda kept: ablation_table(kept.study, kept.record("epochs")),
+    "ablations": lambda kept: ablation_table(kept.study, kept.record("epochs"), kept.record("repeats")),
     "accuracy_three_datasets": lambda kept: dataset_accuracy_table(kept.study, kept.record("dataset_runs")),
     "claims": lambda kept: claims_table(kept.evidence()),
-    "controls": lambda kept: controls_table(kept.study, kept.record("epochs")),
+    "controls": lambda kept: controls_table(kept.study, kept.record("epochs"), kept.record("repeats")),
     "dose": lambda kept: dose_table(kept.evidence()),
     "orderings_three_datasets": lambda kept: dataset_orderings(kept.record("dataset_fid")),
     "reid_accuracy": lambda kept: accuracy_table(
@@ -131,7 +131,10 @@ def redraw(study: Study, folder: Path, out: Path | None = None, look: Path | Non
         raise RunError("redraw: another style needs --out DIR, so that the study's own figures stay as they are")
     entries = read_manifest(folder)
     if not entries:
-        raise RunError(f"{folder} holds no figures with a manifest.json; run the study of that profile first")
+        raise RunError(
+            f"{folder} holds no figures with a manifest.json; run the study of that profile first, or take "
+            "the committed figures by --reference"
+        )
     files: list[Path] = []
     with style.restyled(_style(look)):
         seen: dict[str, Kept] = {}

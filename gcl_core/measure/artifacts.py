@@ -19,6 +19,7 @@ from gcl_core.outputs import seed_suffix
 from gcl_core.provenance import code_of_stage, fingerprint, measuring_of
 from gcl_core.records import RECORDS
 from gcl_core.run_folder import read_metrics
+from gcl_core.seeding import training_draws
 from gcl_core.typed_frames import typed
 
 MAKERS = {"baseline": "01_baseline", "warm_up": "03_generator_warm_up"}
@@ -32,6 +33,11 @@ def require(path: Path, *, made_by: str) -> Path:
     return path
 
 
+def repeats_of(study: Study, stage: str) -> range:
+    """Return the places of a stage's or variant's trainings on one seed; the stages before the variants have one."""
+    return study.repeats_of(stage) if stage in study.variants else range(1)
+
+
 def maker(stage: str, seed: int) -> str:
     """Return which notebook, with which parameters, makes the run folder of a stage or variant."""
     if stage in MAKERS:
@@ -39,23 +45,23 @@ def maker(stage: str, seed: int) -> str:
     return f'notebooks/04_joint_training.ipynb with variant="{stage}" and seed={seed}'
 
 
-def finished_run(layout: Layout, stage: str, seed: int) -> Path:
+def finished_run(layout: Layout, stage: str, seed: int, repeat: int = 0) -> Path:
     """Return the run folder of a stage or variant that ran to its end with today's settings, code and inputs.
 
     Raises RunError that says which notebook to run when it is missing, unfinished or made of anything else.
     """
-    folder = layout.stage(stage, seed)
-    if problem := run_problem(layout, stage, seed):
+    folder = layout.stage(stage, seed, repeat)
+    if problem := run_problem(layout, stage, seed, repeat):
         raise RunError(f"{folder} {problem}")
     return folder
 
 
-def run_problem(layout: Layout, stage: str, seed: int) -> str | None:
+def run_problem(layout: Layout, stage: str, seed: int, repeat: int = 0) -> str | None:
     """Return why the run of a stage or variant cannot be used, with what to run, or None when it can.
 
     This decides for every reader of runs, and for the DAG, as a run folder's fingerprint decides for a training.
     """
-    folder = layout.stage(stage, seed)
+    folder = layout.stage(stage, seed, repeat)
     if not (folder / "manifest.json").is_file():
         return f"is not there; it is made by {maker(stage, seed)}. Run that first, with the same profile"
     facts, again = read_json(folder / "manifest.json"), f"run {maker(stage, seed)} again"
@@ -67,6 +73,8 @@ def run_problem(layout: Layout, stage: str, seed: int) -> str | None:
         return f"was made with other settings of {', '.join(other)}; {again}"
     if "imported" in facts:  # weights from elsewhere: no code of ours trained them
         return None
+    if facts["seed"] != training_draws(layout.study.training_seed, seed, repeat):
+        return f"was made with other training draws (training_seed); {again}"
     before, now = facts.get("code", {}), code_of_stage(layout.study, stage)
     changed = sorted(name for name in {**before, **now} if before.get(name) != now.get(name))
     if changed:
@@ -90,8 +98,14 @@ def _differ(recorded: Any, now: Any) -> bool:
 
 
 def finished_runs(layout: Layout, stages: Sequence[str]) -> list[Path]:
-    """Return the finished run folders of stages or variants for every seed of the study."""
-    return [finished_run(layout, stage, seed) for stage in stages for seed in range(layout.study.seeds)]
+    """Return the finished run folders of stages or variants for every seed of the study, repeats among them."""
+    seeds = range(layout.study.seeds)
+    return [
+        finished_run(layout, stage, seed, repeat)
+        for stage in stages
+        for seed in seeds
+        for repeat in repeats_of(layout.study, stage)
+    ]
 
 
 def required_runs(layout: Layout, variant: str, seed: int) -> list[Path]:
@@ -109,15 +123,52 @@ def required_runs(layout: Layout, variant: str, seed: int) -> list[Path]:
 def records(layout: Layout, stages: Sequence[str], *, seeds: Iterable[int] | None = None) -> pd.DataFrame:
     """Return the epoch records of finished runs: columns stage, seed, epoch and what the stages record.
 
-    All seeds of the study unless `seeds` are given. It has the types of the record `epochs`: what a stage does not
-    record is NaN, a text that is not there is blank. Raises RunError as `finished_run` does.
+    All seeds of the study unless `seeds` are given. Numbers of a variant that was trained several times on a seed are
+    means over its repeats. It has the types of the record `epochs`: what a stage does not record is NaN, a text that is
+    not there is blank. Raises RunError as `finished_run` does.
     """
     lines: list[dict[str, Any]] = []
     for stage in stages:
         for seed in range(layout.study.seeds) if seeds is None else seeds:
-            metrics = measured_today(layout, stage, seed, finished_run(layout, stage, seed))
-            lines += [{"stage": stage, "seed": seed, **line} for line in metrics]
+            repeats = [
+                measured_today(layout, stage, seed, finished_run(layout, stage, seed, repeat))
+                for repeat in repeats_of(layout.study, stage)
+            ]
+            lines += [{"stage": stage, "seed": seed, **line} for line in map(_mean, zip(*repeats, strict=True))]
     return typed(pd.DataFrame(lines), RECORDS["epochs"][1])
+
+
+def _mean(lines: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return one epoch's line, its numbers as means over the repeats: what one of them lacks is left out."""
+    if len(lines) == 1:
+        return lines[0]
+    known = [key for key in lines[0] if all(line.get(key) is not None for line in lines)]
+    return {
+        key: float(np.mean([line[key] for line in lines])) if isinstance(lines[0][key], float | int) else lines[0][key]
+        for key in known
+    } | {"epoch": lines[0]["epoch"]}
+
+
+def repeated(layout: Layout) -> pd.DataFrame:
+    """Return the record `repeats`: what each training of each variant ends with, one line per variant, seed and repeat.
+
+    Raises RunError as `finished_run` does.
+    """
+    study, lines = layout.study, []
+    for variant in study.variants:
+        for seed in range(study.seeds):
+            for repeat in study.repeats_of(variant):
+                run = finished_run(layout, variant, seed, repeat)
+                kept = kept_line(run, measured_today(layout, variant, seed, run))
+                facts = {"variant": variant, "seed": seed, "repeat": repeat}
+                lines.append(facts | {name: kept.get(name) for name in ("map", "rank1", "clusters", "ari")})
+    return typed(pd.DataFrame(lines), RECORDS["repeats"][1])
+
+
+def kept_line(run: Path, lines: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return, of a run's lines, that of the epoch whose weights it keeps: the last, or the best on test (D15)."""
+    kept = read_json(run / "manifest.json").get("kept_epoch")
+    return next((line for line in lines if line["epoch"] == kept), lines[-1])
 
 
 def measured_today(layout: Layout, stage: str, seed: int, run: Path) -> list[dict[str, Any]]:

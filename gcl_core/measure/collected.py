@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from gcl_core.config import Study
 from gcl_core.data.person_set import PersonSet, load_person_set
 from gcl_core.data.truth import Truth, load_truth
 from gcl_core.device import resolve_device
@@ -18,15 +17,11 @@ from gcl_core.files import hash_file, read_json, write_json
 from gcl_core.layout import Layout
 from gcl_core.measure.artifacts import (
     finished_run,
-    headline_epochs,
     numbers,
-    spread,
-    start_of_training,
     training_identities,
-    where,
 )
 from gcl_core.measure.drawn_people import draw_people
-from gcl_core.measure.evidence import Evidence, Measured
+from gcl_core.measure.evidence import Evidence, Measured, clusters_off
 from gcl_core.measure.found_runs import headline
 from gcl_core.measure.merged_views import kept_merged_views
 from gcl_core.measure.retrievals import precision_by_range, view_differences
@@ -39,7 +34,6 @@ from gcl_core.surface.stored import carried_views
 FAR = 60  # degrees; right pictures whose view differs by more are far
 WHITE = 255  # behind the mesh in a projection (§1.3)
 KEPT = "claims.json"
-BASELINE = "baseline (and E_id frozen in stage 3, by construction)"
 
 
 def collected_evidence(layout: Layout) -> list[Evidence]:
@@ -59,27 +53,22 @@ def collected_evidence(layout: Layout) -> list[Evidence]:
 
 
 def measured(layout: Layout, people: PersonSet, truth: Truth | None, variant: str, seed: int) -> Measured:
-    """Return what a variant's finished run holds, on the people of its seed; raises RunError as `finished_run` does.
+    """Return what a variant's finished runs hold, on the people of its seed; raises RunError as `finished_run` does.
 
-    PSNR and distances are of the training pictures of `chosen_rows`, means over seven views; of true views as they are
+    Numbers of queries, clusters and ARI are means over its repeats; FID, distances and PSNR are of the first. PSNR and
+    distances are of the training pictures of `chosen_rows`, means over seven views; of true views as they are
     PSNR is infinite. Far and near views are told apart, and PSNR is known, where true views are.
     """
-    study, run = layout.study, finished_run(layout, variant, seed)
-    given = study.variants[variant]
-    weights = [hash_file(path) for path in sorted(run.glob("*.safetensors"))]
-    measuring = code_of(__name__)
-    settings = [given.shown, given.blur, study.evaluation.average_precision, chosen_rows(people, study).tolist()]
-    identity = fingerprint([measuring, weights, people.fingerprint, truth is not None, settings])
-    kept = read_json(run / KEPT) if (run / KEPT).is_file() else {}
-    if kept.get("identity") != identity:
-        kept = {"identity": identity, **_measure(layout, people, truth, variant, seed, run)}
-        write_json(run / KEPT, kept)
-    kept_epoch, fid = headline(run), kept_fid(run)
+    study, given = layout.study, layout.study.variants[variant]
+    runs = [finished_run(layout, variant, seed, repeat) for repeat in study.repeats_of(variant)]
+    kept, *others = [_remembered(layout, people, truth, variant, seed, run) for run in runs]
+    queries = [pd.DataFrame(each["queries"]).astype(np.float64) for each in (kept, *others)]
+    heads, fid, identities = [headline(run) for run in runs], kept_fid(runs[0]), training_identities(people)
     views = fid["views"].get(study.evaluation.encoding) if fid else None
     return Measured(
-        queries=pd.DataFrame(kept["queries"]).astype(np.float64).astype({"pid": np.int64}),
-        clusters=kept_epoch["clusters"],
-        ari=kept_epoch["ari"],
+        queries=(sum(queries[1:], queries[0]) / len(queries)).astype({"pid": np.int64}),
+        clusters_off=float(np.mean([clusters_off(head["clusters"], identities) for head in heads])),
+        ari=float(np.mean([head["ari"] for head in heads])),
         fid={yaw: views[str(yaw)]["fid"] for yaw in NOVEL} if views else None,
         distance=kept["distance"],
         psnr=float("inf") if given.view == "known" and kept["psnr"] is None else kept["psnr"],
@@ -88,17 +77,33 @@ def measured(layout: Layout, people: PersonSet, truth: Truth | None, variant: st
     )
 
 
+def _remembered(
+    layout: Layout, people: PersonSet, truth: Truth | None, variant: str, seed: int, run: Path
+) -> dict[str, Any]:
+    """Return what is kept of a run in KEPT, measured where that is missing or of other weights, data or code."""
+    study, given = layout.study, layout.study.variants[variant]
+    weights = [hash_file(path) for path in sorted(run.glob("*.safetensors"))]
+    settings = [given.shown, given.blur, study.evaluation.average_precision, chosen_rows(people, study).tolist()]
+    identity = fingerprint([code_of(__name__), weights, people.fingerprint, truth is not None, settings])
+    kept = read_json(run / KEPT) if (run / KEPT).is_file() else {}
+    if kept.get("identity") != identity:
+        kept = {"identity": identity, **_measure(layout, people, truth, variant, seed, run)}
+        write_json(run / KEPT, kept)
+    return kept
+
+
 def _measure(
     layout: Layout, people: PersonSet, truth: Truth | None, variant: str, seed: int, run: Path
 ) -> dict[str, Any]:
-    """Return what takes time, as JSON can hold it: None for what is not known."""
+    """Return what takes time, as JSON can hold it: None for what is not known, and of views after the first repeat."""
     study, given = layout.study, layout.study.variants[variant]
     found = retrieve(load_encoder(study, run, resolve_device(study.device)), people, study.evaluation)
+    first = run == layout.stage(variant, seed)
     psnr = distance = None
-    if given.view == "drawn":
+    if first and given.view == "drawn":
         quality = view_quality(layout, people, truth, variant, seed, "train")
         distance = float((numbers(quality, "distance") / numbers(quality, "distance_others")).mean())
-    if truth is not None and not (given.view == "copied" and given.augment):
+    if first and truth is not None and not (given.view == "copied" and given.augment):
         psnr = given_psnr(layout, people, truth, variant, seed)
     queries = query_precision(found, truth).to_dict("list")
     known = {name: [None if np.isnan(value) else value for value in values] for name, values in queries.items()}
@@ -145,31 +150,3 @@ def given_psnr(layout: Layout, people: PersonSet, truth: Truth, variant: str, se
         psnr = person_psnr(views, truth.true_views(files, yaws), person)[there]
         values += psnr[np.isfinite(psnr)].tolist()
     return float(np.mean(values)) if values else float("inf")
-
-
-def controls_table(study: Study, records: pd.DataFrame) -> pd.DataFrame:
-    """Return accuracy (%) and clusters of random weights, the baseline and every variant: means over seeds.
-
-    `records` are those of the baseline and all variants. `±` is half the range over seeds, blank for one. With E_id
-    frozen in stage 3 accuracy is that of the baseline; its clusters are those of the finished baseline, with which
-    every variant starts. A baseline taken over from a checkpoint has no random weights.
-    """
-    heads, baseline = headline_epochs(study, records), where(records, stage="baseline")
-    parts = {BASELINE: where(heads, stage="baseline"), **{name: where(heads, stage=name) for name in study.variants}}
-    if numbers(baseline, "epoch").max() > 0:
-        start = where(baseline, epoch=0)
-        parts = {str(start["note"].iloc[0]): start, **parts}
-    accuracy, clusters = (
-        {"map": ("mAP", 100), "rank1": ("rank-1", 100)},
-        {"clusters": ("clusters", 1), "ari": ("ARI", 1)},
-    )
-    rows = []
-    for name, lines in parts.items():
-        row: dict[str, Any] = {"variant": name, "seeds": len(lines)}
-        clustered = start_of_training(records) if name == BASELINE else lines
-        for measured_on, columns in ((lines, accuracy), (clustered, clusters)):
-            for column, (title, scale) in columns.items():
-                values = scale * numbers(measured_on, column)
-                row |= {title: values.mean(), f"± {title}": spread(values)}
-        rows.append(row)
-    return pd.DataFrame(rows).astype({"seeds": "Int64"})

@@ -35,15 +35,17 @@ UNCHANGED = "drawn_once"  # what variants of a parameter are compared with
 class Measured:
     """What one data seed has of one variant; None for what was not measured.
 
+    All but views are means over the variant's repeats on that seed.
+
     queries: columns pid, ap in [0, 1], rank1 (0 or 1), ap_far and ap_near: average precision among right pictures more
-    than 60° away and among the others, NaN where a query has none. clusters, ari: of the epoch kept. fid: yaw (45 ...
+    than 60° away and among the others, NaN where a query has none. clusters_off, ari: at the end. fid: yaw (45 ...
     315) → FID. distance: of E_id features between picture and drawn view as a share of that to other people, since two
     feature spaces have no common unit. psnr: of the person in views against true ones, in dB; infinite for true views.
     purpose and changes: what the variant is for, and the settings that it changes.
     """
 
     queries: pd.DataFrame | None = None
-    clusters: float | int | None = None
+    clusters_off: float | int | None = None
     ari: float | int | None = None
     fid: Mapping[int, float] | None = None
     distance: float | int | None = None
@@ -65,12 +67,12 @@ def clusters_off(clusters: float | int, people: int) -> float:
     return 100 * abs(clusters - people) / people
 
 
-NUMBERS: Mapping[str, Callable[[Measured, int], float | int | None]] = {  # metric of one number a seed
-    CLUSTERS: lambda got, people: None if got.clusters is None else clusters_off(got.clusters, people),
-    ARI: lambda got, _: None if got.ari is None else 100 * got.ari,
-    DISTANCE: lambda got, _: None if got.distance is None else 100 * got.distance,
-    FID: lambda got, _: None if got.fid is None else mean_over_views(got.fid),
-    PSNR: lambda got, _: got.psnr,
+NUMBERS: Mapping[str, Callable[[Measured], float | int | None]] = {  # metric of one number per seed
+    CLUSTERS: lambda got: got.clusters_off,
+    ARI: lambda got: None if got.ari is None else 100 * got.ari,
+    DISTANCE: lambda got: None if got.distance is None else 100 * got.distance,
+    FID: lambda got: None if got.fid is None else mean_over_views(got.fid),
+    PSNR: lambda got: got.psnr,
 }
 
 
@@ -78,7 +80,7 @@ def value_of(each: Evidence, variant: str, metric: str) -> Any:
     """Return what a seed has of a variant: one number, a Series of points a query by pid, or None."""
     measured = each.variants.get(variant, Measured())
     if metric in NUMBERS:
-        return NUMBERS[metric](measured, each.people)
+        return NUMBERS[metric](measured)
     queries, (column, *away) = measured.queries, QUERIES[metric]
     if queries is None or not {column, *away} <= set(queries):
         return None

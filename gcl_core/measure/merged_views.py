@@ -16,7 +16,7 @@ from gcl_core.layout import Layout
 from gcl_core.measure.artifacts import finished_run
 from gcl_core.measure.view_fid import NOVEL, chosen_rows
 from gcl_core.surface.merging import MergedViews, Plan, merged_views
-from gcl_core.training.joint import labels_file, merged_file
+from gcl_core.training.kept import labels_file, merged_file
 
 WHITE = 255  # behind the mesh in a projection (§1.3)
 NUMBERS = {"none": (0, 0), "1-3": (1, 3), "4-7": (4, 7), "8-11": (8, 11), "12-15": (12, 15), "16 or more": (16, np.inf)}

@@ -26,7 +26,7 @@ def evidence_lines(evidence: Sequence[Evidence]) -> pd.DataFrame:
             {
                 **{"seed": seed, "variant": variant, "people": each.people},
                 **{"purpose": found.purpose, "changes": " ".join(found.changes)},
-                **{name: getattr(found, name) for name in ("clusters", "ari", "distance", "psnr")},
+                **{name: getattr(found, name) for name in ("clusters_off", "ari", "distance", "psnr")},
                 **{f"fid_{yaw}": value for yaw, value in (found.fid or {}).items()},
             }
             for seed, each in enumerate(evidence)
@@ -61,7 +61,7 @@ def _measured(line: Mapping[Any, Any], queries: pd.DataFrame | None) -> Measured
     known = {name: value for name, value in line.items() if not (isinstance(value, float) and np.isnan(value))}
     fid = {yaw: known[f"fid_{yaw}"] for yaw in NOVEL if f"fid_{yaw}" in known}
     own = None if queries is None else queries.drop(columns=["seed", "variant"]).reset_index(drop=True)
-    numbers: dict[str, float | None] = {name: known.get(name) for name in ("clusters", "ari", "distance", "psnr")}
+    numbers: dict[str, float | None] = {name: known.get(name) for name in ("clusters_off", "ari", "distance", "psnr")}
     purpose, changes = cast(Purpose, str(line["purpose"])), tuple(str(line["changes"]).split())
     found = Measured(queries=own, fid=fid or None, purpose=purpose, changes=changes)
     return replace(found, **numbers)  # pyright: ignore[reportArgumentType]  # numbers alone

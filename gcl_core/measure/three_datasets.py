@@ -18,6 +18,7 @@ from gcl_core.measure.found_runs import (
     profile_folder,
     stage_one,
 )
+from gcl_core.measure.handed_in import handed_in
 from gcl_core.measure.published import DATASETS
 from gcl_core.measure.view_fid import kept_fid
 
@@ -28,9 +29,24 @@ FLOOR = ("halves", "gallery")
 
 
 def dataset_runs(layout: Layout) -> pd.DataFrame:
-    """Return the record `dataset_runs`: one line per finished run, its accuracies in [0, 1] and how it was made."""
+    """Return the record `dataset_runs`: one line per finished run, its accuracies in [0, 1] and how it was made.
+
+    What was handed in (`results/`) stands for a dataset, or a pair of source and dataset, that has no run here.
+    """
     pairs: list[Pair] = [*((dataset, None) for dataset in DATASETS), *adaptations(layout.study)]
-    return pd.DataFrame([line for pair in pairs for stage in STAGES for line in _run_lines(layout, pair, stage)])
+    others = handed_in(layout)
+    parts = [
+        pd.DataFrame([line for stage in STAGES for line in _run_lines(layout, pair, stage)])
+        if _has_run_here(layout, pair)
+        else others[pair].runs
+        for pair in pairs
+        if _has_run_here(layout, pair) or pair in others
+    ]
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+
+
+def _has_run_here(layout: Layout, pair: Pair) -> bool:
+    return any(found_runs(layout, stage, pair) for stage in STAGES)
 
 
 def _run_lines(layout: Layout, pair: Pair, stage: str) -> Iterator[dict[str, Any]]:
@@ -59,6 +75,8 @@ def describe(lines: pd.DataFrame) -> str:
         words.append(f"from {first['stage_one']}")
     if first["picked_on_test"]:
         words.append("epoch of best mAP on test")
+    if first["handed_in"]:
+        words.append(f"handed in as {first['handed_in']}")
     return ", ".join(words)
 
 
@@ -66,20 +84,28 @@ def dataset_fid(layout: Layout) -> pd.DataFrame:
     """Return the record `dataset_fid`: FID of GCL's views per dataset, seed, encoding (`kind`) and yaw.
 
     Seeds measured with another number of pictures than the first are left out. Where GCL was measured, also what real
-    pictures get, without seed and yaw.
+    pictures get, without seed and yaw. What was handed in stands for a dataset that has no run here.
     """
-    lines: list[dict[str, Any]] = []
-    for dataset in DATASETS:
-        found = [(run, result) for run in found_runs(layout, "gcl", (dataset, None)) if (result := kept_fid(run))]
-        alike = [(run, result) for run, result in found if result["pictures"] == found[0][1]["pictures"]]
-        for run, result in alike:
-            facts = {"dataset": dataset, "seed": int(run.name.removeprefix("seed")), "pictures": result["pictures"]}
-            for kind, views in result["views"].items():
-                lines += [{**facts, "kind": kind, "yaw": int(yaw), "fid": each["fid"]} for yaw, each in views.items()]
-        floor = profile_folder(layout, (dataset, None)) / "data" / "fid.json"
-        if alike and floor.is_file():
-            lines += _floor_lines(dataset, floor)
-    return pd.DataFrame(lines)
+    others = handed_in(layout)
+    parts = [
+        others[dataset, None].fid
+        if (dataset, None) in others and not _has_run_here(layout, (dataset, None))
+        else pd.DataFrame(_fid_lines(layout, dataset))
+        for dataset in DATASETS
+    ]
+    return pd.concat(parts, ignore_index=True)
+
+
+def _fid_lines(layout: Layout, dataset: str) -> Iterator[dict[str, Any]]:
+    found = [(run, result) for run in found_runs(layout, "gcl", (dataset, None)) if (result := kept_fid(run))]
+    alike = [(run, result) for run, result in found if result["pictures"] == found[0][1]["pictures"]]
+    for run, result in alike:
+        facts = {"dataset": dataset, "seed": int(run.name.removeprefix("seed")), "pictures": result["pictures"]}
+        for kind, views in result["views"].items():
+            yield from ({**facts, "kind": kind, "yaw": int(yaw), "fid": each["fid"]} for yaw, each in views.items())
+    floor = profile_folder(layout, (dataset, None)) / "data" / "fid.json"
+    if alike and floor.is_file():
+        yield from _floor_lines(dataset, floor)
 
 
 def _floor_lines(dataset: str, path: Path) -> Iterator[dict[str, Any]]:

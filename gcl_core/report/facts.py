@@ -66,6 +66,12 @@ def versions_of(runs: Sequence[Mapping[str, Any]]) -> list[str]:
     return [text for text, _ in told.most_common()]
 
 
+def devices_of(runs: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return in words on which devices and processors, and by which kernels of the libraries, runs were made."""
+    facts = {tuple(run[name] for name in ("device", "processor", "kernels") if run[name]) for run in runs}
+    return sorted("; ".join(each) for each in facts if each)
+
+
 def step_times(runs: Path, *, without: str) -> list[tuple[str, str, str]]:
     """Return each finished step but the report's own: its name, when it was done and how long it took."""
     marks = [path for path in sorted((runs / "steps").glob("*.done")) if path.stem != without]

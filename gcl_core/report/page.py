@@ -10,6 +10,7 @@ from gcl_core.files import RunError, write_text
 from gcl_core.layout import Layout
 from gcl_core.report.citation import citation_page, short
 from gcl_core.report.facts import (
+    devices_of,
     differing,
     findings,
     fingerprints,
@@ -67,7 +68,7 @@ def write_report(layout: Layout, runs: Path | None = None) -> list[Path]:
         sections=sections,
         runs=made_by,
         versions=versions_of(made_by),
-        devices=sorted({run["device"] for run in made_by if run["device"]}),
+        devices=devices_of(made_by),
         seeds=sorted({run["seed"] for run in made_by if run["seed"] is not None}),
         steps=step_times(runs, without=STEP),
         commits=Counter(entry["git_revision"] for entry in entries.values()).most_common(),

@@ -47,6 +47,8 @@ class Study(Settings):
     fidelity: Literal["paper", "released"] | tuple[SwitchName, ...] = "paper"  # switches of gcl_core/fidelity.py
     source: SourceSettings | None = None  # a labelled set to learn from first (domain adaptation); null: no labels
     seeds: Annotated[int, Field(ge=1, le=100)] = 1
+    training_seed: Annotated[int, Field(ge=0)] = 0  # seed k trains with the draws of training_seed + k
+    repeats: Annotated[int, Field(ge=1, le=100)] = 1  # trainings of each variant on a seed; their mean is its number
     device: Literal["auto", "cpu", "cuda"] = "auto"
     devices: Annotated[int, Field(ge=1)] = 1  # processes that train together, one a device (docs/PARALLEL.md)
     compute: ComputeSettings = ComputeSettings()
@@ -122,6 +124,10 @@ class Study(Settings):
         if unknown:
             raise ValueError(f"evaluation.fid_variants: {unknown} not among the variants {list(self.variants)}")
         return self
+
+    def repeats_of(self, variant: str) -> range:
+        """Return the places of a variant's trainings on one seed: as many as it asks for, else as the study does."""
+        return range(self.variants[variant].repeats or self.repeats)
 
     def of_variant(self, name: str) -> "Study":
         """Return the settings under which a variant trains: with its `changes`; as they are for other stages.

@@ -115,6 +115,7 @@ class VariantSettings(Settings):
     bodies: Literal["fitted", "known"] = "fitted"  # of surface views: fitted to keypoints, or those of synthetic people
     augment: bool = False  # TDA on x_nv as E_id sees it in the contrast; on views that are no copies it is ours
     blur: Annotated[float, Field(ge=0, le=32)] = 0  # of true views: standard deviation in pixels of a 128-row picture
+    repeats: Annotated[int, Field(ge=1, le=100)] | None = None  # null: as many as the study's other variants
     changes: dict[str, Any] = Field(default_factory=dict)  # of other settings, as {"joint.epochs": 40}: CHANGEABLE
     l_vi: Weight = 1.0  # of the pair (f, f_pos), in which there is no drawn view
     l_vi_prime: Weight = 1.0  # of (f, f'_new)

@@ -16,14 +16,16 @@ from gcl_core.measure.artifacts import (
     start_of_training,
     where,
 )
+from gcl_core.tables.repeats import COUNTED, SPREAD, repeat_columns, repeat_reading
 
 BEST = "best mAP on test"  # not a result: its epoch is picked by the test set (D15)
 
 
-def ablation_table(study: Study, records: pd.DataFrame) -> pd.DataFrame:
+def ablation_table(study: Study, records: pd.DataFrame, repeats: pd.DataFrame) -> pd.DataFrame:
     """Return one row a variant: its losses, then accuracy (%) and clusters of its headline, means over seeds.
 
-    `epoch` says which epoch that is (`headline_epochs`). `±` is half the range over seeds, blank for one. The first row
+    `epoch` says which epoch that is (`headline_epochs`). `±` is half the range over seeds, blank for one. A number is
+    the mean of so many `repeats`, whose own spread stands beside it. The first row
     is the encoder that all start from, with the clusters that they start with. `best mAP on test` picks its epoch by
     the test set and is no headline unless the study asks for it (D15). `mAP (paper)` is blank: those values are not
     recovered.
@@ -40,12 +42,13 @@ def ablation_table(study: Study, records: pd.DataFrame) -> pd.DataFrame:
                 **{title: getattr(settings, loss) for loss, title in VIEW_INVARIANT.items()},
                 "epoch": headline_words(study, name),
                 **_outcome(where(heads, stage=name)),
+                **repeat_columns(repeats, name),
                 BEST: np.mean(best),
             }
         )
-    columns = ["variant", "x_nv", *VIEW_INVARIANT.values(), "epoch", "seeds", "mAP", "± mAP", "rank-1", "± rank-1"]
-    columns += ["clusters", "outliers", "ARI", "mAP (paper)", BEST]
-    return pd.DataFrame(rows).reindex(columns=columns).astype({"seeds": "Int64"})
+    columns = ["variant", "x_nv", *VIEW_INVARIANT.values(), "epoch", "seeds", COUNTED, "mAP", SPREAD, "± mAP", "rank-1"]
+    columns += ["± rank-1", "clusters", "outliers", "ARI", "mAP (paper)", BEST]
+    return pd.DataFrame(rows).reindex(columns=columns).astype({"seeds": "Int64", COUNTED: "Int64"})
 
 
 def _start(records: pd.DataFrame) -> dict[str, Any]:
@@ -67,7 +70,7 @@ def _outcome(lines: pd.DataFrame) -> dict[str, Any]:
     }
 
 
-def ablation_reading(study: Study, records: pd.DataFrame) -> str:
+def ablation_reading(study: Study, records: pd.DataFrame, repeats: pd.DataFrame) -> str:
     """Return a paragraph that reads the ablation: each variant against GCL, seed by seed, and what that can support."""
     heads = headline_epochs(study, records)
     maps = {name: 100 * numbers(where(heads, stage=name).sort_values("seed"), "map") for name in study.variants}
@@ -84,9 +87,10 @@ def ablation_reading(study: Study, records: pd.DataFrame) -> str:
         whose = "Each variant's epoch" if len(picked) == len(study.variants) else f"The epoch of {', '.join(picked)}"
         sentences.append(f"{whose} was picked by the test set, which favours those that swing most (D15).")
     if study.seeds == 1:
-        sentences.append("With one seed these differences are single draws: add seeds before believing one.")
+        sentences.append("One seed is one set of people: add seeds before believing a difference.")
     else:
         sentences.append(f"Differences with the same sign in every seed: {', '.join(firm) or 'none'}.")
+    sentences.append(repeat_reading(study, repeats))
     sentences.append(
         "The paper's own ablation values stand in its main text and are not recovered; that column is left blank."
     )

@@ -1,6 +1,7 @@
 """The claims in words: rules, verdicts, and every comparison that decides one or is the study's own."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -63,14 +64,13 @@ def claims_page(study: Study, frame: pd.DataFrame, doses: str) -> str:
 
 
 def reported_claims(layout: Layout) -> str:
-    """Return the claims of the profiles that report, from the tables of theirs that lie beside the study's own figures.
+    """Return the claims of the profiles that report, from their committed tables.
 
-    First all seeds with equal settings together, then each profile. What one of them is not there is said so: those of
-    another study's runs may be, and those of this repository are.
+    First all seeds with equal settings together, then each profile. A table that is not there is said to be not run.
     """
-    texts = []
+    texts, committed = [], replace(layout, reference=True).figures.parent
     for folder in (POOL, *REPORTING):
-        path = layout.figures.parent / folder / "claims.md"
+        path = committed / folder / "claims.md"
         text = path.read_text(encoding="utf-8") if path.is_file() else f"{NOT_RUN}: {path} is not there."
         title = "All seeds with equal settings" if folder == POOL else f"Profile `{folder}`"
         texts.append(f"### {title}\n\n{text}")

@@ -19,6 +19,7 @@ from gcl_core.models.weights import save_weights
 from gcl_core.parallel import on_devices, ranks
 from gcl_core.provenance import code_of_stage, handed, measuring_of
 from gcl_core.run_folder import RunFolder
+from gcl_core.seeding import training_draws
 from gcl_core.training.baselines.cluster_contrast.training import train_cluster_contrast
 from gcl_core.training.baselines.jvtc.camera_styles import styles_fingerprint
 from gcl_core.training.baselines.jvtc.training import train_jvtc
@@ -48,6 +49,7 @@ def train_baseline(layout: Layout, seed: int) -> Path:
     people, whole, method = load_person_set(layout), layout, layout.study.baseline.method
     if whole.study.source is not None:
         ranks.broadcast(lambda: pretrain_on_source(whole, seed))
+    draws = training_draws(whole.study.training_seed, seed)
     sections = {"picture", "identity_encoder", "compute"} | DECIDES[method]
     own = {"baseline": {"method", method, "threads"}}
     study, used = handed(whole.study, {**dict.fromkeys(sections, True), **own}, besides={"source"})
@@ -60,7 +62,7 @@ def train_baseline(layout: Layout, seed: int) -> Path:
                 settings=used,
                 inputs={"data": people.fingerprint, **start_inputs(layout, seed), **_read_besides(study)},
                 code=code_of_stage(whole.study, "baseline"),
-                seed=seed,
+                seed=draws,
                 device=device,
                 measured_by=measuring_of(study),
             )

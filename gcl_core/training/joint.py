@@ -24,7 +24,7 @@ from gcl_core.data.truth import load_truth
 from gcl_core.device import cpu_threads, resolve_device
 from gcl_core.evaluation.accuracy import accuracy_record
 from gcl_core.evaluation.features import extract_features
-from gcl_core.files import RunError, atomic, hash_file
+from gcl_core.files import RunError, hash_file
 from gcl_core.layout import Layout
 from gcl_core.models.drawing import draw_views
 from gcl_core.models.identity_encoder import IdentityEncoder
@@ -32,13 +32,14 @@ from gcl_core.models.weights import load_encoder, load_generator, save_weights
 from gcl_core.parallel import on_devices, ranks
 from gcl_core.provenance import code_of_stage, handed, measuring_of
 from gcl_core.run_folder import RunFolder
-from gcl_core.seeding import rng
+from gcl_core.seeding import rng, training_draws
 from gcl_core.surface.merging import MergedViews, Plan, merged_views
 from gcl_core.surface.stored import stored_views, views_identity
 from gcl_core.training.best import BestEpoch
 from gcl_core.training.contrast import draw_own_partners, relabel
 from gcl_core.training.data_parallel import SharedMemoryBank, average_over_ranks
 from gcl_core.training.epochs import Epochs
+from gcl_core.training.kept import keep_array, labels_file, merged_file
 from gcl_core.training.learners import Drawing, Learners, sample_views
 from gcl_core.training.optimizers import make_optimizer
 from gcl_core.training.step import Batch, joint_step
@@ -55,12 +56,14 @@ DECIDES_VIEW = {
     "surface": {"angles"},
     "surface_cluster": {"angles"},
 }
-TOLD = {"title", "purpose", "changes"}  # of a variant: for people, for tables, and in the other sections
+TOLD = {"title", "purpose", "changes", "repeats"}  # of a variant: for people, for tables, and in the other sections
 
 
 @on_devices
-def train_jointly(layout: Layout, variant: str, seed: int) -> Path:
+def train_jointly(layout: Layout, variant: str, seed: int, repeat: int = 0) -> Path:
     """Train one variant from the baseline (and warm-up) of the same seed and return the run folder; resumes.
+
+    A repeat is the same training with draws of its own (`training_draws`), in a folder of its own.
 
     Raises RunError for an unknown variant or a missing earlier stage, else as `train_baseline`.
     """
@@ -73,6 +76,7 @@ def train_jointly(layout: Layout, variant: str, seed: int) -> Path:
     decides = {**dict.fromkeys(sections, True), "variants": {variant: set(VariantSettings.model_fields) - TOLD}}
     if whole.joint.keep == "best_on_test":  # the test set chooses: how it is measured decides what is kept
         decides["evaluation"] = {"average_precision"}
+    draws = training_draws(whole.training_seed, seed, repeat)
     study, used = handed(whole, decides)
     layout, device = replace(layout, study=study), resolve_device(study.device)
     baseline, warm_up = layout.stage("baseline", seed), layout.stage("warm_up", seed)
@@ -80,7 +84,7 @@ def train_jointly(layout: Layout, variant: str, seed: int) -> Path:
     inputs = {"data": people.fingerprint, "baseline": hash_file(baseline / "encoder.safetensors")}
     drawing = None
     if chosen.view == "drawn":
-        drawing = Drawing.start(study, study.joint, encoder.code_dim, seed, device)
+        drawing = Drawing.start(study, study.joint, encoder.code_dim, draws, device)
         drawing.take_over(warm_up, device)
     if chosen.needs_generator:
         inputs["warm_up"] = hash_file(warm_up / "generator.safetensors")
@@ -90,18 +94,18 @@ def train_jointly(layout: Layout, variant: str, seed: int) -> Path:
         cpu_threads(study.joint.threads),
         ranks.opened(
             RunFolder(
-                layout.stage(variant, seed),
+                layout.stage(variant, seed, repeat),
                 settings=used,
                 inputs=inputs,
                 code=code_of_stage(whole, variant),
-                seed=seed,
+                seed=draws,
                 device=device,
                 measured_by=measuring_of(study),
             )
         ) as run,
     ):
         if not ranks.broadcast(lambda: run.finished):
-            _train(layout, people, encoder, drawing, variant, seed, run, device)
+            _train(layout, people, encoder, drawing, variant, seed, repeat, run, device)
     return run.path
 
 
@@ -112,6 +116,7 @@ def _train(
     drawing: Drawing | None,
     name: str,
     seed: int,
+    repeat: int,
     run: RunFolder,
     device: torch.device,
 ) -> None:
@@ -143,12 +148,12 @@ def _train(
 
     def cluster(epoch: int) -> Begun:
         labels, facts = relabel(bank.rows, identities, study.clustering)
-        _keep(labels_file(run.path, epoch), labels)
+        keep_array(labels_file(run.path, epoch), labels)
         if merged is None:
             return labels, facts, ()
         plan = merged.plan(labels, bank.rows)
         for part, values in plan._asdict().items():
-            _keep(merged_file(run.path, part, epoch), values)
+            keep_array(merged_file(run.path, part, epoch), values)
         return labels, facts, tuple(plan)
 
     def label(epoch: int) -> Begun:
@@ -157,7 +162,8 @@ def _train(
             bank.rows[stale] = extract_features(encoder, people.pictures, rows[stale]).to(device)
         return ranks.broadcast(lambda: cluster(epoch))
 
-    with Epochs(run, f"{name} seed {seed}", settings.epochs, parts) as epochs:
+    title = f"{name} seed {seed}" + (f" repeat {repeat}" if repeat else "")
+    with Epochs(run, title, settings.epochs, parts) as epochs:
         if epochs.fresh:
             start = accuracy_record(encoder, people, study.evaluation)
             epochs.journal.record(0, **start, note="start: the baseline's encoder")
@@ -167,7 +173,7 @@ def _train(
                 given = merged_source(merged, Plan(*plan), device)
             chosen = np.flatnonzero((labels.numpy() >= 0) & drawable)
             batches = ranks.even(
-                epoch_batches(chosen, settings.batch_size, seed=seed, purpose="joint order", epoch=epoch)
+                epoch_batches(chosen, settings.batch_size, seed=run.seed, purpose="joint order", epoch=epoch)
             )
             facts["trained_on"] = sum(map(len, batches))
             if facts["clusters"] == 0:
@@ -179,15 +185,17 @@ def _train(
             elif facts["clusters"] == 1:
                 facts["note"] = "one cluster found: only outliers are negatives in this epoch"
             turns = (0,) if variant.view == "copied" else study.angles
-            angles = draw_angles(turns, len(rows), seed=seed, purpose="joint angle", epoch=epoch)
+            angles = draw_angles(turns, len(rows), seed=run.seed, purpose="joint angle", epoch=epoch)
             encoder.train()
             picked, make = batches, feed.pictures
             if drawing is not None:
                 picked, make = [each[ranks.part(len(each))] for each in batches], partial(feed.drawn, angles=angles)
             for step, made in epochs.fed(picked, make):
                 # random numbers are drawn for the whole batch, however many ranks there are
-                whole, draw = torch.from_numpy(batches[step]), rng(seed, "joint augment", epoch, step)
-                partners = draw_own_partners(labels, whole, study.contrast, rng(seed, "joint partners", epoch, step))
+                whole, draw = torch.from_numpy(batches[step]), rng(run.seed, "joint augment", epoch, step)
+                partners = draw_own_partners(
+                    labels, whole, study.contrast, rng(run.seed, "joint partners", epoch, step)
+                )
                 own = ranks.part(len(whole))
                 if isinstance(made, Drawn):
                     x = imagenet_normalize(made.pictures)
@@ -262,21 +270,6 @@ def augment_part(study: Study, draw: torch.Generator, whole: int, view: Float[Te
     pictures = view.new_zeros(whole, *view.shape[1:])
     pictures[own] = view
     return augment(pictures, study.augmentation, draw)[own]
-
-
-def merged_file(run: Path, part: str, epoch: int) -> Path:
-    """Return where a run with merged views keeps a field of an epoch's `Plan`."""
-    return run / "merged" / f"{part}_{epoch:03d}.npy"
-
-
-def _keep(path: Path, values: Tensor) -> None:
-    with atomic(path) as temporary, temporary.open("wb") as stream:
-        np.save(stream, values.numpy())
-
-
-def labels_file(run: Path, epoch: int) -> Path:
-    """Return where a run keeps the pseudo labels of an epoch."""
-    return run / "labels" / f"epoch_{epoch:03d}.npy"
 
 
 def _stale_rows(

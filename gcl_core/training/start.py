@@ -11,8 +11,10 @@ from gcl_core.models.weights import build_encoder, load_encoder
 Started = tuple[IdentityEncoder, str]
 
 
-def start_encoder(layout: Layout, seed: int, device: torch.device) -> Started:
+def start_encoder(layout: Layout, seed: int, draws: int, device: torch.device) -> Started:
     """Return E_id as stage 1 takes it over, on `device`, and a word on where it comes from.
+
+    Random weights are those of the seed `draws`.
 
     Raises RunError when a source set is asked for and its pre-training has not run; else as `build_encoder`.
     """
@@ -20,7 +22,7 @@ def start_encoder(layout: Layout, seed: int, device: torch.device) -> Started:
     if study.source is not None:
         encoder = load_encoder(study, layout.stage("source", seed), device).train()
         return encoder, f"start: trained on the source set {study.source.dataset}"
-    encoder = build_encoder(study, seed).to(device)
+    encoder = build_encoder(study, draws).to(device)
     return encoder, _word(study.identity_encoder.weights)
 
 

@@ -18,6 +18,7 @@ from gcl_core.models.weights import load_encoder
 from gcl_core.parallel import on_devices, ranks
 from gcl_core.provenance import code_of_stage, handed
 from gcl_core.run_folder import RunFolder
+from gcl_core.seeding import training_draws
 from gcl_core.training.data_parallel import average_over_ranks
 from gcl_core.training.epochs import Epochs
 from gcl_core.training.learners import Drawing, sample_views
@@ -44,6 +45,7 @@ def warm_up_generator(layout: Layout, seed: int) -> Path:
     """
     layout = layout.of_seed(seed)
     people, code = load_person_set(layout), code_of_stage(layout.study, "warm_up")
+    draws = training_draws(layout.study.training_seed, seed)
     study, used = handed(layout.study, DECIDES)
     layout, device = replace(layout, study=study), resolve_device(study.device)
     baseline = layout.stage("baseline", seed)
@@ -56,7 +58,7 @@ def warm_up_generator(layout: Layout, seed: int) -> Path:
                 settings=used,
                 inputs={"data": people.fingerprint, "baseline": hash_file(baseline / "encoder.safetensors")},
                 code=code,
-                seed=seed,
+                seed=draws,
                 device=device,
             )
         ) as run,
@@ -72,14 +74,14 @@ def _train(
     study, settings = layout.study, layout.study.warm_up
     ranks.check_batch_size(settings.batch_size)
     rows = people.with_mesh(people.rows("train"))
-    drawing = Drawing.start(study, settings, encoder.code_dim, seed, device)
+    drawing = Drawing.start(study, settings, encoder.code_dim, run.seed, device)
     average_over_ranks(drawing.generator_optimizer, drawing.discriminator_optimizer)
     feed, every = Feed(people, rows, device, projections=True), np.arange(len(rows))
     with Epochs(run, f"warm-up seed {seed}", settings.epochs, drawing.parts()) as epochs:
         for epoch in epochs:
-            angles = draw_angles(study.angles, len(rows), seed=seed, purpose="warm-up angle", epoch=epoch)
+            angles = draw_angles(study.angles, len(rows), seed=run.seed, purpose="warm-up angle", epoch=epoch)
             batches = ranks.even(
-                epoch_batches(every, settings.batch_size, seed=seed, purpose="warm-up order", epoch=epoch)
+                epoch_batches(every, settings.batch_size, seed=run.seed, purpose="warm-up order", epoch=epoch)
             )
             own = [batch[ranks.part(len(batch))] for batch in batches]
             for step, (pictures, mesh, turned) in epochs.fed(own, partial(feed.drawn, angles=angles)):

@@ -31,7 +31,15 @@ from gcl_core.training.contrast import draw_own_partners
 from gcl_core.training.learners import Drawing, Learners
 from gcl_core.training.optimizers import make_optimizer
 from gcl_core.training.step import Batch, joint_step, warm_up_step
-from gcl_core.workflow.counts import baseline_epochs, clusterings, count_pictures, evaluations, extractions, stage_one
+from gcl_core.workflow.counts import (
+    baseline_epochs,
+    clusterings,
+    count_pictures,
+    evaluations,
+    extractions,
+    joint_epochs,
+    stage_one,
+)
 
 PROCESS = Path("/proc/self")  # of Linux
 BUDGET = 4.0  # seconds a measurement may take once it has been done once
@@ -87,8 +95,8 @@ def measure_costs(layout: Layout, counts: dict[str, int]) -> Iterator[Cost]:
             names = [name for name, variant in study.variants.items() if (variant.view == "drawn") == drawn]
             if names:
                 run = _joint_step(study, study.variants[names[0]], train, device)
-                times = steps * sum(study.of_variant(name).joint.epochs for name in names)
-                yield _cost(f"stage 3, {title}: step ({len(names)} trained)", times, run)
+                trained = sum(len(study.repeats_of(name)) for name in names)
+                yield _cost(f"stage 3, {title}: step ({trained} trained)", steps * joint_epochs(study, names), run)
     pictures = min(study.evaluation.fid_pictures or train, train)
     measured = VIEWS * pictures * (len(study.evaluation.fid_variants) + 1) + train + min(pictures, counts["gallery"])
     try:

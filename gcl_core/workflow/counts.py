@@ -1,5 +1,7 @@
 """How often a study does what costs time: steps of stage 1, passes of pictures, clusterings, evaluations."""
 
+from collections.abc import Iterable
+
 from gcl_core.config import Study
 from gcl_core.data.index import SPLITS, read_index
 from gcl_core.data.people.plan import count_files
@@ -41,9 +43,11 @@ def baseline_epochs(study: Study) -> int:
 
 
 def evaluations(study: Study) -> int:
-    """Return how often all variants together are evaluated, the start of each included."""
-    settings = [study.of_variant(name).joint for name in study.variants]
-    return sum(-(-joint.epochs // joint.evaluate_every) + 1 for joint in settings)
+    """Return how often all variants together are evaluated, the start of each included, repeats and all."""
+    settings = {name: study.of_variant(name).joint for name in study.variants}
+    return sum(
+        (-(-joint.epochs // joint.evaluate_every) + 1) * len(study.repeats_of(name)) for name, joint in settings.items()
+    )
 
 
 def extractions(study: Study) -> int:
@@ -53,7 +57,7 @@ def extractions(study: Study) -> int:
         "tda": settings.tda.epochs - settings.tda.instance_epochs,
         "cluster_contrast": settings.cluster_contrast.epochs,
     }
-    return own.get(settings.method, 0) + 1 + len(study.variants)
+    return own.get(settings.method, 0) + 1 + sum(len(study.repeats_of(name)) for name in study.variants)
 
 
 def clusterings(study: Study) -> int:
@@ -63,4 +67,9 @@ def clusterings(study: Study) -> int:
         "tda": settings.tda.epochs - settings.tda.instance_epochs,
         "cluster_contrast": settings.cluster_contrast.epochs,
     }
-    return own.get(settings.method, 0) + sum(study.of_variant(name).joint.epochs for name in study.variants)
+    return own.get(settings.method, 0) + joint_epochs(study, study.variants)
+
+
+def joint_epochs(study: Study, variants: Iterable[str]) -> int:
+    """Return how many epochs of stage 3 all trainings of these variants have together, on one seed."""
+    return sum(study.of_variant(name).joint.epochs * len(study.repeats_of(name)) for name in variants)

@@ -21,7 +21,7 @@ from gcl_core.data.person_set import load_person_set
 from gcl_core.data.source_set import load_source_set
 from gcl_core.files import RunError
 from gcl_core.layout import Layout
-from gcl_core.measure.artifacts import run_problem
+from gcl_core.measure.artifacts import repeats_of, run_problem
 from gcl_core.workflow.failures import tail, told_failures
 from gcl_core.workflow.guard import VARIABLE, end_processes
 
@@ -80,10 +80,14 @@ def stale_steps(layout: Layout) -> list[str]:
     data = {"00_data_preparation": 0, **{f"00_data_preparation_seed{seed}": seed for seed in own}}
     trained = {"baseline": "01_baseline", "warm_up": "03_generator_warm_up"}
     trained |= {name: f"04_joint_training_{name}" for name in study.variants}
-    steps = {f"{step}_seed{seed}": (name, seed) for name, step in trained.items() for seed in range(study.seeds)}
+    runs = [(name, seed) for name in trained for seed in range(study.seeds)]
     done = {path.stem for path in marks.glob("*.done")}
     stale = [step for step, seed in data.items() if step in done and _data_problem(layout, seed)]
-    return stale + [step for step, run in steps.items() if step in done and run_problem(layout, *run)]
+    for name, seed in runs:
+        step, repeats = f"{trained[name]}_seed{seed}", repeats_of(study, name)
+        if step in done and any(run_problem(layout, name, seed, repeat) for repeat in repeats):
+            stale.append(step)
+    return stale
 
 
 def _data_problem(layout: Layout, seed: int) -> str:

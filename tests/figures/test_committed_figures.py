@@ -14,7 +14,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 FIGURES = sorted(
     path
     for profile in ("mini", "evidence", "evidence_settings")
-    for path in (REPOSITORY / "figures" / profile).glob("*.pdf")
+    for path in (REPOSITORY / "figures" / "reference" / profile).glob("*.pdf")
 )
 CURVES = (
     *("ablations", "claims", "clusterers", "clustering_analysis", "dose"),

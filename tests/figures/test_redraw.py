@@ -14,7 +14,7 @@ from gcl_core.files import RunError, hash_file
 from gcl_core.records import FOLDER, record_path
 from gcl_core.tables.formats import read_table
 
-FIGURES = Path(__file__).resolve().parents[2] / "figures"
+FIGURES = Path(__file__).resolve().parents[2] / "figures" / "reference"
 PROFILES = ["mini", "evidence", "evidence_background", "evidence_light", "evidence_settings"]
 PICTURES = ("dataset_examples", "mesh_ways", "figure1", "figure3", "ranked_lists", "novel_view")
 # made before there were records: numbers of single seeds, or of the data, are nowhere

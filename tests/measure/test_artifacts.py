@@ -12,6 +12,7 @@ from gcl_core.files import RunError, hash_file, read_json, write_json, write_tex
 from gcl_core.layout import Layout
 from gcl_core.measure.artifacts import (
     finished_run,
+    finished_runs,
     headline_epochs,
     headline_words,
     last_epochs,
@@ -67,6 +68,29 @@ def test_records_hold_every_seed_and_know_what_was_not_recorded(layout: Layout, 
     assert np.isnan(numbers(frame, "map")[1])
     assert np.isnan(numbers(where(frame, stage="gcl"), "map")).all()
     assert len(records(layout, ["gcl"], seeds=[1])) == 1
+
+
+def test_records_of_repeats_are_means_and_a_missing_repeat_is_named(layout: Layout, write_run: WriteRun):
+    several = Layout(load_study("smoke", "repeats=2"), root=layout.root)
+    write_run(several, "gcl", 0, [{"epoch": 0, "map": 0.1, "clusters": 3, "note": "start"}, {"epoch": 1, "map": 0.3}])
+    with pytest.raises(RunError, match="seed0_repeat1 is not there"):
+        records(several, ["gcl"])
+    write_run(
+        several, "gcl", 0, [{"epoch": 0, "map": 0.2, "clusters": 6, "note": "start"}, {"epoch": 1, "map": 0.6}], 1
+    )
+    frame = records(several, ["gcl"])
+    assert numbers(frame, "map").tolist() == pytest.approx([0.15, 0.45])
+    assert (frame["clusters"].iloc[0], frame["note"].iloc[0], frame["epoch"].tolist()) == (4.5, "start", [0, 1])
+    write_run(several, "baseline", 0, [{"epoch": 0, "map": 0.2}])  # has no repeats
+    assert len(records(several, ["baseline"])) == 1
+    assert [path.name for path in finished_runs(several, ["baseline", "gcl"])] == ["seed0", "seed0", "seed0_repeat1"]
+
+
+def test_a_run_with_other_training_draws_is_not_read(layout: Layout, write_run: WriteRun):
+    write_run(layout, "gcl", 0, [])
+    other = Layout(load_study("smoke", "training_seed=1000"), root=layout.root)
+    with pytest.raises(RunError, match="other training draws"):
+        finished_run(other, "gcl", 0)
 
 
 def test_the_last_epoch_is_found_whatever_the_order(layout: Layout, write_run: WriteRun):

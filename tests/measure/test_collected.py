@@ -14,12 +14,12 @@ from gcl_core.data.person_set import PersonSet
 from gcl_core.data.truth import Truth
 from gcl_core.evaluation.queries import Retrieval
 from gcl_core.evaluation.ranking import evaluate_ranking
-from gcl_core.files import RunError, write_json
+from gcl_core.files import RunError, read_json, write_json
 from gcl_core.layout import Layout
 from gcl_core.measure import collected as module
 from gcl_core.measure import view_quality
-from gcl_core.measure.artifacts import records, where
-from gcl_core.measure.collected import BASELINE, collected_evidence, controls_table, given_psnr, query_precision
+from gcl_core.measure.artifacts import where
+from gcl_core.measure.collected import collected_evidence, given_psnr, query_precision
 from gcl_core.measure.evidence import MAP, Measured
 from gcl_core.measure.view_fid import NOVEL
 from gcl_core.models.weights import build_encoder, save_weights
@@ -93,7 +93,10 @@ def test_every_variant_of_every_seed_is_there_with_its_last_epoch(layout: Layout
     evidence = collected_evidence(layout)
     assert [each.people for each in evidence] == [4, 4]
     assert all(list(each.variants) == list(layout.study.variants) for each in evidence)
-    assert [(each.variants["gcl"].clusters, each.variants["gcl"].ari) for each in evidence] == [(3, 0.03), (4, 0.04)]
+    assert [(each.variants["gcl"].clusters_off, each.variants["gcl"].ari) for each in evidence] == [
+        (25, 0.03),
+        (0, 0.04),
+    ]
 
 
 @pytest.mark.usefixtures("runs")
@@ -234,21 +237,21 @@ def test_copies_that_are_true_have_infinite_psnr(layout: Layout, people: PersonS
 
 
 @pytest.mark.usefixtures("runs")
-def test_controls_are_means_over_seeds_with_half_their_range(layout: Layout, write_run: Callable[..., Path]):
-    for seed in (0, 1):
-        lines = [{"epoch": epoch, "map": value, "rank1": value} for epoch, value in ((0, 0.1), (1, 0.4 + 0.2 * seed))]
-        write_run(layout, "baseline", seed, [{**line, "note": "random start"} for line in lines])
-    table = controls_table(layout.study, records(layout, ["baseline", *layout.study.variants])).set_index("variant")
-    assert table.index.tolist() == ["random start", BASELINE, *layout.study.variants]
-    assert table.loc[["random start", BASELINE, "gcl"], "mAP"].tolist() == pytest.approx([10, 50, 35])
-    assert table.loc["gcl", ["± mAP", "clusters", "± clusters", "ARI"]].tolist() == pytest.approx([5, 3.5, 0.5, 0.035])
-    assert table.loc[BASELINE, ["clusters", "± clusters", "ARI"]].tolist() == pytest.approx([5, 0, 0.05])  # epoch 1
-    assert np.isnan(table.loc["random start", "clusters"])
-    one = where(records(layout, ["baseline", *layout.study.variants]), seed=0)
-    assert np.isnan(controls_table(layout.study, one)["± mAP"]).all()
-
-
-@pytest.mark.usefixtures("runs")
-def test_a_checkpoint_taken_over_has_no_start_of_its_own(layout: Layout):
-    table = controls_table(layout.study, records(layout, ["baseline", *layout.study.variants]))
-    assert table["variant"].iloc[0] == BASELINE
+def test_repeats_are_averaged_query_by_query_and_views_are_the_first_ones(
+    layout: Layout, write_run: Callable[..., Path], variant_lines: Callable[..., list[dict[str, Any]]]
+):
+    once = variants_of(layout)["gcl"]
+    words = ["seeds=2", "evaluation.fid_pictures=4", "evaluation.fid_variants=[gcl]", *VARIANTS]
+    several = Layout(load_study("smoke", [*words, "variants.gcl.repeats=2"]), root=layout.root)
+    run = write_run(several, "gcl", 0, variant_lines([5, 6], [0.1, 0.2, 0.3]), 1)
+    save_weights(build_encoder(layout.study, 5), run / "encoder.safetensors")
+    write_run(several, "gcl", 1, variant_lines([5, 6], [0.1, 0.2, 0.3]), 1)
+    save_weights(build_encoder(layout.study, 5), several.stage("gcl", 1, 1) / "encoder.safetensors")
+    both = variants_of(several)["gcl"]
+    assert once.queries is not None
+    assert both.queries is not None
+    other = pd.DataFrame(read_json(run / module.KEPT)["queries"])
+    assert both.queries["ap"].tolist() == pytest.approx(((once.queries["ap"] + other["ap"]) / 2).tolist(), nan_ok=True)
+    assert both.queries["pid"].tolist() == once.queries["pid"].tolist()
+    assert both.clusters_off == pytest.approx((25 + 50) / 2)  # 3 and 6 clusters of 4 people
+    assert (both.psnr, both.distance) == (once.psnr, once.distance)

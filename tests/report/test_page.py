@@ -80,7 +80,7 @@ def layout(layout: Layout, write_run: Callable[..., Path]) -> Layout:
     """A study with claims, a figure, tables and lines, of two runs with two seeds each."""
     runs = [write_run(layout, stage, seed, []) for stage in ("gcl", "tda") for seed in (0, 1)]
     for run in runs:
-        facts = {"python": "3.11.7", "packages": {"torch": "2.9.1"}, "device": "cpu (x86_64)"}
+        facts = {"python": "3.11.7", "packages": {"torch": "2.9.1"}, "device": "cpu (x86_64)", "processor": "A Chip"}
         write_json(run / "manifest.json", {**read_json(run / "manifest.json"), **facts, "started": "at one"})
     frame, dose = claims_table(evidence()), dose_table(evidence())
     save_table(frame, layout, "claims", runs=runs, caption="The claims <b>& all</b>", reading="In words.")
@@ -136,7 +136,7 @@ def test_provenance_names_versions_device_steps_and_settings(layout: Layout):
     text = page_of(layout).text
     for words in (
         "Python 3.11.7, torch 2.9.1",
-        "cpu (x86_64)",
+        "cpu (x86_64); A Chip",
         "2026-01-02T03:04:05Z 2 min 05 s",
         "Seeds: 0, 1",
         "gcl-1",

@@ -24,6 +24,7 @@ from gcl_core.measure.evidence import (
     RANK1,
     Evidence,
     Measured,
+    clusters_off,
 )
 from gcl_core.measure.view_fid import NOVEL
 from gcl_core.tables.claim_readings import (
@@ -156,8 +157,8 @@ def test_comparisons_of_ours_stand_apart_and_say_only_above_or_below_zero():
     ],
 )
 def test_a_closer_number_of_clusters_needs_an_ari_that_is_not_lower(ours: Any, aris: Any, expected: str):
-    gcl = [Measured(clusters=count, ari=ari) for count, ari in zip(ours, aris, strict=True)]
-    evidence = seeds(gcl=gcl, tda=[Measured(clusters=80, ari=0.7)] * 3)
+    gcl = [Measured(clusters_off=clusters_off(count, 100), ari=ari) for count, ari in zip(ours, aris, strict=True)]
+    evidence = seeds(gcl=gcl, tda=[Measured(clusters_off=20, ari=0.7)] * 3)
     line = row(evidence, "C1", CLUSTERS, "tda - gcl")
     assert line["effect"] == pytest.approx(20 - np.mean([abs(count - 100) for count in ours]))
     assert line["verdict"] == claim_verdict(claims_table(evidence), "C1") == expected
@@ -308,7 +309,7 @@ def test_all_that_is_ours_is_told_on_whichever_side_it_lies():
 def test_claims_of_the_reporting_profiles_are_read_as_they_lie_and_missing_ones_named(tmp_path: Path):
     layout = Layout(load_study("mini"), root=tmp_path)
     for folder, words in ((POOL, "all of them"), ("evidence", "what runs gave")):
-        there = layout.figures.parent / folder / "claims.md"
+        there = replace(layout, reference=True).figures.parent / folder / "claims.md"
         there.parent.mkdir(parents=True)
         there.write_text(words)
     first, *told = reported_claims(layout).split("### ")[1:]

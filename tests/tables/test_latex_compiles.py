@@ -42,7 +42,7 @@ def faults(log: str) -> list[str]:
 
 def remade(repository: Path, profile: str) -> list[str]:
     """Return the tables of a profile as they would be written now."""
-    folder = repository / "figures" / profile
+    folder = repository / "figures" / "reference" / profile
     manifest = read_manifest(folder)
     frames = {path.stem: read_table(path.with_suffix(".csv")) for path in sorted(folder.glob("*.tex"))}
     return [
@@ -61,7 +61,10 @@ def nasty() -> pd.DataFrame:
 
 @pytest.mark.parametrize("profile", COMMITTED)
 def test_committed_tables_compile(profile: str, repository: Path, tmp_path: Path):
-    tables = [path.read_text(encoding="utf-8") for path in sorted((repository / "figures" / profile).glob("*.tex"))]
+    tables = [
+        path.read_text(encoding="utf-8")
+        for path in sorted((repository / "figures" / "reference" / profile).glob("*.tex"))
+    ]
     assert len(tables) > 10
     compiled(tmp_path, tables)
 

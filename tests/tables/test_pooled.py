@@ -19,7 +19,7 @@ from gcl_core.tables.formats import NOT_RUN, read_table
 from gcl_core.tables.pooled import POOLED_PROFILES, pooled_claims, write_verdicts
 from tests.tables.test_claims import gains, seeds
 
-FIGURES = Path(__file__).resolve().parents[2] / "figures"
+FIGURES = Path(__file__).resolve().parents[2] / "figures" / "reference"
 PROFILES = ["mini", "evidence", "evidence_background", "evidence_light", "evidence_settings"]
 
 

@@ -88,7 +88,7 @@ def test_every_kind_of_step_has_the_encoder_of_its_training(layout: Layout, monk
     monkeypatch.setattr(cost, "inception_features", lambda network, pictures: None)
     study = study_of("compute.precision=bf16")
     folder, cpu = layout.stage("baseline", 0), torch.device("cpu")
-    start, _ = start_encoder(Layout(study, root=layout.root), 0, cpu)
+    start, _ = start_encoder(Layout(study, root=layout.root), 0, 0, cpu)
     save_weights(start, folder / "encoder.safetensors")
     expected = {"stage 1, tda": how_it_lies(start)}
     later = how_it_lies(load_encoder(study, folder, cpu))

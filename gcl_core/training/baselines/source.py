@@ -24,7 +24,7 @@ from gcl_core.layout import Layout
 from gcl_core.models.weights import build_encoder, save_weights
 from gcl_core.provenance import code_of_stage, handed, measuring_of
 from gcl_core.run_folder import RunFolder
-from gcl_core.seeding import rng
+from gcl_core.seeding import rng, training_draws
 from gcl_core.training.baselines.triplet import batch_hard_triplet
 from gcl_core.training.checkpoint import Stateful
 from gcl_core.training.epochs import Epochs
@@ -43,6 +43,7 @@ def pretrain_on_source(layout: Layout, seed: int) -> Path:
     of fewer than two people.
     """
     people, code = load_source_set(layout), code_of_stage(layout.study, "source")
+    draws = training_draws(layout.study.training_seed, seed)
     study, used = handed(layout.study, DECIDES)
     layout, device = replace(layout, study=study), resolve_device(study.device)
     with (
@@ -52,7 +53,7 @@ def pretrain_on_source(layout: Layout, seed: int) -> Path:
             settings=used,
             inputs={"data": people.fingerprint},
             code=code,
-            seed=seed,
+            seed=draws,
             device=device,
             measured_by=measuring_of(study),
         ) as run,
@@ -71,9 +72,9 @@ def _train(layout: Layout, people: PersonSet, seed: int, run: RunFolder, device:
             f"the source set in {source_layout(layout).data_root} has {len(names)} training identity: expected two or "
             "more, to be told apart; check source.dataset and source.data_root"
         )
-    encoder = build_encoder(study, seed).to(device)
+    encoder = build_encoder(study, run.seed).to(device)
     classifier = nn.Linear(encoder.feature_dim, len(names), bias=False)
-    nn.init.normal_(classifier.weight, std=0.001, generator=rng(seed, "source classifier"))
+    nn.init.normal_(classifier.weight, std=0.001, generator=rng(run.seed, "source classifier"))
     classifier.to(device)
     optimizer, schedule = make_optimizer([*encoder.parameters(), *classifier.parameters()], settings.optimizer)
     parts: dict[str, Stateful] = {
@@ -91,14 +92,14 @@ def _train(layout: Layout, people: PersonSet, seed: int, run: RunFolder, device:
                 classes=settings.identities,
                 instances=settings.instances,
                 iterations=None,
-                seed=seed,
+                seed=run.seed,
                 purpose="source order",
                 epoch=epoch,
             )
             encoder.train()
             for step, batch in epochs.steps(batches):
                 picture = unit_pictures(people.pictures[rows[batch]], device)
-                picture = augment(picture, study.augmentation, rng(seed, "source augment", epoch, step))
+                picture = augment(picture, study.augmentation, rng(run.seed, "source augment", epoch, step))
                 own = torch.from_numpy(labels[batch]).to(device)
                 before = encoder.embed(imagenet_normalize(picture))
                 losses = {

@@ -45,7 +45,7 @@ def train_tda(layout: Layout, people: PersonSet, seed: int, run: RunFolder, devi
     contrast = study.contrast.model_copy(
         update={"temperature": settings.temperature} if settings.temperature is not None else {}
     )
-    encoder, origin = start_encoder(layout, seed, device)
+    encoder, origin = start_encoder(layout, seed, run.seed, device)
     optimizer, schedule = make_optimizer(encoder.parameters(), settings.optimizer)
     average_over_ranks(optimizer, statistics_of=encoder)
     bank = SharedMemoryBank(extract_features(encoder, people.pictures, rows), keep_old=contrast.keep_old).to(device)
@@ -69,14 +69,14 @@ def train_tda(layout: Layout, people: PersonSet, seed: int, run: RunFolder, devi
             labels, facts = epochs.begin(lambda epoch=epoch: label(epoch))
             encoder.train()
             clustered = (labels >= 0).nonzero().flatten().numpy()
-            order = epoch_batches(clustered, settings.batch_size, seed=seed, purpose="baseline order", epoch=epoch)
+            order = epoch_batches(clustered, settings.batch_size, seed=run.seed, purpose="baseline order", epoch=epoch)
             batches = ranks.even(order)
             for step, picture in epochs.fed(batches, feed.pictures):
-                copy = augment(picture, study.augmentation, rng(seed, "baseline augment", epoch, step))
+                copy = augment(picture, study.augmentation, rng(run.seed, "baseline augment", epoch, step))
                 own, whole = ranks.part(len(picture)), torch.from_numpy(batches[step])
                 picture, copy = picture[own], copy[own]  # drawn for the whole batch, however many processes there are
                 original, new = encoder(imagenet_normalize(picture)).feature, encoder(imagenet_normalize(copy)).feature
-                partners = draw_own_partners(labels, whole, contrast, rng(seed, "baseline partners", epoch, step))
+                partners = draw_own_partners(labels, whole, contrast, rng(run.seed, "baseline partners", epoch, step))
                 loss, _ = contrast_losses(original, new, bank, whole[own], partners, contrast, ALL_LOSSES)
                 optimizer.zero_grad()
                 loss.backward()

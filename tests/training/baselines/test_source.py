@@ -113,7 +113,7 @@ def test_what_is_not_there_is_named(from_market: MakeLayout, boxes: MakeLayout):
     ):
         pretrain_on_source(from_market(), 0)
     with pytest.raises(RunError, match=r"source/seed0/encoder\.safetensors is missing"):
-        start_encoder(from_market(), 0, torch.device("cpu"))
+        start_encoder(from_market(), 0, 0, torch.device("cpu"))
     with pytest.raises(DataError, match="no prepared data"):
         train_baseline(boxes("source.dataset=synthetic"), 0)
 

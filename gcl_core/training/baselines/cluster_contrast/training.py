@@ -40,7 +40,7 @@ def train_cluster_contrast(
     study, settings = layout.study, layout.study.baseline.cluster_contrast
     rows = people.rows("train")
     identities = people.index["pid"].to_numpy()[rows]
-    encoder, origin = start_encoder(layout, seed, device)
+    encoder, origin = start_encoder(layout, seed, run.seed, device)
     optimizer, schedule = make_optimizer(encoder.parameters(), settings.optimizer)
     feed = Feed(people, rows, device, projections=False)
     parts: dict[str, Stateful] = {"encoder": encoder, "optimizer": optimizer, "schedule": schedule}
@@ -59,7 +59,7 @@ def train_cluster_contrast(
                 classes=settings.identities,
                 instances=settings.instances,
                 iterations=settings.iterations,
-                seed=seed,
+                seed=run.seed,
                 purpose="cluster contrast order",
                 epoch=epoch,
             )
@@ -70,7 +70,7 @@ def train_cluster_contrast(
                 facts["note"] = f"{facts['clusters']} clusters found: nothing to train on in this epoch"
             encoder.train()
             for step, picture in epochs.fed(batches, feed.pictures):
-                copy = augment(picture, study.augmentation, rng(seed, "cluster contrast augment", epoch, step))
+                copy = augment(picture, study.augmentation, rng(run.seed, "cluster contrast augment", epoch, step))
                 feature = unit(encoder(imagenet_normalize(copy)).feature)
                 own = labels[send(torch.from_numpy(batches[step]), device)]
                 loss = cluster_contrast(feature, memory.slots, own, temperature=settings.temperature)

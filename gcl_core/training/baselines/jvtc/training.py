@@ -53,10 +53,12 @@ def train_jvtc(layout: Layout, people: PersonSet, seed: int, run: RunFolder, dev
     identities = people.index["pid"].to_numpy()[rows]
     captures = _captures(people, rows, settings)
     copies = Copies(people, settings, study.augmentation)
-    encoder, origin = start_encoder(layout, seed, device)
-    drawn = rng(seed, "jvtc memory")
+    encoder, origin = start_encoder(layout, seed, run.seed, device)
+    drawn = rng(run.seed, "jvtc memory")
     memory = InstanceMemory(len(rows), encoder.feature_dim, unit=settings.unit_memory, generator=drawn).to(device)
-    source = SourceTask(layout, encoder.feature_dim, copies.plain, seed, device) if study.source is not None else None
+    source = (
+        SourceTask(layout, encoder.feature_dim, copies.plain, run.seed, device) if study.source is not None else None
+    )
     optimizer, schedule = _optimizer(encoder, source, settings)
     parts: dict[str, Stateful] = {"encoder": encoder, "optimizer": optimizer, "schedule": schedule, "memory": memory}
     if source is not None:
@@ -76,12 +78,12 @@ def train_jvtc(layout: Layout, people: PersonSet, seed: int, run: RunFolder, dev
             encoder.train()
             known = None if source is None else source.batches(epoch)
             steps = None if known is None else len(known)
-            for step, batch in epochs.steps(_batches(len(rows), settings.instances, steps, seed, epoch)):
+            for step, batch in epochs.steps(_batches(len(rows), settings.instances, steps, run.seed, epoch)):
                 losses = {}
                 if source is not None and known is not None:
                     losses["source"] = source.loss(encoder, known[step], epoch, step)
                 indices = torch.from_numpy(batch).to(device)
-                pictures = copies.draw(rows[batch], rng(seed, "jvtc copies", epoch, step), device)
+                pictures = copies.draw(rows[batch], rng(run.seed, "jvtc copies", epoch, step), device)
                 features = encoder(imagenet_normalize(pictures.flatten(0, 1))).feature.unflatten(0, pictures.shape[:2])
                 losses["local"] = local_loss(features, temperature=settings.local_temperature)
                 loss = sum(losses.values(), start=torch.zeros((), device=device))
