@@ -11,6 +11,7 @@ from collections.abc import Callable
 from itertools import pairwise
 
 import numpy as np
+import torch
 
 from gcl_core.config import PeopleSettings
 from gcl_core.data.people.estimates import known_body
@@ -18,10 +19,13 @@ from gcl_core.data.people.plan import plan_people
 from gcl_core.data.people.wardrobe import draw_looks
 from gcl_core.mesh.body import AVERAGE, load_bodies
 from gcl_core.mesh.fitted import pose_body
-from gcl_core.mesh.projection import Frame
+from gcl_core.mesh.projection import YAWS, Frame
 from gcl_core.mesh.stick_figure import FREE, make_family
+from gcl_core.surface.merging import MergedViews, Plan
 from gcl_core.surface.placement import KNOWN, Placement
-from gcl_core.surface.topology import make_topology
+from gcl_core.surface.stored import StoredViews
+from gcl_core.surface.textures import pack_texture, texture_type
+from gcl_core.surface.topology import Topology, make_topology
 from gcl_core.surface.views import carry_views
 
 HEIGHTS = (64, 128, 256)
@@ -38,6 +42,14 @@ def milliseconds(run: Callable[[int], object], count: int, rounds: int) -> dict[
             times.append(time.process_time())
         best = np.minimum(best, [after - before for before, after in pairwise(times)])
     return {"median ms": round(1000 * float(np.median(best)), 2), "slowest ms": round(1000 * float(best.max()), 2)}
+
+
+def merging(pictures: np.ndarray, placed: list[Placement], topology: Topology) -> MergedViews:
+    """Return what merges pictures, whose own views are black here."""
+    packed = np.stack([pack_texture(picture, each, topology) for picture, each in zip(pictures, placed, strict=True)])
+    views = np.zeros((len(placed), len(YAWS) - 1, *pictures.shape[1:]), dtype=np.uint8)
+    stored = StoredViews(views, np.ones(len(placed), dtype=bool))
+    return MergedViews(stored, packed.view(texture_type(topology))[:, 0], stored.there, topology)
 
 
 def main() -> None:
@@ -66,6 +78,15 @@ def main() -> None:
 
         found = milliseconds(carry, len(placed), options.rounds)
         report[f"seven views at {height}x{height // 2}"] = found | {"target ms": TARGETS[height]}
+        merged, count = merging(np.full_like(pictures, 128), placed, topology), len(placed)
+        plan = merged.plan(torch.zeros(count, dtype=torch.int64), torch.ones(count, 1))
+
+        def merge(place: int, merged: MergedViews = merged, plan: Plan = plan) -> object:
+            return merged.at(np.array([place]), np.array([YAWS[1 + place % 7]]), plan)
+
+        merge(0)  # compiles
+        name = f"one view at {height}x{height // 2} merged from {int((plan.donors[0] >= 0).sum())} others"
+        report[name] = milliseconds(merge, count, options.rounds)
     print(json.dumps(report, indent=2))
 
 

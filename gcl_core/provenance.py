@@ -38,7 +38,8 @@ MEASURING = ("gcl_core.evaluation.accuracy",)  # what trainings record and do no
 BY_NAME = ("gcl_core/models/weights.py", "gcl_core/models/drawing.py")
 CONTRAST = ("gcl_core.losses.view_invariant", "gcl_core.models.memory_bank")  # in the step's file, not in the warm-up
 SOURCE = "gcl_core.training.baselines.source"
-SURFACE = ("gcl_core.surface.stored",)  # of variants with surface views
+MERGING = ("gcl_core.surface.merging",)  # of variants with surface views merged within clusters
+SURFACE = ("gcl_core.surface.stored", *MERGING)  # of those with surface views
 METHODS = {  # of stage 1
     "tda": "gcl_core.training.baselines.tda",
     "jvtc": "gcl_core.training.baselines.jvtc.training",
@@ -79,8 +80,10 @@ def code_of_stage(study: Study, stage: str) -> dict[str, str]:
         others = [module for name, module in METHODS.items() if name != study.baseline.method]
         source = () if study.source else (SOURCE,)
         return code_of("gcl_core.training.baseline", apart=[*apart, *others, *source])
-    if stage not in study.variants or study.variants[stage].view != "surface":
+    if stage not in study.variants or not study.variants[stage].needs_bodies:
         apart = [*apart, *SURFACE]
+    elif study.variants[stage].view == "surface":
+        apart = [*apart, *MERGING]
     if stage == "warm_up":
         return code_of("gcl_core.training.warm_up", apart=[*apart, *CONTRAST])
     module = SOURCE if stage == "source" else "gcl_core.training.joint"

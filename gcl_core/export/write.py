@@ -74,7 +74,11 @@ def export_views(
         recipe = _enter(out, recipe, renew=renew)
         if not (out / SUMS).is_file():
             if recipe["pixels"]:
-                draw = _artist(layout, people, choice, run) if run else partial(_carry, carrier, choice)
+                if run is not None:
+                    draw = _artist(layout, people, choice, run)
+                else:
+                    assert carrier is not None
+                    draw = partial(_carry, carrier, choice)
                 columns = ["file", "sources"] if carrier else ["file"]
                 files = manifest[columns].to_numpy().reshape(len(rows), -1, len(columns)).swapaxes(1, 2)
                 hashes = _draw_all(rows, draw, files.ravel().tolist(), out, layout.study.evaluation.batch_size)

@@ -10,6 +10,7 @@ from gcl_core.data.person_set import PersonSet
 from gcl_core.data.truth import Truth
 from gcl_core.layout import Layout
 from gcl_core.measure.drawn_people import draw_people
+from gcl_core.measure.merged_views import kept_merged_views
 from gcl_core.measure.view_fid import NOVEL
 from gcl_core.seeding import rng
 from gcl_core.surface.stored import carried_views
@@ -45,6 +46,8 @@ def _views(
         return draw_people(layout, people, name if variant.view == "drawn" else "warm_up", 0, rows)
     if variant.view == "surface":  # black where a picture has none
         return carried_views(layout, people, rows, variant.bodies)[0]
+    if variant.view == "surface_cluster":
+        return kept_merged_views(layout, people, name, 0, rows)[0]
     if variant.view == "known":
         assert truth is not None  # Study allows such variants where the truth is made
         files = people.index["file"].iloc[rows].tolist()

@@ -23,6 +23,7 @@ from gcl_core.measure.artifacts import (
 from gcl_core.measure.drawn_people import draw_people
 from gcl_core.measure.evidence import Evidence, Measured, clusters_off
 from gcl_core.measure.found_runs import headline
+from gcl_core.measure.merged_views import kept_merged_views
 from gcl_core.measure.retrievals import precision_by_range, view_differences
 from gcl_core.measure.view_fid import NOVEL, chosen_rows, kept_fid
 from gcl_core.measure.view_quality import view_quality
@@ -136,6 +137,8 @@ def given_psnr(layout: Layout, people: PersonSet, truth: Truth, variant: str, se
     there = np.ones(len(rows), dtype=bool)
     if given.view == "surface":
         drawn, there = carried_views(layout, people, rows, given.bodies)
+    if given.view == "surface_cluster":
+        drawn, there = kept_merged_views(layout, people, variant, seed, rows)
     values = []
     for place, yaw in enumerate(NOVEL):
         yaws = [yaw] * len(rows)

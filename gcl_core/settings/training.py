@@ -109,7 +109,9 @@ class VariantSettings(Settings):
     purpose: Purpose = "main"
     # drawn_once: as the generator of stage 2 draws them, which learns no more; known: true views of synthetic people
     # surface: the picture's own colours, carried over the surface of its body (ours)
-    view: Literal["drawn", "drawn_once", "copied", "known", "surface"] = "drawn"  # "augmented": "copied" with `augment`
+    # surface_cluster: what it does not show takes its colours from pictures of the same pseudo cluster, every epoch
+    # "augmented": "copied" with `augment`
+    view: Literal["drawn", "drawn_once", "copied", "known", "surface", "surface_cluster"] = "drawn"
     # of surface views. fitted: to keypoints; capsules: the same fits, with rounded limbs in place of the free body's
     # shape; known: those of synthetic people
     bodies: Literal["fitted", "capsules", "known"] = "fitted"
@@ -147,9 +149,14 @@ class VariantSettings(Settings):
         return self.view in ("drawn", "drawn_once")
 
     @property
+    def needs_bodies(self) -> bool:
+        """Whether its views are carried over the surface of bodies."""
+        return self.view in ("surface", "surface_cluster")
+
+    @property
     def shown(self) -> str:
         """Where x_nv comes from, in a word for tables."""
-        view = f"{self.view}, {self.bodies} bodies" if self.view == "surface" else self.view
+        view = f"{self.view}, {self.bodies} bodies" if self.needs_bodies else self.view
         if not self.augment:
             return view
         return "augmented" if self.view == "copied" else f"{view}, augmented"

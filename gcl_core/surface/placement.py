@@ -15,6 +15,13 @@ from gcl_core.surface.loops import extent, transform
 Size = tuple[int, int]  # rows and columns
 
 
+class Camera(NamedTuple):
+    """Points of a body (metres) to column, row and depth (metres) in a view: `points @ matrix.T + shift`."""
+
+    matrix: Float32[np.ndarray, "3 3"]
+    shift: Float32[np.ndarray, " 3"]
+
+
 class Slack(NamedTuple):
     """How far a person reaches beyond the body that stands for them."""
 
@@ -70,12 +77,16 @@ class Placement:
 
     def places(self, vertices: Float32[np.ndarray, "v 3"], yaw: float | int, size: Size) -> Float32[np.ndarray, "v 3"]:
         """Return column, row and depth (metres) of points of the body in a view at a yaw, of `size` (rows, columns)."""
+        return transform(vertices, *self.camera(yaw, size))
+
+    def camera(self, yaw: float | int, size: Size) -> Camera:
+        """Return the camera of the view at a yaw, of `size` (rows, columns)."""
         frame, (rows, columns) = self.turned(yaw), size
         view = view_matrix(yaw, self.body.elevation)
         across, down = frame.scale * columns / self.aspect, -frame.scale * rows
         matrix = np.stack([across * view[0], down * view[2], view[1]]).astype(np.float32)
         shift = np.array([frame.column * columns / self.aspect, frame.row * rows, 0], dtype=np.float32)
-        return transform(vertices, matrix, shift)
+        return Camera(matrix, shift)
 
     @cached_property
     def _exact(self) -> Frame:

@@ -1,6 +1,8 @@
 """Carried views of all pictures of a set, made once and kept as bytes beside its store."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +19,12 @@ from gcl_core.mesh.projection import YAWS
 from gcl_core.provenance import code_of, fingerprint
 from gcl_core.surface.bodies import Way, body_source
 from gcl_core.surface.carrier import Carrier
+from gcl_core.surface.placement import Placement
+from gcl_core.surface.topology import Topology
 from gcl_core.surface.views import carry_views
+
+# of a picture, a function that places its body, and the body's topology
+Make = Callable[[UInt8[np.ndarray, "h w 3"], Callable[[], Placement], Topology], UInt8[np.ndarray, "..."]]
 
 
 @dataclass(frozen=True)
@@ -46,19 +53,40 @@ def stored_views(layout: Layout, people: PersonSet, way: Way) -> StoredViews:
     beside the set's store, and in `surface_<way>.json` which pictures have none and why. A killed call goes on where it
     was. Raises RunError as `body_source` does, for a full disk, and when no picture has views.
     """
-    rows = people.rows("train")
-    path, told = layout.store / f"surface_{way}.npy", layout.store / f"surface_{way}.json"
+
+    shape = (len(YAWS) - 1, *people.pictures.shape[1:])
+
+    def carry(
+        picture: UInt8[np.ndarray, "h w 3"], place: Callable[[], Placement], topology: Topology
+    ) -> UInt8[np.ndarray, "7 h w 3"]:
+        try:
+            return carry_views(picture, place(), topology).views
+        except DoubtfulFacingError:
+            return np.repeat(picture[None], shape[0], axis=0)
+
     identity = views_identity(layout, people, way)
+    return StoredViews(*stored_array(layout, people, way, f"surface_{way}", identity, shape, carry))
+
+
+def stored_array(
+    layout: Layout, people: PersonSet, way: Way, name: str, identity: str, shape: Sequence[int], make: Make
+) -> tuple[UInt8[np.ndarray, "n ..."], Bool[np.ndarray, " n"]]:
+    """Return what `make` makes of each training picture and its body, and which pictures have any; as `stored_views`.
+
+    `identity` is of all that it depends on, `shape` that of one picture's bytes.
+    """
+    rows = people.rows("train")
+    path, told = layout.store / f"{name}.npy", layout.store / f"{name}.json"
     with FileLock(path.with_suffix(".lock")):
         if not (told.is_file() and path.is_file() and read_json(told)["identity"] == identity):
-            _make(layout, people, way, path, told, identity)
+            _make(layout, people, way, path, identity, (len(rows), *shape), make)
     without = read_json(told)["without"]
     if len(without) == len(rows):
         raise RunError(
             f"no picture of {layout.store} has carried views, e.g. because of {next(iter(without.values()))}"
         )
     there = ~np.isin(people.index["file"].to_numpy()[rows], list(without))
-    return StoredViews(open_array(path), there)
+    return open_array(path), there
 
 
 def carried_views(
@@ -75,22 +103,19 @@ def carried_views(
     return stored.views[places], stored.there[places]
 
 
-def _make(layout: Layout, people: PersonSet, way: Way, path: Path, told: Path, identity: str) -> None:
-    rows = people.rows("train")
+def _make(
+    layout: Layout, people: PersonSet, way: Way, path: Path, identity: str, shape: tuple[int, ...], make: Make
+) -> None:
+    rows, told = people.rows("train"), path.with_suffix(".json")
     files = people.index["file"].to_numpy()[rows].tolist()
     told.unlink(missing_ok=True)
-    shape = (len(rows), len(YAWS) - 1, *people.pictures.shape[1:])
     require_space(layout.store, int(np.prod(shape, dtype=np.int64)))
     topology, placed = body_source(layout, files, way)
 
-    def carry(place: int) -> UInt8[np.ndarray, "7 h w 3"]:
-        picture = people.pictures[rows[place]]
-        try:
-            return carry_views(picture, placed(place), topology).views
-        except DoubtfulFacingError:
-            return np.repeat(picture[None], shape[1], axis=0)
+    def read(place: int) -> UInt8[np.ndarray, "..."]:
+        return make(people.pictures[rows[place]], partial(placed, place), topology)
 
-    bad = fill_array(path, shape, carry, identity=identity, bad=MeshError, leave_out=False, what="surface views")
+    bad = fill_array(path, shape, read, identity=identity, bad=MeshError, leave_out=False, what=path.stem)
     place_array(path)
     write_json(told, {"identity": identity, "without": {files[place]: reason for place, reason in bad.items()}})
     if bad:

@@ -18,6 +18,13 @@ INSIDE = np.float32(2.4)  # of these rows: colours at a silhouette are read so f
 ENOUGH = np.float32(0.05)  # share of a kernel's area that must be seen for half of its say
 
 
+class Seen(NamedTuple):
+    """The colours (0..255) of a body's vertices as far as a picture shows them, black where it does not."""
+
+    colours: Float32[np.ndarray, "v 3"]
+    weights: Float32[np.ndarray, " v"]  # how well each is seen, 0 to 1
+
+
 class Texture(NamedTuple):
     """Colours (0..255) of a body's vertices, and how far each is a guess; the three shares sum to 1."""
 
@@ -33,6 +40,14 @@ def read_texture(
     A vertex has its own colour as far as it is seen, else its mirror vertex', else that of its surroundings. Raises
     MeshError: nothing of the body is seen.
     """
+    own, seen = read_seen(picture, placement, normals, topology)
+    return Texture(*blend(own, seen, topology.mirror, surroundings(own, seen, topology), topology.patch))
+
+
+def read_seen(
+    picture: UInt8[np.ndarray, "h w 3"], placement: Placement, normals: Float32[np.ndarray, "v 3"], topology: Topology
+) -> Seen:
+    """Return what a picture shows of the surface of its body. Raises MeshError: nothing."""
     height, width, _ = picture.shape
     body, fine = placement.body, (FINE, round(FINE * width / height))
     points = placement.places(body.vertices, 0, fine)
@@ -41,9 +56,7 @@ def read_texture(
     if not seen.any():
         raise MeshError("nothing of the body is seen in its picture, which has no colours to carry; leave it out")
     inside = np.stack([points[:, 0] - INSIDE * across, points[:, 1] + INSIDE * up], axis=1) * np.float32(height / FINE)
-    own = sample(picture, inside, seen > 0)
-    filling = surroundings(own, seen, topology)
-    return Texture(*blend(own, seen, topology.mirror, filling, topology.patch))
+    return Seen(sample(picture, inside, seen > 0), seen)
 
 
 def surroundings(

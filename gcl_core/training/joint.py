@@ -24,7 +24,7 @@ from gcl_core.data.truth import load_truth
 from gcl_core.device import cpu_threads, resolve_device
 from gcl_core.evaluation.accuracy import accuracy_record
 from gcl_core.evaluation.features import extract_features
-from gcl_core.files import RunError, atomic, hash_file
+from gcl_core.files import RunError, hash_file
 from gcl_core.layout import Layout
 from gcl_core.models.drawing import draw_views
 from gcl_core.models.identity_encoder import IdentityEncoder
@@ -33,17 +33,20 @@ from gcl_core.parallel import on_devices, ranks
 from gcl_core.provenance import code_of_stage, handed, measuring_of
 from gcl_core.run_folder import RunFolder
 from gcl_core.seeding import rng, training_draws
+from gcl_core.surface.merging import MergedViews, Plan, merged_views
 from gcl_core.surface.stored import stored_views, views_identity
 from gcl_core.training.best import BestEpoch
 from gcl_core.training.contrast import draw_own_partners, relabel
 from gcl_core.training.data_parallel import SharedMemoryBank, average_over_ranks
 from gcl_core.training.epochs import Epochs
+from gcl_core.training.kept import keep_array, labels_file, merged_file
 from gcl_core.training.learners import Drawing, Learners, sample_views
 from gcl_core.training.optimizers import make_optimizer
 from gcl_core.training.step import Batch, joint_step
 
 # places in the training rows and a yaw for each → their new views in [0, 1]
 ViewSource = Callable[[Int64[np.ndarray, " b"], Int64[np.ndarray, " b"]], Float[Tensor, "b 3 h w"]]
+Begun = tuple[Tensor, dict[str, Any], tuple[Tensor, ...]]  # pseudo labels, facts, the plan of merged views, if any
 DECIDES = {"picture", "identity_encoder", "compute", "clustering", "contrast", "joint", "devices"}
 DECIDES_VIEW = {
     "drawn": {"generator", "discriminator", "angles", "losses"},
@@ -51,6 +54,7 @@ DECIDES_VIEW = {
     "copied": set[str](),
     "known": {"angles"},
     "surface": {"angles"},
+    "surface_cluster": {"angles"},
 }
 TOLD = {"title", "purpose", "changes", "repeats"}  # of a variant: for people, for tables, and in the other sections
 
@@ -84,7 +88,7 @@ def train_jointly(layout: Layout, variant: str, seed: int, repeat: int = 0) -> P
         drawing.take_over(warm_up, device)
     if chosen.needs_generator:
         inputs["warm_up"] = hash_file(warm_up / "generator.safetensors")
-    if chosen.view == "surface":
+    if chosen.needs_bodies:
         inputs["surface"] = views_identity(layout, people, chosen.bodies)
     with (
         cpu_threads(study.joint.threads),
@@ -124,7 +128,8 @@ def _train(
     features = extract_features(encoder, people.pictures, rows)
     bank = SharedMemoryBank(features, keep_old=study.contrast.keep_old).to(device)
     given = view_source(layout, people, rows, name, seed, device)
-    if variant.view == "surface":  # a picture without a body that is to be trusted has no views
+    merged = merged_views(layout, people, variant.bodies) if variant.view == "surface_cluster" else None
+    if variant.needs_bodies:  # a picture without a body that is to be trusted has no views
         drawable = stored_views(layout, people, variant.bodies).there
     feed = Feed(people, rows, device, projections=drawing is not None)
     learners = Learners(encoder, *make_optimizer(encoder.parameters(), settings.encoder_optimizer), bank, drawing)
@@ -140,13 +145,17 @@ def _train(
         if drawing is not None:
             drawing.save(folder)
 
-    def cluster(epoch: int) -> tuple[Tensor, dict[str, Any]]:
+    def cluster(epoch: int) -> Begun:
         labels, facts = relabel(bank.rows, identities, study.clustering)
-        with atomic(_labels_file(run, epoch)) as temporary, temporary.open("wb") as stream:
-            np.save(stream, labels.numpy())
-        return labels, facts
+        keep_array(labels_file(run.path, epoch), labels)
+        if merged is None:
+            return labels, facts, ()
+        plan = merged.plan(labels, bank.rows)
+        for part, values in plan._asdict().items():
+            keep_array(merged_file(run.path, part, epoch), values)
+        return labels, facts, tuple(plan)
 
-    def label(epoch: int) -> tuple[Tensor, dict[str, Any]]:
+    def label(epoch: int) -> Begun:
         stale = ranks.broadcast(lambda: _stale_rows(run, epoch, drawable, refresh_outliers=settings.refresh_outliers))
         if len(stale):
             bank.rows[stale] = extract_features(encoder, people.pictures, rows[stale]).to(device)
@@ -158,7 +167,9 @@ def _train(
             start = accuracy_record(encoder, people, study.evaluation)
             epochs.journal.record(0, **start, note="start: the baseline's encoder")
         for epoch in epochs:
-            labels, facts = epochs.begin(lambda epoch=epoch: label(epoch))
+            labels, facts, plan = epochs.begin(lambda epoch=epoch: label(epoch))
+            if merged is not None:
+                given = merged_source(merged, Plan(*plan), device)
             chosen = np.flatnonzero((labels.numpy() >= 0) & drawable)
             batches = ranks.even(
                 epoch_batches(chosen, settings.batch_size, seed=run.seed, purpose="joint order", epoch=epoch)
@@ -217,6 +228,11 @@ def _train(
         run.finish(kept_epoch=best.epoch)
 
 
+def merged_source(merged: MergedViews, plan: Plan, device: torch.device) -> ViewSource:
+    """Return what gives the views of one epoch, merged by its plan."""
+    return lambda picked, yaws: unit_pictures(torch.from_numpy(merged.at(picked, yaws, plan)), device)
+
+
 def view_source(
     layout: Layout, people: PersonSet, rows: Int64[np.ndarray, " n"], name: str, seed: int, device: torch.device
 ) -> ViewSource | None:
@@ -255,10 +271,6 @@ def augment_part(study: Study, draw: torch.Generator, whole: int, view: Float[Te
     return augment(pictures, study.augmentation, draw)[own]
 
 
-def _labels_file(run: RunFolder, epoch: int) -> Path:
-    return run.path / "labels" / f"epoch_{epoch:03d}.npy"
-
-
 def _stale_rows(
     run: RunFolder, epoch: int, drawable: Bool[np.ndarray, " n"], *, refresh_outliers: bool
 ) -> Int64[np.ndarray, " m"]:
@@ -268,5 +280,5 @@ def _stale_rows(
     """
     if epoch == 1:
         return np.flatnonzero(np.zeros_like(drawable))
-    outlier = np.load(_labels_file(run, epoch - 1)) < 0
+    outlier = np.load(labels_file(run.path, epoch - 1)) < 0
     return np.flatnonzero(~drawable | outlier if refresh_outliers else ~drawable)

@@ -1,0 +1,106 @@
+"""Merged views of a finished run: of whose pictures they are made, and how near they come to the true views."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Bool, Int64, UInt8
+
+from gcl_core.data.person_set import PersonSet
+from gcl_core.data.truth import Truth
+from gcl_core.evaluation.picture_quality import person_psnr
+from gcl_core.files import read_json
+from gcl_core.layout import Layout
+from gcl_core.measure.artifacts import finished_run
+from gcl_core.measure.view_fid import NOVEL, chosen_rows
+from gcl_core.surface.merging import MergedViews, Plan, merged_views
+from gcl_core.training.kept import labels_file, merged_file
+
+WHITE = 255  # behind the mesh in a projection (§1.3)
+NUMBERS = {"none": (0, 0), "1-3": (1, 3), "4-7": (4, 7), "8-11": (8, 11), "12-15": (12, 15), "16 or more": (16, np.inf)}
+PURITIES = {"below 1/2": (0, 0.5), "1/2 to 3/4": (0.5, 0.75), "3/4 to 1": (0.75, 1), "1": (1, 1.1)}  # low <= x < high
+
+
+def read_plan(run: Path, epoch: int) -> Plan:
+    """Return from whom each training picture of a run took colours in an epoch."""
+    return Plan(*(torch.from_numpy(np.load(merged_file(run, part, epoch))) for part in Plan._fields))
+
+
+def kept_merged_views(
+    layout: Layout, people: PersonSet, variant: str, seed: int, rows: Int64[np.ndarray, " n"]
+) -> tuple[UInt8[np.ndarray, "n 7 h w 3"], Bool[np.ndarray, " n"]]:
+    """Return the views of training pictures, `rows` of the set, in the epoch that a finished run keeps, as
+    `carried_views` does. Raises RunError as `finished_run` and `stored_views`."""
+    run = finished_run(layout, variant, seed)
+    merged = merged_views(layout, people, layout.study.variants[variant].bodies)
+    places = np.searchsorted(people.rows("train"), rows)
+    plan = read_plan(run, read_json(run / "manifest.json")["kept_epoch"])
+    return _seven(merged, plan, places), merged.stored.there[places]
+
+
+def merged_pictures(
+    layout: Layout, people: PersonSet, truth: Truth, variant: str, seed: int, epochs: Sequence[int] | None = None
+) -> pd.DataFrame:
+    """Return one line per picture of `chosen_rows` that has views, and epoch (those given, or the one kept).
+
+    epoch; pid; label, the pseudo label; purity, the share of its cluster that shows its person; merged, from how many
+    pictures it took colours; precision, the share of their say that is of its person, NaN of none; psnr_alone and
+    psnr (dB), on the person against true views, of its own colours alone and merged: means over seven angles.
+    Raises RunError as `finished_run` does.
+    """
+    run, bodies = finished_run(layout, variant, seed), layout.study.variants[variant].bodies
+    merged, train = merged_views(layout, people, bodies), people.rows("train")
+    places = np.searchsorted(train, chosen_rows(people, layout.study))
+    places = places[merged.stored.there[places]]
+    pid = people.index["pid"].to_numpy()[train]
+    files = people.index["file"].to_numpy()[train[places]].tolist()
+    true = np.stack([truth.true_views(files, [yaw] * len(files)) for yaw in NOVEL], axis=1)
+    person = people.projections[train[places], 1:] < WHITE
+    alone = _mean_psnr(merged.stored.views[places], true, person)
+    parts = []
+    for epoch in epochs or [read_json(run / "manifest.json")["kept_epoch"]]:
+        labels, plan = np.load(labels_file(run, epoch)), read_plan(run, epoch)
+        donors, weights = plan.donors.numpy()[places], plan.weights.numpy()[places]
+        own, taken = pid[places], (donors >= 0).sum(axis=1)
+        with np.errstate(invalid="ignore"):
+            precision = (weights * (pid[donors] == own[:, None])).sum(axis=1) / weights.sum(axis=1)
+        mates = (labels[places][:, None] == labels) & (labels >= 0)
+        purity = (mates & (own[:, None] == pid)).sum(axis=1) / np.maximum(mates.sum(axis=1), 1)
+        facts = {"pid": own, "label": labels[places], "purity": np.where(labels[places] < 0, np.nan, purity)}
+        facts |= {"merged": taken, "precision": precision, "psnr_alone": alone}
+        views = _seven(merged, plan, places)
+        parts.append(pd.DataFrame({"epoch": epoch, **facts, "psnr": _mean_psnr(views, true, person)}))
+    return pd.concat(parts, ignore_index=True)
+
+
+def merged_table(pictures: pd.DataFrame) -> pd.DataFrame:
+    """Return means of `merged_pictures` per epoch: of all, by the number of pictures merged, and by cluster purity."""
+    lines = []
+    for epoch, each in pictures.groupby("epoch"):
+        parts: dict[tuple[str, str], pd.DataFrame] = {("all", ""): each}
+        for name, (low, high) in NUMBERS.items():
+            parts["pictures merged", name] = each.loc[each["merged"].between(low, high)]
+        for name, (low, high) in PURITIES.items():
+            parts["purity of the cluster", name] = each.loc[each["purity"].between(low, high, inclusive="left")]
+        for (by, name), part in parts.items():
+            if len(part):
+                line = {"epoch": epoch, "by": by, "value": name, "pictures": len(part)}
+                line |= {"merged from": part["merged"].mean(), "precision": part["precision"].mean()}
+                line |= {"PSNR alone (dB)": part["psnr_alone"].mean(), "PSNR merged (dB)": part["psnr"].mean()}
+                lines.append(line | {"gain (dB)": (part["psnr"] - part["psnr_alone"]).mean()})
+    return pd.DataFrame(lines)
+
+
+def _seven(merged: MergedViews, plan: Plan, places: Int64[np.ndarray, " n"]) -> UInt8[np.ndarray, "n 7 h w 3"]:
+    return np.stack([merged.at(places, np.full(len(places), yaw), plan) for yaw in NOVEL], axis=1)
+
+
+def _mean_psnr(
+    views: UInt8[np.ndarray, "n 7 h w 3"],
+    true: UInt8[np.ndarray, "n 7 h w 3"],
+    person: Bool[np.ndarray, "n 7 h w"],
+) -> np.ndarray:
+    each = [person_psnr(*parts) for parts in zip(views, true, person, strict=True)]
+    return np.array([np.mean(values[np.isfinite(values)]) for values in each])
