@@ -42,12 +42,11 @@ def fits_hash(layout: Layout, way: Way) -> str | None:
 
 
 @cache
-def bodies_of(way: Way) -> tuple[BodyFamily, Topology]:
-    """Return the family of the bodies of a way, and its topology."""
+def topology_of(way: Way) -> Topology:
+    """Return the topology of all bodies of a way."""
     skeleton, rest_body = load_bodies()
-    made = capsule_bodies(skeleton, rest_body) if way == "capsules" else (skeleton, rest_body)
-    family = make_family(*made)
-    return family, make_topology(family.skeleton, family.average)
+    family = make_family(*(capsule_bodies(skeleton, rest_body) if way == "capsules" else (skeleton, rest_body)))
+    return make_topology(family.skeleton, family.average)
 
 
 def body_source(layout: Layout, files: Sequence[str], way: Way) -> tuple[Topology, Place]:
@@ -57,10 +56,13 @@ def body_source(layout: Layout, files: Sequence[str], way: Way) -> tuple[Topolog
     (`fit-bodies`) or poses.npz (`pose-bodies`) beside them; without, of synthetic people, fits of noisy keypoints of
     the known bodies. `capsules`: the same estimates, which pose bodies of another family. The function raises MeshError
     for a picture that has no body to be trusted, or no camera, and of its kind DoubtfulFacingError where a fit may as
-    well face elsewhere. Raises RunError: the study has no bodies of this way, only projections.
+    well face elsewhere. Raises RunError: the study has no bodies of this way,
+    only projections.
     """
     skeleton, rest_body = load_bodies()
-    (family, topology), size = bodies_of(way), layout.study.picture
+    free = make_family(skeleton, rest_body)
+    family = make_family(*capsule_bodies(skeleton, rest_body)) if way == "capsules" else free
+    topology, size = topology_of(way), layout.study.picture
     if way != "known":
         if (layout.mesh_root / TABLE).is_file():
             return topology, _of_fits(layout, files, family)
@@ -83,7 +85,6 @@ def body_source(layout: Layout, files: Sequence[str], way: Way) -> tuple[Topolog
         return topology, known
     true = np.array([people.body(name).keypoints(size.height, size.width) for name in names])
     keypoints = noisy_keypoints(files, true, size.height)
-    free, _ = bodies_of("fitted")
     fit = fit_figures(StickFigure(free), keypoints.points, keypoints.weights, keypoints.depths, keypoints.heights)
     bodies = FittedBodies(family, judge(keypoints, fit))
     return topology, lambda place: _fitted(bodies, place, aspect)

@@ -23,8 +23,8 @@ from gcl_core.surface.placement import Placement
 from gcl_core.surface.topology import Topology
 from gcl_core.surface.views import carry_views
 
-# of a picture, a function that places its body, and the body's topology
-Make = Callable[[UInt8[np.ndarray, "h w 3"], Callable[[], Placement], Topology], UInt8[np.ndarray, "..."]]
+Placed = Callable[[], Placement]  # raises MeshError
+Make = Callable[[UInt8[np.ndarray, "h w 3"], Placed, Topology], UInt8[np.ndarray, "..."]]
 
 
 @dataclass(frozen=True)
@@ -54,39 +54,34 @@ def stored_views(layout: Layout, people: PersonSet, way: Way) -> StoredViews:
     was. Raises RunError as `body_source` does, for a full disk, and when no picture has views.
     """
 
-    shape = (len(YAWS) - 1, *people.pictures.shape[1:])
-
-    def carry(
-        picture: UInt8[np.ndarray, "h w 3"], place: Callable[[], Placement], topology: Topology
-    ) -> UInt8[np.ndarray, "7 h w 3"]:
+    def carry(picture: UInt8[np.ndarray, "h w 3"], placed: Placed, topology: Topology) -> UInt8[np.ndarray, "..."]:
         try:
-            return carry_views(picture, place(), topology).views
+            return carry_views(picture, placed(), topology).views
         except DoubtfulFacingError:
             return np.repeat(picture[None], shape[0], axis=0)
 
-    identity = views_identity(layout, people, way)
-    return StoredViews(*stored_array(layout, people, way, f"surface_{way}", identity, shape, carry))
+    shape, identity = (len(YAWS) - 1, *people.pictures.shape[1:]), views_identity(layout, people, way)
+    views, without = stored_array(layout, people, way, f"surface_{way}", identity, shape, carry)
+    if len(without) == len(views):
+        raise RunError(
+            f"no picture of {layout.store} has carried views, e.g. because of {next(iter(without.values()))}"
+        )
+    return StoredViews(views, ~np.isin(people.index["file"].to_numpy()[people.rows("train")], list(without)))
 
 
 def stored_array(
     layout: Layout, people: PersonSet, way: Way, name: str, identity: str, shape: Sequence[int], make: Make
-) -> tuple[UInt8[np.ndarray, "n ..."], Bool[np.ndarray, " n"]]:
-    """Return what `make` makes of each training picture and its body, and which pictures have any; as `stored_views`.
+) -> tuple[UInt8[np.ndarray, "n ..."], dict[str, str]]:
+    """Return what `make` makes of each training picture and its body, and which files have none and why.
 
-    `identity` is of all that it depends on, `shape` that of one picture's bytes.
+    `identity` is of all that it depends on, `shape` that of one picture's bytes. As `stored_views`.
     """
     rows = people.rows("train")
     path, told = layout.store / f"{name}.npy", layout.store / f"{name}.json"
     with FileLock(path.with_suffix(".lock")):
         if not (told.is_file() and path.is_file() and read_json(told)["identity"] == identity):
             _make(layout, people, way, path, identity, (len(rows), *shape), make)
-    without = read_json(told)["without"]
-    if len(without) == len(rows):
-        raise RunError(
-            f"no picture of {layout.store} has carried views, e.g. because of {next(iter(without.values()))}"
-        )
-    there = ~np.isin(people.index["file"].to_numpy()[rows], list(without))
-    return open_array(path), there
+    return open_array(path), read_json(told)["without"]
 
 
 def carried_views(
@@ -119,4 +114,4 @@ def _make(
     place_array(path)
     write_json(told, {"identity": identity, "without": {files[place]: reason for place, reason in bad.items()}})
     if bad:
-        print(f"{len(bad)} of {len(rows)} training pictures have no views over the surface; see {told}", flush=True)
+        print(f"{len(bad)} of {len(rows)} training pictures have no surface to be carried over; see {told}", flush=True)
