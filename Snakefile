@@ -94,6 +94,7 @@ THREE = made_by("09_three_datasets")
 ERRORS = made_by("10_error_analysis")
 CLAIMS = made_by("11_claims")
 NOVEL = made_by("12_novel_view_dataset")
+SURFACE = made_by("13_views_over_the_surface")
 TEMPLATE = Path(workflow.basedir, "gcl_core/report/report.html.j2")
 REPORT = [f"{FIGURES}/report.html", f"{FIGURES}/how-to-cite.md"]
 
@@ -104,7 +105,9 @@ wildcard_constraints:
 
 
 rule all:
-    input: DATASET, CLUSTERS, FID, CURVES, ABLATIONS, VIEWS, THREE, ERRORS, CLAIMS, NOVEL, REPORT
+    input:
+        DATASET, CLUSTERS, FID, CURVES, ABLATIONS, VIEWS, THREE, ERRORS, CLAIMS, NOVEL, SURFACE, REPORT,
+        step("13_views_over_the_surface_seed0"),  # it saves no figure where there are no bodies
 
 
 rule data_preparation:
@@ -198,7 +201,7 @@ rule ablations:
 
 
 rule generated_views:
-    input: trained(study.variants, [0])
+    input: trained(study.variants, [0]), step("05_fid_per_view")
     output: VIEWS, step=step("08_generated_views_seed0")
     log: executed("08_generated_views_seed0")
     params: **runs("08_generated_views", "-p seed 0")
@@ -221,10 +224,11 @@ rule three_datasets:
 
 
 rule error_analysis:
-    input: trained(["tda", "gcl"], [0])
+    input: trained(study.variants, [0])
     output: ERRORS, step=step("10_error_analysis_seed0")
     log: executed("10_error_analysis_seed0")
     params: **runs("10_error_analysis", "-p seed 0")
+    threads: workflow.cores
     resources: **MEASURES
     shell: RUN
 
@@ -249,9 +253,18 @@ rule novel_view_dataset:
     shell: RUN
 
 
+rule views_over_the_surface:
+    input: step("00_data_preparation")
+    output: SURFACE, step=step("13_views_over_the_surface_seed0")
+    log: executed("13_views_over_the_surface_seed0")
+    params: **runs("13_views_over_the_surface", "-p seed 0")
+    resources: **READS
+    shell: RUN
+
+
 # no notebook: it shows what they made, in a few seconds, so that it also runs where a cluster's jobs are handed out
 rule report:
-    input: DATASET, CLUSTERS, FID, CURVES, ABLATIONS, VIEWS, THREE, ERRORS, CLAIMS, NOVEL
+    input: DATASET, CLUSTERS, FID, CURVES, ABLATIONS, VIEWS, THREE, ERRORS, CLAIMS, NOVEL, SURFACE
     output: REPORT, step=step("report")
     params: settings=SETTINGS, code=fingerprint([code_of("gcl_core.report.page"), hash_file(TEMPLATE)])
     localrule: True

@@ -48,8 +48,8 @@ def merging(pictures: np.ndarray, placed: list[Placement], topology: Topology) -
     """Return what merges pictures, whose own views are black here."""
     packed = np.stack([pack_texture(picture, each, topology) for picture, each in zip(pictures, placed, strict=True)])
     views = np.zeros((len(placed), len(YAWS) - 1, *pictures.shape[1:]), dtype=np.uint8)
-    stored = StoredViews(views, np.ones(len(placed), dtype=bool))
-    return MergedViews(stored, packed.view(texture_type(topology))[:, 0], topology)
+    every = np.ones(len(placed), dtype=bool)
+    return MergedViews(StoredViews(views, every), packed.view(texture_type(topology))[:, 0], every, topology)
 
 
 def main() -> None:

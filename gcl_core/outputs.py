@@ -65,6 +65,10 @@ def _outputs() -> Iterator[Output]:
         yield Output(*views, "figure", name, each_seed=True, synthetic=name.endswith("_test"))
     yield Output(*views, "table", "view_quality", ("view_quality",), each_seed=True)
     yield Output(*views, "record", "view_quality", each_seed=True)
+    for kind, records in (("table", ("view_ways",)), ("record", ())):
+        yield Output(*views, kind, "view_ways", records, each_seed=True)
+    over_surface = ("Views over the surface", "13_views_over_the_surface")
+    yield Output(*over_surface, "figure", "surface_steps", each_seed=True, synthetic=True)
     fid = ("FID of the views", "05_fid_per_view")
     yield Output(*fid, "table", "table1_fid_per_view", ("fid", "fid_floor"))
     yield Output(*fid, "figure", "fid_per_view", ("fid",))
@@ -79,6 +83,8 @@ def _outputs() -> Iterator[Output]:
     yield Output(*errors, "table", "error_analysis", each_seed=True)
     yield Output(*errors, "figure", "ranked_lists", each_seed=True)
     yield Output(*errors, "record", "queries", each_seed=True)
+    for kind, records in (("table", ("test_time_views",)), ("record", ())):
+        yield Output(*errors, kind, "test_time_views", records, each_seed=True)
     for kind in ("figure", "table"):
         yield Output("Drawn views as a dataset", "12_novel_view_dataset", kind, "novel_view_dataset", each_seed=True)
     claims, measured = ("Evidence for the claims", "11_claims"), ("evidence", "precision")

@@ -69,12 +69,24 @@ RECORDS: Mapping[str, tuple[str, Schema]] = {  # name → what a line is, and th
             **{"distance": "float64", "psnr": "float64", "ssim": "float64", "distance_true": "float64"},
         },
     ),
+    "view_ways": (
+        "One line per way of view and yaw: PSNR on the person and over all pixels, SSIM against true views, FID",
+        {
+            **{"way": "str", "yaw": "int64", "pictures": "int64"},
+            **{"psnr_person": "float64", "psnr": "float64", "ssim": "float64", "fid": "float64"},
+        },
+    ),
     "queries": (
         "One line per query of the baseline, the TDA control and GCL: its average precision and whom it finds first",
         {
             **{"stage": "str", "file": "str", "pid": "int64", "camid": "int64", "average_precision": "float64"},
             **{"first_match": "int64", "matches": "int64", "nearest": "str", "nearest_pid": "Int64"},
         },
+    ),
+    "test_time_views": (
+        "One line per encoder and kind of views whose features are averaged with a picture's own: accuracies in "
+        "[0, 1], share of the pictures that have views",
+        {"stage": "str", "views": "str", "viewed": "float64", **_ACCURACY},
     ),
     "clustered_pictures": (
         "One line per training picture at the start of joint training: person, pseudo label, place on a map, and what "

@@ -140,7 +140,7 @@ def test_two_trainings_run_at_once(checkout: Path) -> None:
 def test_steps_with_networks_ask_for_a_gpu_unless_the_study_runs_on_cpu(checkout: Path) -> None:
     words = ("--cores", "8", "--dry-run")
     plan = asked(snakemake(checkout, "market1501", ["data_root=/data", "seeds=3"], *words))
-    assert len(plan) == 13
+    assert len(plan) == 14
     assert {step for step, resources in plan.items() if resources["gpu"]} == NETWORKS
     assert all(resources["runtime"] > 0 and resources["mem_mb"] > 0 for resources in plan.values())
     assert {resources["gpu"] for resources in asked(snakemake(checkout, "smoke", [], *words)).values()} == {0}
@@ -173,7 +173,7 @@ def test_commands_of_the_guide_run(repository: Path, checkout: Path, word: str) 
     run = started(checkout, *shlex.split(line))
     told, _ = run.communicate()
     assert run.returncode == 0, told
-    assert "35 of 35 steps to run" in told if word == "plan" else len(re.findall(r"^gcl +[012] ", told, re.M)) == 3
+    assert "36 of 36 steps to run" in told if word == "plan" else len(re.findall(r"^gcl +[012] ", told, re.M)) == 3
 
 
 @needs_plugin
@@ -208,9 +208,9 @@ def test_study_goes_through_slurm_and_killed_steps_are_submitted_again(checkout:
     )
     told, _ = run.communicate()
     assert run.returncode == 0, told
-    assert "19 of 19 steps done" in told
+    assert "20 of 20 steps done" in told
     calls = [path.read_text() for path in slurm.glob("*.call")]
-    assert len(calls) == 19  # the first step twice, the report never
+    assert len(calls) == 20  # the first step twice, the report never
     for call in calls:
         notebook = re.search(r"rule_(\w+?)(_wildcards\S*)? ", call)
         assert notebook is not None

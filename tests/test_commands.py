@@ -166,9 +166,9 @@ def test_dry_run_from_anywhere_says_what_would_run_and_touches_nothing(repositor
     )
     assert answer.returncode == 0, answer.stderr
     steps = re.findall(r"^(\d\d_\w+) +to run$", answer.stdout, re.MULTILINE)
-    assert len(steps) == 1 + 2 + 1 + 2 + 2 * 6 + 8  # the report has no number
+    assert len(steps) == 1 + 2 + 1 + 2 + 2 * 6 + 9  # the report has no number
     assert steps == sorted(steps)
-    assert "27 of 27 steps to run" in answer.stdout
+    assert "28 of 28 steps to run" in answer.stdout
     assert re.search(r"^stage 3, a variant that draws.* \d+\.\d GB$", answer.stdout, re.MULTILINE)
     assert re.search(r"^together about \d", answer.stdout, re.MULTILINE)
     assert list(tmp_path.iterdir()) == []

@@ -102,7 +102,7 @@ def test_notebook_keeps_the_rules(path: Path) -> None:
 
 
 def test_notebooks_stand_in_reading_order() -> None:
-    assert [int(path.stem[:2]) for path in NOTEBOOKS] == list(range(13))
+    assert [int(path.stem[:2]) for path in NOTEBOOKS] == list(range(14))
 
 
 def test_notebooks_are_linted_and_formatted(repository: Path) -> None:
@@ -153,6 +153,7 @@ def test_dag_runs_every_notebook_as_often_as_it_should(passed: dict[str, list[se
         "10_error_analysis": 1,
         "11_claims": 1,
         "12_novel_view_dataset": 1,
+        "13_views_over_the_surface": 1,
     }
 
 

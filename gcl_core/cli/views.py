@@ -23,6 +23,9 @@ def add_view_commands(add: Add, add_study: Add, read_study: ReadStudy) -> None:
     )
     export.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write")
     export.add_argument("--variant", default="gcl", metavar="RUN", help="whose generator draws (default: gcl)")
+    export.add_argument(
+        "--surface", choices=("fitted", "known"), help="no run draws: carried over the surface of these bodies"
+    )
     export.add_argument("--seed", type=repetition, default=0, metavar="K", help="whose run folder (default: 0)")
     export.add_argument("--split", default="train", help="whose pictures: train (default), query or gallery")
     export.add_argument("--yaw", type=int, nargs="+", metavar="DEG", help="these angles (default: the seven)")
@@ -50,6 +53,7 @@ def _export_views(read_study: ReadStudy, chosen: argparse.Namespace, words: Sequ
         people=None if chosen.people is None else tuple(chosen.people),
         each=chosen.each,
         naming=chosen.naming,
+        surface=chosen.surface,
     )
     words = shlex.join([profile, *overrides])
     views = load_views(export_views(Layout(study), chosen.out, choice, words=words, pixels=chosen.pixels))

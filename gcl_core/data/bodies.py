@@ -18,11 +18,12 @@ from gcl_core.mesh.keypoints import Keypoints, read_coco
 from gcl_core.mesh.render import Bodies, Picture, claimed, note_made, remove_projections, render_bodies
 from gcl_core.mesh.smpl import SmplBodies, SmplModelBodies
 from gcl_core.mesh.smpl_files import read_smpl
+from gcl_core.mesh.smpl_poses import add_poses
 from gcl_core.mesh.stick_figure import StickFigure, load_family
 from gcl_core.mesh.transfer import TransferredBodies
 
 FORMAT = 2  # raise it when the same inputs come to be fitted or drawn differently
-TABLE = "bodies.csv"
+TABLE, POSES = "bodies.csv", "poses.npz"
 
 
 @dataclass(frozen=True)
@@ -123,6 +124,7 @@ def pose_bodies(
 ) -> Made:
     """Render projections of the bodies that an estimator of the HMR family wrote as SMPL parameters (`read_smpl`).
 
+    The parameters are kept beside them in poses.npz, with the bodies' cameras where the file gives them.
     With `model`, a user's SMPL model, the surface is SMPL's; without, the pose is carried to the free body. How far the
     cameras look down is kept from the first call. Else, and what it raises, as `fit_bodies`.
     """
@@ -144,6 +146,7 @@ def pose_bodies(
             bodies = _make(replace(found, known_elevation=elevation), model)
         remove_projections(_pictures(index, dict.fromkeys(new, 0)), mesh_root)
         note_made(mesh_root, facts, {"elevation": elevation, "sources": {**earlier, **sources}})
+        add_poses(mesh_root / POSES, replace(found, known_elevation=elevation), matches.places)
         count = render_bodies(bodies, _pictures(index, matches.places), mesh_root, height=height)
     notes = matches.notes(parameters)
     if abs(elevation - found.elevation) > 2:

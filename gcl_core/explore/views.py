@@ -14,28 +14,35 @@ from gcl_core.figures.style import new_figure, styled
 from gcl_core.mesh.projection import YAWS
 
 PANEL = 1.1  # inches: width of one picture
+ALL, GIVEN = "all", ("mesh", "true")  # of the rows of a gallery, those that are no way of view
 NOVEL = {f"{yaw}°": place for place, yaw in enumerate(YAWS) if place}
 
 
 def turn_person(people: PersonSet, rows: Sequence[int] | np.ndarray, gallery: Sequence[Person]) -> VBox:
-    """Return a list of the people in a gallery (`gallery_people` of `rows`) and a slider over the seven novel yaws.
+    """Return lists of a gallery's people (`gallery_people` of `rows`) and of ways of view, and a slider over the yaws.
 
-    Below them stand the picture as photographed, the mesh turned by the yaw, what was drawn from it and, where it is
-    known, the true view.
+    Below them stand the picture as photographed, the mesh turned by the yaw, the view of the chosen way, or of all of
+    them, and, where it is known, the true view.
     """
     names = {f"{people.index['file'][row]}": place for place, row in enumerate(rows)}
+    ways = dict.fromkeys(label for person in gallery for label in person if label not in GIVEN)
 
-    def show(person: int, yaw: int) -> Shown:
-        return turned_figure(gallery[person], yaw), ""
+    def show(person: int, way: str, yaw: int) -> Shown:
+        return turned_figure(gallery[person], yaw, way), ""
 
-    return explorer(show, person=dropdown("person", names), yaw=slider("turned by", NOVEL))
+    chosen = dropdown("view", {ALL: ALL, **{way: way for way in ways}})
+    return explorer(show, person=dropdown("person", names), way=chosen, yaw=slider("turned by", NOVEL))
 
 
 @styled()
-def turned_figure(person: Person, place: int) -> Figure:
-    """Return a person's picture and then each row of the gallery at one of its eight places (1 ... 7 are novel)."""
-    original = next(row[0] for label, row in person.items() if label not in ("mesh", "true"))
-    shown = {"picture": original, **{label: row[place] for label, row in person.items()}}
+def turned_figure(person: Person, place: int, way: str = ALL) -> Figure:
+    """Return a person's picture and then the rows of the gallery at one of its eight places (1 ... 7 are novel).
+
+    Of the ways of view the chosen one is shown, or all.
+    """
+    original = next(row[0] for label, row in person.items() if label not in GIVEN)
+    rows = {label: row for label, row in person.items() if way == ALL or label in (way, *GIVEN)}
+    shown = {"picture": original, **{label: row[place] for label, row in rows.items()}}
     images = {label: image for label, image in shown.items() if image is not None}
     height, width = next(iter(images.values())).shape[:2]
     figure = new_figure(PANEL * len(images), PANEL * height / width + 0.4)

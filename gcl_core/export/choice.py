@@ -15,10 +15,13 @@ from gcl_core.files import RunError, hash_file, read_json
 from gcl_core.layout import Layout
 from gcl_core.measure.artifacts import finished_run
 from gcl_core.mesh.projection import YAWS
+from gcl_core.surface.bodies import Way
+from gcl_core.surface.carrier import Carrier, Side
 
 NOVEL = YAWS[1:]
 NAMINGS = ("nv", "market")
 NETWORKS = ("encoder", "generator")
+SOURCES = "sources"  # folder of the pictures that say where each pixel of a carried view comes from
 DIGITS = 16  # of a checkpoint's SHA-256 in the manifest; recipe.json has all 64
 
 
@@ -32,6 +35,7 @@ class Choice:
     yaws: tuple[int, ...] = NOVEL
     people: tuple[int, ...] | None = None
     each: int | None = None  # at most so many pictures a person, the first ones listed
+    surface: Way | None = None  # not drawn by a run: carried over the surface of bodies had in this way
     naming: str = "nv"  # <side>/nv/<yaw>/<name>.png, or market: <Market-1501's folder>/<name>_nv<yaw>.png
 
     @property
@@ -41,10 +45,15 @@ class Choice:
         Hugging Face's loader looks for the words train, test and val in names and drops the rest; where a folder holds
         one of them it does not look at the pictures' own names.
         """
-        side, folder = "train" if self.split == "train" else "test", MARKET_FOLDERS[self.split]
+        folder = MARKET_FOLDERS[self.split]
         if self.naming == "nv":
-            return f"{side}/nv"
-        return folder if side in folder else f"{side}/{folder}"
+            return f"{self.side}/nv"
+        return folder if self.side in folder else f"{self.side}/{folder}"
+
+    @property
+    def side(self) -> Side:
+        """The side of the set that the pictures are of."""
+        return "train" if self.split == "train" else "test"
 
     @property
     def places(self) -> list[int]:
@@ -52,10 +61,11 @@ class Choice:
         return sorted({YAWS.index(yaw) for yaw in self.yaws})
 
 
-def chosen_rows(people: PersonSet, choice: Choice) -> Int64[np.ndarray, " n"]:
-    """Return the rows of the pictures of which views are drawn, in listing order: of those chosen, all with a mesh.
+def chosen_rows(people: PersonSet, choice: Choice, carrier: Carrier | None = None) -> Int64[np.ndarray, " n"]:
+    """Return the rows of the pictures that get views, in listing order: of those chosen, all with a mesh.
 
-    Raises ConfigError that lists what is known: an unknown split, yaw, naming or identity, or no picture with a mesh.
+    With a `carrier` instead all of which it has views. Raises ConfigError that lists what is known: an unknown split,
+    yaw, naming or identity, or no picture that can have views.
     """
     if choice.split not in SPLITS:
         raise ConfigError(f"no split {choice.split!r}; known: {', '.join(SPLITS)}")
@@ -74,13 +84,14 @@ def chosen_rows(people: PersonSet, choice: Choice) -> Int64[np.ndarray, " n"]:
                 f"{some_of(np.unique(pids).tolist(), 12)}"
             )
         rows = rows[np.isin(pids, choice.people)]
-    rows = people.with_mesh(rows)
+    rows = people.with_mesh(rows) if carrier is None else carrier.with_views(rows)
     if choice.each is not None:
         if choice.each < 1:
             raise ConfigError(f"{choice.each} pictures of each person cannot be drawn; choose 1 or more")
         rows = rows[people.index["pid"].iloc[rows].groupby(people.index["pid"]).cumcount().to_numpy() < choice.each]
     if not len(rows):
-        raise ConfigError(f"none of the chosen pictures in {choice.split} has mesh projections, so none can be drawn")
+        lacking = "mesh projections, so none can be drawn" if carrier is None else "a body that is to be trusted"
+        raise ConfigError(f"none of the chosen pictures in {choice.split} has {lacking}")
     return rows
 
 
@@ -99,13 +110,15 @@ def weights_of(run: Path) -> dict[str, str]:
 
 
 def view_manifest(
-    people: PersonSet, rows: Int64[np.ndarray, " n"], choice: Choice, run: Path, weights: dict[str, str]
+    people: PersonSet, rows: Int64[np.ndarray, " n"], choice: Choice, run: Path | None, weights: dict[str, str]
 ) -> pd.DataFrame:
     """Return one line a view, all yaws of a picture together; `sha256`, of the file, is missing until it is drawn.
 
     Columns: file, source (the picture's file in its dataset), split, yaw (degrees), pseudo_label (of the clustering
     before the kept epoch, -1 an outlier; missing outside training), height, width (pixels), seed, encoder, generator
-    (first digits of SHA-256), sha256. Raises RunError when two pictures would share a name.
+    (first digits of SHA-256), sha256. Of carried views, which no run draws, there are no weights and no pseudo labels,
+    but bodies (how they were had), sources (the file that says where each pixel's colour comes from) and
+    sources_sha256. Raises RunError when two pictures would share a name.
     """
     chosen = people.index.iloc[rows]
     yaws = [YAWS[place] for place in choice.places]
@@ -121,14 +134,22 @@ def view_manifest(
             "yaw": np.tile(yaws, len(rows)),
         }
     )
-    labels = pseudo_labels(people, run) if choice.split == "train" else None
+    labels = pseudo_labels(people, run) if run and choice.split == "train" else None
     given = None if labels is None else np.repeat(labels[np.searchsorted(people.rows("train"), rows)], len(yaws))
     height, width = people.pictures.shape[1:3]
     short = {name: digest[:DIGITS] for name, digest in weights.items()}
-    return frame.assign(
+    frame = frame.assign(
         pseudo_label=pd.array([None] * len(frame) if given is None else given, dtype="Int64"),
         **{"height": height, "width": width, "seed": choice.seed, **short},
         sha256=pd.array([None] * len(frame), dtype="str"),
+    )
+    if choice.surface is None:
+        return frame
+    return frame.assign(
+        bodies=choice.surface,
+        # outside the folders in whose names Hugging Face's loader finds a split: it would take them for more views
+        sources=[f"{SOURCES}/{file.removeprefix(f'{choice.folder}/')}" for file in frame["file"]],
+        sources_sha256=pd.array([None] * len(frame), dtype="str"),
     )
 
 

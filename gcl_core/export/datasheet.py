@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from gcl_core.surface.sources import MEANINGS, NAMES
 from gcl_core.tables.formats import markdown_table
 
 MOTIVATION = """\
@@ -29,6 +30,24 @@ the pixels."""
 METHOD = """\
 The identity encoder reads appearance from a picture; the generator draws it in the structure of the picture's own body
 mesh, turned by each yaw. Pictures without a usable mesh are left out."""
+
+CARRIED = """\
+No network draws. The picture's own colours are carried over the surface of its body and rendered, turned by each yaw,
+before the picture's own background (ours; the paper has nothing of the kind). Pictures without a body that is to be
+trusted are left out. Bodies are {bodies}."""
+
+SOURCES = """\
+These views are carried over the surface of bodies: no weights drew them and no run clustered them, so the columns of
+weights are not there and `pseudo_label` is empty. `bodies` says how the bodies were had. For each view `sources/` has
+a PNG of the same size, named in the column `sources` (its hash in `sources_sha256`), that says where each pixel's
+colour comes from. Its palette is for looking; the values of its pixels are:
+
+{values}"""
+
+BODIES = {
+    "fitted": "fitted to keypoints",
+    "known": "those that the synthetic people were painted on, which no real use would know",
+}
 
 LOADING = """\
 ```python
@@ -66,6 +85,7 @@ are personal data of people who were not asked. DukeMTMC was withdrawn by its au
 def datasheet(manifest: pd.DataFrame, recipe: dict[str, Any]) -> str:
     """Return a datasheet as Markdown from the manifest (`view_manifest`) and recipe.json of an export."""
     made_of = recipe["made_of"]
+    bodies = made_of.get("bodies")  # of carried views
     summary = (
         f"{len(manifest):,} views ({manifest['height'].iloc[0]}x{manifest['width'].iloc[0]} pixels, RGB, PNG) of "
         f"{manifest['source'].nunique():,} pictures of dataset `{made_of['dataset']}`, split `{made_of['split']}`."
@@ -78,12 +98,13 @@ def datasheet(manifest: pd.DataFrame, recipe: dict[str, Any]) -> str:
     )
     sections = {
         "Motivation": [MOTIVATION],
-        "Composition": [markdown_table(view_counts(manifest)).rstrip(), COLUMNS],
-        "How it is made": [METHOD, _making(recipe), again],
+        "Composition": [markdown_table(view_counts(manifest)).rstrip(), COLUMNS, *([_sources()] if bodies else [])],
+        "How it is made": [CARRIED.format(bodies=BODIES[bodies]) if bodies else METHOD, _making(recipe), again],
         "Use": [*([LOADING] if recipe["pixels"] else []), VERIFYING, FITNESS],
         "Licence and ethics": [SYNTHETIC if made_of["dataset"] == "synthetic" else REAL],
     }
-    parts = ["# Novel views drawn by GCL", summary, *([] if recipe["pixels"] else [WITHOUT_PIXELS])]
+    title = "Novel views over the surface of bodies" if bodies else "Novel views drawn by GCL"
+    parts = [f"# {title}", summary, *([] if recipe["pixels"] else [WITHOUT_PIXELS])]
     for title, texts in sections.items():
         parts += [f"## {title}", *texts]
     return "\n\n".join(parts) + "\n"
@@ -92,7 +113,8 @@ def datasheet(manifest: pd.DataFrame, recipe: dict[str, Any]) -> str:
 def command(recipe: dict[str, Any]) -> str:
     """Return the command that draws an export's pictures."""
     made_of = recipe["made_of"]
-    options = [f"--variant {made_of['variant']} --seed {made_of['seed']} --split {made_of['split']}"]
+    maker = f"--surface {made_of['bodies']}" if made_of.get("bodies") else f"--variant {made_of['variant']}"
+    options = [f"{maker} --seed {made_of['seed']} --split {made_of['split']}"]
     options += [f"--yaw {' '.join(map(str, made_of['yaws']))}"]
     options += [] if made_of["people"] is None else [f"--people {' '.join(map(str, made_of['people']))}"]
     options += [] if made_of["each"] is None else [f"--each {made_of['each']}"]
@@ -111,8 +133,21 @@ def view_counts(manifest: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(lines, columns=["yaw", "views", "clusters in them", "views of no cluster"])
 
 
+def _sources() -> str:
+    values = (", ".join(filter(None, (name, MEANINGS.get(value)))) for value, name in NAMES.items())
+    return SOURCES.format(values="\n".join(f"- {value}: {text}" for value, text in enumerate(values)))
+
+
 def _making(recipe: dict[str, Any]) -> str:
     made_of, made, run = recipe["made_of"], recipe["made"], recipe["run"]
+    if made_of.get("bodies"):
+        return "\n".join(
+            [
+                f"- bodies: {made_of['bodies']}, seed {made_of['seed']}; table of fits: {made_of['fits'] or 'none'}",
+                f"- carried at commit {made['git_revision']}, on {made['device']}",
+                f"- data: fingerprint {made_of['data']}",
+            ]
+        )
     return "\n".join(
         [
             f"- run: variant `{made_of['variant']}`, seed {made_of['seed']}, trained at commit {run['git_revision']}",

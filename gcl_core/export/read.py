@@ -6,12 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import PIL.Image
 from jaxtyping import UInt8
 
 from gcl_core.data.index import some_of
 from gcl_core.data.pictures import read_picture
 from gcl_core.files import RunError, hash_file
 
+WITHOUT_PIXELS = "{} holds recipe and manifest alone; its README.md says how to draw the pixels"
 RECIPE, SUMS = "recipe.json", "SHA256SUMS"  # the first and the last file of an export
 
 
@@ -30,9 +32,20 @@ class Views:
     def pictures(self, lines: pd.DataFrame) -> UInt8[np.ndarray, "n h w 3"]:
         """Return the pictures of lines of the manifest. Raises RunError where the export holds none."""
         if not self.drawn:
-            raise RunError(f"{self.folder} holds recipe and manifest alone; its README.md says how to draw the pixels")
+            raise RunError(WITHOUT_PIXELS.format(self.folder))
         size = int(lines["height"].iloc[0]), int(lines["width"].iloc[0])
         return np.stack([read_picture(self.folder / file, *size) for file in lines["file"]])
+
+    def sources(self, lines: pd.DataFrame) -> UInt8[np.ndarray, "n h w"]:
+        """Return where each pixel of lines of the manifest comes from, as `gcl_core.surface.sources.NAMES` has it.
+
+        Raises RunError for an export of drawn views, which have no sources, and as `pictures` does.
+        """
+        if "sources" not in lines:
+            raise RunError(f"{self.folder} holds drawn views, whose pixels have no sources; carried ones have")
+        if not self.drawn:
+            raise RunError(WITHOUT_PIXELS.format(self.folder))
+        return np.stack([np.asarray(PIL.Image.open(self.folder / file)) for file in lines["sources"]])
 
     def of(self, sources: Sequence[str]) -> UInt8[np.ndarray, "n v h w 3"]:
         """Return all views of each source picture, yaws ascending. Raises RunError for one that has none here."""
@@ -49,6 +62,14 @@ def load_views(folder: Path) -> Views:
     return Views(folder, pd.read_parquet(folder / "manifest.parquet"))
 
 
+def file_hashes(manifest: pd.DataFrame) -> dict[str, str]:
+    """Return the SHA-256 of each view and, of carried ones, of the picture of its pixels' sources, by file."""
+    hashes = dict(zip(manifest["file"], manifest["sha256"], strict=True))
+    if "sources" in manifest:
+        hashes |= dict(zip(manifest["sources"], manifest["sources_sha256"], strict=True))
+    return hashes
+
+
 def verify_views(folder: Path) -> int:
     """Return the number of an export's files, all of them as they were written.
 
@@ -61,8 +82,7 @@ def verify_views(folder: Path) -> int:
     found = {name: hash_file(folder / name) for name in sorted(there & set(sums))}
     changed = {name for name, digest in found.items() if digest != sums[name]}
     if "manifest.parquet" in found and "manifest.parquet" not in changed:
-        drawn = pd.read_parquet(folder / "manifest.parquet").dropna(subset="sha256")
-        told = dict(zip(drawn["file"], drawn["sha256"], strict=True))
+        told = file_hashes(pd.read_parquet(folder / "manifest.parquet").dropna(subset="sha256"))
         changed |= {name for name in found if told.get(name, found[name]) != found[name]}
     faults = {"changed": sorted(changed), "missing": sorted(set(sums) - there), "extra": sorted(there - set(sums))}
     if any(faults.values()):

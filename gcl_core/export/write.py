@@ -7,6 +7,7 @@ import shlex
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from gcl_core.data.person_set import PersonSet, load_person_set
 from gcl_core.device import resolve_device
 from gcl_core.export.choice import Choice, chosen_rows, drawing_run, view_manifest, weights_of
 from gcl_core.export.datasheet import datasheet
-from gcl_core.export.read import RECIPE, SUMS
+from gcl_core.export.read import RECIPE, SUMS, file_hashes
 from gcl_core.files import RunError, atomic, hash_file, read_json, write_json, write_text
 from gcl_core.layout import Layout
 from gcl_core.mesh.projection import YAWS
@@ -31,10 +32,14 @@ from gcl_core.models.drawing import draw_views
 from gcl_core.models.weights import load_encoder, load_generator
 from gcl_core.provenance import code_of, fingerprint, provenance
 from gcl_core.run_folder import set_aside
+from gcl_core.surface.bodies import fits_hash
+from gcl_core.surface.carrier import Carrier
+from gcl_core.surface.sources import sources_png
 
 PARTS = ".parts"  # a file a finished batch, while an export is under way
 
-Draw = Callable[[Int64[np.ndarray, " b"]], UInt8[np.ndarray, "b v h w 3"]]
+# of some rows, the pictures in the order of their files: each row's views and, of carried ones, then their sources
+Draw = Callable[[Int64[np.ndarray, " b"]], Sequence[np.ndarray]]
 
 
 def export_views(
@@ -48,16 +53,20 @@ def export_views(
 ) -> Path:
     """Write the chosen views of a finished run into `out` as a dataset (docs/NOVEL_VIEWS.md), and return `out`.
 
+    With `choice.surface` views are carried over the surface of bodies instead, and need no run; a picture beside each
+    says where its pixels come from.
     Of real people the recipe and the manifest alone, unless `pixels` are asked for; of synthetic ones the pictures too.
     `words` are the profile and settings as one types them: the datasheet repeats them. A broken export goes on behind
     its last whole batch and ends with the same bytes; a finished one is left as it is. An export of other weights,
     data or choice there is refused or, with `renew`, set aside as `<out>.superseded-<fingerprint>`.
-    Raises ConfigError as `chosen_rows`, RunError as `drawing_run`, and when `out` holds something else or is at work,
-    or the disk is full.
+    Raises ConfigError as `chosen_rows`, RunError as `drawing_run` or `body_source`, and when `out` holds something else
+    or is at work, or the disk is full.
     """
     layout = layout.of_seed(choice.seed)
-    people, run = load_person_set(layout), drawing_run(layout, choice)
-    rows, weights = chosen_rows(people, choice), weights_of(run)
+    people = load_person_set(layout)
+    carrier = None if choice.surface is None else Carrier(layout, people, choice.surface, choice.side)
+    run = drawing_run(layout, choice) if carrier is None else None
+    rows, weights = chosen_rows(people, choice, carrier), {} if run is None else weights_of(run)
     manifest = view_manifest(people, rows, choice, run, weights)
     recipe = _recipe(layout, people, choice, run, weights, words)
     recipe["pixels"] = pixels or layout.study.dataset == "synthetic"
@@ -65,27 +74,29 @@ def export_views(
         recipe = _enter(out, recipe, renew=renew)
         if not (out / SUMS).is_file():
             if recipe["pixels"]:
-                draw = _artist(layout, people, choice, run)
-                manifest["sha256"] = _draw_all(
-                    rows, draw, manifest["file"].tolist(), out, layout.study.evaluation.batch_size
-                )
+                draw = _artist(layout, people, choice, run) if run else partial(_carry, carrier, choice)
+                columns = ["file", "sources"] if carrier else ["file"]
+                files = manifest[columns].to_numpy().reshape(len(rows), -1, len(columns)).swapaxes(1, 2)
+                hashes = _draw_all(rows, draw, files.ravel().tolist(), out, layout.study.evaluation.batch_size)
+                told = np.array(hashes).reshape(files.shape).swapaxes(1, 2).reshape(len(manifest), -1)
+                manifest[["sha256", "sources_sha256"][: len(columns)]] = told
             _finish(out, manifest, recipe, choice)
         shutil.rmtree(out / PARTS, ignore_errors=True)
     return out
 
 
 def _recipe(
-    layout: Layout, people: PersonSet, choice: Choice, run: Path, weights: dict[str, str], words: str
+    layout: Layout, people: PersonSet, choice: Choice, run: Path | None, weights: dict[str, str], words: str
 ) -> dict[str, Any]:
     """Return all that decides an export's bytes, as `made_of`, and what else one wants to know of it."""
-    study, facts = layout.study, read_json(run / "manifest.json")
+    study, facts = layout.study, read_json(run / "manifest.json") if run else {}
     made = provenance(resolve_device(study.device))
     made["packages"]["pillow"] = PIL.__version__
     return {
         "made_of": {
             "dataset": study.dataset,
             "data": people.fingerprint,
-            "variant": choice.variant,
+            "variant": choice.variant if run else None,
             "seed": choice.seed,
             "split": choice.split,
             "yaws": [YAWS[place] for place in choice.places],
@@ -94,7 +105,8 @@ def _recipe(
             "naming": choice.naming,
             "weights": weights,
             "batch": study.evaluation.batch_size,  # sums of other batches may round differently
-            "code": fingerprint(code_of("gcl_core.models.drawing")),
+            "code": fingerprint(code_of("gcl_core.models.drawing" if run else "gcl_core.surface.carrier")),
+            **({} if choice.surface is None else {"bodies": choice.surface, "fits": fits_hash(layout, choice.surface)}),
         },
         "words": shlex.join(map(_without_path, shlex.split(words))) or study.profile,
         "run": {key: facts.get(key) for key in ("fingerprint", "git_revision", "settings")},
@@ -156,11 +168,17 @@ def _artist(layout: Layout, people: PersonSet, choice: Choice, run: Path) -> Dra
     device = resolve_device(layout.study.device)
     encoder, generator = load_encoder(layout.study, run, device), load_generator(layout.study, run, device)
 
-    def draw(rows: Int64[np.ndarray, " b"]) -> UInt8[np.ndarray, "b v h w 3"]:
+    def draw(rows: Int64[np.ndarray, " b"]) -> Sequence[np.ndarray]:
         meshes = people.projections[rows][:, choice.places]
-        return draw_views(encoder, generator, people.pictures[rows], meshes, batch_size=len(rows))
+        drawn = draw_views(encoder, generator, people.pictures[rows], meshes, batch_size=len(rows))
+        return list(drawn.reshape(-1, *drawn.shape[2:]))
 
     return draw
+
+
+def _carry(carrier: Carrier, choice: Choice, rows: Int64[np.ndarray, " b"]) -> Sequence[np.ndarray]:
+    carried = [carrier.carry(row, [YAWS[place] for place in choice.places]) for row in rows]
+    return [picture for each in carried for picture in (*each.views, *each.sources)]
 
 
 def _draw_all(rows: Int64[np.ndarray, " n"], draw: Draw, files: Sequence[str], out: Path, size: int) -> list[str]:
@@ -177,21 +195,24 @@ def _draw_all(rows: Int64[np.ndarray, " n"], draw: Draw, files: Sequence[str], o
             part = out / PARTS / f"{start // size:05d}.json"
             kept = read_json(part) if part.is_file() else None
             if kept is None or kept != list(pool.map(_hash, paths)):
-                drawn = draw(batch)
-                kept = list(pool.map(write_picture, drawn.reshape(-1, *drawn.shape[2:]), paths))
+                kept = list(pool.map(write_picture, draw(batch), paths))
                 write_json(part, kept)
             hashes += kept
             bar.update(len(paths))
     return hashes
 
 
-def write_picture(picture: UInt8[np.ndarray, "h w 3"], path: Path) -> str:
-    """Write a picture as PNG, whole or not at all; return the file's SHA-256."""
-    stream = io.BytesIO()
-    Image.fromarray(picture).save(stream, format="png")
+def write_picture(picture: UInt8[np.ndarray, "h w *c"], path: Path) -> str:
+    """Write a picture, or sources of pixels (h, w), as PNG, whole or not at all; return the file's SHA-256."""
+    if picture.ndim == 2:
+        content = sources_png(picture)
+    else:
+        stream = io.BytesIO()
+        Image.fromarray(picture).save(stream, format="png")
+        content = stream.getvalue()
     with atomic(path) as temporary:
-        temporary.write_bytes(stream.getvalue())
-    return sha256(stream.getvalue()).hexdigest()
+        temporary.write_bytes(content)
+    return sha256(content).hexdigest()
 
 
 def _hash(path: Path) -> str | None:
@@ -209,7 +230,7 @@ def _finish(out: Path, manifest: pd.DataFrame, recipe: dict[str, Any], choice: C
         metadata = manifest.rename(columns={"file": "file_name"})
         metadata["file_name"] = [file.removeprefix(f"{choice.folder}/") for file in manifest["file"]]
         write_text(out / choice.folder / "metadata.csv", metadata.to_csv(index=False, lineterminator="\n"))
-        sums = dict(zip(manifest["file"], manifest["sha256"], strict=True))
+        sums = file_hashes(manifest)
         sums[f"{choice.folder}/metadata.csv"] = hash_file(out / choice.folder / "metadata.csv")
     for path in [path for path in out.rglob("*") if _is_leftover(path)]:
         path.unlink()

@@ -43,11 +43,15 @@ def choose_people(people: PersonSet, split: str, count: int) -> Int64[np.ndarray
 
 
 def gallery_people(
-    people: PersonSet, rows: np.ndarray, drawn: Mapping[str, np.ndarray], truth: Truth | None = None
+    people: PersonSet,
+    rows: np.ndarray,
+    drawn: Mapping[str, np.ndarray | Sequence[Row]],
+    truth: Truth | None = None,
 ) -> list[Person]:
     """Return each person's rows for a gallery: meshes, one row per entry of `drawn`, true views where known.
 
-    `drawn` is a label → views (n, 7, H, W, 3) of `rows`. The original stands in the first column of each drawn row.
+    `drawn` is a label → views (n, 7, H, W, 3) of `rows`, or n lists of seven, in which None is a view that is not
+    there. The original stands in the first column of each drawn row.
     """
     gallery: list[Person] = []
     for place, row in enumerate(rows):

@@ -24,10 +24,12 @@ from gcl_core.figures.sensitivity import sensitivity_figure
 from gcl_core.figures.three_datasets import dataset_accuracy_figure
 from gcl_core.files import RunError
 from gcl_core.measure.artifacts import where
+from gcl_core.measure.averaged_views import averaged_table
 from gcl_core.measure.clustered import recorded_split
 from gcl_core.measure.evidence import Evidence
 from gcl_core.measure.recorded import as_run, recorded_evidence, recorded_fid, recorded_floor
 from gcl_core.measure.view_quality import view_quality_table
+from gcl_core.measure.view_ways import way_table
 from gcl_core.outputs import OUTPUTS, Output
 from gcl_core.records import read_record, record_path
 from gcl_core.tables.ablations import ablation_table
@@ -90,7 +92,9 @@ TABLES: Mapping[str, Callable[[Kept], pd.DataFrame]] = {  # tables that are made
     "table1_three_datasets": lambda kept: dataset_fid_table(
         kept.study, kept.record("dataset_runs"), kept.record("dataset_fid")
     ),
+    "test_time_views": lambda kept: averaged_table(kept.study, kept.record("test_time_views")),
     "view_quality": lambda kept: view_quality_table(kept.study, kept.record("view_quality")),
+    "view_ways": lambda kept: way_table(kept.record("view_ways")),
 }
 PLOTS: Mapping[str, Callable[[Kept], Figure]] = {
     "ablations": lambda kept: ablation_figure(kept.study, kept.record("epochs")),

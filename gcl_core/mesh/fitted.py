@@ -19,7 +19,7 @@ from gcl_core.mesh.pose import about, bone_transforms, inherit, part_way, relax_
 from gcl_core.mesh.projection import Frame, view_matrix
 from gcl_core.mesh.stick_figure import FREE, JOINTS, SHAPE, SIDES, BodyFamily, arm_directions, leg_directions, turn
 
-GOOD = "good"
+GOOD, UNSURE = "good", "facing unsure"
 FEWEST = 8  # trusted points; with fewer a pose is mostly guessed
 WORST = 0.035  # median distance of the trusted points from the figure's, as a share of the picture's height
 SUREST = 10.0  # energy that a fit which faces elsewhere must cost more
@@ -66,7 +66,7 @@ def judge(keypoints: Keypoints, fit: Fit) -> pd.DataFrame:
     numbers = np.column_stack([fit.values, fit.points.reshape(len(error), -1), fit.yaw, error])
     none = ~np.isfinite(numbers).all(axis=1) | np.isnan(fit.rival)
     few, poor = trusted.sum(1) < FEWEST, ~(error <= WORST * keypoints.heights)
-    faults = {"few points": few, "no fit": none, "poor fit": poor, "facing unsure": ~(fit.rival >= SUREST)}
+    faults = {"few points": few, "no fit": none, "poor fit": poor, UNSURE: ~(fit.rival >= SUREST)}
     quality = np.select(list(faults.values()), list(faults), GOOD)
     facts = {"file": keypoints.files, "quality": quality, "error": error, "trusted": trusted.sum(1)}
     facts |= {"yaw": fit.yaw, "rival": fit.rival} | dict(zip(CAMERA, fit.camera.T, strict=True))

@@ -18,7 +18,7 @@ from jaxtyping import Float, Float32, Int32
 from gcl_core.mesh.body import Body
 from gcl_core.mesh.errors import MeshError
 from gcl_core.mesh.plain_files import read_plain
-from gcl_core.mesh.projection import view_matrix
+from gcl_core.mesh.projection import Frame, view_matrix
 
 JOINTS = (
     *("pelvis", "hip.L", "hip.R", "spine1", "knee.L", "knee.R", "spine2", "ankle.L", "ankle.R", "spine3"),
@@ -29,6 +29,7 @@ PARENTS = (-1, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9, 9, 12, 13, 14, 16, 17, 18,
 
 CAMERA_TO_OURS = np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]])
 SMPL_TO_OURS = np.array([[1.0, 0, 0], [0, 0, -1], [0, 1, 0]])  # an upright SMPL body that faces the camera
+PELVIS = (0.0, -0.22)  # where SMPL's surface has it in camera axes, right and down, however it is turned; metres
 _HALF_TURN = np.diag([1.0, -1.0, -1.0]).astype(np.float32)  # y up, z towards the camera -> y down, z away
 
 
@@ -39,6 +40,9 @@ class SmplBodies:
     files: tuple[str, ...]  # as their file names them: relative paths, base names or stems
     betas: Float32[np.ndarray, "n 10"]  # shape
     rotations: Float32[np.ndarray, "n 24 3 3"]  # in the order of JOINTS, each relative to its parent
+    # scale, then metres to the right and down, of a square around the picture's middle which is as wide as its longer
+    # side and spans -1 to 1; NaN: not known
+    cameras: Float32[np.ndarray, "n 3"] | None = None
     y_up: bool = False  # whether the files had them upright in axes with y up
     known_elevation: float | None = None  # of bodies of the same cameras that were drawn before
 
@@ -52,6 +56,22 @@ class SmplBodies:
             return self.known_elevation
         up = CAMERA_TO_OURS @ self.rotations[:, 0, :, 1].T.astype(np.float64)
         return float(np.rad2deg(np.arctan2(np.median(-up[1]), np.median(up[2]))))
+
+    def frame(self, place: int, pelvis: Float[np.ndarray, " 3"], aspect: float) -> Frame:
+        """Return where the body at a place lies in its picture, in picture heights, `aspect` heights wide.
+
+        `pelvis`: where the posed body, as its camera sees it, has its pelvis (our axes, view axes). Raises MeshError
+        where the camera is not known.
+        """
+        camera = np.full(3, np.nan) if self.cameras is None else self.cameras[place].astype(np.float64)
+        if not np.isfinite(camera).all():
+            raise MeshError(
+                "an SMPL body without camera: give `pred_cam` (scale, right, down) beside its pose, and run pose-bodies"
+            )
+        scale = camera[0] * max(1.0, aspect) / 2
+        column = aspect / 2 + scale * (camera[1] + PELVIS[0] - pelvis[0])
+        row = 0.5 + scale * (camera[2] + PELVIS[1] + pelvis[2])
+        return Frame(float(scale), float(column), float(row))
 
     def upright(self, vertices: Float[np.ndarray, "v 3"], faces: Int32[np.ndarray, "f 3"]) -> Body:
         """Return a body whose vertices are given as its camera sees it (our axes)."""
@@ -77,7 +97,7 @@ def face_camera_axes(bodies: SmplBodies) -> SmplBodies:
     print("SMPL bodies: most stand on their head in axes with y down; read as axes with y up, z towards the camera")
     rotations = bodies.rotations.copy()
     rotations[:, 0] = _HALF_TURN @ rotations[:, 0]
-    return replace(bodies, rotations=rotations, y_up=True)
+    return replace(bodies, rotations=rotations, y_up=True, cameras=None)  # these axes' cameras are not known
 
 
 def world_rotations(rotations: Float[np.ndarray, "24 3 3"]) -> Float[np.ndarray, "24 3 3"]:

@@ -50,6 +50,7 @@ class _Body:
     own: bool  # whether the file is this picture's alone
     betas: Float[np.ndarray, " 10"]
     rotations: Float[np.ndarray, "24 3 3"]
+    camera: Float[np.ndarray, " 3"]
     people: int  # in the picture; 0: nobody, and no body
 
 
@@ -83,8 +84,9 @@ def read_smpl(path: Path) -> SmplBodies:
         print(f"{path}: {crowded} pictures show several people; the one with the best score, else the first, is taken")
     betas = np.stack([body.betas for body in bodies]).astype(np.float32)
     rotations = np.stack([body.rotations for body in bodies]).astype(np.float32)
+    cameras = np.stack([body.camera for body in bodies]).astype(np.float32)
     try:
-        return face_camera_axes(SmplBodies(tuple(body.name for body in bodies), betas, rotations))
+        return face_camera_axes(SmplBodies(tuple(body.name for body in bodies), betas, rotations, cameras))
     except MeshError as error:
         raise MeshError(f"{path}: {error}") from error
 
@@ -139,7 +141,7 @@ def _read_set(content: Any, path: Path) -> Iterator[_Body]:
         best = places if scores is None else [max(places, key=scores.__getitem__)]
         for row in best:
             many = 1 if scores is None else len(places)
-            yield _Body(name, path, False, people.betas[row], people.rotations[row], many)
+            yield _Body(name, path, False, people.betas[row], people.rotations[row], people.cameras[row], many)
 
 
 def _read_rows(found: Mapping, names: list[str], path: Path) -> People:
@@ -197,9 +199,9 @@ def _stem(name: str) -> str:
 def _best(name: str, people: People, source: Path, *, own: bool) -> _Body:
     count = len(people.rotations)
     if not count:
-        return _Body(name, source, own, np.zeros(10), np.zeros((24, 3, 3)), 0)
+        return _Body(name, source, own, np.zeros(10), np.zeros((24, 3, 3)), np.full(3, np.nan), 0)
     best = people.best()
-    return _Body(name, source, own, people.betas[best], people.rotations[best], count)
+    return _Body(name, source, own, people.betas[best], people.rotations[best], people.cameras[best], count)
 
 
 def _is_set(content: Any) -> bool:

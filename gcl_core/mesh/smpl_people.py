@@ -15,12 +15,14 @@ The axis N may be left out for one body. All of this may lie one or more levels 
 `pred_smpl_params` (HMR 2.0), `smpl_params` or `smpl`; people may also be a list of dicts, or lie under `subject_0`,
 `subject_1` …. Beside a list of people their scores may stand in a list of their own, and `tracked_time` (PHALP), which
 is above 0 for people who are not in this picture but in one before it. Angles are in radians, rotations relative to the
-parent joint. Cameras (`pred_cam`, `cam`, `camera`) and all other keys are ignored.
+parent joint. Of cameras, `pred_cam` [N,3] (HMR 2.0, PARE, SPIN) and those of `theta` are read: scale, then shift to the
+right and down, of a square around the picture's middle as wide as its longer side, which spans -1 to 1. `cam` and
+`camera`, which mean something else from estimator to estimator, and all other keys are ignored.
 """
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -35,6 +37,7 @@ POSES = ("pose", "poses", "smpl_thetas", "pred_pose")
 PARTS = ("body_pose", "global_orient", "theta")
 SHAPES = ("betas", "smpl_betas", "pred_betas", "shape", "pred_shape")
 SCORES = ("score", "scores", "confidence", "center_confs", "center_conf", "conf")
+CAMERA = "pred_cam"
 SUBJECT = re.compile(r"subject_\d+")
 
 FULL_TURN = 2 * np.pi + 0.01  # radians: no axis-angle needs more
@@ -49,6 +52,7 @@ class People:
     betas: Float[np.ndarray, "n 10"]
     rotations: Float[np.ndarray, "n 24 3 3"]
     scores: Float[np.ndarray, " n"] | None  # None: the file gives none
+    cameras: Float[np.ndarray, "n 3"]  # NaN: the file gives none
 
     def best(self) -> int:
         """Return the place of the best scored; without scores the first."""
@@ -74,7 +78,7 @@ def read_people(found: Any, where: str) -> People:
     people = read_people(list(listed), where)
     count = len(people.rotations)
     scores = _scores(flat, count, where)
-    people = People(people.betas, people.rotations, people.scores if scores is None else scores)
+    people = replace(people, scores=people.scores if scores is None else scores)
     if flat.get("tracked_time") is None:
         return people
     since = read_numbers(flat["tracked_time"], where, "tracked_time", "frames, one a person", most=1e9).ravel()
@@ -116,6 +120,7 @@ def _bodies(found: Mapping, where: str) -> People:
     shapes = (
         _array(found, key, where, "[N,10] shape", MOST_SHAPE) if (key := first_key(found, SHAPES)) else np.zeros(10)
     )
+    cameras = _array(found, CAMERA, where, "[N,3]: scale, right, down", 1e6) if CAMERA in found else None
     if key := first_key(found, POSES):
         rotations = _rotations(found[key], 24, key, where)
     elif "body_pose" in found and "global_orient" in found:
@@ -127,6 +132,7 @@ def _bodies(found: Mapping, where: str) -> People:
         if theta.ndim != 2 or theta.shape[1] != 85:
             raise MeshError(f"{where}: theta has shape {theta.shape}; expected [N,85]: camera 3, pose 72, shape 10")
         rotations = _rotations(theta[:, 3:75], 24, "theta", where)
+        cameras = theta[:, :3]
         shapes = read_numbers(theta[:, 75:], where, "theta's shape", "[N,10] shape", most=MOST_SHAPE)
     else:
         raise MeshError(
@@ -137,7 +143,10 @@ def _bodies(found: Mapping, where: str) -> People:
     count = len(rotations)
     if shapes.ndim != 2 or shapes.shape[1] < 10 or len(shapes) not in (1, count):
         raise MeshError(f"{where}: betas have shape {shapes.shape}; expected [{count},10], as many as poses")
-    return People(np.broadcast_to(shapes[:, :10], (count, 10)), rotations, _scores(found, count, where))
+    cameras = np.full((count, 3), np.nan) if cameras is None else np.atleast_2d(cameras)
+    if cameras.shape != (count, 3):
+        raise MeshError(f"{where}: {CAMERA} has shape {cameras.shape}; expected [{count},3], as many as poses")
+    return People(np.broadcast_to(shapes[:, :10], (count, 10)), rotations, _scores(found, count, where), cameras)
 
 
 def _rotations(
@@ -194,16 +203,17 @@ def _array(found: Mapping, key: str, where: str, wanted: str, most: float) -> Fl
 
 def _take(people: People, chosen: np.ndarray) -> People:
     scores = None if people.scores is None else people.scores[chosen]
-    return People(people.betas[chosen], people.rotations[chosen], scores)
+    return People(people.betas[chosen], people.rotations[chosen], scores, people.cameras[chosen])
 
 
 def _join(parts: list[People]) -> People:
     """Return all people of several dicts; their scores only where each has one."""
     if not parts:
-        return People(np.zeros((0, 10)), np.zeros((0, 24, 3, 3)), None)
+        return People(np.zeros((0, 10)), np.zeros((0, 24, 3, 3)), None, np.zeros((0, 3)))
     scores = [part.scores for part in parts if part.scores is not None]
     return People(
         np.concatenate([part.betas for part in parts]),
         np.concatenate([part.rotations for part in parts]),
         np.concatenate(scores) if len(scores) == len(parts) else None,
+        np.concatenate([part.cameras for part in parts]),
     )

@@ -1,9 +1,10 @@
 """Settings of the data: picture size, synthetic people, a labelled source set, augmentation."""
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_serializer
 
 from gcl_core.settings.common import OptimizerSettings, Positive, Rate, Settings, Share, Weight
 
@@ -25,9 +26,22 @@ class PeopleSettings(Settings):
     distractors: Annotated[int, Field(ge=0)] = 0  # gallery pictures of nobody in the query, identity 0000
     junk: Annotated[int, Field(ge=0)] = 0  # badly framed gallery pictures, identity -1
     regime: Literal["view", "background"] = "view"  # background: each camera has a place of its own
+    # worn: left and right, front and back differ; open jackets, bags on one shoulder and hair stand off the body
+    clothes: Literal["painted", "worn"] = "painted"
+    # moving: a true view is what a camera that walked around the person sees: other street, light from another side
+    surroundings: Literal["still", "moving"] = "still"
     seed: Annotated[int, Field(ge=0)] = 0
     each_seed: bool = False  # whether a training with seed k sees people of its own, those of seed + k
     true_views: bool = True  # the seven true pictures beside each one, for evaluation and upper bounds
+
+    @model_serializer(mode="wrap")
+    def _named_where_they_differ(self, dump: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
+        """Leave out clothes and surroundings that are as they always were: sets made before these two are the same."""
+        tree = dump(self)
+        for name in ("clothes", "surroundings"):
+            if name in tree and tree[name] == type(self).model_fields[name].default:
+                del tree[name]
+        return tree
 
 
 class AugmentationSettings(Settings):

@@ -112,7 +112,9 @@ class VariantSettings(Settings):
     # surface_cluster: what it does not show takes its colours from pictures of the same pseudo cluster, every epoch
     # "augmented": "copied" with `augment`
     view: Literal["drawn", "drawn_once", "copied", "known", "surface", "surface_cluster"] = "drawn"
-    bodies: Literal["fitted", "known"] = "fitted"  # of surface views: fitted to keypoints, or those of synthetic people
+    # of surface views. fitted: to keypoints; capsules: the same fits, with rounded limbs in place of the free body's
+    # shape; known: those of synthetic people
+    bodies: Literal["fitted", "capsules", "known"] = "fitted"
     augment: bool = False  # TDA on x_nv as E_id sees it in the contrast; on views that are no copies it is ours
     blur: Annotated[float, Field(ge=0, le=32)] = 0  # of true views: standard deviation in pixels of a 128-row picture
     repeats: Annotated[int, Field(ge=1, le=100)] | None = None  # null: as many as the study's other variants

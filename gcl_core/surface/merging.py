@@ -8,12 +8,12 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float32, Int64, Shaped, UInt8
+from jaxtyping import Bool, Float, Float32, Int64, Shaped, UInt8
 from torch import Tensor
 
 from gcl_core.data.person_set import PersonSet
 from gcl_core.layout import Layout
-from gcl_core.surface.bodies import Way, free_body
+from gcl_core.surface.bodies import Way, topology_of
 from gcl_core.surface.loops import nearest_triangles, transform
 from gcl_core.surface.merging_loops import compare, merge, repaint, shown_vertices
 from gcl_core.surface.stored import StoredViews, stored_views
@@ -39,10 +39,19 @@ class Plan(NamedTuple):
 
 
 class MergedViews:
-    """Views of pictures, each with colours of others by a plan: `textures` (n) of `texture_type` beside their views."""
+    """Views of n pictures, each with colours of others by a plan.
 
-    def __init__(self, stored: StoredViews, textures: Shaped[np.ndarray, " n"], topology: Topology) -> None:
-        self.stored, self._textures, self._topology = stored, textures, topology
+    `textures` are of `texture_type`; pictures that are not `there` have none: they take no colours and give none.
+    """
+
+    def __init__(
+        self,
+        stored: StoredViews,
+        textures: Shaped[np.ndarray, " n"],
+        there: Bool[np.ndarray, " n"],
+        topology: Topology,
+    ) -> None:
+        self.stored, self._textures, self._there, self._topology = stored, textures, there, topology
 
     def plan(self, labels: Int64[Tensor, " n"], features: Float[Tensor, "n d"]) -> Plan:
         """Return from whom each picture takes colours: a function of the arguments and the textures alone.
@@ -54,7 +63,7 @@ class MergedViews:
         weights, gains = np.zeros((count, DONORS), dtype=np.float32), np.ones((count, DONORS, 3), dtype=np.float32)
         found, vectors = labels.numpy(), features.detach().float().cpu().numpy()
         for label in range(int(found.max(initial=-1)) + 1):
-            members = np.flatnonzero((found == label) & self.stored.there)
+            members = np.flatnonzero((found == label) & self._there)
             near, patches = vectors[members] @ vectors[members].T, self._textures["patches"][members]
             for place, row in enumerate(members):
                 order = np.argsort(-near[place], kind="stable")
@@ -118,6 +127,5 @@ def merged_views(layout: Layout, people: PersonSet, way: Way) -> MergedViews:
 
     Raises RunError as `stored_views`.
     """
-    (_, _, topology), stored = free_body(), stored_views(layout, people, way)
-    textures, there = stored_textures(layout, people, way, topology)
-    return MergedViews(StoredViews(stored.views, stored.there & there), textures, topology)
+    topology = topology_of(way)
+    return MergedViews(stored_views(layout, people, way), *stored_textures(layout, people, way, topology), topology)

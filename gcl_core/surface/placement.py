@@ -29,8 +29,9 @@ class Slack(NamedTuple):
     margin: float  # picture heights that its silhouette is grown when the person is taken out of the background
 
 
+LARGEST = 10.0  # metres that no body reaches
 KNOWN = Slack(0.006, 1.7 / 64)
-FITTED = Slack(0.012, 2.7 / 64)  # of average girth, and off by some pixels
+FITTED = Slack(0.012, 1.7 / 64)  # of average girth
 
 
 @dataclass(frozen=True)
@@ -57,8 +58,8 @@ class Placement:
                 "the body would be behind the camera; leave it out"
             )
         extent = np.ptp(self.body.vertices, axis=0)
-        if not extent.min() > 0:
-            raise MeshError(f"a body of {extent} metres is flat or a point; leave it out")
+        if not (extent.min() > 0 and extent.max() < LARGEST):
+            raise MeshError(f"a body of {extent} metres is flat or a point, or larger than anybody; leave it out")
 
     def turned(self, yaw: float | int) -> Frame:
         """Return the frame of the view at a yaw (degrees): the picture's own at 0.

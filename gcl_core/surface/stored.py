@@ -2,26 +2,29 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from filelock import FileLock
 from jaxtyping import Bool, Int64, UInt8
 
-from gcl_core.data.bodies import TABLE
+from gcl_core.data.bodies import POSES, TABLE
 from gcl_core.data.person_set import PersonSet
 from gcl_core.data.store import fill_array, open_array, place_array, require_space
 from gcl_core.files import RunError, hash_file, read_json, write_json
 from gcl_core.layout import Layout
-from gcl_core.mesh.errors import MeshError
+from gcl_core.mesh.errors import DoubtfulFacingError, MeshError
 from gcl_core.mesh.projection import YAWS
 from gcl_core.provenance import code_of, fingerprint
 from gcl_core.surface.bodies import Way, body_source
+from gcl_core.surface.carrier import Carrier
 from gcl_core.surface.placement import Placement
 from gcl_core.surface.topology import Topology
 from gcl_core.surface.views import carry_views
 
-Make = Callable[[UInt8[np.ndarray, "h w 3"], Placement, Topology], UInt8[np.ndarray, "..."]]
+Placed = Callable[[], Placement]  # raises MeshError
+Make = Callable[[UInt8[np.ndarray, "h w 3"], Placed, Topology], UInt8[np.ndarray, "..."]]
 
 
 @dataclass(frozen=True)
@@ -38,53 +41,60 @@ class StoredViews:
 
 def views_identity(layout: Layout, people: PersonSet, way: Way) -> str:
     """Return the fingerprint of all that decides the carried views of a set's training pictures."""
-    table = layout.mesh_root / TABLE
-    fits = hash_file(table) if way == "fitted" and table.is_file() else None
-    return fingerprint([people.fingerprint, way, fits, code_of(__name__)])
+    kept = [layout.mesh_root / name for name in (TABLE, POSES)] if way != "known" else []
+    bodies = next((hash_file(path) for path in kept if path.is_file()), None)
+    return fingerprint([people.fingerprint, way, bodies, code_of(__name__)])
 
 
 def stored_views(layout: Layout, people: PersonSet, way: Way) -> StoredViews:
     """Return the carried views of a set's training pictures, in the order of its index; made once, and anew when stale.
 
-    They lie in `surface_<way>.npy` beside the set's store, and in `surface_<way>.json` which pictures have none and
-    why. A killed call goes on where it was. Raises RunError as `body_source` does, for a full disk, and when no picture
-    has views.
+    A picture whose body may as well face elsewhere is a view of itself from every side. They lie in `surface_<way>.npy`
+    beside the set's store, and in `surface_<way>.json` which pictures have none and why. A killed call goes on where it
+    was. Raises RunError as `body_source` does, for a full disk, and when no picture has views.
     """
 
-    def carry(picture: UInt8[np.ndarray, "h w 3"], placed: Placement, topology: Topology) -> UInt8[np.ndarray, "..."]:
-        return carry_views(picture, placed, topology).views
+    def carry(picture: UInt8[np.ndarray, "h w 3"], placed: Placed, topology: Topology) -> UInt8[np.ndarray, "..."]:
+        try:
+            return carry_views(picture, placed(), topology).views
+        except DoubtfulFacingError:
+            return np.repeat(picture[None], shape[0], axis=0)
 
-    shape = (len(YAWS) - 1, *people.pictures.shape[1:])
-    identity = views_identity(layout, people, way)
-    return StoredViews(*stored_array(layout, people, way, f"surface_{way}", identity, shape, carry))
+    shape, identity = (len(YAWS) - 1, *people.pictures.shape[1:]), views_identity(layout, people, way)
+    views, without = stored_array(layout, people, way, f"surface_{way}", identity, shape, carry)
+    if len(without) == len(views):
+        raise RunError(
+            f"no picture of {layout.store} has carried views, e.g. because of {next(iter(without.values()))}"
+        )
+    return StoredViews(views, ~np.isin(people.index["file"].to_numpy()[people.rows("train")], list(without)))
 
 
 def stored_array(
     layout: Layout, people: PersonSet, way: Way, name: str, identity: str, shape: Sequence[int], make: Make
-) -> tuple[UInt8[np.ndarray, "n ..."], Bool[np.ndarray, " n"]]:
-    """Return what `make` makes of each training picture and its body, and which pictures have any; as `stored_views`.
+) -> tuple[UInt8[np.ndarray, "n ..."], dict[str, str]]:
+    """Return what `make` makes of each training picture and its body, and which files have none and why.
 
-    `identity` is of all that it depends on, `shape` that of one picture's bytes.
+    `identity` is of all that it depends on, `shape` that of one picture's bytes. As `stored_views`.
     """
     rows = people.rows("train")
     path, told = layout.store / f"{name}.npy", layout.store / f"{name}.json"
     with FileLock(path.with_suffix(".lock")):
         if not (told.is_file() and path.is_file() and read_json(told)["identity"] == identity):
             _make(layout, people, way, path, identity, (len(rows), *shape), make)
-    without = read_json(told)["without"]
-    if len(without) == len(rows):
-        raise RunError(
-            f"no picture of {layout.store} has carried views, e.g. because of {next(iter(without.values()))}"
-        )
-    there = ~np.isin(people.index["file"].to_numpy()[rows], list(without))
-    return open_array(path), there
+    return open_array(path), read_json(told)["without"]
 
 
 def carried_views(
     layout: Layout, people: PersonSet, rows: Int64[np.ndarray, " n"], way: Way
 ) -> tuple[UInt8[np.ndarray, "n 7 h w 3"], Bool[np.ndarray, " n"]]:
-    """Return the carried views of some training pictures, `rows` of the set, and which of them have any."""
-    stored, places = stored_views(layout, people, way), np.searchsorted(people.rows("train"), rows)
+    """Return the carried views of some training or some test pictures, `rows` of the set, and which have any.
+
+    Those of training pictures are stored, those of test pictures made now.
+    """
+    train = people.rows("train")
+    if not np.isin(rows, train).all():
+        return Carrier(layout, people, way, "test").views(rows)
+    stored, places = stored_views(layout, people, way), np.searchsorted(train, rows)
     return stored.views[places], stored.there[places]
 
 
@@ -98,10 +108,10 @@ def _make(
     topology, placed = body_source(layout, files, way)
 
     def read(place: int) -> UInt8[np.ndarray, "..."]:
-        return make(people.pictures[rows[place]], placed(place), topology)
+        return make(people.pictures[rows[place]], partial(placed, place), topology)
 
     bad = fill_array(path, shape, read, identity=identity, bad=MeshError, leave_out=False, what=path.stem)
     place_array(path)
     write_json(told, {"identity": identity, "without": {files[place]: reason for place, reason in bad.items()}})
     if bad:
-        print(f"{len(bad)} of {len(rows)} training pictures have no views over the surface; see {told}", flush=True)
+        print(f"{len(bad)} of {len(rows)} training pictures have no surface to be carried over; see {told}", flush=True)

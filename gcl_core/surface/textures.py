@@ -11,7 +11,7 @@ from gcl_core.provenance import code_of, fingerprint
 from gcl_core.surface.bodies import Way
 from gcl_core.surface.loops import patch_sums
 from gcl_core.surface.placement import Placement
-from gcl_core.surface.stored import stored_array, views_identity
+from gcl_core.surface.stored import Placed, stored_array, views_identity
 from gcl_core.surface.texture import read_seen, surroundings
 from gcl_core.surface.topology import Topology
 
@@ -54,11 +54,15 @@ def pack_texture(
 def stored_textures(
     layout: Layout, people: PersonSet, way: Way, topology: Topology
 ) -> tuple[Shaped[np.ndarray, " n"], Bool[np.ndarray, " n"]]:
-    """Return each training picture's `texture_type`, memory-mapped, and which pictures have any; as `stored_views`.
-
-    They lie in `textures_<way>.npy` beside the set's store.
+    """Return each training picture's `texture_type`, memory-mapped, and which pictures have any: those of a body that
+    is to be trusted, and whose facing is sure. They lie in `textures_<way>.npy` beside the set's store.
     """
     kind = texture_type(topology)
     identity = fingerprint([views_identity(layout, people, way), code_of(__name__)])
-    packed, there = stored_array(layout, people, way, f"textures_{way}", identity, (kind.itemsize,), pack_texture)
+
+    def pack(picture: UInt8[np.ndarray, "h w 3"], placed: Placed, topology: Topology) -> UInt8[np.ndarray, " bytes"]:
+        return pack_texture(picture, placed(), topology)
+
+    packed, without = stored_array(layout, people, way, f"textures_{way}", identity, (kind.itemsize,), pack)
+    there = ~np.isin(people.index["file"].to_numpy()[people.rows("train")], list(without))
     return packed.view(kind)[:, 0], there

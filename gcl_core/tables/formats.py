@@ -21,6 +21,7 @@ DIGITS = {  # decimals of a column; two where nothing is said
     **dict.fromkeys(("pictures a person", "mAP", "± mAP", "rank-1", "± rank-1", "rank-5", "rank-10"), 1),
     **dict.fromkeys(("best mAP on test", "clusters", "outliers"), 1),
     **dict.fromkeys(("ARI", "ari", "nmi", "purity"), 3),
+    **dict.fromkeys(("alone", "mirrored", "drawn", "surface, fitted", "surface, known", "true"), 1),
     "eps": 4,
     **dict.fromkeys(VIEW_INVARIANT.values(), 0),
 }

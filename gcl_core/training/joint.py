@@ -130,8 +130,7 @@ def _train(
     given = view_source(layout, people, rows, name, seed, device)
     merged = merged_views(layout, people, variant.bodies) if variant.view == "surface_cluster" else None
     if variant.needs_bodies:  # a picture without a body that is to be trusted has no views
-        carried = stored_views(layout, people, variant.bodies) if merged is None else merged.stored
-        drawable &= carried.there
+        drawable = stored_views(layout, people, variant.bodies).there
     feed = Feed(people, rows, device, projections=drawing is not None)
     learners = Learners(encoder, *make_optimizer(encoder.parameters(), settings.encoder_optimizer), bank, drawing)
     drawn_by = [] if drawing is None else [drawing.generator_optimizer, drawing.discriminator_optimizer]

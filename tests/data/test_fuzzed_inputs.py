@@ -107,7 +107,10 @@ def test_a_refused_keypoint_file_leaves_nothing_half_written(
 
 
 @bounded(12)
-@given(key=st.sampled_from(["files", "pose", "betas"]), value=st.one_of(strange_arrays, st.just(np.array(FILES))))
+@given(
+    key=st.sampled_from(["files", "pose", "betas", "pred_cam"]),
+    value=st.one_of(strange_arrays, st.just(np.array(FILES))),
+)
 def test_a_refused_smpl_file_leaves_nothing_and_a_good_one_whole_pictures(
     root: Path, tmp_path_factory, key: str, value
 ):
@@ -121,7 +124,7 @@ def test_a_refused_smpl_file_leaves_nothing_and_a_good_one_whole_pictures(
         told = str(error)
     else:
         files = [path for path in (out / "meshes").rglob("*") if path.is_file()]
-        assert len(files) == made.bodies * len(YAWS) + 2
+        assert len(files) == made.bodies * len(YAWS) + 3
         told = "s.npz"
     assert "s.npz" in told
 

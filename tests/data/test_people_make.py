@@ -129,6 +129,18 @@ def test_other_settings_are_refused_by_name(people):
         make_people(people, SETTINGS, height=128, width=64)
 
 
+def test_worn_clothes_are_told_in_the_table_and_other_clothes_are_refused(people, tmp_path):
+    worn = SETTINGS.model_copy(update={"clothes": "worn", "surroundings": "moving", "true_views": False, "junk": 0})
+    small = worn.model_copy(update={"train_identities": 2, "pictures_per_identity": 4, "distractors": 0})
+    root = make_people(tmp_path / "worn", small, height=HEIGHT, width=WIDTH, workers=1, progress=False)
+    looks = json.loads(pd.read_csv(root / "people.csv")["looks"].tolist()[0])
+    assert {"side", "outer", "cut", "on_one_shoulder", "upper"} <= set(looks)
+    before = json.loads(pd.read_csv(people / "people.csv")["looks"].tolist()[0])
+    assert "side" not in before
+    with pytest.raises(DataError, match="clothes is worn there and painted asked for"):
+        make_people(root, SETTINGS, height=HEIGHT, width=WIDTH)
+
+
 def test_folders_that_cannot_be_used_are_refused(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(DataError, match="is a file"):

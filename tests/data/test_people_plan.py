@@ -82,3 +82,22 @@ def test_people_differ_and_attributes_are_stratified():
     assert looks[5] == draw_looks(0, "train", 5)
     assert looks[5] != draw_looks(1, "train", 5)
     assert looks[5] != draw_looks(0, "test", 5)
+
+
+def test_worn_clothes_change_what_is_worn_and_nobody_else():
+    for number in range(30):
+        painted, worn = (draw_looks(0, "train", number, clothes) for clothes in ("painted", "worn"))
+        assert painted.worn is None
+        assert worn.worn is not None
+        assert (worn.body, worn.skin, worn.top, worn.shoes) == (painted.body, painted.skin, painted.top, painted.shoes)
+        assert worn.upper == (painted.upper if worn.worn.outer == "none" else "long")
+    worn = [draw_looks(0, "train", number, "worn").worn for number in range(48)]
+    assert 12 < sum(each.side == 1 for each in worn if each is not None) < 36
+
+
+def test_settings_as_they_always_were_are_told_as_they_always_were():
+    plain = PeopleSettings().model_dump()
+    assert not {"clothes", "surroundings"} & set(plain)
+    changed = PeopleSettings(clothes="worn", surroundings="moving")
+    assert PeopleSettings.model_validate(changed.model_dump()) == changed
+    assert changed.model_dump() == plain | {"clothes": "worn", "surroundings": "moving"}

@@ -88,7 +88,8 @@ def test_turning_a_person_shows_mesh_drawn_and_true_view_of_that_yaw(layout: Lay
     truth = KnownTruth(layout.root, pd.DataFrame(), 64, 32)
     gallery = gallery_people(people, rows, drawn, truth)
     box = turn_person(people, rows, gallery)
-    person, yaw = controls(box)
+    person, way, yaw = controls(box)
+    assert [label for label, _ in way.options] == ["all", "GCL"]
     assert [label for label, _ in yaw.options] == ["45°", "90°", "135°", "180°", "225°", "270°", "315°"]
     assert [label for label, _ in person.options] == people.index["file"][rows].tolist()
     for place, degrees in ((0, 45), (1, 225)):
@@ -105,6 +106,21 @@ def test_turning_a_person_shows_mesh_drawn_and_true_view_of_that_yaw(layout: Lay
         assert all((one == other).all() for one, other in zip(seen, expected, strict=True))
         titles = [axes.get_title() for axes in figure.axes]
         assert titles == ["picture\nas photographed", *(f"{name}\n{degrees}°" for name in ("mesh", "GCL", "true"))]
+
+
+def test_one_way_of_view_is_shown_or_all(people: PersonSet):
+    views = np.random.default_rng(0).integers(0, 256, (2, 7, 64, 32, 3), np.uint8)
+    without = [[None] * 7, list(views[1])]
+    gallery = gallery_people(people, np.array([2, 9]), {"GCL": views, "surface": without})
+    box = turn_person(people, np.array([2, 9]), gallery)
+    person, way, _ = controls(box)
+    person.value = 1
+    for name, titles in (("all", ["GCL", "surface"]), ("GCL", ["GCL"]), ("surface", ["surface"])):
+        way.value = name
+        figure = turned_figure(gallery[1], 1, name)
+        assert [axes.get_title() for axes in figure.axes[2:]] == [f"{title}\n45°" for title in titles]
+        assert shown(box)[0] == png(figure)
+    assert len(turned_figure(gallery[0], 1).axes) == 3  # the first has no body
 
 
 def test_without_truth_no_true_view_is_shown(people: PersonSet):

@@ -7,14 +7,15 @@ import numpy as np
 import pytest
 
 from gcl_core.config import load_study
-from gcl_core.data.bodies import TABLE, fit_bodies
+from gcl_core.data.bodies import POSES, TABLE, fit_bodies, pose_bodies
 from gcl_core.data.people.estimates import known_bodies
 from gcl_core.data.preparation import prepare_data
 from gcl_core.files import RunError
 from gcl_core.layout import Layout
-from gcl_core.mesh.errors import MeshError
+from gcl_core.mesh.errors import DoubtfulFacingError, MeshError
 from gcl_core.mesh.fitted import load_table, save_table
 from gcl_core.mesh.keypoints import Person, write_coco
+from gcl_core.mesh.projection import view_matrix
 from gcl_core.surface.bodies import body_source
 from gcl_core.surface.stored import carried_views, stored_views
 from gcl_core.surface.views import carry_views
@@ -77,6 +78,25 @@ def test_fitted_bodies_stand_where_the_known_ones_do(study: Layout):
     assert np.median(off) < 2.5  # pixels
 
 
+def test_capsules_stand_where_the_fitted_bodies_do_and_carry_views(study: Layout):
+    people, files = prepare_data(study), _files(study)
+    (_, fitted), (topology, capsules) = (body_source(study, files, way) for way in ("fitted", "capsules"))
+    off, doubtful = [], 0
+    for place in range(len(files)):
+        try:
+            one, other = fitted(place), capsules(place)
+        except MeshError as error:
+            doubtful += isinstance(error, DoubtfulFacingError)
+            continue
+        middles = [each.places(each.body.vertices, 0, (64, 32))[:, :2] for each in (one, other)]
+        off.append(np.abs(middles[0].max(axis=0) - middles[1].max(axis=0)).max())
+        assert len(other.body.vertices) == len(topology.mirror) != len(one.body.vertices)
+    assert np.median(off) < 3  # pixels
+    stored = stored_views(study, people, "capsules")
+    assert stored.there.sum() == len(off) + doubtful
+    assert (study.store / "surface_capsules.npy").is_file()
+
+
 def test_the_commands_table_gives_the_cameras_of_its_fits(own: Layout, bodies, tmp_path: Path):
     files = _files(own)
     known = known_bodies(own.data_root, [Path(file).name for file in files], *bodies)
@@ -100,6 +120,10 @@ def test_the_commands_table_gives_the_cameras_of_its_fits(own: Layout, bodies, t
         off.append(np.abs(one - there.places(each.vertices, 0, (128, 64))[:, :2]).mean())
     assert np.median(off) < 2.5
 
+    save_table(load_table(own.mesh_root / TABLE).assign(quality="facing unsure"), own.mesh_root / TABLE)
+    _, placed = body_source(own, files, "fitted")
+    with pytest.raises(DoubtfulFacingError, match="facing unsure"):
+        placed(1)
     table = load_table(own.mesh_root / TABLE).assign(quality="poor fit")
     save_table(table, own.mesh_root / TABLE)
     _, placed = body_source(own, files, "fitted")
@@ -107,6 +131,45 @@ def test_the_commands_table_gives_the_cameras_of_its_fits(own: Layout, bodies, t
         placed(1)
     with pytest.raises(RunError, match=r"no picture of .* has carried views"):
         stored_views(own, prepare_data(own), "fitted")
+
+
+def test_smpl_parameters_with_their_cameras_stand_where_the_known_bodies_do(own: Layout, bodies, tmp_path: Path):
+    files = _files(own)
+    known = known_bodies(own.data_root, [Path(file).name for file in files], *bodies)
+    cameras, each = [], [known[Path(file).name] for file in files]
+    for body in each:  # as an estimator that sees the whole crop, and takes everybody for an average adult
+        frame, hips = body.frame(64, 32), body.keypoints(64, 32)[[11, 12]].mean(axis=0)
+        scale = frame.scale / 64 * np.ptp(body.body.vertices[:, 2]) / 1.83
+        cameras.append([2 * scale, (hips[0] - 16) / 64 / scale, (hips[1] - 32) / 64 / scale + 0.22])
+    cameras[1][0] *= -1
+    poses = np.array([body.smpl for body in each])
+    np.savez(tmp_path / "smpl.npz", files=np.array(files), pose=poses, pred_cam=np.array(cameras))
+    pose_bodies(own.data_root, tmp_path / "smpl.npz", dataset="market1501", out=tmp_path / "meshes", height=32)
+    shutil.copy(tmp_path / "meshes" / POSES, own.mesh_root / POSES)
+    off = []
+    for way in ("fitted", "capsules"):
+        _, placed = body_source(own, files, way)
+        with pytest.raises(MeshError, match="behind the camera"):
+            placed(1)
+        for place in (0, *range(2, len(files))):
+            frame = each[place].frame(64, 32)
+            seen = each[place].body.vertices @ view_matrix(0, each[place].body.elevation).T
+            true = np.stack([frame.column + frame.scale * seen[:, 0], frame.row - frame.scale * seen[:, 2]], axis=1)
+            mine = placed(place).places(placed(place).body.vertices, 0, (64, 32))[:, :2]
+            off.append(np.abs([mine.min(axis=0) - true.min(axis=0), mine.max(axis=0) - true.max(axis=0)]).mean())
+    assert np.median(off) < 2  # pixels
+    people = prepare_data(own)
+    assert stored_views(own, people, "fitted").there.tolist() == [place != 1 for place in range(len(files))]
+
+    np.savez(tmp_path / "smpl.npz", files=np.array(files[:1]), pose=poses[:1])
+    pose_bodies(own.data_root, tmp_path / "smpl.npz", dataset="market1501", out=tmp_path / "meshes", height=32)
+    shutil.copy(tmp_path / "meshes" / POSES, own.mesh_root / POSES)
+    _, placed = body_source(own, [*files, "of/another/set.jpg"], "fitted")
+    with pytest.raises(MeshError, match=r"without camera.*pose-bodies"):
+        placed(0)
+    with pytest.raises(MeshError, match="no SMPL parameters"):
+        placed(len(files))
+    assert not stored_views(own, people, "fitted").there[0]  # made anew
 
 
 def test_projections_alone_have_no_body(own: Layout):
@@ -142,17 +205,23 @@ def test_views_are_made_once_and_anew_when_the_bodies_change(own: Layout, monkey
     assert (other.views[0] != first.views[0]).mean() > 0.9
 
 
-def test_pictures_without_a_body_are_told_and_left_black(own: Layout, monkeypatch: pytest.MonkeyPatch):
+def test_pictures_without_a_body_are_told_and_left_black_and_doubtful_ones_are_views_of_themselves(
+    own: Layout, monkeypatch: pytest.MonkeyPatch
+):
     people, files = prepare_data(own), _files(own)
     topology, placed = body_source(own, files, "known")
 
     def some(place: int):
         if place == 2:
             raise MeshError("no body to be trusted (poor fit)")
+        if place == 4:
+            raise DoubtfulFacingError("no body to be trusted (facing unsure)")
         return placed(place)
 
     monkeypatch.setattr("gcl_core.surface.stored.body_source", lambda *_: (topology, some))
     found = stored_views(own, people, "fitted")
     assert found.there.tolist() == [place != 2 for place in range(len(files))]
     assert not found.views[2].any()
+    for view in found.views[4]:  # of itself
+        np.testing.assert_array_equal(view, people.pictures[people.rows("train")[4]])
     assert files[2] in (own.store / "surface_fitted.json").read_text()

@@ -30,8 +30,8 @@ def _merging(
     kind = texture_type(topology)
     views = np.stack([carry_views(*each, topology).views for each in zip(pictures, placed, strict=True)])
     packed = np.stack([pack_texture(*each, topology) for each in zip(pictures, placed, strict=True)])
-    stored = StoredViews(views, np.ones(len(views), dtype=bool) if there is None else there)
-    return MergedViews(stored, packed.view(kind)[:, 0], topology)
+    every = np.ones(len(views), dtype=bool)
+    return MergedViews(StoredViews(views, every), packed.view(kind)[:, 0], every if there is None else there, topology)
 
 
 def _coats(rest: Body, front: np.ndarray, back: np.ndarray) -> np.ndarray:
@@ -168,8 +168,9 @@ def test_of_many_companions_the_nearest_are_taken(placed, topology, painted, res
     picture = painted(placed[0], _coats(rest, LIGHT, DARK))
     one = _merging([picture], placed[:1], topology)
     count = DONORS + 4
-    stored = StoredViews(np.repeat(one.stored.views, count, axis=0), np.ones(count, dtype=bool))
-    merged = MergedViews(stored, np.repeat(one._textures, count), topology)
+    every = np.ones(count, dtype=bool)
+    stored = StoredViews(np.repeat(one.stored.views, count, axis=0), every)
+    merged = MergedViews(stored, np.repeat(one._textures, count), every, topology)
     angles = torch.linspace(0, 0.3, count)
     plan = _plan(merged, [0] * count, torch.stack([angles.cos(), angles.sin()], dim=1))
     assert plan.donors[0].tolist() == list(range(1, DONORS + 1))

@@ -1,5 +1,6 @@
 """Views from elsewhere: turn 0 gives the picture back, patterns come out right from behind, left stays left."""
 
+import contextlib
 from dataclasses import replace
 
 import numpy as np
@@ -129,3 +130,23 @@ def test_triangles_without_area_do_no_harm(placed, topology, painted):
     colours = np.full((len(topology.patch), 3), 150, dtype=np.float32)
     made = carry_views(painted(squeezed, colours), squeezed, topology, yaws=[0, 180])
     assert np.abs(made.views[1][binary_erosion(made.sources[1] != BACKGROUND)].astype(float) - 150).mean() < 12
+
+
+@pytest.mark.parametrize("far", [1e3, 1e8, 1e30])
+@pytest.mark.parametrize("what", ["scale", "small", "column", "body"])
+def test_bodies_far_beyond_any_picture_are_refused_or_give_pictures(placed, topology, what, far):
+    one, picture = placed[0], np.random.default_rng(0).integers(0, 256, (32, 16, 3), dtype=np.uint8)
+    frame = {
+        "scale": replace(one.frame, scale=far),
+        "small": replace(one.frame, scale=1 / far),
+        "column": replace(one.frame, column=far),
+    }.get(what, one.frame)
+    if what == "body":
+        with pytest.raises(MeshError, match="larger than anybody"):
+            replace(one, body=replace(one.body, vertices=one.body.vertices * np.float32(far)))
+        return
+    given = replace(one, frame=frame)
+    with contextlib.nullcontext() if what == "small" else pytest.raises(MeshError, match="leave it out"):
+        made = carry_views(picture, given, topology, yaws=[0, 180])
+        assert made.views.shape == (2, 32, 16, 3)
+        assert made.views.std() > 0

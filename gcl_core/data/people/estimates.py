@@ -54,7 +54,9 @@ class KnownPeople:
 
     def __init__(self, root: Path, skeleton: Skeleton, rest_body: Callable[[dict[str, float]], RestBody]):
         made = read_json(root / "people.json")["settings"]
-        settings = PeopleSettings.model_validate({name: made[name] for name in PeopleSettings.model_fields})
+        settings = PeopleSettings.model_validate(
+            {name: made[name] for name in PeopleSettings.model_fields if name in made}
+        )
         self._shots = {shot.name: shot for shots in plan_people(settings) for shot in shots}
         self._skeleton = skeleton
 

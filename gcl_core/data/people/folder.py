@@ -96,7 +96,8 @@ class PeopleFolder:
         return {"settings": size | self.settings.model_dump(), "complete": complete}
 
     def _compare(self, made: dict[str, Any]) -> None:
-        asked = self._described(complete=False)["settings"]
+        unsaid = dict(PeopleSettings())  # settings as they always were are not written down
+        made, asked = unsaid | made, unsaid | self._described(complete=False)["settings"]
         keys = [key for key in asked if made.get(key) != asked[key]]
         if keys:
             differs = ", ".join(f"{key} is {made.get(key)} there and {asked[key]} asked for" for key in keys)
@@ -107,6 +108,6 @@ class PeopleFolder:
     def _table(self) -> pd.DataFrame:
         rows = []
         for shots in plan_people(self.settings):
-            looks = draw_looks(self.settings.seed, shots[0].person.kind, shots[0].person.number)
+            looks = draw_looks(self.settings.seed, shots[0].person.kind, shots[0].person.number, self.settings.clothes)
             rows += [describe_shot(shot, looks) for shot in shots]
         return pd.DataFrame(rows, columns=pd.Index(COLUMNS)).sort_values("file")

@@ -101,7 +101,8 @@ def _work(folder: PeopleFolder, people: list[list[Shot]], workers: int | None) -
 
     def orders() -> Iterator[tuple[list[Shot], Looks, "RestBody"]]:
         for shots in people:
-            looks = draw_looks(folder.settings.seed, shots[0].person.kind, shots[0].person.number)
+            person, settings = shots[0].person, folder.settings
+            looks = draw_looks(settings.seed, person.kind, person.number, settings.clothes)
             yield shots, looks, rest_body(looks.body)  # here, so that only this process needs the body model
 
     count = _worker_count(workers, sum(map(len, people)))
@@ -154,10 +155,11 @@ def _photograph(studio: _Studio, shots: list[Shot], looks: Looks, rest: "RestBod
 
     folder, skeleton = studio.folder, studio.mannequin.skeleton
     figure = dress(studio.mannequin, rest, looks)
-    given = {"seed": folder.settings.seed, "height": folder.height, "width": folder.width}
+    settings = folder.settings
+    given = {"seed": settings.seed, "height": folder.height, "width": folder.width}
     for shot in shots:
         street = studio.streets[shot.camid - 1]
-        moment = pose_moment(shot, looks, figure, rest, skeleton, street, **given)
+        moment = pose_moment(shot, looks, figure, rest, skeleton, street, settings.surroundings, **given)
         for (what, yaw), path in folder.missing(shot).items():
             if what == "mesh":
                 _save_jpeg(path, take_projection(moment, yaw), MESH_QUALITY)

@@ -4,8 +4,8 @@ import numpy as np
 from jaxtyping import Bool, Float, Int32
 
 from gcl_core.data.people.figure import HEM, SLEEVE_END, hair_line, under_top
-from gcl_core.data.people.pieces import ARM, BAG, CLOTH, HAIR, HAT, HEAD, LEG, SKIRT, TRUNK
-from gcl_core.data.people.wardrobe import Looks
+from gcl_core.data.people.pieces import ARM, BAG, CLOTH, COAT, HAIR, HAT, HEAD, LEG, SKIRT, TRUNK
+from gcl_core.data.people.wardrobe import Looks, Worn
 
 Points = Float[np.ndarray, "n 4"]  # x to the left hand, y backwards, z above the floor in metres; place on the arm
 Colours = Float[np.ndarray, "n 3"]  # RGB, 0..255
@@ -26,6 +26,8 @@ def paint(looks: Looks, coords: Points, part: Int32[np.ndarray, " n"]) -> Colour
     colour[part == CLOTH] = looks.second if looks.pattern == "sleeves" else looks.top
     _paint_front(colour, looks, coords, top & (part == TRUNK))
     _paint_carried(colour, looks, coords, part, top & (part == TRUNK))
+    if looks.worn is not None:
+        _paint_worn(colour, looks, looks.worn, coords, part, top)
     colour[part == HAIR] = looks.hair
     colour[part == HAT] = looks.hat
     return colour
@@ -95,6 +97,36 @@ def _paint_front(colour: Colours, looks: Looks, coords: Points, trunk: Bool[np.n
     }
     if looks.logo in shapes:
         colour[front & shapes[looks.logo]] = looks.logo_colour
+
+
+def _paint_worn(
+    colour: Colours,
+    looks: Looks,
+    worn: Worn,
+    coords: Points,
+    part: Int32[np.ndarray, " n"],
+    top: Bool[np.ndarray, " n"],
+) -> None:
+    """Paint what differs between the sides: of the outermost garment, under which there is a shirt, and of the legs."""
+    x, y, z = coords[:, 0] * worn.side, coords[:, 1], coords[:, 2]
+    coat, trunk, leg = part == COAT, top & (part != ARM), part == LEG
+    if worn.outer != "none":
+        yoke = trunk & (z > 1.35) & ((y > -0.05) | (np.abs(x) > 0.1))  # lies on the shoulders
+        colour[trunk] = looks.second
+        trunk = coat | yoke
+        colour[trunk] = _garment(looks, coords[trunk], part[trunk])
+    upper = trunk | (top & (part == ARM))
+    where = {
+        "halved": upper & (x > 0),
+        "sleeve": top & (part == ARM) & (x > 0),
+        "back": trunk & (y > -0.02),
+        "slanting": upper & (z > 1.22 - 0.9 * x),
+        "print": trunk & (y > 0) & (np.abs(x) < 0.1) & (z > 1.2) & (z < 1.42),
+    }[worn.cut]
+    colour[where] = worn.other
+    cloth = leg & (z > max(looks.lower_end, 0.1)) & (z < 0.9) & (x > 0.01)
+    if worn.leg != "plain" and looks.lower in ("trousers", "shorts"):
+        colour[cloth & (x > 0.13) if worn.leg == "stripe" else cloth] = worn.other
 
 
 def _paint_carried(

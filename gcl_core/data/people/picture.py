@@ -1,6 +1,8 @@
 """Taking a picture: a posed, dressed figure before a piece of street, as a camera of the rig sees it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Float32, UInt8
@@ -40,7 +42,8 @@ class Moment:
     body: Body  # without clothes, for the projections and for the frame
     surface: Float32[np.ndarray, "n 3"]  # the figure, posed
     normals: Float32[np.ndarray, "n 3"]
-    backdrop: Float32[np.ndarray, "hh ww 3"]
+    backdrop: Callable[[float | int], Float32[np.ndarray, "hh ww 3"]]  # of the view at a turn
+    follows: bool  # whether the light turns with the person, since it is the camera that walks
     hidden: tuple[tuple[slice, slice], Float32[np.ndarray, " 3"]] | None
     grain: Float32[np.ndarray, "h w 3"]
 
@@ -57,6 +60,7 @@ def pose_moment(
     rest: RestBody,
     skeleton: Skeleton,
     street: Street,
+    surroundings: Literal["still", "moving"] = "still",
     *,
     seed: int,
     height: int,
@@ -67,26 +71,36 @@ def pose_moment(
     elevation = CAMERAS[shot.camid - 1].elevation
     body = Body(skin(rest.vertices, skeleton.weights, transforms), skeleton.faces, elevation)
     surface = skin(figure.vertices, figure.weights, transforms)
-    rng = numpy_rng(seed, f"people/{shot.person.kind}/surroundings", shot.person.number, shot.index)
-    backdrop = draw_backdrop(street, rng, height, width)
+    moving, drawn = (
+        surroundings == "moving",
+        (f"people/{shot.person.kind}/surroundings", shot.person.number, shot.index),
+    )
+    rng = numpy_rng(seed, *drawn)
+    still = draw_backdrop(street, rng, height, width)
+
+    def backdrop(turn: float | int) -> Float32[np.ndarray, "hh ww 3"]:
+        return draw_backdrop(street, numpy_rng(seed, *drawn), height, width, turn) if moving else still.copy()
+
     occluded = rng.random() < CAMERAS[shot.camid - 1].occluded
     hidden = draw_occluder(rng, height, width) if occluded else None
     grain = rng.normal(0, 2.5, (height, width, 3)).astype(np.float32)
-    return Moment(shot, looks, figure, body, surface, vertex_normals(surface, figure.faces), backdrop, hidden, grain)
+    normals = vertex_normals(surface, figure.faces)
+    return Moment(shot, looks, figure, body, surface, normals, backdrop, moving, hidden, grain)
 
 
 def take_picture(moment: Moment, turn: float | int = 0) -> Picture:
-    """Return the picture (RGB) with the person turned by `turn` degrees and all else equal: the true view there."""
+    """Return the true view (RGB) with the person turned by `turn` degrees: all else is equal, or turns with them."""
     shot, camera = moment.shot, CAMERAS[moment.shot.camid - 1]
     height, width = moment.size
     view = view_matrix(shot.yaw + turn, camera.elevation)
     frame = picture_frame(moment.body.vertices @ view.T, shot, height, width)
     points = to_pixels(moment.surface @ view.T, frame)
     shown, inside = rasterize(points, moment.figure.faces, height * OVERSAMPLING, width * OVERSAMPLING)
-    canvas = moment.backdrop.copy()
+    canvas = moment.backdrop(turn)
     _cast_shadow(canvas, points, frame)
     covered = shown >= 0
-    canvas[covered] = _shade(moment, view, camera.light, shown[covered], inside[covered])
+    light = camera.light + (turn if moment.follows else 0)
+    canvas[covered] = _shade(moment, view, light, shown[covered], inside[covered])
     if moment.hidden is not None:
         canvas[moment.hidden[0]] = moment.hidden[1]
     sigma = camera.blur * height / 128

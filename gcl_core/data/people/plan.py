@@ -95,8 +95,9 @@ def describe_shot(shot: Shot, looks: Looks) -> dict[str, object]:
         "phase": round(shot.gait.phase, 4),
         "stride": round(shot.gait.stride, 2),
     }
-    worn = {name: value for name, value in vars(looks).items() if name != "body"}
-    return row | looks.body | {"looks": json.dumps(worn)}
+    told = {name: value for name, value in vars(looks).items() if name not in ("body", "worn")}
+    told |= vars(looks.worn) if looks.worn else {}
+    return row | looks.body | {"looks": json.dumps(told)}
 
 
 def _plan_person(settings: PeopleSettings, person: Person) -> list[Shot]:

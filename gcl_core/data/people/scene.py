@@ -15,6 +15,7 @@ from gcl_core.mesh.projection import OVERSAMPLING
 from gcl_core.seeding import numpy_rng
 
 ROWS, COLUMNS = 256, 1536  # of a texture; a person is about 120 rows high in it
+FLAT = 4  # how much farther apart two points of the ground are in depth than they look
 PLACE = 0.04  # share of its street that a camera with a place of its own shows, about a person's width
 _MATERIALS = np.array(
     [
@@ -52,20 +53,29 @@ def make_street(seed: int, which: str = "") -> Street:
     return Street(_make_wall(wall), _make_ground(ground))
 
 
-def draw_backdrop(street: Street, rng: np.random.Generator, height: int, width: int) -> Float32[np.ndarray, "h w 3"]:
-    """Return a random piece of the street at OVERSAMPLING times the picture's size: wall above, ground below."""
+def draw_backdrop(
+    street: Street, rng: np.random.Generator, height: int, width: int, turn: float | int = 0
+) -> Float32[np.ndarray, "h w 3"]:
+    """Return a random piece of the street at OVERSAMPLING times the picture's size: wall above, ground below.
+
+    `turn`: how far, in degrees, a camera walked around the person. The wall stands all around them, and the ground
+    turns about their feet.
+    """
     step = 128 / height / OVERSAMPLING * rng.uniform(0.8, 1.25)
     rows, columns = height * OVERSAMPLING, width * OVERSAMPLING
     horizon = int(rows * rng.uniform(0.5, 0.82))
     ground_step = step * np.linspace(1.6, 0.7, rows - horizon)  # nearer is larger
     tall, long = ROWS * street.shown, COLUMNS * street.shown
-    left = rng.uniform(0, long)
-    across = (left + step * np.arange(columns)).astype(int) % COLUMNS
+    across = rng.uniform(0, long) + step * np.arange(columns)
     up = (rng.uniform(0, tall) + step * np.arange(horizon)).astype(int) % ROWS
-    down = (rng.uniform(0, tall) + np.cumsum(ground_step)).astype(int) % ROWS
+    down = rng.uniform(0, tall) + np.cumsum(ground_step)
     picture = np.empty((rows, columns, 3), dtype=np.float32)
-    picture[:horizon] = street.wall[up[:, None], across]
-    picture[horizon:] = street.ground[down[:, None], (across + int(rng.uniform(0, long))) % COLUMNS]
+    picture[:horizon] = street.wall[up[:, None], (across + COLUMNS * turn / 360).astype(int) % COLUMNS]
+    sine, less = np.sin(np.deg2rad(turn)), np.cos(np.deg2rad(turn)) - 1
+    right, far = across - across[columns // 2], FLAT * (down[-1] - down)[:, None]  # of the feet
+    over = np.floor(across + less * right + sine * far).astype(int) + int(rng.uniform(0, long))
+    away = np.floor(down[:, None] + (sine * right - less * far) / FLAT).astype(int)
+    picture[horizon:] = street.ground[away % ROWS, over % COLUMNS]
     return picture * np.float32(rng.uniform(0.88, 1.08))
 
 

@@ -1,6 +1,7 @@
 """Who a synthetic person is: body parameters, skin, hair, garments and what is carried."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 import numpy as np
 
@@ -41,6 +42,27 @@ LOWER_KINDS = (("trousers", "shorts", "trousers", "trousers"), ("trousers", "ski
 HAIR_STYLES = (("short", "crop", "cap", "short", "bald", "beanie"), ("long", "ponytail", "bob", "long", "bun", "cap"))
 
 
+OUTERS = ("none", "coat", "none", "jacket", "none")
+CUTS = ("halved", "sleeve", "back", "slanting", "print")
+LEGS = ("plain", "other", "plain", "stripe")
+VOLUMES = ("plain", "full", "over one shoulder")
+ON_ONE_SHOULDER = ("bag", "nothing", "backpack", "nothing")
+
+
+@dataclass(frozen=True)
+class Worn:
+    """What makes left and right, front and back differ, and stands off the body; colours as in Looks."""
+
+    side: int  # of all that is on one side: 1 the person's left, -1 the right
+    outer: str  # of OUTERS: open in front
+    opening: float  # degrees, of the wider flap at its hem
+    cut: str  # of CUTS: where the upper garment has the other colour
+    leg: str  # of LEGS: other trousers, or a stripe, on one leg
+    other: tuple[int, int, int]
+    volume: str  # of VOLUMES, of the hair
+    on_one_shoulder: str  # of ON_ONE_SHOULDER
+
+
 @dataclass(frozen=True)
 class Looks:
     """One person's appearance; colours are RGB in 0..255, lengths in metres on a body 1.83 m tall."""
@@ -64,18 +86,18 @@ class Looks:
     carried: str  # of CARRIED; the backpack is seen from behind and from the sides
     carried_colour: tuple[int, int, int]
     hat: tuple[int, int, int]
+    worn: Worn | None = None  # None: clothes are painted on
 
 
-def draw_looks(seed: int, kind: str, number: int) -> Looks:
-    """Return the looks of person `number` of a kind ("train", "test", ...), a function of these three alone.
+def draw_looks(seed: int, kind: str, number: int, clothes: Literal["painted", "worn"] = "painted") -> Looks:
+    """Return the looks of person `number` of a kind ("train", "test", ...), a function of these four alone.
 
     Attributes are stratified: in every run of people as long as a list of choices each choice comes once, so that
     one seed's people are about as easily confused as another's.
     """
 
     def pick(purpose: str, choices: tuple, number: int = number):
-        block, place = divmod(number, len(choices))
-        return choices[numpy_rng(seed, f"people/{kind}/{purpose}", block).permutation(len(choices))[place]]
+        return _pick(seed, kind, purpose, choices, number)
 
     rng = numpy_rng(seed, f"people/{kind}/looks", number)
     female = number % 2
@@ -85,7 +107,7 @@ def draw_looks(seed: int, kind: str, number: int) -> Looks:
     upper, lower_kind = pick("upper", UPPERS), pick(f"lower/{female}", LOWER_KINDS[female], half)
     ends = {"trousers": (0.07, 0.1), "shorts": (0.5, 0.66), "skirt": (0.42, 0.66), "dress": (0.42, 0.62)}[lower_kind]
     second = str(rng.choice(others))
-    return Looks(
+    looks = Looks(
         body=_draw_body(rng, female),
         skin=pick("skin", SKINS),
         hair=pick("hair", HAIRS),
@@ -106,6 +128,30 @@ def draw_looks(seed: int, kind: str, number: int) -> Looks:
         carried_colour=_shade(rng, pick("carried colour", BAGS)),
         hat=_shade(rng, str(rng.choice(TOPS))),
     )
+    return looks if clothes == "painted" else _put_on(looks, seed, kind, number)
+
+
+def _put_on(looks: Looks, seed: int, kind: str, number: int) -> Looks:
+    """Return somebody's looks with clothes that are worn: jackets hang open over a shirt."""
+    rng = numpy_rng(seed, f"people/{kind}/worn", number)
+    outer = "jacket" if looks.upper == "jacket" else _pick(seed, kind, "outer", OUTERS, number)
+    worn = Worn(
+        side=int(rng.choice([-1, 1])),
+        outer=outer,
+        opening=float(rng.uniform(20, 60)),
+        cut=_pick(seed, kind, "cut", CUTS, number),
+        leg=_pick(seed, kind, "leg", LEGS, number),
+        other=_shade(rng, str(rng.choice(TOPS))),
+        volume=_pick(seed, kind, "volume", VOLUMES, number),
+        on_one_shoulder=_pick(seed, kind, "on one shoulder", ON_ONE_SHOULDER, number),
+    )
+    carried = looks.carried if worn.on_one_shoulder == "nothing" else "nothing"
+    return replace(looks, worn=worn, upper=looks.upper if outer == "none" else "long", carried=carried)
+
+
+def _pick(seed: int, kind: str, purpose: str, choices: tuple, number: int) -> Any:
+    block, place = divmod(number, len(choices))
+    return choices[numpy_rng(seed, f"people/{kind}/{purpose}", block).permutation(len(choices))[place]]
 
 
 def _draw_body(rng: np.random.Generator, female: int) -> dict[str, float]:

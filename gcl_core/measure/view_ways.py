@@ -1,0 +1,169 @@
+"""How good the views of each way are, angle by angle: against true views, and as a crowd against real pictures (ours).
+
+The ways are copies, the generator's drawings, colours carried over the surface of bodies, and true views as the bound.
+"""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Float32, Float64, UInt8
+from torch import nn
+from tqdm import tqdm
+
+from gcl_core.data.person_set import PersonSet
+from gcl_core.data.truth import Truth
+from gcl_core.device import resolve_device
+from gcl_core.evaluation.encoding import ROUND_TRIPS
+from gcl_core.evaluation.frechet import frechet_distance
+from gcl_core.evaluation.inception import inception_features, inception_source, load_inception
+from gcl_core.evaluation.moments import gaussian_statistics
+from gcl_core.evaluation.picture_quality import person_psnr, psnr_ssim
+from gcl_core.files import read_json, write_json
+from gcl_core.layout import Layout
+from gcl_core.measure.artifacts import numbers, where
+from gcl_core.measure.collected import WHITE
+from gcl_core.measure.view_fid import CHUNK, NOVEL, chosen_rows, real_features, view_fid
+from gcl_core.measure.view_sources import DRAWN, TRUE, Rows, Source, Views, view_sources
+from gcl_core.provenance import code_of, fingerprint
+
+COPIED = "copied"
+MEASURES = {
+    "psnr_person": "PSNR on the person (dB)",
+    "psnr": "PSNR (dB)",
+    "ssim": "SSIM",
+    "fid": "FID",
+}
+FORMS = {MEASURES["psnr_person"]: ".1f", MEASURES["ssim"]: ".2f", MEASURES["fid"]: ".0f"}  # told in words
+
+Encode = Callable[[np.ndarray], np.ndarray]
+
+
+def way_quality(layout: Layout, people: PersonSet, truth: Truth | None, seed: int) -> pd.DataFrame:
+    """Return one line per way of view and novel yaw for the training pictures of `chosen_rows`: means over pictures.
+
+    psnr_person (dB, on the pixels of the turned body), psnr and ssim compare with the true view, over the pictures that
+    have a view and differ from it; NaN where none is known, and of true views themselves. fid is against all training
+    pictures, in the encoding of `evaluation.encoding`: `pictures` of the way are compared. Drawn views are GCL's.
+    """
+    rows = chosen_rows(people, layout.study)
+    sources = {COPIED: lambda rows: _copies(people, rows), **view_sources(layout, people, truth, seed, "train")}
+    fids = _fids(layout, people, truth, seed, rows, sources)
+    lines = []
+    for way, source in sources.items():
+        views, there = source(rows)
+        views = np.broadcast_to(views, (len(rows), len(NOVEL), *views.shape[2:]))[there]
+        for place, yaw in enumerate(NOVEL):
+            line = {"way": way, "yaw": yaw, "pictures": int(there.sum()), "fid": fids[way][str(yaw)]}
+            if truth is not None and way != TRUE:
+                line |= _fidelity(people, truth, rows[there], yaw, views[:, place])
+            lines.append(line)
+    return pd.DataFrame(lines)
+
+
+def _copies(people: PersonSet, rows: Rows) -> Views:
+    return people.pictures[rows][:, None], np.ones(len(rows), dtype=bool)
+
+
+def _fidelity(
+    people: PersonSet, truth: Truth, rows: Rows, yaw: int, views: UInt8[np.ndarray, "n h w 3"]
+) -> dict[str, float]:
+    true = truth.true_views(people.index["file"].iloc[rows].tolist(), [yaw] * len(rows))
+    person = people.projections[rows, NOVEL.index(yaw) + 1] < WHITE
+    psnr, ssim = psnr_ssim(_tensor(views), _tensor(true))
+    return {
+        "psnr_person": _finite_mean(person_psnr(views, true, person)),
+        "psnr": _finite_mean(psnr),
+        "ssim": float(ssim.mean()),
+    }
+
+
+def _finite_mean(values: Float64[np.ndarray, " n"]) -> float:
+    finite = values[np.isfinite(values)]
+    return float(finite.mean()) if len(finite) else float("nan")
+
+
+def _tensor(pictures: UInt8[np.ndarray, "n h w 3"]) -> torch.Tensor:
+    return torch.from_numpy(np.ascontiguousarray(pictures)).permute(0, 3, 1, 2)
+
+
+def _fids(
+    layout: Layout, people: PersonSet, truth: Truth | None, seed: int, rows: Rows, sources: Mapping[str, Source]
+) -> dict[str, dict[str, float]]:
+    """Return way → yaw as text → FID: of drawn views what `view_fid` keeps, of others kept in the data store."""
+    study = layout.study
+    path, encoding = layout.store / "fid_of_ways.json", study.evaluation.encoding
+    facts = [people.fingerprint, truth is not None, rows.tolist(), encoding, inception_source()]
+    kept = _kept(path, fingerprint([code_of(__name__), facts]))
+    missing = [way for way in sources if way != DRAWN and way not in kept["fids"]]
+    if missing:
+        network = load_inception(device=resolve_device(study.device))
+        real = gaussian_statistics(real_features(layout, people, network, "train"))
+        for way in missing:
+            features = [
+                frechet_distance(gaussian_statistics(each), real)
+                for each in _features(network, sources[way], rows, ROUND_TRIPS[encoding], way)
+            ]
+            angles = zip(NOVEL, features * (len(NOVEL) // len(features)), strict=True)
+            kept["fids"][way] = {str(yaw): fid for yaw, fid in angles}
+            write_json(path, kept)
+    fids = {way: kept["fids"][way] for way in sources if way != DRAWN}
+    if DRAWN in sources:
+        drawn = view_fid(layout, people, "gcl", seed)["views"][encoding]
+        fids[DRAWN] = {str(yaw): drawn[str(yaw)]["fid"] for yaw in NOVEL}
+    return fids
+
+
+def _features(
+    network: nn.Module, source: Source, rows: Rows, encode: Encode, way: str
+) -> list[Float32[np.ndarray, "m d"]]:
+    """Return the Inception features of the views at each angle, of the pictures that have views."""
+    angles: list[list[np.ndarray]] = []
+    for start in tqdm(range(0, len(rows), CHUNK), desc=f"FID of views: {way}", mininterval=2):
+        views, there = source(rows[start : start + CHUNK])
+        angles = angles or [[] for _ in range(views.shape[1])]
+        for place, parts in enumerate(angles):
+            parts.append(inception_features(network, _tensor(encode(views[there, place]))))
+    return [np.concatenate(parts) for parts in angles]
+
+
+def _kept(path: Path, identity: str) -> dict[str, Any]:
+    kept = read_json(path) if path.is_file() else {}
+    return kept if kept.get("identity") == identity else {"identity": identity, "fids": {}}
+
+
+def way_table(lines: pd.DataFrame) -> pd.DataFrame:
+    """Return the lines of `way_quality` as a table: a row per measure and way, columns the yaw and the mean."""
+    rows = []
+    for measure, title in MEASURES.items():
+        for way in dict.fromkeys(lines["way"]):
+            own = where(lines, way=way)
+            values = numbers(own, measure) if measure in own else np.full(len(own), np.nan)
+            if np.isfinite(values).all():
+                angles = dict(zip((f"{yaw}°" for yaw in own["yaw"]), values, strict=True))
+                facts = {"measure": title, "way": way, "pictures": int(own["pictures"].iloc[0])}
+                rows.append({**facts, **angles, "mean": values.mean()})
+    return pd.DataFrame(rows)
+
+
+def way_reading(table: pd.DataFrame) -> str:
+    """Return a paragraph that reads the table: each way's means over the angles, and where it is best and worst."""
+    sentences = []
+    for way in dict.fromkeys(table["way"]):
+        own = where(table, way=way).set_index("measure")
+        told = [f"{title} {own['mean'][title]:{form}}" for title, form in FORMS.items() if title in own.index]
+        sentences.append(f"**{way}**: {', '.join(told)}.")
+    person = where(table, measure=MEASURES["psnr_person"])
+    for line in person.to_dict("records"):
+        angles = {yaw: line[f"{yaw}°"] for yaw in NOVEL}
+        best, worst = max(angles, key=lambda yaw: angles[yaw]), min(angles, key=lambda yaw: angles[yaw])
+        sentences.append(f"On the person {line['way']} is best at {best}° and worst at {worst}°.")
+    sentences.append(
+        "PSNR over all pixels rewards the right background, which copies have; the person alone tells more. A copy is "
+        "a real picture, so its FID is no more than the noise of so few pictures: FID does not ask whether a view "
+        "shows the right side of the right person."
+    )
+    return " ".join(sentences)

@@ -1,0 +1,62 @@
+"""Where views come from: only from what a picture has, and galleries leave the places of others white."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from gcl_core.data.person_set import PersonSet
+from gcl_core.data.truth import Truth
+from gcl_core.layout import Layout
+from gcl_core.measure import view_sources as module
+from gcl_core.measure.view_sources import shown_views, view_sources
+from gcl_core.models.weights import build_encoder, build_generator, save_weights
+
+
+class Yaws(Truth):
+    """True views of one grey each: the yaw in units of 45 degrees."""
+
+    def true_view(self, file: str, yaw: int) -> np.ndarray:
+        return np.full((64, 32, 3), yaw // 45, dtype=np.uint8)
+
+
+@pytest.fixture
+def run(layout: Layout, write_run: Callable[..., Path]) -> None:
+    encoder, folder = build_encoder(layout.study, 0), write_run(layout, "gcl", 0, [])
+    save_weights(encoder, folder / "encoder.safetensors")
+    save_weights(build_generator(layout.study, encoder.code_dim, 0), folder / "generator.safetensors")
+
+
+@pytest.mark.usefixtures("run")
+def test_only_pictures_with_a_mesh_are_drawn(layout: Layout, people: PersonSet):
+    meshes = np.arange(len(people.index)) % 2 == 0
+    half = PersonSet(people.index.assign(mesh=meshes), people.pictures, people.projections, people.fingerprint)
+    rows = np.concatenate([people.rows("query"), people.rows("gallery")])
+    views, there = view_sources(layout, half, None, 0, "test")["drawn"](rows)
+    assert views.shape == (7, 7, 64, 32, 3)
+    assert there.tolist() == meshes[rows].tolist()
+    bare = PersonSet(people.index.assign(mesh=False), people.pictures, people.projections, people.fingerprint)
+    assert view_sources(layout, bare, None, 0, "test") == {}
+
+
+def test_each_way_is_asked_for_its_own_bodies_and_true_views_stand_in_order(
+    layout: Layout, people: PersonSet, monkeypatch: pytest.MonkeyPatch
+):
+    def carried(_layout: Layout, _people: PersonSet, rows: np.ndarray, way: str):
+        return np.full((len(rows), 7, 64, 32, 3), len(way), dtype=np.uint8), rows != 2
+
+    monkeypatch.setattr(module, "known_ways", lambda _layout: ["fitted", "known"])
+    monkeypatch.setattr(module, "carried_views", carried)
+    sources = view_sources(layout, people, Yaws(layout.root, pd.DataFrame(), 64, 32), 0, "train")
+    assert list(sources) == ["drawn", "surface, fitted", "surface, known", "true"]
+    rows = np.array([5, 2])
+    assert [sources[f"surface, {way}"](rows)[0][0, 0, 0, 0, 0] for way in ("fitted", "known")] == [6, 5]
+    assert sources["true"](rows)[0][:, :, 0, 0, 0].tolist() == [[1, 2, 3, 4, 5, 6, 7]] * 2
+    del sources["drawn"]
+    shown = shown_views(sources, rows, {"surface, fitted": "ours"})
+    assert list(shown) == ["ours", "surface, known"]
+    assert shown["ours"][1] == [None] * 7
+    assert all((view == 6).all() for view in shown["ours"][0] if view is not None)
+    assert len(shown["ours"][0]) == 7

@@ -1,0 +1,118 @@
+"""Quality of each way of view: closed forms for made-up views, what is kept, table and reading."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from gcl_core.data.person_set import PersonSet
+from gcl_core.data.truth import Truth
+from gcl_core.files import read_json
+from gcl_core.layout import Layout
+from gcl_core.measure import view_fid
+from gcl_core.measure import view_ways as module
+from gcl_core.measure.artifacts import where
+from gcl_core.measure.view_fid import NOVEL, chosen_rows
+from gcl_core.measure.view_ways import way_quality, way_reading, way_table
+
+
+class Darker(Truth):
+    """Every true view is the picture, darker where it is bright, so that an offset cannot clip."""
+
+    pictures: dict[str, np.ndarray]
+
+    def true_view(self, file: str, yaw: int) -> np.ndarray:
+        return self.pictures[file]
+
+
+@pytest.fixture
+def truth(layout: Layout, people: PersonSet) -> Truth:
+    known = Darker(layout.root, pd.DataFrame(), 64, 32)
+    object.__setattr__(known, "pictures", dict(zip(people.index["file"], people.pictures // 2, strict=True)))
+    return known
+
+
+@pytest.fixture
+def asked(layout: Layout, people: PersonSet, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Stand in for the networks and the ways: the surface's views are 10 brighter on the left half of the body.
+
+    Returns how many pictures each pass of the network saw.
+    """
+    seen: list[int] = []
+    people.projections[:] = 255
+    people.projections[:, :, :, :16] = 0
+
+    def features(_network: Any, pictures: torch.Tensor, **_: Any) -> np.ndarray:
+        seen.append(len(pictures))
+        return (pictures.double().mean(dim=(2, 3)).numpy() / 255).astype(np.float32)
+
+    def surface(rows: np.ndarray):
+        views = np.repeat((people.pictures[rows] // 2)[:, None], 7, axis=1)
+        views[:, :, :, :16] += 10
+        return views, rows != chosen_rows(people, layout.study)[1]
+
+    def true(rows: np.ndarray):
+        return np.repeat((people.pictures[rows] // 2)[:, None], 7, axis=1), np.ones(len(rows), dtype=bool)
+
+    monkeypatch.setattr(module, "view_sources", lambda *_: {"surface, known": surface, "true": true})
+    for each in (module, view_fid):
+        monkeypatch.setattr(each, "load_inception", lambda device: torch.nn.Identity(), raising=False)
+        monkeypatch.setattr(each, "inception_features", features)
+    return seen
+
+
+def test_an_offset_on_the_person_is_seen_there_and_half_of_it_over_all(
+    layout: Layout, people: PersonSet, truth: Truth, asked: list[int]
+):
+    lines = way_quality(layout, people, truth, 0)
+    assert list(dict.fromkeys(lines["way"])) == ["copied", "surface, known", "true"]
+    surface = where(lines, way="surface, known")
+    assert surface["yaw"].tolist() == list(NOVEL)
+    assert surface["pictures"].tolist() == [3] * 7  # one of four has no body
+    assert surface["psnr_person"].tolist() == pytest.approx([10 * np.log10(255**2 / 100)] * 7)
+    assert surface["psnr"].tolist() == pytest.approx([10 * np.log10(255**2 / 50)] * 7)
+    assert 0.5 < surface["ssim"].tolist()[0] < 0.9999
+    true = where(lines, way="true")
+    assert true[["psnr_person", "psnr", "ssim"]].isna().to_numpy().all()
+    assert np.isfinite(lines["fid"]).all()
+    copied = where(lines, way="copied")
+    assert copied["fid"].nunique() == 1
+    assert copied["fid"].tolist()[0] < true["fid"].tolist()[0]  # whose pictures are darker than all real ones
+
+
+def test_distances_are_kept_until_the_data_changes(layout: Layout, people: PersonSet, truth: Truth, asked: list[int]):
+    first = way_quality(layout, people, truth, 0)
+    passes = len(asked)
+    assert passes == 1 + 1 + 7 + 7  # all real pictures, copies once, two ways at each angle
+    pd.testing.assert_frame_equal(way_quality(layout, people, truth, 0), first)
+    assert len(asked) == passes
+    assert set(read_json(layout.store / "fid_of_ways.json")["fids"]) == {"copied", "surface, known", "true"}
+    other = PersonSet(people.index, people.pictures, people.projections, "changed")
+    way_quality(layout, other, truth, 0)
+    assert len(asked) == 2 * passes
+
+
+def test_without_truth_there_are_distances_alone(layout: Layout, people: PersonSet, asked: list[int], tmp_path: Path):
+    lines = way_quality(layout, people, None, 0)
+    assert set(way_table(lines)["measure"]) == {"FID"}
+
+
+def test_table_and_reading_hold_the_means():
+    lines = [
+        {"way": way, "yaw": yaw, "pictures": 4, "psnr_person": start + place, "psnr": start, "ssim": 0.5, "fid": 100.0}
+        for way, start in (("copied", 10.0), ("true", np.nan))
+        for place, yaw in enumerate(NOVEL)
+    ]
+    frame = pd.DataFrame(lines)
+    frame.loc[frame["way"] == "true", "ssim"] = np.nan
+    table = way_table(frame)
+    assert table["way"].tolist() == ["copied", "copied", "copied", "copied", "true"]
+    line = table.iloc[0]
+    assert (line["measure"], line["45°"], line["315°"], line["mean"]) == ("PSNR on the person (dB)", 10, 16, 13)
+    text = way_reading(table)
+    assert "**copied**: PSNR on the person (dB) 13.0, SSIM 0.50, FID 100." in text
+    assert "**true**: FID 100." in text
+    assert "copied is best at 315° and worst at 45°" in text
