@@ -105,7 +105,7 @@ def test_the_large_synthetic_study_keeps_the_published_constants_and_is_as_large
 
 
 def test_every_profile_loads_under_its_own_name(tmp_path: Path) -> None:
-    made = {"smoke", "mini", "synthetic_large", *REPORTING}
+    made = {"smoke", "mini", "synthetic_large", "tuning_optimizer", *REPORTING}
     assert set(known_profiles()) == {*made, "folder_small", *ELSEWHERE}
     for profile in known_profiles():
         study = load_study(profile, [] if profile in made else [f"data_root={tmp_path}"])

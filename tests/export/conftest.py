@@ -61,7 +61,7 @@ def study_of() -> Callable[..., Layout]:
         write_store(layout, endings)
         folder = layout.stage("gcl", 0)
         settings = {"picture": layout.study.picture.model_dump(mode="json")}
-        facts = {"settings": settings, "inputs": {}, "code": code_of_stage(layout.study, "gcl")}
+        facts = {"seed": 0, "settings": settings, "inputs": {}, "code": code_of_stage(layout.study, "gcl")}
         write_json(folder / "manifest.json", {**facts, "kept_epoch": 2, "finished": "now"})
         (folder / "labels").mkdir()
         np.save(folder / "labels" / "epoch_001.npy", np.zeros(8, dtype=np.int64))

@@ -58,7 +58,7 @@ def runs(layout: Layout, write_run: Callable[..., Path]) -> None:
 
 def test_baseline_methods_controls_and_bounds_are_compared():
     assert averaged_stages(STUDY) == ["baseline", "gcl", "tda"]
-    assert averaged_stages(load_study("mini"))[-3:] == ["surface", "surface_known", "true_views"]
+    assert averaged_stages(load_study("mini"))[-4:] == ["surface", "surface_known", "surface_cluster", "true_views"]
 
 
 def test_features_are_summed_picture_by_picture(layout: Layout, people: PersonSet):
