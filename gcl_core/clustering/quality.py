@@ -69,12 +69,12 @@ def _adjusted_rand_index(table: csr_array) -> float:
 
 def _normalised_mutual_information(table: csr_array) -> float:
     """Return mutual information over the mean of both entropies, computed as scikit-learn does, to the last bit."""
-    if table.shape == (1, 1):
+    rows, columns, pictures = table.sum(axis=1), table.sum(axis=0), table.sum()
+    if len(rows) == len(columns) == 1:
         return 1.0
-    if 1 in table.shape:
+    if 1 in (len(rows), len(columns)):
         return 0.0
     row, column, count = find(table)
-    rows, columns, pictures = table.sum(axis=1), table.sum(axis=0), table.sum()
     share, log = count / pictures, math.log(pictures)
     terms = share * (np.log(count) - log) + share * (-np.log(rows[row] * columns[column]) + log + log)
     mutual = np.where(np.abs(terms) < np.finfo(np.float64).eps, 0.0, terms).sum()
