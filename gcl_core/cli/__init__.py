@@ -8,6 +8,7 @@ from pathlib import Path
 
 from gcl_core.cli.data import add_data_commands
 from gcl_core.cli.figures import COMMITTED, add_figure_commands, show_comparison
+from gcl_core.cli.gpu import add_gpu_commands
 from gcl_core.cli.repeats import add_repeat_command
 from gcl_core.cli.retrieval import add_retrieval_commands
 from gcl_core.cli.runs import add_run_commands
@@ -113,6 +114,7 @@ def _parser() -> argparse.ArgumentParser:
     add_view_commands(add, add_study, _study)
     add_weight_commands(add_study, _study)
     add_retrieval_commands(add)
+    add_gpu_commands(add)
     return parser
 
 

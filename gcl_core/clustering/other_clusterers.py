@@ -8,7 +8,6 @@ import numpy as np
 from jaxtyping import Float, Int64
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import minimum_spanning_tree
-from sklearn.cluster import KMeans, MiniBatchKMeans
 from torch import Tensor
 
 from gcl_core.clustering.jaccard import ZERO, JaccardDistances
@@ -56,6 +55,8 @@ def kmeans_labels(features: Float[Tensor, "n d"], *, clusters: int, seed: int = 
             f"k-means is to find {clusters} clusters among {len(features)} pictures: expected 1 to {len(features)}; "
             "set clustering.kmeans_clusters accordingly"
         )
+    from sklearn.cluster import KMeans, MiniBatchKMeans  # only here: the package takes a second and a half to import
+
     method = KMeans if len(features) <= LARGE else MiniBatchKMeans
     means = method(clusters, random_state=derive_seed(seed, "k-means") % 2**32)
     return number_by_first_member(means.fit_predict(features.detach().cpu().numpy()))

@@ -3,7 +3,6 @@
 import numpy as np
 from jaxtyping import Float32, Int64
 from scipy.sparse import csr_array
-from sklearn.cluster import DBSCAN
 
 from gcl_core.clustering.blocks import row_slices
 from gcl_core.clustering.jaccard import ZERO
@@ -79,6 +78,8 @@ def labels_within(distances: Distances, *, eps: float | int, min_samples: int) -
     The neighbours of picture i are those of row i up to `eps`, itself always among them.
     Source: METHOD.md §4.7, §6.2.
     """
+    from sklearn.cluster import DBSCAN  # only here: the package takes a second and a half to import
+
     n, radius = len(distances), np.float64(eps)  # float64, lest the radius be rounded to the distances' float32
     indices, data, lengths = [np.empty(0, np.int64)], [np.empty(0)], [np.zeros(1, np.int64)]
     for rows in row_slices(n, width=n):

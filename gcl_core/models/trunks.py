@@ -5,8 +5,8 @@ from typing import Any, Literal
 
 from jaxtyping import Float
 from torch import Tensor, nn
-from torchvision.models.resnet import BasicBlock, Bottleneck, conv1x1
 
+from gcl_core.models.residual import BasicBlock, Bottleneck, convolution
 from gcl_core.settings.networks import RESNET_STRIDE
 
 BLOCKS: dict[str, type[BasicBlock] | type[Bottleneck]] = {"basic": BasicBlock, "bottleneck": Bottleneck}
@@ -67,7 +67,7 @@ class ResNetTrunk(Trunk):
         outputs = planes * block.expansion
         shortcut = None
         if stride != 1 or inputs != outputs:
-            shortcut = nn.Sequential(conv1x1(inputs, outputs, stride), nn.BatchNorm2d(outputs))
+            shortcut = nn.Sequential(convolution(inputs, outputs, 1, stride), nn.BatchNorm2d(outputs))
         rest = (block(outputs, planes) for _ in range(depth - 1))
         return nn.Sequential(block(inputs, planes, stride, shortcut), *rest)
 

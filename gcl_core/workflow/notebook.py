@@ -9,10 +9,10 @@ import os
 import sys
 import tempfile
 from pathlib import Path
+from unittest.mock import patch
 
 from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
-from papermill import execute_notebook
 
 from gcl_core.config import REPOSITORY
 
@@ -31,6 +31,9 @@ class OwnKernel(AsyncKernelManager):
 
 def run_notebook(notebook: Path, executed: Path, parameters: dict[str, str | int]) -> None:
     """Execute a notebook into a copy, printing what it prints. Raises papermill's error when a cell fails."""
+    # jsonschema goes without this package; it compiles a grammar of web addresses, which takes longer than all the rest
+    with patch.dict(sys.modules, {"rfc3987_syntax": None}):
+        from papermill import execute_notebook
     with tempfile.TemporaryDirectory(prefix="gcl_core-") as scratch:
         search = os.pathsep.join(filter(None, [str(REPOSITORY), os.environ.get("PYTHONPATH")]))
         os.environ.update({"PYTHONPATH": search, "IPYTHONDIR": scratch, "JUPYTER_RUNTIME_DIR": scratch})

@@ -1,0 +1,187 @@
+"""The check on a GPU, rehearsed on a CPU as people type it; how it keeps time, goes on, and tells what went wrong."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from gcl_core.files import RunError
+
+TINY = (
+    "picture.height=64",
+    "picture.width=32",
+    "people.train_identities=6",
+    "people.test_identities=3",
+    "identity_encoder.layers=[1,1,1,1]",
+    "identity_encoder.width=16",
+    "generator.dim=4",
+    "discriminator.dim=8",
+)
+# what a machine with a GPU need not have (docs/GPU.md)
+ABSENT = ("anny", "IPython", "matplotlib", "papermill", "sklearn", "skimage", "snakemake", "torchvision")
+
+
+@pytest.fixture(autouse=True)
+def _measuring(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(repository / "benchmarks"))
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file of data of a tiny study."""
+    path = tmp_path_factory.mktemp("gpu") / "data.tar"
+    subprocess.run([sys.executable, "-m", "gcl_core", "gpu-data", str(path), *TINY], check=True, capture_output=True)
+    return path
+
+
+def rehearse(repository: Path, data: Path, out: Path) -> subprocess.CompletedProcess[str]:
+    command = [repository / "benchmarks/gpu.sh", data, "--out", out, "--rehearse"]
+    environment = {**os.environ, "PYTHON": sys.executable}
+    return subprocess.run(command, env=environment, capture_output=True, text=True)
+
+
+def test_a_rehearsal_does_every_part_and_a_second_call_what_is_missing(
+    repository: Path, data: Path, tmp_path: Path
+) -> None:
+    from gpu_check import BUDGETS
+
+    out = tmp_path / "out"
+    answer = rehearse(repository, data, out)
+    assert answer.returncode == 0, answer.stdout + answer.stderr
+    parts = json.loads((out / "parts.json").read_text())
+    assert list(parts) == list(BUDGETS)
+    assert {each["state"] for each in parts.values()} == {"done"}
+    found = {part: json.loads((out / f"{part}.json").read_text()) for part in parts}
+    assert found["equality"]["float64"]["within"]
+    assert found["steps"]["step, precision=fp32"]["share of the matrix product's rate"] > 0
+    assert all("map" in found[part]["training"] for part in ("baseline", "gcl", "tda", "surface"))
+    assert (out / "views.png").is_file()
+    assert (out / "summary.md").read_text().startswith("# A rehearsal on a CPU")
+
+    trained = {path: path.stat().st_mtime_ns for path in (out / "runs").rglob("*.safetensors")}
+    del parts["fid"]
+    (out / "parts.json").write_text(json.dumps(parts))
+    again = rehearse(repository, data, out)
+    assert [line.partition(":")[0] for line in again.stdout.splitlines()[:-1]] == ["fid"]
+    assert trained == {path: path.stat().st_mtime_ns for path in trained}
+
+
+def test_nothing_is_imported_that_a_machine_with_a_gpu_may_lack(repository: Path) -> None:
+    code = f"import sys; import gpu_check; print(*[name for name in {ABSENT} if name in sys.modules])"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(repository), str(repository / "benchmarks")])}
+    told = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert told.stdout.split() == []
+
+
+def test_all_parts_together_take_at_most_twenty_minutes() -> None:
+    from gpu_check import BUDGETS
+
+    assert sum(BUDGETS.values()) <= 20 * 60
+
+
+def test_a_part_whose_time_is_over_is_ended_and_its_log_kept(tmp_path: Path) -> None:
+    from gpu_check import _within
+
+    def endless() -> None:
+        print("at work", flush=True)
+        time.sleep(600)
+
+    start = time.monotonic()
+    assert _within(2, tmp_path / "log", endless) is None
+    assert time.monotonic() - start < 60
+    assert (tmp_path / "log").read_text() == "at work\n"
+
+
+def test_a_part_that_breaks_off_is_told_by_its_status(tmp_path: Path) -> None:
+    from gpu_check import _within
+
+    assert _within(60, tmp_path / "log", lambda: os._exit(7)) == 7
+    assert _within(60, tmp_path / "log", lambda: None) == 0
+
+
+def test_a_failed_measurement_is_kept_and_done_again(tmp_path: Path) -> None:
+    from gpu_sheet import Sheet
+
+    calls = []
+
+    def fails() -> dict:
+        calls.append("fails")
+        raise RuntimeError("no kernel for this card")
+
+    for expected in (1, 2):
+        sheet = Sheet(tmp_path / "part.json")
+        sheet.measure("one", fails)
+        sheet.measure("other", lambda: calls.append("other") or {"value": 3.0})
+        sheet.measure("far off", lambda: {"within": False})
+        assert calls.count("fails") == expected
+        assert calls.count("other") == 1
+        one, far = sheet.problems
+        assert one == "one: RuntimeError: no kernel for this card"
+        assert far.startswith("far off: outside its bound")
+    sheet.measure("one", lambda: {"value": {"here": float("nan")}})
+    assert Sheet(tmp_path / "part.json").found["one"]["value"] == {"here": "nan"}
+    assert [each.partition(":")[0] for each in sheet.problems] == ["far off"]
+
+
+def test_operations_are_those_of_matrix_products_and_convolutions() -> None:
+    from gpu_parts import Operations
+
+    with Operations() as counter:
+        torch.mm(torch.ones(3, 4), torch.ones(4, 5))
+    assert counter.total == 2 * 3 * 4 * 5
+    kernel = torch.ones(2, 3, 3, 3, requires_grad=True)
+    with Operations() as counter:
+        torch.conv2d(torch.ones(1, 3, 8, 8), kernel, padding=1).sum().backward()
+    assert counter.total == 2 * 2 * (8 * 8 * 2 * 3 * 9)  # forward, and the kernel's gradient
+
+
+def test_a_gradient_far_from_the_cpus_is_outside_the_bound() -> None:
+    from gpu_parts import judged
+
+    reference = {"image 0": 1.0, "image 1": 1.0}
+    lost = {"image 0": 1.0, "other 0": float("nan"), "image 1": 1.0, "other 1": 1.0}
+    assert judged({"image 0": 1.0005, "image 1": 9.0}, reference, 1e-3)["within"]
+    assert not judged({"image 0": 1.002, "image 1": 1.0}, reference, 1e-3)["within"]
+    assert not judged(lost, dict.fromkeys(lost, 1.0), 1e-3)["within"]
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
+def test_without_a_gpu_nothing_is_done(repository: Path, data: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "gcl_core", "gpu-check", str(data), "--out", str(tmp_path / "out")]
+    answer = subprocess.run(command, cwd=repository, capture_output=True, text=True)
+    assert answer.returncode == 1
+    assert "torch sees no GPU here" in answer.stderr
+    assert not (tmp_path / "out/parts.json").exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"no archive"])
+def test_a_file_of_something_else_is_refused(content: bytes, tmp_path: Path) -> None:
+    from gpu_data import unpacked
+
+    (tmp_path / "data.tar").write_bytes(content)
+    with pytest.raises(RunError, match="holds no data of the check"):
+        unpacked(tmp_path / "data.tar", tmp_path / "out", ())
+
+
+def test_data_above_forty_megabytes_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import gpu_data
+
+    monkeypatch.setattr(gpu_data, "MOST", 1000)
+    words = ["people.train_identities=2", "people.test_identities=2", "picture.height=64", "picture.width=32"]
+    with pytest.raises(RunError, match="at most"):
+        gpu_data.make_data(tmp_path / "data.tar", words)
+    assert not (tmp_path / "data.tar").exists()
+
+
+def test_results_of_another_machine_are_not_mixed_in(tmp_path: Path) -> None:
+    from gpu_check import _same_machine
+
+    _same_machine(tmp_path / "machine.json", {"GPU": "one"})
+    _same_machine(tmp_path / "machine.json", {"GPU": "one"})
+    with pytest.raises(RunError, match="give another folder by --out"):
+        _same_machine(tmp_path / "machine.json", {"GPU": "other"})
