@@ -108,8 +108,8 @@ def put_stand_ins(checkout: Path, overrides: Sequence[str], code: str) -> None:
         nbformat.write(notebook, path)
 
 
-def targets(*steps: str) -> list[str]:
-    return [f"runs/smoke/steps/{step}.done" for step in steps]
+def targets(*steps: str, profile: str = "smoke") -> list[str]:
+    return [f"runs/{profile}/steps/{step}.done" for step in steps]
 
 
 def asked(plan: str) -> dict[str, dict[str, int]]:
