@@ -27,7 +27,8 @@ def processor_kind() -> str:
 def library_kernels() -> str:
     """Return which kernels the libraries take here, as `torch AVX512, MKL 2024.2, oneDNN 3.13.3, OpenBLAS 0.3.31 Zen`.
 
-    Of torch it is the instruction set, of the OpenBLAS that NumPy loaded the architecture that it was tuned for.
+    Of torch it is the instruction set, of NumPy's OpenBLAS the architecture that it was tuned for: other
+    packages bring their own when they are imported.
     """
     build = torch.__config__.show()
     found = {name: re.search(pattern, build) for name, pattern in LIBRARIES.items()}
@@ -36,6 +37,6 @@ def library_kernels() -> str:
     blas = {
         f"OpenBLAS {each['version']} {each['architecture']}"
         for each in threadpool_info()
-        if each["internal_api"] == "openblas"
+        if each["internal_api"] == "openblas" and "numpy" in Path(each["filepath"]).parent.name
     }
     return ", ".join([*told, *sorted(blas)])

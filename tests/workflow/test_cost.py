@@ -62,7 +62,7 @@ def test_every_kind_of_step_is_counted_by_the_settings(layout: Layout, monkeypat
     assert times["stage 3, a control"] == 2 * (48 // study.joint.batch_size)
     clustered = (3 - study.baseline.tda.instance_epochs) + 2 * len(study.variants)
     assert times["clustering of 48 pictures"] == clustered
-    pictures = 8 * 8 * (len(study.evaluation.fid_variants) + 1) + 48 + 8
+    pictures = 8 * 3 * (len(study.evaluation.fid_variants) + 1) + 48 + 3
     assert times["FID"] == -(-pictures // 16)
     assert all(each.seconds > 0 for each in costs[:-1])
     assert all(each.memory > 50_000_000 for each in costs)  # a process with torch in it

@@ -247,10 +247,11 @@ def test_a_training_marked_as_done_is_stale_when_its_run_is_gone_or_made_of_some
         for seed in (0, 1):
             write_text(layout.runs / "steps" / f"{step}_seed{seed}.done", "done\n")
             code = code_of_stage(layout.study, stage)
-            write_json(layout.stage(stage, seed) / "manifest.json", {**facts, "code": code})
+            write_json(layout.stage(stage, seed) / "manifest.json", {**facts, "seed": seed, "code": code})
     assert stale_steps(layout) == []
     (layout.stage("gcl", 1) / "manifest.json").unlink()
-    write_json(layout.stage("baseline", 0) / "manifest.json", {**facts, "code": {"gcl_core/seeding.py": "0"}})
+    facts |= {"seed": 0, "code": {"gcl_core/seeding.py": "0"}}
+    write_json(layout.stage("baseline", 0) / "manifest.json", facts)
     assert stale_steps(layout) == ["01_baseline_seed0", "04_joint_training_gcl_seed1"]
 
 
