@@ -22,13 +22,13 @@ BEST = "best mAP on test"  # not a result: its epoch is picked by the test set (
 
 
 def ablation_table(study: Study, records: pd.DataFrame, repeats: pd.DataFrame) -> pd.DataFrame:
-    """Return one row a variant: its losses, then accuracy (%) and clusters of its headline, means over seeds.
+    """Return one row per variant: its losses, then accuracy (%) and clusters of its headline, means over seeds.
 
-    `epoch` says which epoch that is (`headline_epochs`). `±` is half the range over seeds, blank for one. A number is
-    the mean of so many `repeats`, whose own spread stands beside it. The first row
-    is the encoder that all start from, with the clusters that they start with. `best mAP on test` picks its epoch by
-    the test set and is no headline unless the study asks for it (D15). `mAP (paper)` is blank: those values are not
-    recovered.
+    `epoch` says which epoch that is (`headline_epochs`). `±` is half the range over seeds, blank for one.
+    `repeats` is the number of trainings per seed that a value is the mean of; `SD over repeats` is how much single
+    trainings differ. The first row is the encoder that all start from, with the clusters that they start with. `best
+    mAP on test` picks its epoch by the test set and is no headline unless the study asks for it (D15). `mAP (paper)` is
+    blank: those values are not recovered.
     """
     heads = headline_epochs(study, records)
     rows: list[dict[str, Any]] = [_start(records)]
