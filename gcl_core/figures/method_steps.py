@@ -66,7 +66,7 @@ def gradient_figure(norms: pd.DataFrame) -> Figure:
     found = np.where(values > 0, values, np.nan)
     scale = LogNorm(np.nanmin(found), np.nanmax(found))
     axes.imshow(found, cmap="Blues", norm=scale, aspect="auto")
-    axes.set_xticks(range(len(norms.columns)), norms.columns)
+    axes.set_xticks(range(len(norms.columns)), [str(name).replace(", ", ",\n") for name in norms.columns])
     axes.set_yticks(range(len(norms)), norms.index)
     axes.tick_params(length=0, labeltop=True, labelbottom=False)
     axes.grid(visible=False)

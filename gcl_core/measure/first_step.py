@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from jaxtyping import Float, Int64
-from torch import Tensor
+from torch import Tensor, nn
 
 from gcl_core.config import Study
 from gcl_core.data.batches import draw_angles, epoch_batches, imagenet_normalize, unit_pictures, unit_projections
@@ -25,6 +25,13 @@ from gcl_core.training.optimizers import make_optimizer
 from gcl_core.training.step import Batch
 
 CPU = torch.device("cpu")
+PARTS = {  # of the generator: attribute → what people read
+    "structure_encoder": "E_str",
+    "weight_mlps": "MLPs, weights",
+    "bias_mlps": "MLPs, biases",
+    "blocks": "decoder, blocks",
+    "head": "decoder, head",
+}
 
 
 def as_in_the_figure(study: Study) -> Study:
@@ -39,6 +46,14 @@ def as_in_the_figure(study: Study) -> Study:
             "compute": ComputeSettings(),
         }
     )
+
+
+def named_networks(learners: Learners) -> dict[str, nn.Module]:
+    """Return E_id, the parts of the generator and D, by the names that people read."""
+    drawing = learners.drawing
+    assert drawing is not None
+    parts = {PARTS.get(name, name): part for name, part in drawing.generator.named_children()}
+    return {"E_id": learners.encoder, **parts, "D": drawing.discriminator}
 
 
 @dataclass(frozen=True)
