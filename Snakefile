@@ -108,6 +108,7 @@ rule all:
     input:
         DATASET, CLUSTERS, FID, CURVES, ABLATIONS, VIEWS, THREE, ERRORS, CLAIMS, NOVEL, SURFACE, REPORT,
         step("13_views_over_the_surface_seed0"),  # it saves no figure where there are no bodies
+        step("03b_method_on_eight_pictures_seed0"),  # it teaches and saves nothing
 
 
 rule data_preparation:
@@ -158,6 +159,15 @@ rule generator_warm_up:
     threads: study.warm_up.threads or workflow.cores
     priority: 2
     resources: **TRAINS
+    shell: RUN
+
+
+rule method_on_eight_pictures:
+    input: step("03_generator_warm_up_seed0")
+    output: step=step("03b_method_on_eight_pictures_seed0")
+    log: executed("03b_method_on_eight_pictures_seed0")
+    params: **runs("03b_method_on_eight_pictures", "-p seed 0")
+    resources: **MEASURES
     shell: RUN
 
 

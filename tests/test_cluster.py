@@ -17,7 +17,7 @@ import nbformat
 import pytest
 import yaml
 
-NETWORKS = {"01", "02", "03", "04", "05", "08", "10", "11", "12"}  # notebooks that train or measure with one
+NETWORKS = {"01", "02", "03", "03b", "04", "05", "08", "10", "11", "12"}  # notebooks that train or measure with one
 SLURM = """#!/bin/bash
 # sbatch, srun, sacct, scancel, sacctmgr, sinfo: a job runs here and at once, numbered by the process that submitted it
 jobs=$(dirname "$0")/jobs
@@ -114,7 +114,7 @@ def targets(*steps: str, profile: str = "smoke") -> list[str]:
 
 def asked(plan: str) -> dict[str, dict[str, int]]:
     """Return the resources of every notebook's steps in a dry run."""
-    found = re.findall(r"^    log: \S*/notebooks/(\d\d).*?^    resources: (.*?)$", plan, re.MULTILINE | re.DOTALL)
+    found = re.findall(r"^    log: \S*/notebooks/(\d\db?)_.*?^    resources: (.*?)$", plan, re.MULTILINE | re.DOTALL)
     return {step: {key: int(value) for key, value in re.findall(r"(\w+)=(\d+)\b", text)} for step, text in found}
 
 
@@ -127,7 +127,7 @@ def test_two_trainings_run_at_once(checkout: Path) -> None:
 def test_steps_with_networks_ask_for_a_gpu_unless_the_study_runs_on_cpu(checkout: Path) -> None:
     words = ("--cores", "8", "--dry-run")
     plan = asked(snakemake(checkout, "market1501", ["data_root=/data", "seeds=3"], *words))
-    assert len(plan) == 14
+    assert len(plan) == 15
     assert {step for step, resources in plan.items() if resources["gpu"]} == NETWORKS
     assert all(resources["runtime"] > 0 and resources["mem_mb"] > 0 for resources in plan.values())
     assert {resources["gpu"] for resources in asked(snakemake(checkout, "smoke", [], *words)).values()} == {0}
@@ -160,7 +160,7 @@ def test_commands_of_the_guide_run(repository: Path, checkout: Path, word: str) 
     run = started(checkout, *shlex.split(line))
     told, _ = run.communicate()
     assert run.returncode == 0, told
-    assert "36 of 36 steps to run" in told if word == "plan" else len(re.findall(r"^gcl +[012] ", told, re.M)) == 3
+    assert "37 of 37 steps to run" in told if word == "plan" else len(re.findall(r"^gcl +[012] ", told, re.M)) == 3
 
 
 @needs_plugin
@@ -171,7 +171,7 @@ def test_slurm_profile_is_understood(repository: Path, checkout: Path) -> None:
     assert run.returncode == 0, plan
     assert re.search(r"^rule ablations:[^[]*slurm_partition=cpu", plan, re.MULTILINE)
     assert set(re.findall(r"^    threads: (\d+)$", plan, re.MULTILINE)) == {"8"}
-    assert re.search(r"^total +36$", plan, re.MULTILINE)
+    assert re.search(r"^total +37$", plan, re.MULTILINE)
 
 
 @pytest.fixture
@@ -195,9 +195,9 @@ def test_study_goes_through_slurm_and_killed_steps_are_submitted_again(checkout:
     )
     told, _ = run.communicate()
     assert run.returncode == 0, told
-    assert "20 of 20 steps done" in told
+    assert "21 of 21 steps done" in told
     calls = [path.read_text() for path in slurm.glob("*.call")]
-    assert len(calls) == 20  # the first step twice, the report never
+    assert len(calls) == 21  # the first step twice, the report never
     for call in calls:
         notebook = re.search(r"rule_(\w+?)(_wildcards\S*)? ", call)
         assert notebook is not None

@@ -144,7 +144,10 @@ def _smaller(text: str) -> str:
         size = (WIDEST, round(picture.height * WIDEST / picture.width))
         picture = picture.resize(size, Image.Resampling.LANCZOS)
     made = io.BytesIO()
-    picture.quantize(256, dither=Image.Dither.NONE).save(made, "PNG", optimize=True)
+    palette = picture.quantize(
+        256, Image.Quantize.MAXCOVERAGE, kmeans=3, dither=Image.Dither.NONE
+    )  # keeps rare colours
+    palette.save(made, "PNG", optimize=True)
     return base64.b64encode(min(plain, made.getvalue(), key=len)).decode()
 
 

@@ -104,6 +104,17 @@ def test_outputs_are_made_fit_for_a_page():
     assert told["data"] == {"text/markdown": SLIDER}
 
 
+def test_every_equation_of_the_notebooks_can_be_set(repository: Path):
+    found = []
+    for path in sorted((repository / "notebooks").glob("*.ipynb")):
+        for cell in nbformat.read(path, as_version=4).cells:
+            if cell.cell_type == "markdown":
+                found += re.findall(r"\$\$(.+?)\$\$|\$([^$]+)\$", cell.source, re.DOTALL)
+    assert len(found) > 30
+    for block, inline in found:
+        assert equation(block or inline).startswith("<svg")
+
+
 def test_an_equation_that_cannot_be_set_is_an_error():
     assert equation(r"\frac{a}{b}").startswith("<svg")
     with pytest.raises(ValueError, match="nonsense"):
