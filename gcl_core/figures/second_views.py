@@ -29,7 +29,7 @@ def second_views(
     for name, variant in study.variants.items():
         learns = variant.view == "drawn"
         augmentation = study.of_variant(name).augmentation if variant.augment else None
-        kind = (variant.view, variant.bodies, augmentation, variant.blur, name if learns else "")
+        kind = (variant.view, variant.bodies, variant.turned, augmentation, variant.blur, name if learns else "")
         if kind in seen or (learns and name not in study.evaluation.fid_variants):
             continue
         seen.add(kind)
@@ -45,7 +45,7 @@ def _views(
     if variant.view in ("drawn", "drawn_once"):
         return draw_people(layout, people, name if variant.view == "drawn" else "warm_up", 0, rows)
     if variant.view == "surface":  # black where a picture has none
-        return carried_views(layout, people, rows, variant.bodies)[0]
+        return carried_views(layout, people, rows, variant.bodies, turned=variant.turned)[0]
     if variant.view == "surface_cluster":
         return kept_merged_views(layout, people, name, 0, rows)[0]
     if variant.view == "known":

@@ -136,7 +136,7 @@ def given_psnr(layout: Layout, people: PersonSet, truth: Truth, variant: str, se
     drawn = draw_people(layout, people, artist, seed, rows) if artist else None
     there = np.ones(len(rows), dtype=bool)
     if given.view == "surface":
-        drawn, there = carried_views(layout, people, rows, given.bodies)
+        drawn, there = carried_views(layout, people, rows, given.bodies, turned=given.turned)
     if given.view == "surface_cluster":
         drawn, there = kept_merged_views(layout, people, variant, seed, rows)
     values = []

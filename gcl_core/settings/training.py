@@ -113,8 +113,10 @@ class VariantSettings(Settings):
     # "augmented": "copied" with `augment`
     view: Literal["drawn", "drawn_once", "copied", "known", "surface", "surface_cluster"] = "drawn"
     # of surface views. fitted: to keypoints; capsules: the same fits, with rounded limbs in place of the free body's
-    # shape; known: those of synthetic people
-    bodies: Literal["fitted", "capsules", "known"] = "fitted"
+    # shape; of synthetic people also known, rough: fitted to keypoints that are four times as noisy, and swapped: two
+    # thirds of the people who show their backs are taken to show their fronts
+    bodies: Literal["fitted", "capsules", "known", "rough", "swapped"] = "fitted"
+    turned: bool = True  # false: surface views stay at the picture's own side and lack what the turn would hide
     augment: bool = False  # TDA on x_nv as E_id sees it in the contrast; on views that are no copies it is ours
     blur: Annotated[float, Field(ge=0, le=32)] = 0  # of true views: standard deviation in pixels of a 128-row picture
     repeats: Annotated[int, Field(ge=1, le=100)] | None = None  # null: as many as the study's other variants

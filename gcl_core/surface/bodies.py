@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 
 from gcl_core.data.bodies import POSES, TABLE
-from gcl_core.data.people.estimates import KnownPeople, noisy_keypoints
+from gcl_core.data.people.estimates import NOISE, KnownPeople, backs_as_fronts, noisy_keypoints
 from gcl_core.data.pictures import decode
 from gcl_core.files import RunError, hash_file
 from gcl_core.layout import Layout
@@ -24,7 +24,8 @@ from gcl_core.mesh.transfer import transfer_to_anny
 from gcl_core.surface.placement import FITTED, KNOWN, Placement
 from gcl_core.surface.topology import Topology, make_topology
 
-Way = Literal["fitted", "known", "capsules"]
+Way = Literal["fitted", "known", "capsules", "rough", "swapped"]
+ESTIMATED: tuple[Way, ...] = ("fitted", "capsules")  # of bodies.csv or poses.npz where a set has them
 Place = Callable[[int], Placement]
 
 
@@ -54,16 +55,16 @@ def body_source(layout: Layout, files: Sequence[str], way: Way) -> tuple[Topolog
 
     `known`: the bodies behind synthetic people. `fitted`: those estimated for the projections, of bodies.csv
     (`fit-bodies`) or poses.npz (`pose-bodies`) beside them; without, of synthetic people, fits of noisy keypoints of
-    the known bodies. `capsules`: the same estimates, which pose bodies of another family. The function raises MeshError
-    for a picture that has no body to be trusted, or no camera, and of its kind DoubtfulFacingError where a fit may as
-    well face elsewhere. Raises RunError: the study has no bodies of this way,
-    only projections.
+    the known bodies. `capsules`: the same estimates, which pose bodies of another family. `rough` and `swapped`: fits
+    of synthetic people whose keypoints are four times as noisy, or take most backs for fronts. The function raises
+    MeshError for a picture that has no body to be trusted, or no camera, and of its kind DoubtfulFacingError where a
+    fit may as well face elsewhere. Raises RunError: the study has no bodies of this way, only projections.
     """
     skeleton, rest_body = load_bodies()
     free = make_family(skeleton, rest_body)
     family = make_family(*capsule_bodies(skeleton, rest_body)) if way == "capsules" else free
     topology, size = topology_of(way), layout.study.picture
-    if way != "known":
+    if way in ESTIMATED:
         if (layout.mesh_root / TABLE).is_file():
             return topology, _of_fits(layout, files, family)
         if (layout.mesh_root / POSES).is_file():
@@ -84,7 +85,8 @@ def body_source(layout: Layout, files: Sequence[str], way: Way) -> tuple[Topolog
 
         return topology, known
     true = np.array([people.body(name).keypoints(size.height, size.width) for name in names])
-    keypoints = noisy_keypoints(files, true, size.height)
+    seen = backs_as_fronts(true) if way == "swapped" else true
+    keypoints = noisy_keypoints(files, seen, size.height, 4 * NOISE if way == "rough" else NOISE)
     fit = fit_figures(StickFigure(free), keypoints.points, keypoints.weights, keypoints.depths, keypoints.heights)
     bodies = FittedBodies(family, judge(keypoints, fit))
     return topology, lambda place: _fitted(bodies, place, aspect)

@@ -42,18 +42,20 @@ class Carrier:
         """Return the placed body of a row of the set. Raises MeshError: it has none to be trusted."""
         return self._placed(self._places[int(row)])
 
-    def carry(self, row: int | np.integer, yaws: Sequence[int] = YAWS[1:]) -> CarriedViews:
+    def carry(self, row: int | np.integer, yaws: Sequence[int] = YAWS[1:], *, turned: bool = True) -> CarriedViews:
         """Return the views of a row of the set. Raises MeshError: it has no body to be trusted."""
-        return carry_views(self._pictures[row], self.placement(row), self.topology, yaws)
+        return carry_views(self._pictures[row], self.placement(row), self.topology, yaws, turned=turned)
 
-    def views(self, rows: Int64[np.ndarray, " n"]) -> tuple[UInt8[np.ndarray, "n 7 h w 3"], Bool[np.ndarray, " n"]]:
+    def views(
+        self, rows: Int64[np.ndarray, " n"], *, turned: bool = True
+    ) -> tuple[UInt8[np.ndarray, "n 7 h w 3"], Bool[np.ndarray, " n"]]:
         """Return the views of some rows, black where a picture has none, and which of them have any."""
         views = np.zeros((len(rows), len(YAWS) - 1, *self._pictures.shape[1:]), dtype=np.uint8)
         there = np.zeros(len(rows), dtype=bool)
 
         def fill(place: int) -> None:
             try:
-                views[place], there[place] = self.carry(rows[place]).views, True
+                views[place], there[place] = self.carry(rows[place], turned=turned).views, True
             except MeshError:  # told by `there`
                 return
 

@@ -147,12 +147,16 @@ def patch_sums(patch, weights, colours, count):
 
 @njit(cache=True, nogil=True)
 @no_type_check
-def blend(own, seen, mirror, filling, patch):
-    """Return the colours of vertices and the shares (v, 3) of the filling, the mirror vertex and the own colour."""
+def blend(own, kept, seen, mirror, filling, patch):
+    """Return the colours of vertices and the shares (v, 3) of the filling, the mirror vertex and the own colour.
+
+    A vertex keeps its own colour as far as `kept` says; what it lacks it takes from its mirror vertex as far as that is
+    `seen`, then from the filling.
+    """
     colours, shares = np.empty_like(own), np.empty_like(own)
     for vertex in range(own.shape[0]):
         twin, at = mirror[vertex], patch[vertex]
-        mine = seen[vertex]
+        mine = kept[vertex]
         other = (np.float32(1) - mine) * seen[twin]
         rest = np.float32(1) - mine - other
         shares[vertex, 0], shares[vertex, 1], shares[vertex, 2] = rest, other, mine

@@ -17,7 +17,7 @@ from gcl_core.layout import Layout
 from gcl_core.mesh.errors import DoubtfulFacingError, MeshError
 from gcl_core.mesh.projection import YAWS
 from gcl_core.provenance import code_of, fingerprint
-from gcl_core.surface.bodies import Way, body_source
+from gcl_core.surface.bodies import ESTIMATED, Way, body_source
 from gcl_core.surface.carrier import Carrier
 from gcl_core.surface.placement import Placement
 from gcl_core.surface.topology import Topology
@@ -39,29 +39,31 @@ class StoredViews:
         return self.views[picked, yaws // 45 - 1]
 
 
-def views_identity(layout: Layout, people: PersonSet, way: Way) -> str:
+def views_identity(layout: Layout, people: PersonSet, way: Way, *, turned: bool = True) -> str:
     """Return the fingerprint of all that decides the carried views of a set's training pictures."""
-    kept = [layout.mesh_root / name for name in (TABLE, POSES)] if way != "known" else []
+    kept = [layout.mesh_root / name for name in (TABLE, POSES)] if way in ESTIMATED else []
     bodies = next((hash_file(path) for path in kept if path.is_file()), None)
-    return fingerprint([people.fingerprint, way, bodies, code_of(__name__)])
+    return fingerprint([people.fingerprint, way, turned, bodies, code_of(__name__)])
 
 
-def stored_views(layout: Layout, people: PersonSet, way: Way) -> StoredViews:
+def stored_views(layout: Layout, people: PersonSet, way: Way, *, turned: bool = True) -> StoredViews:
     """Return the carried views of a set's training pictures, in the order of its index; made once, and anew when stale.
 
     A picture whose body may as well face elsewhere is a view of itself from every side. They lie in `surface_<way>.npy`
-    beside the set's store, and in `surface_<way>.json` which pictures have none and why. A killed call goes on where it
-    was. Raises RunError as `body_source` does, for a full disk, and when no picture has views.
+    (`surface_<way>_unturned.npy`) beside the set's store, and in a JSON file of that name which pictures have none and
+    why. A killed call goes on where it was. Raises RunError as `body_source` does, for a full disk, and when no picture
+    has views.
     """
 
     def carry(picture: UInt8[np.ndarray, "h w 3"], placed: Placed, topology: Topology) -> UInt8[np.ndarray, "..."]:
         try:
-            return carry_views(picture, placed(), topology).views
+            return carry_views(picture, placed(), topology, turned=turned).views
         except DoubtfulFacingError:
             return np.repeat(picture[None], shape[0], axis=0)
 
-    shape, identity = (len(YAWS) - 1, *people.pictures.shape[1:]), views_identity(layout, people, way)
-    views, without = stored_array(layout, people, way, f"surface_{way}", identity, shape, carry)
+    shape, identity = (len(YAWS) - 1, *people.pictures.shape[1:]), views_identity(layout, people, way, turned=turned)
+    name = f"surface_{way}" if turned else f"surface_{way}_unturned"
+    views, without = stored_array(layout, people, way, name, identity, shape, carry)
     if len(without) == len(views):
         raise RunError(
             f"no picture of {layout.store} has carried views, e.g. because of {next(iter(without.values()))}"
@@ -85,7 +87,7 @@ def stored_array(
 
 
 def carried_views(
-    layout: Layout, people: PersonSet, rows: Int64[np.ndarray, " n"], way: Way
+    layout: Layout, people: PersonSet, rows: Int64[np.ndarray, " n"], way: Way, *, turned: bool = True
 ) -> tuple[UInt8[np.ndarray, "n 7 h w 3"], Bool[np.ndarray, " n"]]:
     """Return the carried views of some training or some test pictures, `rows` of the set, and which have any.
 
@@ -93,8 +95,8 @@ def carried_views(
     """
     train = people.rows("train")
     if not np.isin(rows, train).all():
-        return Carrier(layout, people, way, "test").views(rows)
-    stored, places = stored_views(layout, people, way), np.searchsorted(train, rows)
+        return Carrier(layout, people, way, "test").views(rows, turned=turned)
+    stored, places = stored_views(layout, people, way, turned=turned), np.searchsorted(train, rows)
     return stored.views[places], stored.there[places]
 
 

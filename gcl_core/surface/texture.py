@@ -33,30 +33,50 @@ class Texture(NamedTuple):
 
 
 def read_texture(
-    picture: UInt8[np.ndarray, "h w 3"], placement: Placement, normals: Float32[np.ndarray, "v 3"], topology: Topology
+    picture: UInt8[np.ndarray, "h w 3"],
+    placement: Placement,
+    normals: Float32[np.ndarray, "v 3"],
+    topology: Topology,
+    hidden_from: int | None = None,
 ) -> Texture:
     """Return the colours that a picture gives to the surface of its body, of which `normals` are the unit normals.
 
-    A vertex has its own colour as far as it is seen, else its mirror vertex', else that of its surroundings. Raises
-    MeshError: nothing of the body is seen.
+    A vertex has its own colour as far as it is seen, else its mirror vertex', else that of its surroundings. With
+    `hidden_from`, a yaw in degrees, it has its own colour only as far as it is seen from there too. Raises MeshError:
+    nothing of the body is seen.
     """
     own, seen = read_seen(picture, placement, normals, topology)
-    return Texture(*blend(own, seen, topology.mirror, surroundings(own, seen, topology), topology.patch))
+    kept = seen
+    if hidden_from is not None:
+        kept = np.minimum(seen, _seen_from(hidden_from, picture, placement, normals, topology)[1])
+    return Texture(*blend(own, kept, seen, topology.mirror, surroundings(own, seen, topology), topology.patch))
 
 
 def read_seen(
     picture: UInt8[np.ndarray, "h w 3"], placement: Placement, normals: Float32[np.ndarray, "v 3"], topology: Topology
 ) -> Seen:
     """Return what a picture shows of the surface of its body. Raises MeshError: nothing."""
-    height, width, _ = picture.shape
-    body, fine = placement.body, (FINE, round(FINE * width / height))
-    points = placement.places(body.vertices, 0, fine)
-    across, away, up = (normals @ axis for axis in view_matrix(0, body.elevation))
-    seen = seen_weights(points, -away, nearest_triangles(points, topology.faces, *fine)[1], BLUR, SLACK)
+    points, seen = _seen_from(0, picture, placement, normals, topology)
     if not seen.any():
         raise MeshError("nothing of the body is seen in its picture, which has no colours to carry; leave it out")
-    inside = np.stack([points[:, 0] - INSIDE * across, points[:, 1] + INSIDE * up], axis=1) * np.float32(height / FINE)
+    across, _, up = (normals @ axis for axis in view_matrix(0, placement.body.elevation))
+    inside = np.stack([points[:, 0] - INSIDE * across, points[:, 1] + INSIDE * up], axis=1)
+    inside *= np.float32(len(picture) / FINE)
     return Seen(sample(picture, inside, seen > 0), seen)
+
+
+def _seen_from(
+    yaw: int,
+    picture: UInt8[np.ndarray, "h w 3"],
+    placement: Placement,
+    normals: Float32[np.ndarray, "v 3"],
+    topology: Topology,
+) -> tuple[Float32[np.ndarray, "v 3"], Float32[np.ndarray, " v"]]:
+    """Return where the vertices are in a view FINE rows high at a yaw (degrees), and how well each is seen, 0 to 1."""
+    fine = (FINE, round(FINE * picture.shape[1] / picture.shape[0]))
+    points = placement.places(placement.body.vertices, yaw, fine)
+    towards = -(normals @ view_matrix(yaw, placement.body.elevation)[1])
+    return points, seen_weights(points, towards, nearest_triangles(points, topology.faces, *fine)[1], BLUR, SLACK)
 
 
 def surroundings(

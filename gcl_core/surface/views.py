@@ -27,12 +27,19 @@ class CarriedViews(NamedTuple):
 
 
 def carry_views(
-    picture: UInt8[np.ndarray, "h w 3"], placement: Placement, topology: Topology, yaws: Sequence[int] = YAWS[1:]
+    picture: UInt8[np.ndarray, "h w 3"],
+    placement: Placement,
+    topology: Topology,
+    yaws: Sequence[int] = YAWS[1:],
+    *,
+    turned: bool = True,
 ) -> CarriedViews:
     """Return views of a picture from the sides `yaws` (degrees), in which its colours lie on its body's surface.
 
-    Each view shows the body at the picture's zoom and shift before the picture's background. Raises MeshError: the body
-    has another number of vertices than `topology`, or nothing of it is seen in the picture.
+    Each view shows the body at the picture's zoom and shift before the picture's background. Not `turned`, each stays
+    at the picture's own side, and guesses the colours that would be hidden from the side `yaws`: a control, which has
+    the holes of a view and not its turn. Raises MeshError: the body has another number of vertices than `topology`, or
+    nothing of it is seen in the picture.
     """
     body = placement.body
     if len(body.vertices) != len(topology.mirror):
@@ -43,13 +50,14 @@ def carry_views(
     height, width, _ = picture.shape
     twice = (2 * height, 2 * width)
     normals = vertex_normals(body.vertices, topology.faces)
-    texture = read_texture(picture, placement, normals, topology)
+    own = read_texture(picture, placement, normals, topology)
     shown, _ = nearest_triangles(placement.places(body.vertices, 0, twice), topology.faces, *twice)
     person = np.max(shown.reshape(height, 2, width, 2), axis=(1, 3)) >= 0
     behind = background(picture, person, placement.slack.margin * height)
     dressed, made = body.vertices + np.float32(placement.slack.clothes) * normals, []
     for yaw in yaws:
-        points = placement.places(dressed, yaw, twice)
+        texture = own if turned else read_texture(picture, placement, normals, topology, hidden_from=yaw)
+        points = placement.places(dressed, yaw if turned else 0, twice)
         shown, _ = nearest_triangles(points, topology.faces, *twice)
         made.append(paint(shown, points, topology.faces, texture.colours, texture.shares, behind))
     return CarriedViews(*(np.stack(parts) for parts in zip(*made, strict=True)))

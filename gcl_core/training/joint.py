@@ -89,7 +89,7 @@ def train_jointly(layout: Layout, variant: str, seed: int, repeat: int = 0) -> P
     if chosen.needs_generator:
         inputs["warm_up"] = hash_file(warm_up / "generator.safetensors")
     if chosen.needs_bodies:
-        inputs["surface"] = views_identity(layout, people, chosen.bodies)
+        inputs["surface"] = views_identity(layout, people, chosen.bodies, turned=chosen.turned)
     with (
         cpu_threads(study.joint.threads),
         ranks.opened(
@@ -130,7 +130,7 @@ def _train(
     given = view_source(layout, people, rows, name, seed, device)
     merged = merged_views(layout, people, variant.bodies) if variant.view == "surface_cluster" else None
     if variant.needs_bodies:  # a picture without a body that is to be trusted has no views
-        drawable = stored_views(layout, people, variant.bodies).there
+        drawable = stored_views(layout, people, variant.bodies, turned=variant.turned).there
     feed = Feed(people, rows, device, projections=drawing is not None)
     learners = Learners(encoder, *make_optimizer(encoder.parameters(), settings.encoder_optimizer), bank, drawing)
     drawn_by = [] if drawing is None else [drawing.generator_optimizer, drawing.discriminator_optimizer]
@@ -248,7 +248,7 @@ def view_source(
 
         return known
     if variant.view == "surface":
-        stored = stored_views(layout, people, variant.bodies)
+        stored = stored_views(layout, people, variant.bodies, turned=variant.turned)
         return lambda picked, yaws: unit_pictures(torch.from_numpy(stored.at(picked, yaws)), device)
     if variant.view == "drawn_once":
         encoder = load_encoder(layout.study, layout.stage("baseline", seed), device)

@@ -134,8 +134,10 @@ def test_pictures_without_surface_views_have_no_say_in_their_quality(
     words = ["evaluation.fid_pictures=4", "evaluation.fid_variants=[gcl]", *VARIANTS, "variants.carried.view=surface"]
     layout = Layout(load_study("smoke", words), root=tmp_path)
 
-    def carried(_layout: Layout, _people: PersonSet, rows: np.ndarray, way: str) -> tuple[np.ndarray, np.ndarray]:
-        assert way == "fitted"
+    def carried(
+        _layout: Layout, _people: PersonSet, rows: np.ndarray, way: str, *, turned: bool
+    ) -> tuple[np.ndarray, np.ndarray]:
+        assert (way, turned) == ("fitted", True)
         files = people.index["file"].iloc[rows].tolist()
         views = np.stack([truth.true_views(files, [yaw] * len(rows)) for yaw in NOVEL], axis=1) + np.uint8(10)
         views[0] = 0

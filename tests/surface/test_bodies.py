@@ -1,5 +1,6 @@
 """Bodies of a study's pictures: known, fitted here, fitted by the command; and who has none is told so."""
 
+import contextlib
 import shutil
 from pathlib import Path
 
@@ -12,11 +13,13 @@ from gcl_core.data.people.estimates import known_bodies
 from gcl_core.data.preparation import prepare_data
 from gcl_core.files import RunError
 from gcl_core.layout import Layout
+from gcl_core.mesh.body import BODY_PARAMETERS
 from gcl_core.mesh.errors import DoubtfulFacingError, MeshError
 from gcl_core.mesh.fitted import load_table, save_table
 from gcl_core.mesh.keypoints import Person, write_coco
 from gcl_core.mesh.projection import view_matrix
 from gcl_core.surface.bodies import body_source
+from gcl_core.surface.placement import Placement
 from gcl_core.surface.stored import carried_views, stored_views
 from gcl_core.surface.views import carry_views
 
@@ -95,6 +98,33 @@ def test_capsules_stand_where_the_fitted_bodies_do_and_carry_views(study: Layout
     stored = stored_views(study, people, "capsules")
     assert stored.there.sum() == len(off) + doubtful
     assert (study.store / "surface_capsules.npy").is_file()
+
+
+def test_swapped_bodies_turn_backs_about_and_rough_ones_stand_further_off(
+    study: Layout, bodies, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("gcl_core.data.people.estimates.MISTAKEN", 1)  # here all backs: there are few
+    files, depth = _files(study), bodies[1](dict.fromkeys(BODY_PARAMETERS, 0.5)).vertices[:, 1]
+    placed = {way: body_source(study, files, way)[1] for way in ("known", "fitted", "swapped", "rough")}
+    about, off = {True: [], False: []}, {"fitted": [], "rough": []}
+
+    def facing(placement: Placement) -> float:
+        """Return how far the front lies before the back, in metres towards the camera."""
+        return float(np.cov(placement.body.vertices[:, 1], depth)[0, 1]) / float(np.var(depth))
+
+    for place in range(len(files)):
+        known = placed["known"](place)
+        for way in ("fitted", "rough"):
+            with contextlib.suppress(MeshError):
+                one, other = (
+                    each.places(each.body.vertices, 0, (64, 32))[:, :2] for each in (placed[way](place), known)
+                )
+                off[way].append(np.abs(one - other).mean())
+        with contextlib.suppress(MeshError):
+            about[facing(known) < 0].append(facing(known) * facing(placed["swapped"](place)) < 0)
+    assert any(about[True])
+    assert not any(about[False])
+    assert np.median(off["rough"]) > 1.5 * np.median(off["fitted"])
 
 
 def test_the_commands_table_gives_the_cameras_of_its_fits(own: Layout, bodies, tmp_path: Path):

@@ -101,17 +101,18 @@ def test_sums_and_blends_are_those_of_loops():
     patch, mirror = random.integers(0, 4, 20).astype(np.int32), np.arange(20, dtype=np.int32)[::-1].copy()
     own, filling = (random.uniform(0, 255, size).astype(np.float32) for size in ((20, 3), (4, 3)))
     seen = np.where(random.random(20) < 0.5, random.random(20), 0).astype(np.float32)
+    kept = seen * random.integers(0, 2, 20).astype(np.float32)
     sums = patch_sums(patch, seen, own, 4)
     for each in range(4):
         mine = patch == each
         np.testing.assert_allclose(sums[each, 0], seen[mine].sum(), rtol=1e-5)
         np.testing.assert_allclose(sums[each, 1:], (seen[mine, None] * own[mine]).sum(axis=0), rtol=1e-5)
-    colours, shares = blend(own, seen, mirror, filling, patch)
+    colours, shares = blend(own, kept, seen, mirror, filling, patch)
     for vertex in range(20):
-        other = (1 - seen[vertex]) * seen[mirror[vertex]]
-        rest = 1 - seen[vertex] - other
-        np.testing.assert_allclose(shares[vertex], [rest, other, seen[vertex]], atol=1e-6)
-        mixed = seen[vertex] * own[vertex] + other * own[mirror[vertex]] + rest * filling[patch[vertex]]
+        other = (1 - kept[vertex]) * seen[mirror[vertex]]
+        rest = 1 - kept[vertex] - other
+        np.testing.assert_allclose(shares[vertex], [rest, other, kept[vertex]], atol=1e-6)
+        mixed = kept[vertex] * own[vertex] + other * own[mirror[vertex]] + rest * filling[patch[vertex]]
         np.testing.assert_allclose(colours[vertex], mixed, rtol=1e-5)
 
 

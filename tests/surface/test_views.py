@@ -52,6 +52,20 @@ def test_stripes_by_height_go_round_the_body(placed, topology, painted):
         assert wrong[body].mean() < 0.12  # arms hang over both halves; the border itself
 
 
+def test_views_that_are_not_turned_keep_the_side_and_lack_what_the_turn_hides(placed, topology, painted):
+    front = placed[0]
+    colours = _coloured(len(front.body.vertices), (front.body.vertices[:, 2] > 0.9, RED))
+    picture = painted(front, colours)
+    itself = carry_views(picture, front, topology, yaws=[0])
+    turned, still = (carry_views(picture, front, topology, yaws=[45, 180], turned=way) for way in (True, False))
+    for place in range(2):
+        np.testing.assert_array_equal(still.sources[place] == BACKGROUND, itself.sources[0] == BACKGROUND)
+        seen = (still.sources[place] == SEEN).sum()
+        assert seen < 0.8 * (itself.sources[0] == SEEN).sum()
+        assert abs(seen - (turned.sources[place] == SEEN).sum()) < 0.15 * (itself.sources[0] != BACKGROUND).sum()
+    assert (still.sources[0] == SEEN).any()
+
+
 @pytest.mark.parametrize("place", [0, 1])
 def test_left_and_right_are_never_swapped(placed, topology, painted, rest, place):
     placement = placed[place]  # from the front, from the back

@@ -182,8 +182,8 @@ def test_surface_views_are_the_stored_ones_and_pictures_without_a_body_are_in_no
     views = np.random.default_rng(0).integers(0, 256, (len(rows), 7, 64, 32, 3), dtype=np.uint8)
     there = np.arange(len(rows)) % 5 != 2
 
-    def stored(_layout: Layout, _people: Any, way: str) -> StoredViews:
-        assert way == "fitted"
+    def stored(_layout: Layout, _people: Any, way: str, *, turned: bool) -> StoredViews:
+        assert (way, turned) == ("fitted", True)
         return StoredViews(views, there)
 
     monkeypatch.setattr(joint, "stored_views", stored)

@@ -23,6 +23,7 @@ from gcl_core.mesh.transfer import smpl_rotations
 from gcl_core.seeding import numpy_rng
 
 NOISE, DROPPED = 1.5 / 128, 0.1  # of an estimator's keypoints: picture heights, share
+MISTAKEN = 2 / 3  # of the people who show their backs, by an estimator that prefers fronts
 
 
 @dataclass(frozen=True)
@@ -86,13 +87,26 @@ def known_bodies(
     return {name: people.body(name) for name in files if name in people}
 
 
-def noisy_keypoints(files: Sequence[str], points: Float32[np.ndarray, "n 17 2"], height: int) -> Keypoints:
-    """Return true points of pictures `height` high as estimators do: a little off (NOISE), some missing (DROPPED)."""
+def noisy_keypoints(
+    files: Sequence[str], points: Float32[np.ndarray, "n 17 2"], height: int, noise: float = NOISE
+) -> Keypoints:
+    """Return true points of pictures `height` high as estimators do: off by `noise` heights, some missing (DROPPED)."""
     random = numpy_rng(0, "noisy keypoints")
-    noisy = (points + random.normal(0, NOISE * height, points.shape)).astype(np.float32)
+    noisy = (points + random.normal(0, noise * height, points.shape)).astype(np.float32)
     weights = (random.random(points.shape[:2]) >= DROPPED).astype(np.float32)
     heights = np.full(len(points), height, dtype=np.float32)
     return Keypoints(tuple(files), heights, noisy, weights, np.full_like(weights, np.nan))
+
+
+def backs_as_fronts(points: Float32[np.ndarray, "n 17 2"]) -> Float32[np.ndarray, "n 17 2"]:
+    """Return true points with left and right exchanged in two thirds (MISTAKEN) of the pictures that show a back."""
+    left, right = POINTS.index("left_shoulder"), POINTS.index("right_shoulder")
+    back = points[:, left, 0] < points[:, right, 0]
+    mistaken = back & (numpy_rng(0, "backs taken for fronts").random(len(points)) < MISTAKEN)
+    other = {"left": "right", "right": "left"}
+    sides = [name.split("_", 1) for name in POINTS]
+    exchanged = [POINTS.index("_".join([other.get(side, side), *rest])) for side, *rest in sides]
+    return np.where(mistaken[:, None, None], points[:, exchanged], points)
 
 
 def known_body(shot: Shot, skeleton: Skeleton, rest: RestBody) -> KnownBody:
