@@ -35,6 +35,7 @@ from gcl_core.records import read_record, record_path
 from gcl_core.tables.ablations import ablation_table
 from gcl_core.tables.accuracy import accuracy_table, recorded_joint
 from gcl_core.tables.claim_readings import claims_page
+from gcl_core.tables.claim_words import titles
 from gcl_core.tables.claims import claims_table
 from gcl_core.tables.controls import controls_table
 from gcl_core.tables.dose import dose_reading, dose_table
@@ -115,7 +116,9 @@ PLOTS: Mapping[str, Callable[[Kept], Figure]] = {
     "sensitivity": lambda kept: sensitivity_figure(kept.study, kept.table("sensitivity")),
 }
 READINGS: Mapping[str, Callable[[Kept], str]] = {  # what stands above a table
-    "claims": lambda kept: claims_page(kept.study, kept.table("claims"), dose_reading(kept.table("dose")))
+    "claims": lambda kept: claims_page(
+        kept.study, kept.table("claims"), dose_reading(kept.table("dose"), titles(kept.study))
+    )
 }
 SUFFICES = {  # plots that can be drawn without records, and the table that it takes
     **{name: name for name in ("accuracy_three_datasets", "claims", "dose", "sensitivity")},
