@@ -274,7 +274,9 @@ rule views_over_the_surface:
 
 # no notebook: it shows what they made, in a few seconds, so that it also runs where a cluster's jobs are handed out
 rule report:
-    input: DATASET, CLUSTERS, FID, CURVES, ABLATIONS, VIEWS, THREE, ERRORS, CLAIMS, NOVEL, SURFACE
+    input:
+        *[DATASET, CLUSTERS, FID, CURVES, ABLATIONS, VIEWS, THREE, ERRORS, CLAIMS, NOVEL, SURFACE],
+        step("09_three_datasets"),  # of most profiles it keeps no file
     output: REPORT, step=step("report")
     params: settings=SETTINGS, code=fingerprint([code_of("gcl_core.report.page"), hash_file(TEMPLATE)])
     localrule: True

@@ -11,7 +11,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from gcl_core.config import Study
-from gcl_core.figure_manifest import read_manifest, renew_hashes
+from gcl_core.figure_manifest import drop_files, read_manifest, renew_hashes
 from gcl_core.figures import style
 from gcl_core.figures.ablations import ablation_figure
 from gcl_core.figures.claims import claims_figure
@@ -117,7 +117,7 @@ PLOTS: Mapping[str, Callable[[Kept], Figure]] = {
 }
 READINGS: Mapping[str, Callable[[Kept], str]] = {  # what stands above a table
     "claims": lambda kept: claims_page(
-        kept.study, kept.table("claims"), dose_reading(kept.table("dose"), titles(kept.study))
+        kept.study, kept.table("claims"), dose_reading(dose_table(kept.evidence()), titles(kept.study))
     )
 }
 SUFFICES = {  # plots that can be drawn without records, and the table that it takes
@@ -131,8 +131,9 @@ def redraw(study: Study, folder: Path, out: Path | None = None, look: Path | Non
 
     What has records is made of them, by the functions that the notebooks call; of a table without records, Markdown and
     LaTeX are made of its CSV. Captions are those of the manifest. Pictures of people, and plots whose records were
-    never kept, stay as they are (`not_redrawn`). `look` is a matplotlib style file, applied over the study's own; it
-    needs `out`. Raises RunError for a folder without figures or a style that cannot be read.
+    never kept, stay as they are (`not_redrawn`); in place, files that the study does not make are removed
+    (`not_made`). `look` is a matplotlib style file, applied over the study's own; it needs `out`. Raises RunError for a
+    folder without figures or a style that cannot be read.
     """
     if look is not None and out is None:
         raise RunError("redraw: another style needs --out DIR, so that the study's own figures stay as they are")
@@ -145,7 +146,7 @@ def redraw(study: Study, folder: Path, out: Path | None = None, look: Path | Non
     files: list[Path] = []
     with style.restyled(_style(look)):
         seen: dict[str, Kept] = {}
-        for output, suffix in _redrawable(folder, entries):
+        for output, suffix in _redrawable(study, folder, entries):
             kept, name = seen.setdefault(suffix, Kept(study, folder, suffix)), f"{output.name}{suffix}"
             if output.kind == "figure":
                 files += style.write_figure(PLOTS[output.name](kept), out or folder, name)
@@ -154,20 +155,28 @@ def redraw(study: Study, folder: Path, out: Path | None = None, look: Path | Non
                 reading = _reading(kept, output, caption)
                 files += write_table(kept.table(output.name), out or folder, name, caption=caption, reading=reading)
     if out is None:
+        drop_files(folder, not_made(study, folder))
         renew_hashes(folder, files)
     return files
 
 
-def not_redrawn(folder: Path) -> list[str]:
+def not_made(study: Study, folder: Path) -> list[str]:
+    """Return the files of a folder that a study does not make: an earlier version wrote them to say "not run"."""
+    entries, run = read_manifest(folder), as_run(study, folder)
+    return [name for output in OUTPUTS if not output.made_by(run) for name in output.files() if name in entries]
+
+
+def not_redrawn(study: Study, folder: Path) -> list[str]:
     """Return the figures of a folder that `redraw` leaves as they are: pictures, and plots without their records."""
     entries = read_manifest(folder)
-    drawn = {name for output, suffix in _redrawable(folder, entries) for name in output.files(suffix)}
-    return [name for name in entries if name.endswith(".png") and name not in drawn]
+    drawn = {name for output, suffix in _redrawable(study, folder, entries) for name in output.files(suffix)}
+    return [name for name in entries if name.endswith(".png") and name not in {*drawn, *not_made(study, folder)}]
 
 
-def _redrawable(folder: Path, entries: Mapping[str, Any]) -> Iterator[tuple[Output, str]]:
+def _redrawable(study: Study, folder: Path, entries: Mapping[str, Any]) -> Iterator[tuple[Output, str]]:
     """Yield the tables and plots of a manifest that can be made anew, each with the suffix of its seed."""
-    for output in OUTPUTS:
+    run = as_run(study, folder)
+    for output in (each for each in OUTPUTS if each.made_by(run)):
         first = re.escape(output.files()[0]).replace(output.name, rf"{output.name}((?:_seed\d+)?)")
         found = [match[1] for name in entries if (match := re.fullmatch(first, name))]
         yield from ((output, suffix) for suffix in found if _can_be_made(folder, output, suffix))

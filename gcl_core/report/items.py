@@ -82,7 +82,7 @@ def report_sections(layout: Layout, entries: Mapping[str, Mapping[str, Any]]) ->
         section = sections[each.section]
         stems = sorted(found for found in groups if re.fullmatch(rf"{stem}(_seed\d+)?", found))
         section.items += [item for found in stems for item in _items(layout, entries, groups.pop(found), share)]
-        if not stems and (layout.study.dataset == "synthetic" or not each.synthetic):
+        if not stems and each.made_by(layout.study):
             section.missing.append(stem)
     others = [item for stem in sorted(groups) for item in _items(layout, entries, groups[stem], share)]
     return [*sections.values(), *([Section("More", items=others)] if others else [])]

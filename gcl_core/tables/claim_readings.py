@@ -11,7 +11,7 @@ import pandas as pd
 
 from gcl_core.config import Study
 from gcl_core.layout import Layout
-from gcl_core.measure.artifacts import where
+from gcl_core.measure.artifacts import numbers, where
 from gcl_core.tables.claim_words import MEANINGS, claim_rows, own_rows
 from gcl_core.tables.claims import CLAIMS, OURS, SETTINGS, claim_verdict, decides
 from gcl_core.tables.formats import NOT_RUN, markdown_table
@@ -60,7 +60,7 @@ def claims_summary(frame: pd.DataFrame) -> str:
     tested = len(CLAIMS) - verdicts[NOT_RUN]
     if not tested:
         return f"None of the paper's {len(CLAIMS)} claims was tested."
-    seeds = int(frame["seeds"].max())
+    seeds = int(numbers(frame, "seeds").max())
     over = "one seed, which decides nothing" if seeds == 1 else f"{seeds} seeds"
     told = [f"{verdicts[each]} {words}" for each, words in VERDICTS.items() if each != "no verdict" or verdicts[each]]
     sentences = [f"Of the paper's {len(CLAIMS)} claims, {tested} were tested here on {over}: {_listed(told)}."]

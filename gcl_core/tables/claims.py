@@ -125,7 +125,7 @@ def judged(frame: pd.DataFrame) -> pd.DataFrame:
     A row that decides a claim: `verdict`. A comparison of ours, and a setting (C7): the side on which its interval over
     seeds lies. A row that stands beside a claim: blank. Rows without an effect, which older tables have, are dropped.
     """
-    run = frame[frame["effect"] != NOT_RUN].reset_index(drop=True).astype({"effect": "float64"})
+    run = frame.iloc[np.flatnonzero(frame["effect"] != NOT_RUN)].reset_index(drop=True).astype({"effect": "float64"})
     return run.assign(verdict=[_row_verdict(run, line) for line in run.to_dict("records")])
 
 

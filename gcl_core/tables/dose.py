@@ -33,7 +33,7 @@ def dose_table(evidence: Sequence[Evidence]) -> pd.DataFrame:
 
 def judged_doses(frame: pd.DataFrame) -> pd.DataFrame:
     """Return a dose table with each row's verdict, which follows from the table alone, and no row that was not run."""
-    run = frame[frame[GAIN] != NOT_RUN].reset_index(drop=True).astype({GAIN: "float64"})
+    run = frame.iloc[np.flatnonzero(frame[GAIN] != NOT_RUN)].reset_index(drop=True).astype({GAIN: "float64"})
     return run.assign(
         verdict=[side(over_seeds(line), int(line["seeds"]), SMALLEST_OWN) for line in run.to_dict("records")]
     )
@@ -48,10 +48,10 @@ def dose_reading(table: pd.DataFrame, titles: Mapping[str, str] | None = None) -
     """Return in words from which PSNR on the gain over TDA is above zero, what better views do, and where GCL stands.
 
     From `dose_table`; the interval over seeds decides. `titles` maps a rung to its title; without it rungs are named as
-    in the table. Empty where no rung has both a PSNR and a gain.
+    in the table. Empty where fewer than two rungs have both a PSNR and a gain.
     """
     lines = placed(table)
-    if not lines:
+    if len(lines) < 2:
         return ""
     told = [_rung(line, titles or {}) for line in lines]
     sure = [line["verdict"] == "above zero" for line in lines]

@@ -62,12 +62,13 @@ def write_verdicts(figures: Path, profiles: Sequence[str]) -> list[Path]:
     for profile in profiles:
         folder = figures / profile
         study = as_run(load_study(profile), folder)
-        claims, dose = (_table(folder, name) for name in ("claims", "dose"))
-        claims, dose = judged(claims), judged_doses(dose)
-        captions = read_manifest(folder)
-        page = claims_page(study, claims, dose_reading(dose, titles(study)))
-        own = write_table(claims, folder, "claims", caption=captions["claims.csv"]["caption"], reading=page)
-        own += write_table(dose, folder, "dose", caption=captions["dose.csv"]["caption"])
+        claims, captions, doses, own = judged(_table(folder, "claims")), read_manifest(folder), "", []
+        if "dose.csv" in captions:
+            dose = judged_doses(_table(folder, "dose"))
+            doses = dose_reading(dose, titles(study))
+            own += write_table(dose, folder, "dose", caption=captions["dose.csv"]["caption"])
+        page = claims_page(study, claims, doses)
+        own += write_table(claims, folder, "claims", caption=captions["claims.csv"]["caption"], reading=page)
         renew_hashes(folder, own)
         files += own
     sources = [figures / profile / "claims.csv" for profile in POOLED_PROFILES]

@@ -33,7 +33,7 @@ def test_what_is_committed_is_what_the_records_give(profile: str, tmp_path: Path
     files = redraw(load_study(profile), folder, tmp_path)
     assert [path.name for path in files if path.read_bytes() != (folder / path.name).read_bytes()] == []
     entered = set(read_manifest(folder))
-    left = {Path(name).stem for name in not_redrawn(folder)}
+    left = {Path(name).stem for name in not_redrawn(load_study(profile), folder)}
     assert {name for name in left if not name.startswith(PICTURES)} == NEVER_KEPT[profile]
     others = {f"{name}{ending}" for name in left for ending in (".png", ".pdf")}
     assert {path.name for path in files} == {name for name in entered if not name.startswith(FOLDER)} - others
