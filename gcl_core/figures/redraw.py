@@ -100,7 +100,7 @@ TABLES: Mapping[str, Callable[[Kept], pd.DataFrame]] = {  # tables that are made
 PLOTS: Mapping[str, Callable[[Kept], Figure]] = {
     "ablations": lambda kept: ablation_figure(kept.study, kept.record("epochs")),
     "accuracy_three_datasets": lambda kept: dataset_accuracy_figure(kept.table("accuracy_three_datasets")),
-    "claims": lambda kept: claims_figure(kept.table("claims")),
+    "claims": lambda kept: claims_figure(kept.study, kept.table("claims")),
     "clusterers": lambda kept: clusterer_figure(kept.record("clustered_pictures"), kept.table("clusterers")),
     "clustering_analysis": lambda kept: clustering_figure(
         kept.record("clustered_pictures"),

@@ -117,7 +117,9 @@ def own_rows(study: Study, frame: pd.DataFrame) -> pd.DataFrame:
 
 def compared_words(study: Study, compared: str) -> str:
     """Return what is compared by titles: `gcl - copy` is "GCL against copies, no new view"."""
-    return " against ".join(titles(study).get(name, name) for name in compared.split(" - "))
+    known = titles(study)
+    words = [known.get(name, name) for name in compared.split(" - ")]
+    return " against ".join(f"GCL {each}" if each.startswith("without") else each for each in words)
 
 
 def titles(study: Study) -> dict[str, str]:

@@ -79,7 +79,7 @@ def test_in_place_the_manifest_keeps_what_is_known_and_lost_files_come_back(tmp_
 
 @pytest.mark.parametrize("profile", PROFILES)
 def test_every_mark_lies_within_its_interval(profile: str):
-    axes = claims_figure(read_table(FIGURES / profile / "claims.csv")).axes[0]
+    axes = claims_figure(load_study(profile), read_table(FIGURES / profile / "claims.csv")).axes[0]
     intervals: dict[float, list[np.ndarray]] = {}
     marks: dict[float, float] = {}
     for line in axes.lines[1:]:  # the first is that of no effect
