@@ -62,6 +62,14 @@ def renew_hashes(folder: Path, files: Iterable[Path]) -> None:
         write_manifest(folder, next(iter(entries.values()))["profile"], entries)
 
 
+def enter_page(folder: Path, name: str, caption: str) -> None:
+    """Enter a page that is made of the other files into their manifest, with their profile, settings and commit."""
+    entries = read_manifest(folder)
+    shared = {key: next(iter(entries.values()))[key] for key in ("profile", "settings", "git_revision")}
+    entries[name] = {"sha256": hash_file(folder / name), "caption": caption, **shared, "runs": []}
+    write_manifest(folder, shared["profile"], entries)
+
+
 def drop_files(folder: Path, names: Iterable[str]) -> None:
     """Remove files from a folder and their entries from its manifest."""
     entries = read_manifest(folder)

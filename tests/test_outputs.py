@@ -11,7 +11,7 @@ import pytest
 from gcl_core.config import load_study
 from gcl_core.figures.redraw import PLOTS, READINGS, SUFFICES, TABLES
 from gcl_core.measure.published import DATASETS
-from gcl_core.outputs import OUTPUTS, THREE_DATASETS, written_by
+from gcl_core.outputs import GALLERY, OUTPUTS, THREE_DATASETS, written_by
 from gcl_core.provenance import code_cells
 from gcl_core.records import RECORDS
 
@@ -53,7 +53,7 @@ def test_the_dag_declares_what_each_notebook_writes() -> None:
         file, *more = line.split("\t")
         if file.startswith("figures/outputs_test/"):
             declared.setdefault(more[1], set()).add(file.removeprefix("figures/outputs_test/"))
-    assert declared.pop("report") == {"report.html", "how-to-cite.md"}
+    assert declared.pop("report") == {"report.html", "how-to-cite.md", GALLERY}
     rules = {notebook[3:]: set(written_by(notebook, study)) for notebook in {each.notebook for each in OUTPUTS}}
     assert declared == {name: files for name, files in rules.items() if files}
 

@@ -20,6 +20,7 @@ from gcl_core.figures.clusterers import clusterer_figure
 from gcl_core.figures.clusters import clustering_figure
 from gcl_core.figures.dose import dose_figure
 from gcl_core.figures.fid import fid_figure
+from gcl_core.figures.gallery import write_gallery
 from gcl_core.figures.sensitivity import sensitivity_figure
 from gcl_core.figures.three_datasets import dataset_accuracy_figure
 from gcl_core.files import RunError
@@ -131,9 +132,9 @@ def redraw(study: Study, folder: Path, out: Path | None = None, look: Path | Non
 
     What has records is made of them, by the functions that the notebooks call; of a table without records, Markdown and
     LaTeX are made of its CSV. Captions are those of the manifest. Pictures of people, and plots whose records were
-    never kept, stay as they are (`not_redrawn`); in place, files that the study does not make are removed
-    (`not_made`). `look` is a matplotlib style file, applied over the study's own; it needs `out`. Raises RunError for a
-    folder without figures or a style that cannot be read.
+    never kept, stay as they are (`not_redrawn`). In place, files that the study does not make are removed (`not_made`),
+    and the gallery is written anew. `look` is a matplotlib style file, applied over the study's own; it needs `out`.
+    Raises RunError for a folder without figures or a style that cannot be read.
     """
     if look is not None and out is None:
         raise RunError("redraw: another style needs --out DIR, so that the study's own figures stay as they are")
@@ -157,6 +158,7 @@ def redraw(study: Study, folder: Path, out: Path | None = None, look: Path | Non
     if out is None:
         drop_files(folder, not_made(study, folder))
         renew_hashes(folder, files)
+        files.append(write_gallery(study, folder))
     return files
 
 

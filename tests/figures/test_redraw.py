@@ -11,6 +11,7 @@ from gcl_core.figure_manifest import read_manifest, write_manifest
 from gcl_core.figures.claims import claims_figure
 from gcl_core.figures.redraw import TABLES, not_redrawn, redraw
 from gcl_core.files import RunError, hash_file
+from gcl_core.outputs import GALLERY
 from gcl_core.records import FOLDER, record_path
 from gcl_core.tables.formats import read_table
 
@@ -36,7 +37,9 @@ def test_what_is_committed_is_what_the_records_give(profile: str, tmp_path: Path
     left = {Path(name).stem for name in not_redrawn(load_study(profile), folder)}
     assert {name for name in left if not name.startswith(PICTURES)} == NEVER_KEPT[profile]
     others = {f"{name}{ending}" for name in left for ending in (".png", ".pdf")}
-    assert {path.name for path in files} == {name for name in entered if not name.startswith(FOLDER)} - others
+    assert {path.name for path in files} == {name for name in entered if not name.startswith(FOLDER)} - others - {
+        GALLERY
+    }
 
 
 @pytest.mark.parametrize("profile", PROFILES)
