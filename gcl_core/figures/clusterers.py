@@ -1,5 +1,7 @@
 """Clusterers side by side: where each sees clusters, and how good their pairs are."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -35,7 +37,7 @@ def clusterer_figure(pictures: pd.DataFrame, table: pd.DataFrame) -> Figure:
     _pair_panel(panels[len(table) + 1], letters, table)
     for axes in panels[len(table) + 2 :]:
         axes.set_axis_off()
-    marks = {
+    marks: dict[str, Any] = {
         "shows the person of most pictures in its cluster": {"color": OWN, "marker": "o"},
         "shows another person": {"color": OTHER, "marker": "o"},
         "outlier, in no cluster": {"color": "0.6", "marker": "x"},
@@ -53,7 +55,9 @@ def _map_panel(axes: Axes, places: np.ndarray, groups: np.ndarray, people: np.nd
     for group in np.unique(groups[members]):
         own = groups == group
         middle = np.broadcast_to(places[own].mean(axis=0), places[own].shape)
-        axes.add_collection(LineCollection(np.stack([places[own], middle], axis=1), colors="0.75", linewidths=0.4))
+        axes.add_collection(
+            LineCollection(list(np.stack([places[own], middle], axis=1)), colors="0.75", linewidths=0.4)
+        )
         most = np.bincount(people[own]).argmax()
         colours = [OWN if person == most else OTHER for person in people[own]]
         axes.scatter(*places[own].T, s=3, color=colours, linewidths=0, zorder=3)

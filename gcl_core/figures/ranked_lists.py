@@ -48,7 +48,7 @@ def ranked_lists_figure(
     the query's.
     """
     height, width = people.pictures.shape[1:3]
-    gap, between = max(2, width // 8), max(4, height // 5)
+    gap, between = max(2, width // 3), max(4, height // 5)
     lefts = [0, *(width + width // 2 + place * (width + gap) for place in range(SHOWN))]
     rows = [(query, title) for query in queries for title in found]
     tops = [place * (height + between) + place // len(found) * between for place in range(len(rows))]
