@@ -12,7 +12,7 @@ from gcl_core.config import Study
 from gcl_core.figures.style import COLOURS, GREY, PAGE, new_figure, styled
 from gcl_core.measure.evidence import MAP
 from gcl_core.tables.claim_words import compared_words
-from gcl_core.tables.claims import OURS, decides
+from gcl_core.tables.claims import OURS, SETTINGS, decides
 from gcl_core.tables.formats import NOT_RUN
 
 LOOKS = {
@@ -49,7 +49,7 @@ def claims_figure(study: Study, table: pd.DataFrame) -> Figure:
         fill = colour if decides(line) else "white"
         axes.plot(line["effect"], place, marker=marker, color=colour, mfc=fill, markersize=4)
         words = line["verdict"] or "beside a claim, no verdict"
-        drawn[f"{words}{'' if decides(line) or not line['verdict'] else ' (ours, no claim)'}"] = Line2D(
+        drawn[f"{words}{'' if decides(line) or not line['verdict'] else ' (decides no claim)'}"] = Line2D(
             [], [], color=colour, marker=marker, mfc=fill, linestyle=""
         )
     axes.set_yticks(range(len(lines)), [_name(study, line) for line in lines])
@@ -69,4 +69,6 @@ def _name(study: Study, line: Mapping[str, Any]) -> str:
     metric = (
         "" if line["metric"] == MAP else f", {line['metric'].split(', ')[1].replace('far - near', 'far minus near')}"
     )
+    if line["claim"] == SETTINGS:  # all are compared with views drawn once under the usual settings
+        return f"{claim}setting changed, {compared_words(study, line['compared'].partition(' - ')[0])}"
     return f"{claim}{compared_words(study, line['compared'])}{metric}"

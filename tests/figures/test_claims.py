@@ -32,7 +32,7 @@ def test_every_effect_on_map_has_its_mark_and_the_intervals_that_are_known():
         "C5: GCL against no_l_b",
         "C6: GCL against TDA control, far minus near views",
     ]
-    names += ["C6: GCL against TDA control, far views", "C7: temperature 0.1 against views drawn once, by stage 2"]
+    names += ["C6: GCL against TDA control, far views", "C7: setting changed, temperature 0.1"]
     names += ["copy against TDA control"]
     assert [text.get_text() for text in axes.get_yticklabels()] == names
     drawn = [(np.ravel(line.get_xdata()).tolist(), np.ravel(line.get_ydata())[0]) for line in axes.lines[1:]]
@@ -52,7 +52,7 @@ def test_every_effect_on_map_has_its_mark_and_the_intervals_that_are_known():
     assert axes.get_xlim() == (-WIDEST, WIDEST)
     legend = [text.get_text() for text in figure.legends[0].get_texts()]
     told = ["reproduced", "contradicted", "no difference of note", "beside a claim, no verdict"]
-    told += ["open (ours, no claim)", "above zero (ours, no claim)"]
+    told += ["open (decides no claim)", "above zero (decides no claim)"]
     assert [text for text in legend if not text.startswith("95 %")] == told  # nothing that is not drawn
 
 
