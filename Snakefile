@@ -16,7 +16,7 @@ from gcl_core.data.source_set import source_layout
 from gcl_core.data.sources import source_state
 from gcl_core.files import hash_file
 from gcl_core.layout import Layout
-from gcl_core.outputs import written_by
+from gcl_core.outputs import GALLERY, written_by
 from gcl_core.provenance import code_of, fingerprint, step_code
 from gcl_core.settings.paths import placed
 
@@ -96,7 +96,8 @@ CLAIMS = made_by("11_claims")
 NOVEL = made_by("12_novel_view_dataset")
 SURFACE = made_by("13_views_over_the_surface")
 TEMPLATE = Path(workflow.basedir, "gcl_core/report/report.html.j2")
-REPORT = [f"{FIGURES}/report.html", f"{FIGURES}/how-to-cite.md"]
+REPORT = [f"{FIGURES}/{name}" for name in ("report.html", "how-to-cite.md", GALLERY)]
+REPORT_CODE = [code_of(f"gcl_core.{name}") for name in ("report.page", "figures.gallery")]
 
 
 wildcard_constraints:
@@ -274,9 +275,11 @@ rule views_over_the_surface:
 
 # no notebook: it shows what they made, in a few seconds, so that it also runs where a cluster's jobs are handed out
 rule report:
-    input: DATASET, CLUSTERS, FID, CURVES, ABLATIONS, VIEWS, THREE, ERRORS, CLAIMS, NOVEL, SURFACE
+    input:
+        *[DATASET, CLUSTERS, FID, CURVES, ABLATIONS, VIEWS, THREE, ERRORS, CLAIMS, NOVEL, SURFACE],
+        step("09_three_datasets"),  # of most profiles it keeps no file
     output: REPORT, step=step("report")
-    params: settings=SETTINGS, code=fingerprint([code_of("gcl_core.report.page"), hash_file(TEMPLATE)])
+    params: settings=SETTINGS, code=fingerprint([*REPORT_CODE, hash_file(TEMPLATE)])
     localrule: True
     resources: **READS
     shell: "SECONDS=0\n" + TELL + "echo $(date -u +%Y-%m-%dT%H:%M:%SZ) $SECONDS s > {output.step}"

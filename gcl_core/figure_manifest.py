@@ -62,6 +62,25 @@ def renew_hashes(folder: Path, files: Iterable[Path]) -> None:
         write_manifest(folder, next(iter(entries.values()))["profile"], entries)
 
 
+def enter_page(folder: Path, name: str, caption: str) -> None:
+    """Enter a page that is made of the other files into their manifest, with their profile, settings and commit."""
+    entries = read_manifest(folder)
+    shared = {key: next(iter(entries.values()))[key] for key in ("profile", "settings", "git_revision")}
+    entries[name] = {"sha256": hash_file(folder / name), "caption": caption, **shared, "runs": []}
+    write_manifest(folder, shared["profile"], entries)
+
+
+def drop_files(folder: Path, names: Iterable[str]) -> None:
+    """Remove files from a folder and their entries from its manifest."""
+    entries = read_manifest(folder)
+    gone = [name for name in names if name in entries]
+    for name in gone:
+        (folder / name).unlink(missing_ok=True)
+        del entries[name]
+    if gone and entries:
+        write_manifest(folder, next(iter(entries.values()))["profile"], entries)
+
+
 def read_manifest(folder: Path) -> Entries:
     """Return the entry of every file, in order of their names; empty where there is no manifest.
 

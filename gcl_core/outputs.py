@@ -3,7 +3,7 @@
 The DAG, the report, the notebooks' last cells, `redraw` and the tests take the names from here.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -11,6 +11,9 @@ from gcl_core.config import Study
 from gcl_core.records import FOLDER, PARQUET
 
 Kind = Literal["figure", "table", "record"]
+GALLERY = "README.md"  # of a profile's figures: made of the manifest, in which it is entered too
+RUNGS = ("copy", "drawn_once", "true_views")  # variants that differ from GCL in the quality of their views
+THREE_DATASETS = ("market1501", "dukemtmc_reid", "msmt17")
 ENDINGS = {"figure": (".png", ".pdf"), "table": (".md", ".csv", ".tex")}  # the first is what the report shows
 
 
@@ -20,7 +23,8 @@ class Output:
 
     A table or figure that is made of records alone names them in `records`; a table without them is itself what was
     measured, a figure without them shows pictures or is drawn from the table of its name. `each_seed`: a notebook of
-    one seed writes it, under the plain name for seed 0. `synthetic`: made of synthetic people alone.
+    one seed writes it, under the plain name for seed 0. `made_by`: whether a study makes it; one that would say nothing
+    but "not run" is not made.
     """
 
     section: str
@@ -29,7 +33,7 @@ class Output:
     name: str
     records: tuple[str, ...] = ()
     each_seed: bool = False
-    synthetic: bool = False
+    made_by: Callable[[Study], bool] = lambda _: True
 
     @property
     def stem(self) -> str:
@@ -42,12 +46,31 @@ class Output:
         return [f"{self.stem}{suffix}{ending}" for ending in ENDINGS.get(self.kind, record)]
 
 
+def _synthetic(study: Study) -> bool:
+    """Whether bodies and true views are known."""
+    return study.dataset == "synthetic"
+
+
+def _doses(study: Study) -> bool:
+    """Whether TDA is compared with views of other quality than GCL's, and that quality is known."""
+    others = (name in RUNGS or variant.purpose == "dose" for name, variant in study.variants.items())
+    return _synthetic(study) and "tda" in study.variants and any(others)
+
+
+def _settings(study: Study) -> bool:
+    return any(variant.purpose == "setting" for variant in study.variants.values())
+
+
+def _one_of_three(study: Study) -> bool:
+    return study.dataset in THREE_DATASETS
+
+
 def _outputs() -> Iterator[Output]:
     data = ("Data", "00_data_preparation")
     yield Output(*data, "table", "dataset", each_seed=True)
     yield Output(*data, "figure", "dataset_examples", each_seed=True)
     for kind in ("figure", "table"):
-        yield Output(*data, kind, "mesh_ways", each_seed=True, synthetic=True)
+        yield Output(*data, kind, "mesh_ways", each_seed=True, made_by=_synthetic)
     accuracy = ("Baseline and accuracy", "07_ablations")
     yield Output(*accuracy, "table", "reid_accuracy", ("epochs", "jvtc_plus"))
     yield Output(*accuracy, "record", "epochs")
@@ -61,14 +84,15 @@ def _outputs() -> Iterator[Output]:
     for name in spread:
         yield Output(*clusters, "record", name, each_seed=True)
     views = ("Generated views", "08_generated_views")
-    for name in ("figure1_view_invariance", "figure3_generated_views_train", "figure3_generated_views_test"):
-        yield Output(*views, "figure", name, each_seed=True, synthetic=name.endswith("_test"))
+    for name in ("figure1_view_invariance", "figure3_generated_views_train"):
+        yield Output(*views, "figure", name, each_seed=True)
+    yield Output(*views, "figure", "figure3_generated_views_test", each_seed=True, made_by=_synthetic)
     yield Output(*views, "table", "view_quality", ("view_quality",), each_seed=True)
     yield Output(*views, "record", "view_quality", each_seed=True)
     yield Output(*views, "table", "view_ways", ("view_ways",), each_seed=True)
     yield Output(*views, "record", "view_ways", each_seed=True)
     over_surface = ("Views over the surface", "13_views_over_the_surface")
-    yield Output(*over_surface, "figure", "surface_steps", each_seed=True, synthetic=True)
+    yield Output(*over_surface, "figure", "surface_steps", each_seed=True, made_by=_synthetic)
     fid = ("FID of the views", "05_fid_per_view")
     yield Output(*fid, "table", "table1_fid_per_view", ("fid", "fid_floor"))
     yield Output(*fid, "figure", "fid_per_view", ("fid",))
@@ -91,18 +115,18 @@ def _outputs() -> Iterator[Output]:
     for kind in ("figure", "table"):
         yield Output(*claims, kind, "claims", measured)
     yield Output(*claims, "table", "controls", ("epochs", "repeats"))
-    for name in ("dose", "sensitivity"):
+    for name, made_by in (("dose", _doses), ("sensitivity", _settings)):
         for kind in ("figure", "table"):
-            yield Output(*claims, kind, name, measured)
+            yield Output(*claims, kind, name, measured, made_by=made_by)
     for name in measured:
         yield Output(*claims, "record", name)
     three = ("Three datasets", "09_three_datasets")
     for kind in ("figure", "table"):
-        yield Output(*three, kind, "accuracy_three_datasets", ("dataset_runs",))
-    yield Output(*three, "table", "table1_three_datasets", ("dataset_fid",))
-    yield Output(*three, "table", "orderings_three_datasets", ("dataset_fid",))
-    yield Output(*three, "record", "dataset_runs")
-    yield Output(*three, "record", "dataset_fid")
+        yield Output(*three, kind, "accuracy_three_datasets", ("dataset_runs",), made_by=_one_of_three)
+    for name in ("table1_three_datasets", "orderings_three_datasets"):
+        yield Output(*three, "table", name, ("dataset_fid",), made_by=_one_of_three)
+    for name in ("dataset_runs", "dataset_fid"):
+        yield Output(*three, "record", name, made_by=_one_of_three)
 
 
 OUTPUTS = tuple(_outputs())
@@ -116,9 +140,8 @@ def seed_suffix(seed: int) -> str:
 def written_by(notebook: str, study: Study, seed: int = 0) -> list[str]:
     """Return the names in `figures/<profile>/` of all files that a notebook writes, of each seed's own those of `seed`.
 
-    Where people are not synthetic, figures that need known bodies are left out.
+    What the study does not make is left out: figures of known bodies where people are not synthetic, and comparisons
+    of which it trains no variant.
     """
-    made = [
-        each for each in OUTPUTS if each.notebook == notebook and (study.dataset == "synthetic" or not each.synthetic)
-    ]
+    made = [each for each in OUTPUTS if each.notebook == notebook and each.made_by(study)]
     return [name for each in made for name in each.files(seed_suffix(seed) if each.each_seed else "")]

@@ -11,7 +11,7 @@ import pandas as pd
 
 from gcl_core.figure_manifest import record_files
 from gcl_core.layout import Layout
-from gcl_core.typed_frames import OTHERS, Schema, read_typed, write_typed
+from gcl_core.typed_frames import OTHERS, Schema, read_typed, typed, write_typed
 
 FOLDER = "records"
 _ACCURACY = {"map": "float64", "rank1": "float64", "rank5": "float64", "rank10": "float64"}  # in [0, 1]
@@ -136,6 +136,11 @@ def save_record(
     write_typed(path, schema, frame)
     record_files(layout, [path], runs=runs, caption=f"{caption}.")
     return read_typed(path, schema)
+
+
+def as_record(frame: pd.DataFrame, name: str) -> pd.DataFrame:
+    """Return a frame as `save_record` would, with the columns and types of a record, without writing it."""
+    return typed(frame, RECORDS[name][1])
 
 
 def read_record(folder: Path, name: str, suffix: str = "") -> pd.DataFrame:

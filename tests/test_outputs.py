@@ -10,7 +10,8 @@ import pytest
 
 from gcl_core.config import load_study
 from gcl_core.figures.redraw import PLOTS, READINGS, SUFFICES, TABLES
-from gcl_core.outputs import OUTPUTS, written_by
+from gcl_core.measure.published import DATASETS
+from gcl_core.outputs import GALLERY, OUTPUTS, THREE_DATASETS, written_by
 from gcl_core.provenance import code_cells
 from gcl_core.records import RECORDS
 
@@ -52,9 +53,9 @@ def test_the_dag_declares_what_each_notebook_writes() -> None:
         file, *more = line.split("\t")
         if file.startswith("figures/outputs_test/"):
             declared.setdefault(more[1], set()).add(file.removeprefix("figures/outputs_test/"))
-    assert declared.pop("report") == {"report.html", "how-to-cite.md"}
+    assert declared.pop("report") == {"report.html", "how-to-cite.md", GALLERY}
     rules = {notebook[3:]: set(written_by(notebook, study)) for notebook in {each.notebook for each in OUTPUTS}}
-    assert declared == rules
+    assert declared == {name: files for name, files in rules.items() if files}
 
 
 def test_the_guide_names_every_output() -> None:
@@ -79,3 +80,20 @@ def test_seeds_and_other_datasets() -> None:
     assert "claims.csv" in written_by("11_claims", study, seed=2)
     real = load_study("smoke", ["dataset=market1501", "data_root=nowhere", "profile=real"])
     assert not [name for name in written_by("00_data_preparation", real) if name.startswith("mesh_ways")]
+
+
+def test_a_study_makes_no_figure_and_no_table_that_could_only_say_not_run() -> None:
+    claims = {
+        profile: {name.partition(".")[0] for name in written_by("11_claims", load_study(profile))}
+        for profile in ("smoke", "mini", "evidence_settings")
+    }
+    assert not {"dose", "sensitivity"} & claims["smoke"]
+    assert claims["mini"] >= {"dose", "claims", "controls"}
+    assert "sensitivity" not in claims["mini"]
+    assert "sensitivity" in claims["evidence_settings"]
+    assert written_by("09_three_datasets", load_study("mini")) == []
+    assert set(THREE_DATASETS) == set(DATASETS)
+    for dataset in THREE_DATASETS:
+        study = load_study(dataset, ["data_root=nowhere"])
+        assert "accuracy_three_datasets.csv" in written_by("09_three_datasets", study)
+        assert "dose.csv" not in written_by("11_claims", study)

@@ -85,7 +85,10 @@ def _parser() -> argparse.ArgumentParser:
         each.add_argument("--seeds", type=count, metavar="N", help="repeat the study with N seeds (setting `seeds`)")
     add_study("summary", _summary, study, "show each training's last epoch, or the one it keeps")
     report = add_study(
-        "report", _report, study, "write figures/PROFILE/report.html, one page with all it found, and how-to-cite.md"
+        "report",
+        _report,
+        study,
+        "write figures/PROFILE/report.html, one page with all it found, how-to-cite.md and README.md, a gallery",
     )
     report.add_argument("--reference", action="store_true", help=COMMITTED)
     report.add_argument("--runs", type=Path, metavar="DIR", help="the profile's run folders (default: runs/PROFILE)")
@@ -174,10 +177,12 @@ def _summary(chosen: argparse.Namespace, words: Sequence[str]) -> None:
 
 def _report(chosen: argparse.Namespace, words: Sequence[str]) -> None:
     study, _, _ = _study(chosen, words)
+    from gcl_core.figures.gallery import write_gallery
     from gcl_core.layout import Layout
     from gcl_core.report.page import write_report
 
-    for path in write_report(Layout(study, reference=chosen.reference), chosen.runs):
+    layout = Layout(study, reference=chosen.reference)
+    for path in (write_gallery(study, layout.figures), *write_report(layout, chosen.runs)):
         print(_short(path))
 
 

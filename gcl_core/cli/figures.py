@@ -54,7 +54,7 @@ def _redraw(read_study: ReadStudy, chosen: argparse.Namespace, words: Sequence[s
     folder = Layout(study, reference=chosen.reference).figures
     for path in redraw(study, folder, chosen.out, chosen.style):
         print(path)
-    if left := not_redrawn(folder):
+    if left := not_redrawn(study, folder):
         print(f"not redrawn, as they show pictures or their records were never kept: {', '.join(left)}")
 
 

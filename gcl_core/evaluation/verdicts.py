@@ -9,7 +9,7 @@ from scipy.special import stdtrit
 from gcl_core.evaluation.effects import LEVEL, Interval
 
 Verdict = Literal["reproduced", "contradicted", "no difference of note", "open"]
-Side = Literal["above zero", "below zero", "open"]
+Side = Literal["above zero", "below zero", "no difference of note", "open"]
 FEWEST = 3  # seeds; the spread of two is hardly known, and that of one not at all
 
 
@@ -64,12 +64,17 @@ def verdict_of_all(quantities: Sequence[Quantity | None]) -> Verdict:
     return "no difference of note" if found == {"no difference of note"} else "open"
 
 
-def side(over_seeds: Interval | None, seeds: int) -> Side:
-    """Return on which side of 0 the interval over seeds lies: all that is said of comparisons that no paper claims."""
+def side(over_seeds: Interval | None, seeds: int, smallest: float | int) -> Side:
+    """Return on which side of 0 the interval over seeds lies: all that is said of comparisons that no paper claims.
+
+    Around 0, it is no difference of note where the whole interval lies within ± `smallest`, and open elsewhere.
+    """
     if over_seeds is None or seeds < FEWEST:
         return "open"
     low, high = over_seeds
-    return "above zero" if low > 0 else "below zero" if high < 0 else "open"
+    if low > 0 or high < 0:
+        return "above zero" if low > 0 else "below zero"
+    return "no difference of note" if -smallest <= low and high <= smallest else "open"
 
 
 def _surely_below(quantity: Quantity, among: int) -> bool:

@@ -30,7 +30,9 @@ def browse_queries(study: Study, people: PersonSet, found: Retrievals, truth: Tr
             f"gallery, the first at rank {retrieval.result.first_match[query]}; average precision "
             f"{retrieval.result.average_precision[query]:.3f}."
         )
-        return ranked_lists_figure(people, retrieval, np.array([query]), differences), words
+        return ranked_lists_figure(
+            people, {stage_title(study, stage): retrieval}, np.array([query]), differences
+        ), words
 
     stages = {stage_title(study, stage): stage for stage in found}
     return explorer(show, stage=dropdown("encoder", stages, "gcl"), query=slider("query, hardest first", places))

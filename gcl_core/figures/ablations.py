@@ -4,30 +4,43 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from gcl_core.config import Study
-from gcl_core.figures.style import COLUMN, GREY, look, new_figure, styled
+from gcl_core.figures.style import COLOURS, COLUMN, GREY, new_figure, styled
 from gcl_core.measure.artifacts import headline_epochs, numbers, where
+
+STANDING_OUT = ("gcl", "tda")
 
 
 @styled()
 def ablation_figure(study: Study, records: pd.DataFrame) -> Figure:
-    """Return mAP (%) and ARI of each variant's headline: one mark a seed, a bar at the mean, a line at the start."""
+    """Return mAP (%) and ARI of each variant's headline, the highest mAP first: means in numbers, a mark per seed.
+
+    A bar stands at the mean where there are several seeds, and a dashed line where training starts. GCL and TDA, the
+    two that the study compares, have bold names.
+    """
     heads = headline_epochs(study, records)
-    figure = new_figure(COLUMN, 0.7 + 0.24 * len(study.variants))
-    panels = figure.subplots(1, 2, sharey=True)
-    places = {variant: -place for place, variant in enumerate(study.variants)}
-    for axes, column, scale in zip(panels, ("map", "ari"), (100, 1), strict=True):
-        for variant, place in places.items():
-            values = scale * numbers(where(heads, stage=variant), column)
-            style = look(study, variant)
-            axes.plot(values, [place] * len(values), linestyle="", marker=style["marker"], color=style["color"])
-            axes.plot([values.mean()] * 2, [place - 0.3, place + 0.3], color=style["color"])
-        axes.grid(visible=True, axis="x")
-        axes.grid(visible=False, axis="y")
-        axes.margins(x=0.15)
+    means = {name: numbers(where(heads, stage=name), "map").mean() for name in study.variants}
+    order = sorted(means, key=lambda name: -means[name])
+    figure = new_figure(COLUMN, 0.75 + 0.2 * len(order))
+    panels = figure.subplots(1, 2, sharey=True, width_ratios=(3, 2))
     start = 100 * numbers(where(records, stage="gcl", epoch=0), "map").mean()
     panels[0].axvline(start, color=GREY, linewidth=0.8, linestyle="--")
+    for axes, column, scale, digits in zip(panels, ("map", "ari"), (100, 1), (1, 2), strict=True):
+        for place, variant in enumerate(order):
+            values = scale * numbers(where(heads, stage=variant), column)
+            axes.plot(values, [-place] * len(values), "o", color=COLOURS[0], markersize=3, alpha=0.8)
+            if len(values) > 1:
+                axes.plot([values.mean()] * 2, [-place - 0.3, -place + 0.3], color=COLOURS[0])
+            beside = (values.max(), -place)
+            text = f"{values.mean():.{digits}f}"
+            axes.annotate(text, beside, (4, 0), textcoords="offset points", va="center", fontsize=6)
+        axes.grid(visible=True, axis="x")
+        axes.grid(visible=False, axis="y")
+        low, high = axes.get_xlim()
+        axes.set_xlim(low, high + 0.45 * (high - low))  # room for the numbers
     panels[0].annotate("start", (start, 1), (0, 2), ("data", "axes fraction"), "offset points", ha="center", fontsize=6)
-    panels[0].set(xlabel="mAP (%)", yticks=list(places.values()), ylim=(-len(places) + 0.4, 0.6))
-    panels[0].set_yticklabels([study.variants[variant].title for variant in places])
+    panels[0].set(xlabel="mAP (%)", ylim=(0.6 - len(order), 0.6))
+    panels[0].set_yticks([-place for place in range(len(order))], [study.variants[name].title for name in order])
+    for name, label in zip(order, panels[0].get_yticklabels(), strict=True):
+        label.set_fontweight("bold" if name in STANDING_OUT else "normal")
     panels[1].set(xlabel="ARI")
     return figure

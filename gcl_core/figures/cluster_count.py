@@ -1,8 +1,10 @@
 """Figure 2: the number of clusters over the epochs of joint training, beside the number of people."""
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from gcl_core.config import Study
 from gcl_core.figures.style import GREY, PAGE, look, new_figure, styled
@@ -12,12 +14,13 @@ from gcl_core.tables.cluster_count import PUBLISHED, published_shares
 
 @styled()
 def cluster_count_figure(study: Study, table: pd.DataFrame, identities: int) -> Figure:
-    """Return the curves of cluster number, ARI and NMI over epochs, mean and range over seeds.
+    """Return the curves of cluster number, ARI and NMI over epochs: thick lines for means, thin ones for single seeds.
 
-    A solid line marks the true number of people, dotted ones in the runs' colours the published plateaus as shares of
-    the true number: on Market-1501 that is where they were published.
+    A black line marks the true number of people, dotted ones in the runs' colours the published plateaus as shares of
+    the true number: on Market-1501 that is where they were published. Numbers of clusters start at 0; ARI and NMI end
+    at 1 and have one scale.
     """
-    figure = new_figure(PAGE, 2.3)
+    figure = new_figure(PAGE, 2.4)
     panels = figure.subplots(1, 3)
     counts = panels[0]
     for run in dict.fromkeys(table["run"]):
@@ -27,14 +30,20 @@ def cluster_count_figure(study: Study, table: pd.DataFrame, identities: int) -> 
             share = published_shares()[run]
             style = {"color": look(study, run)["color"], "linewidth": 0.9, "linestyle": (0, (1, 2))}
             counts.axhline(share * identities, **style)
-            _mark(counts, share * identities, f"published {PUBLISHED[run]}: {share:.2f}", GREY)
+            told = f"paper, {PUBLISHED[run]}: {share:.2f} of the people"
+            _mark(counts, share * identities, told, 3 if share == max(published_shares().values()) else -3)
     counts.axhline(identities, color="black", linewidth=0.9)
-    _mark(counts, float(identities), f"people: {identities}", "black")
-    counts.margins(y=0.12)
-    titles = ("clusters found", "agreement with people: ARI", "agreement with people: NMI")
-    for axes, title, ylabel in zip(panels, titles, ("clusters", "ARI", "NMI"), strict=True):
-        axes.set(title=title, xlabel="epoch (clustering before it)", ylabel=ylabel, xticks=_ticks(table))
+    _mark(counts, float(identities), f"people: {identities}", -3)
+    counts.set_ylim(0, 1.15 * max(identities, numbers(table, "clusters").max()))
+    lowest = min(numbers(table, name).min() for name in ("ari", "nmi"))
+    for axes in panels[1:]:
+        axes.set_ylim(np.floor(10 * lowest) / 10, 1)
+    titles = ("number of clusters", "agreement with people: ARI", "agreement with people: NMI")
+    for axes, title in zip(panels, titles, strict=True):
+        axes.set(title=title, xlabel="epoch of joint training", xticks=_ticks(table))
     handles, labels = counts.get_legend_handles_labels()
+    if len(set(table["seed"])) > 1:
+        handles, labels = [*handles, Line2D([], [], color=GREY, linewidth=0.5)], [*labels, "one seed"]
     figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
     return figure
 
@@ -42,14 +51,18 @@ def cluster_count_figure(study: Study, table: pd.DataFrame, identities: int) -> 
 def _curve(axes: Axes, study: Study, lines: pd.DataFrame, column: str) -> None:
     epochs = sorted(set(lines["epoch"]))
     values = [numbers(where(lines, epoch=epoch), column) for epoch in epochs]
-    axes.plot(epochs, [value.mean() for value in values], **look(study, str(lines["run"].iloc[0])))
-    low, high = [value.min() for value in values], [value.max() for value in values]
-    axes.fill_between(epochs, low, high, color=axes.lines[-1].get_color(), alpha=0.18, linewidth=0)
+    style = look(study, str(lines["run"].iloc[0]))
+    axes.plot(epochs, [value.mean() for value in values], **style)
+    seeds = sorted(set(lines["seed"]))
+    for own in (where(lines, seed=seed).sort_values("epoch") for seed in seeds[: len(seeds) * (len(seeds) > 1)]):
+        thin = {"color": style["color"], "linestyle": style["linestyle"], "linewidth": 0.5, "alpha": 0.7}
+        axes.plot(numbers(own, "epoch"), numbers(own, column), **thin)
 
 
-def _mark(axes: Axes, height: float, text: str, colour: str) -> None:
-    place = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points", "xytext": (2, 0)}
-    axes.annotate(text, (1, height), va="center", fontsize=6, color=colour, **place)
+def _mark(axes: Axes, height: float, text: str, above: int) -> None:
+    """Write a text at the right, so many points above a line, or below it."""
+    place = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points", "xytext": (0, above)}
+    axes.annotate(text, (1, height), ha="right", va="bottom" if above > 0 else "top", fontsize=6, **place)
 
 
 def _ticks(table: pd.DataFrame) -> list[int]:

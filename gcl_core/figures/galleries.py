@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from gcl_core.config import Study
 from gcl_core.data.person_set import PersonSet
 from gcl_core.data.truth import Truth
+from gcl_core.evaluation.picture_quality import person_psnr
 from gcl_core.figures.style import PAGE, new_figure, styled
 from gcl_core.mesh.projection import YAWS
 from gcl_core.seeding import numpy_rng
@@ -19,6 +20,7 @@ Pixels = UInt8[np.ndarray, "h w 3"]
 Row = Sequence[np.ndarray | None]  # eight pictures for yaw 0, 45 ... 315; None leaves a place white
 Person = Mapping[str, Row]  # label of a row → its pictures, in the order shown
 WHITE = 255
+MESH, TRUE = "mesh", "true"  # labels of rows
 
 
 def choose_people(people: PersonSet, split: str, count: int) -> Int64[np.ndarray, " n"]:
@@ -57,20 +59,22 @@ def gallery_people(
     for place, row in enumerate(rows):
         original = people.pictures[row]
         meshes = [np.repeat(mesh[..., None], 3, axis=-1) for mesh in people.projections[row]]
-        person: dict[str, Row] = {"mesh": meshes}
+        person: dict[str, Row] = {MESH: meshes}
         person |= {label: [original, *views[place]] for label, views in drawn.items()}
         if truth is not None:
             file = str(people.index["file"][row])
-            person["true"] = [None, *(truth.true_view(file, yaw) for yaw in YAWS[1:])]
+            person[TRUE] = [None, *(truth.true_view(file, yaw) for yaw in YAWS[1:])]
         gallery.append(person)
     return gallery
 
 
 @styled()
-def view_gallery(study: Study, gallery: Sequence[Person]) -> Figure:
+def view_gallery(study: Study, gallery: Sequence[Person], *, quality: bool = False) -> Figure:
     """Return people as in the supplement's figures: degrees above, a row of meshes, rows of pictures.
 
     The original is in the first column, an arrow leads to the seven views. More than two people stand two abreast.
+    With `quality` each drawn row of a person whose true views are known ends with its PSNR on the person (dB), the mean
+    of its views.
     """
     height, width = study.picture.height, study.picture.width
     gap, arrow, between = max(1, width // 16), max(3, width // 2), max(3, height // 6)
@@ -78,10 +82,13 @@ def view_gallery(study: Study, gallery: Sequence[Person]) -> Figure:
     abreast = 1 if len(gallery) <= 2 else 2
     tall, wide = len(gallery[0]) * (height + gap) + between, lefts[-1] + 2 * width  # a person's block with its margin
     corners = [(tall * (place // abreast), wide * (place % abreast)) for place in range(len(gallery))]
-    canvas = np.full((corners[-1][0] + tall - between - gap, wide * abreast - width, 3), WHITE, dtype=np.uint8)
+    last = width if quality else 0  # room for the numbers of the last block; between blocks there is some
+    canvas = np.full((corners[-1][0] + tall - between - gap, wide * abreast - width + last, 3), WHITE, dtype=np.uint8)
     figure, axes = canvas_figure(canvas, margin=0.72)
     for block in range(abreast):
         mark_columns(axes, [(block * wide + x + width / 2, f"{yaw}°") for x, yaw in zip(lefts, YAWS, strict=True)])
+        if quality:
+            mark_columns(axes, [(block * wide + lefts[-1] + 1.5 * width, "PSNR")])
     for person, (corner, left) in zip(gallery, corners, strict=True):
         for place, (label, row) in enumerate(person.items()):
             top = corner + place * (height + gap)
@@ -94,6 +101,9 @@ def view_gallery(study: Study, gallery: Sequence[Person]) -> Figure:
                 axes.annotate(
                     text, (0, middle), (-4, 0), textcoords="offset points", ha="right", va="center", fontsize=6.5
                 )
+            if quality and (psnr := row_psnr(person, label)) is not None:
+                at = (left + lefts[-1] + 1.5 * width, middle)
+                axes.annotate(f"{psnr:.1f}\ndB", at, ha="center", va="center", fontsize=6.5)
             if place and row[0] is not None:
                 tail, head = (left + width + 0.15 * arrow, middle), (left + width + 0.85 * arrow, middle)
                 axes.annotate(
@@ -101,6 +111,18 @@ def view_gallery(study: Study, gallery: Sequence[Person]) -> Figure:
                 )
     axes.images[0].set_data(canvas)
     return figure
+
+
+def row_psnr(person: Person, label: str) -> float | None:
+    """Return the PSNR (dB) on the person of a gallery row, mean over its views; None where no truth is known."""
+    if label in (MESH, TRUE) or TRUE not in person:
+        return None
+    pairs = zip(person[label][1:], person[TRUE][1:], person[MESH][1:], strict=True)
+    known = [(view, true, mesh) for view, true, mesh in pairs if not (view is None or true is None or mesh is None)]
+    if not known:
+        return None
+    views, truth, meshes = (np.stack(each) for each in zip(*known, strict=True))
+    return float(np.mean(person_psnr(views, truth, meshes[..., 0] < WHITE)))
 
 
 def canvas_figure(canvas: UInt8[np.ndarray, "h w 3"], *, margin: float) -> tuple[Figure, Axes]:

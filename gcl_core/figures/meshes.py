@@ -95,23 +95,20 @@ def _overlap(one: UInt8[np.ndarray, "n h w"], other: UInt8[np.ndarray, "n h w"])
 
 @styled()
 def ways_figure(people: PersonSet, ways: MeshWays) -> Figure:
-    """Return two of the people: the picture at the left, a row of eight projections for each way at the right."""
+    """Return one of the people: the picture at the left, a row of eight projections for each way at the right."""
     height, width = people.pictures.shape[1:3]
-    gap, between = max(1, width // 12), max(3, height // 8)
-    count, tall = min(2, len(ways.rows)), len(ways.views) * (height + gap) - gap
+    gap, tall = max(1, width // 12), len(ways.views) * height
     first = width + int(0.22 * (width + len(YAWS) * (width + gap)))  # picture, then room for a label
     lefts = [first + place * (width + gap) for place in range(len(YAWS))]
-    canvas = np.full((count * (tall + between) - between, lefts[-1] + width, 3), 255, dtype=np.uint8)
+    canvas = np.full((tall, lefts[-1] + width, 3), 255, dtype=np.uint8)
     figure, axes = canvas_figure(canvas, margin=0.0)
-    for person in range(count):
-        top = person * (tall + between)
-        middle = top + (tall - height) // 2
-        canvas[middle : middle + height, :width] = people.pictures[ways.rows[person]]
-        for place, (way, views) in enumerate(ways.views.items()):
-            row = top + place * (height + gap)
-            for left, view in zip(lefts, views[person], strict=True):
-                canvas[row : row + height, left : left + width] = view[..., None]
-            axes.text(first - gap, row + height / 2, way, ha="right", va="center", fontsize=6.5)
+    middle = (tall - height) // 2
+    canvas[middle : middle + height, :width] = people.pictures[ways.rows[0]]
+    for place, (way, views) in enumerate(ways.views.items()):
+        row = place * height
+        for left, view in zip(lefts, views[0], strict=True):
+            canvas[row : row + height, left : left + width] = view[..., None]
+        axes.text(first - gap, row + height / 2, way, ha="right", va="center", fontsize=6.5)
     axes.images[0].set_data(canvas)
     mark_columns(
         axes,

@@ -1,5 +1,9 @@
 """Ranked lists: some queries and whom an encoder finds for them, right and wrong answers framed apart."""
 
+import textwrap
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 from jaxtyping import Float, Int64
 from matplotlib.axes import Axes
@@ -33,36 +37,42 @@ def choose_queries(average_precision: Float[np.ndarray, " q"], count: int) -> In
 @styled()
 def ranked_lists_figure(
     people: PersonSet,
-    retrieval: Retrieval,
+    found: Mapping[str, Retrieval],
     queries: Int64[np.ndarray, " n"],
     differences: Float[np.ndarray, "q g"] | None = None,
 ) -> Figure:
-    """Return a row a query: the query, then its first ten gallery pictures, ranks above.
+    """Return each query once and, by each encoder of `found` (title → retrieval), its first ten gallery pictures.
 
-    Solid blue frames: the query's person; dashed orange ones: anybody else. Left of a row its average precision, below
-    a picture by how many degrees its view differs from the query's, where `differences` are given.
+    Solid blue frames: the query's person; dashed orange ones: anybody else. Left of a row stand the encoder and its
+    average precision (AP); below a picture, where `differences` are given, by how many degrees its view differs from
+    the query's.
     """
     height, width = people.pictures.shape[1:3]
-    gap, between = max(2, width // 8), max(4, height // 5)
+    gap, between = max(2, width // 3), max(4, height // 5)
     lefts = [0, *(width + width // 2 + place * (width + gap) for place in range(SHOWN))]
-    tops = [place * (height + between) for place in range(len(queries))]
+    rows = [(query, title) for query in queries for title in found]
+    tops = [place * (height + between) + place // len(found) * between for place in range(len(rows))]
     canvas = np.full((tops[-1] + height + between, lefts[-1] + width + gap, 3), WHITE, dtype=np.uint8)
-    figure, axes = canvas_figure(canvas, margin=0.72)
+    figure, axes = canvas_figure(canvas, margin=0.95)
     mark_columns(axes, [(left + width / 2, str(rank)) for rank, left in enumerate(lefts[1:], 1)])
     mark_columns(axes, [(width / 2, "query")])
     query_rows, gallery_rows = people.rows("query"), people.rows("gallery")
-    for query, top, lines in zip(queries, tops, ranked_gallery(retrieval, queries, SHOWN), strict=True):
-        canvas[top : top + height, :width] = people.pictures[query_rows[query]]
-        text = f"AP {retrieval.result.average_precision[query]:.3f}"
+    below: Any = {"textcoords": "offset points", "va": "top", "fontsize": 6}
+    for (query, title), top in zip(rows, tops, strict=True):
+        retrieval = found[title]
+        if title == next(iter(found)):
+            canvas[top : top + height, :width] = people.pictures[query_rows[query]]
+        text = f"{textwrap.fill(title, 14)}\nAP {retrieval.result.average_precision[query]:.3f}"
         axes.annotate(text, (0, top + height / 2), (-4, 0), textcoords="offset points", ha="right", va="center")
-        right = retrieval.right(int(query))
+        if differences is not None:
+            axes.annotate("view differs by", (lefts[1], top + height), (-3, -2), ha="right", **below)
+        right, lines = retrieval.right(int(query)), ranked_gallery(retrieval, np.array([query]), SHOWN)[0]
         for left, line in zip(lefts[1:], lines[lines != NOBODY], strict=False):
             canvas[top : top + height, left : left + width] = people.pictures[gallery_rows[line]]
             draw_frame(axes, left, top, width, height, right=bool(right[line]))
             if differences is not None:
-                below = (left + width / 2, top + height)
-                text = f"{differences[query, line]:.0f}°"
-                axes.annotate(text, below, (0, -2), textcoords="offset points", ha="center", va="top", fontsize=6)
+                told = f"{differences[query, line]:.0f}°"
+                axes.annotate(told, (left + width / 2, top + height), (0, -2), ha="center", **below)
     axes.images[0].set_data(canvas)
     return figure
 

@@ -11,7 +11,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from gcl_core.config import Study
-from gcl_core.figure_manifest import read_manifest, renew_hashes
+from gcl_core.figure_manifest import drop_files, read_manifest, renew_hashes
 from gcl_core.figures import style
 from gcl_core.figures.ablations import ablation_figure
 from gcl_core.figures.claims import claims_figure
@@ -20,6 +20,7 @@ from gcl_core.figures.clusterers import clusterer_figure
 from gcl_core.figures.clusters import clustering_figure
 from gcl_core.figures.dose import dose_figure
 from gcl_core.figures.fid import fid_figure
+from gcl_core.figures.gallery import write_gallery
 from gcl_core.figures.sensitivity import sensitivity_figure
 from gcl_core.figures.three_datasets import dataset_accuracy_figure
 from gcl_core.files import RunError
@@ -35,6 +36,7 @@ from gcl_core.records import read_record, record_path
 from gcl_core.tables.ablations import ablation_table
 from gcl_core.tables.accuracy import accuracy_table, recorded_joint
 from gcl_core.tables.claim_readings import claims_page
+from gcl_core.tables.claim_words import titles
 from gcl_core.tables.claims import claims_table
 from gcl_core.tables.controls import controls_table
 from gcl_core.tables.dose import dose_reading, dose_table
@@ -99,7 +101,7 @@ TABLES: Mapping[str, Callable[[Kept], pd.DataFrame]] = {  # tables that are made
 PLOTS: Mapping[str, Callable[[Kept], Figure]] = {
     "ablations": lambda kept: ablation_figure(kept.study, kept.record("epochs")),
     "accuracy_three_datasets": lambda kept: dataset_accuracy_figure(kept.table("accuracy_three_datasets")),
-    "claims": lambda kept: claims_figure(kept.table("claims")),
+    "claims": lambda kept: claims_figure(kept.study, kept.table("claims")),
     "clusterers": lambda kept: clusterer_figure(kept.record("clustered_pictures"), kept.table("clusterers")),
     "clustering_analysis": lambda kept: clustering_figure(
         kept.record("clustered_pictures"),
@@ -115,7 +117,9 @@ PLOTS: Mapping[str, Callable[[Kept], Figure]] = {
     "sensitivity": lambda kept: sensitivity_figure(kept.study, kept.table("sensitivity")),
 }
 READINGS: Mapping[str, Callable[[Kept], str]] = {  # what stands above a table
-    "claims": lambda kept: claims_page(kept.study, kept.table("claims"), dose_reading(kept.table("dose")))
+    "claims": lambda kept: claims_page(
+        kept.study, kept.table("claims"), dose_reading(dose_table(kept.evidence()), titles(kept.study))
+    )
 }
 SUFFICES = {  # plots that can be drawn without records, and the table that it takes
     **{name: name for name in ("accuracy_three_datasets", "claims", "dose", "sensitivity")},
@@ -128,8 +132,9 @@ def redraw(study: Study, folder: Path, out: Path | None = None, look: Path | Non
 
     What has records is made of them, by the functions that the notebooks call; of a table without records, Markdown and
     LaTeX are made of its CSV. Captions are those of the manifest. Pictures of people, and plots whose records were
-    never kept, stay as they are (`not_redrawn`). `look` is a matplotlib style file, applied over the study's own; it
-    needs `out`. Raises RunError for a folder without figures or a style that cannot be read.
+    never kept, stay as they are (`not_redrawn`). In place, files that the study does not make are removed (`not_made`),
+    and the gallery is written anew. `look` is a matplotlib style file, applied over the study's own; it needs `out`.
+    Raises RunError for a folder without figures or a style that cannot be read.
     """
     if look is not None and out is None:
         raise RunError("redraw: another style needs --out DIR, so that the study's own figures stay as they are")
@@ -142,7 +147,7 @@ def redraw(study: Study, folder: Path, out: Path | None = None, look: Path | Non
     files: list[Path] = []
     with style.restyled(_style(look)):
         seen: dict[str, Kept] = {}
-        for output, suffix in _redrawable(folder, entries):
+        for output, suffix in _redrawable(study, folder, entries):
             kept, name = seen.setdefault(suffix, Kept(study, folder, suffix)), f"{output.name}{suffix}"
             if output.kind == "figure":
                 files += style.write_figure(PLOTS[output.name](kept), out or folder, name)
@@ -151,20 +156,29 @@ def redraw(study: Study, folder: Path, out: Path | None = None, look: Path | Non
                 reading = _reading(kept, output, caption)
                 files += write_table(kept.table(output.name), out or folder, name, caption=caption, reading=reading)
     if out is None:
+        drop_files(folder, not_made(study, folder))
         renew_hashes(folder, files)
+        files.append(write_gallery(study, folder))
     return files
 
 
-def not_redrawn(folder: Path) -> list[str]:
+def not_made(study: Study, folder: Path) -> list[str]:
+    """Return the files of a folder that a study does not make: an earlier version wrote them to say "not run"."""
+    entries, run = read_manifest(folder), as_run(study, folder)
+    return [name for output in OUTPUTS if not output.made_by(run) for name in output.files() if name in entries]
+
+
+def not_redrawn(study: Study, folder: Path) -> list[str]:
     """Return the figures of a folder that `redraw` leaves as they are: pictures, and plots without their records."""
     entries = read_manifest(folder)
-    drawn = {name for output, suffix in _redrawable(folder, entries) for name in output.files(suffix)}
-    return [name for name in entries if name.endswith(".png") and name not in drawn]
+    drawn = {name for output, suffix in _redrawable(study, folder, entries) for name in output.files(suffix)}
+    return [name for name in entries if name.endswith(".png") and name not in {*drawn, *not_made(study, folder)}]
 
 
-def _redrawable(folder: Path, entries: Mapping[str, Any]) -> Iterator[tuple[Output, str]]:
+def _redrawable(study: Study, folder: Path, entries: Mapping[str, Any]) -> Iterator[tuple[Output, str]]:
     """Yield the tables and plots of a manifest that can be made anew, each with the suffix of its seed."""
-    for output in OUTPUTS:
+    run = as_run(study, folder)
+    for output in (each for each in OUTPUTS if each.made_by(run)):
         first = re.escape(output.files()[0]).replace(output.name, rf"{output.name}((?:_seed\d+)?)")
         found = [match[1] for name in entries if (match := re.fullmatch(first, name))]
         yield from ((output, suffix) for suffix in found if _can_be_made(folder, output, suffix))

@@ -22,17 +22,15 @@ def sensitivity_figure(study: Study, table: pd.DataFrame) -> Figure:
     """Return mAP (%) over the values of each setting that was run, from `sensitivity_table`: a panel a setting.
 
     A line at the mean over seeds, a small mark a seed; the value that everything else is run with has a ring.
-    Settings that no variant of the study changes have no panel; with none at all the figure says `not run`.
+    Settings that no variant of the study changes have no panel.
     """
     run = table.iloc[np.flatnonzero(table["mAP"].to_numpy() != NOT_RUN)].set_index("variant")
     points = {parameter: _points(study, run, parameter) for parameter in CURVES}
     shown = {parameter: lines for parameter, lines in points.items() if len(lines) > 1}
-    figure = new_figure(PAGE, 1.9 if shown else 0.5)
-    panels = figure.subplots(1, max(1, len(shown)), sharey=True, squeeze=False)[0]
     if not shown:
-        panels[0].annotate(NOT_RUN, (0.5, 0.5), xycoords="axes fraction", ha="center")
-        panels[0].set_axis_off()
-        return figure
+        raise ValueError("no setting has two values that were run: there is no curve to draw")
+    figure = new_figure(PAGE, 1.9)
+    panels = figure.subplots(1, len(shown), sharey=True, squeeze=False)[0]
     for axes, (parameter, lines) in zip(panels, shown.items(), strict=True):
         _curve(axes, lines, _setting(study, UNCHANGED, parameter))
         axes.set_xlabel(CURVES[parameter])

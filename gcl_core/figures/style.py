@@ -27,6 +27,13 @@ COLOURS = (  # seaborn's palette "colorblind"; importing seaborn for it would co
     *("#ca9161", "#fbafe4", "#949494", "#ece133", "#56b4e9"),
 )
 GREY = "0.45"
+VARIANTS = {  # variant → its colour in every figure of every profile; GCL and TDA stand out, the others are paler
+    **{"gcl": "#0173b2", "tda": "#d55e00"},
+    **{"copy": "#8c8c8c", "drawn_once": "#7fbfe6", "true_views": "#6aaf8b", "no_vi": "#b59bc8"},
+    **{"surface": "#c9b458", "surface_known": "#a68a3a", "surface_cluster": "#e0cf8f"},
+    **{"no_l_vi": "#cfa9c9", "no_l_vi_prime": "#a9a9d6", "no_l_vi_second": "#c3b5a5"},
+    **{"gcl_tda": "#5c8fb0", "gcl_light": "#3d9ec9", "tda_long": "#e3a37a", "true_views_tda": "#9fc9b3"},
+}
 MARKERS = "osD^vPX*"
 DASHES = ["-", "--", "-.", ":", (0, (5, 1)), (0, (1, 1)), (0, (3, 1, 1, 1)), (0, (6, 2))]
 
@@ -79,10 +86,13 @@ def new_figure(width: float, height: float) -> Figure:
 
 
 def look(study: Study, variant: str) -> dict[str, Any]:
-    """Return colour, marker and dashes of a variant, told apart without colour too and the same in every figure."""
+    """Return colour, marker and dashes of a variant, told apart without colour too and the same in every figure.
+
+    Variants that VARIANTS does not name, as those of a study of one's own, take the colours that nothing else has.
+    """
     place = list(study.variants).index(variant)
     return {
-        "color": COLOURS[place % len(COLOURS)],
+        "color": VARIANTS.get(variant, COLOURS[2 + place % (len(COLOURS) - 2)]),
         "marker": MARKERS[place % len(MARKERS)],
         "linestyle": DASHES[place % len(DASHES)],
         "label": study.variants[variant].title,

@@ -112,17 +112,14 @@ def effect_of(evidence: Sequence[Evidence], ours: str, theirs: str, metric: str)
 
 
 def family(evidence: Sequence[Evidence], parameter: str) -> list[str]:
-    """Return the variants that change one of PARAMETERS, in order of first appearance.
-
-    Where there are none, `<parameter>_*` stands for one that nobody has run.
-    """
+    """Return the variants that change one of PARAMETERS, in order of first appearance."""
     changes = (PARAMETERS[parameter],)
-    return _chosen(evidence, lambda got: got.purpose == "setting" and got.changes == changes) or [f"{parameter}_*"]
+    return _chosen(evidence, lambda got: got.purpose == "setting" and got.changes == changes)
 
 
 def rungs(evidence: Sequence[Evidence]) -> list[str]:
     """Return the variants that differ in their views: none new, true ones blurred, drawn ones, true ones."""
-    doses = _chosen(evidence, lambda got: got.purpose == "dose") or ["dose_*"]
+    doses = _chosen(evidence, lambda got: got.purpose == "dose")
     return ["copy", *doses, "drawn_once", "gcl", "true_views"]
 
 

@@ -14,7 +14,7 @@ import PIL.Image
 from gcl_core.figures.style import COLUMN, PRINT_DPI
 from gcl_core.files import hash_file
 from gcl_core.layout import Layout
-from gcl_core.outputs import ENDINGS, OUTPUTS
+from gcl_core.outputs import ENDINGS, GALLERY, OUTPUTS
 from gcl_core.tables.formats import read_markdown
 
 PICTURES = 3_000_000  # bytes of all embedded PNG together: as text in the page they take a third more
@@ -73,7 +73,7 @@ def report_sections(layout: Layout, entries: Mapping[str, Mapping[str, Any]]) ->
     """
     share = PICTURES // max(1, sum(name.endswith(".png") for name in entries))
     groups: dict[str, dict[str, list[str]]] = defaultdict(dict)
-    for name in entries:
+    for name in (each for each in entries if each != GALLERY):
         path = PurePosixPath(name)
         kind = next((kind for kind, endings in ENDINGS.items() if path.suffix in endings), "table")
         groups[str(path.with_suffix(""))].setdefault("record" if path.parent.name else kind, []).append(name)
@@ -82,7 +82,7 @@ def report_sections(layout: Layout, entries: Mapping[str, Mapping[str, Any]]) ->
         section = sections[each.section]
         stems = sorted(found for found in groups if re.fullmatch(rf"{stem}(_seed\d+)?", found))
         section.items += [item for found in stems for item in _items(layout, entries, groups.pop(found), share)]
-        if not stems and (layout.study.dataset == "synthetic" or not each.synthetic):
+        if not stems and each.made_by(layout.study):
             section.missing.append(stem)
     others = [item for stem in sorted(groups) for item in _items(layout, entries, groups[stem], share)]
     return [*sections.values(), *([Section("More", items=others)] if others else [])]

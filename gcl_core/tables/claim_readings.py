@@ -1,6 +1,8 @@
-"""The claims in words: rules, verdicts, and every comparison that decides one or is the study's own."""
+"""The claims as a page: a summary, what was found in words, what the numbers mean, and the rules."""
 
-from collections.abc import Iterable, Mapping
+import re
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -9,22 +11,41 @@ import pandas as pd
 
 from gcl_core.config import Study
 from gcl_core.layout import Layout
-from gcl_core.measure.artifacts import where
+from gcl_core.measure.artifacts import numbers, where
+from gcl_core.tables.claim_words import MEANINGS, claim_rows, own_rows
 from gcl_core.tables.claims import CLAIMS, OURS, SETTINGS, claim_verdict, decides
-from gcl_core.tables.formats import NOT_RUN
+from gcl_core.tables.formats import NOT_RUN, markdown_table
 
 REPORTING = ("evidence", "evidence_background", "evidence_light", "evidence_settings")  # docs/PROTOCOL.md
 POOL = "pooled"  # the folder of figures where seeds of several profiles stand together
 RULES = (
-    "An effect is the first minus the second on the same queries, in points. Its 95 % interval over seeds decides, "
-    "given three seeds or more; the one over queries holds the seeds fixed and decides nothing. *Reproduced*: the "
-    "interval over seeds lies above zero, and the effect is at least the smallest worth having. *Contradicted*: the "
-    "interval lies below zero. *No difference of note*: it lies within ± the smallest effect worth having. *Open*: all "
-    "else. A claim that needs several quantities is reproduced where all are, and contradicted where one is, at a "
-    "level that allows for their number. Comparisons that are ours, no claims of the paper, are *above zero*, *below "
-    "zero* or *open*. The rest is in docs/PROTOCOL.md."
+    "An effect is the first of two variants minus the second, on the same queries. Its 95 % interval over seeds "
+    "decides, given three seeds or more; the interval over queries holds the seeds fixed and decides nothing. "
+    "*Reproduced*: the interval over seeds lies above zero, and the effect is at least the smallest one worth having. "
+    "*Contradicted*: the interval lies below zero. *No difference of note*: it lies within ± the smallest effect worth "
+    "having. *Open*: everything else. A claim that needs several quantities is reproduced where all of them are, and "
+    "contradicted where one is, at a level that allows for their number. These verdicts are for claims of the paper "
+    "alone. Comparisons of our own are *above zero*, *below zero*, *no difference of note* (within ± 1 point) or "
+    "*open*. docs/PROTOCOL.md has the whole protocol."
 )
-SIDES = ("above zero", "below zero", "open")
+WHO = (
+    "*GCL* trains the encoder with views of each person that a generator draws from other sides. *TDA*, its control, "
+    "trains with augmented copies of the picture instead (traditional data augmentation). L_vi, L'_vi and L''_vi are "
+    "the paper's three view-invariant losses. A *seed* is a set of people of its own, with a training of its own."
+)
+OWN = "The paper makes no claim about these. An effect is the first minus the second, in points."
+VERDICTS = {  # as the summary counts them
+    **{
+        "reproduced": "reproduced",
+        "contradicted": "contradicted",
+        "no difference of note": "with no difference of note",
+    },
+    **{"open": "open", "no verdict": "without a verdict"},
+}
+SIDES = {  # as the summary counts comparisons of ours
+    **{"above zero": "above zero", "below zero": "below zero"},
+    **{"no difference of note": "with no difference of note", "open": "open"},
+}
 
 
 def told_comparisons(frame: pd.DataFrame, key: str) -> list[str]:
@@ -33,34 +54,54 @@ def told_comparisons(frame: pd.DataFrame, key: str) -> list[str]:
     return [told(line) for line in lines if (decides(line) or key == SETTINGS) and line["effect"] != NOT_RUN]
 
 
-def claims_reading(frame: pd.DataFrame, keys: Iterable[str] = CLAIMS) -> str:
-    """Return a paragraph a claim from `claims_table`: the claim, its verdict, and each comparison that decides it."""
-    paragraphs = [
-        f"**{key}, {claim_verdict(frame, key)}**: {CLAIMS[key].sentence} ({CLAIMS[key].where}). "
-        f"{'; '.join(told_comparisons(frame, key))}"
-        for key in keys
-    ]
-    return "\n\n".join(f"{text.strip().removesuffix('.')}." for text in paragraphs)
+def claims_summary(frame: pd.DataFrame) -> str:
+    """Return in a sentence or two how many claims, and how many comparisons of ours, have which verdict."""
+    verdicts = Counter(claim_verdict(frame, key) for key in CLAIMS)
+    tested = len(CLAIMS) - verdicts[NOT_RUN]
+    if not tested:
+        return f"None of the paper's {len(CLAIMS)} claims was tested."
+    seeds = int(numbers(frame, "seeds").max())
+    over = "one seed, which decides nothing" if seeds == 1 else f"{seeds} seeds"
+    told = [f"{verdicts[each]} {words}" for each, words in VERDICTS.items() if each != "no verdict" or verdicts[each]]
+    sentences = [f"Of the paper's {len(CLAIMS)} claims, {tested} were tested here on {over}: {_listed(told)}."]
+    sides = Counter(where(frame, claim=OURS)["verdict"])
+    if sides:
+        told = [f"{sides[each]} {words}" for each, words in SIDES.items() if sides[each]]
+        sentences.append(f"Of {sides.total()} comparisons of our own: {_listed(told)}.")
+    return " ".join(sentences)
 
 
-def own_reading(frame: pd.DataFrame) -> str:
-    """Return in words every comparison of `claims_table` that is ours and was run, by the side on which it lies."""
-    lines = where(frame, claim=OURS).to_dict("records")
-    texts = [
-        f"**Ours, {each}**: {'; '.join(told(line, verdict=False) for line in lines if line['verdict'] == each)}."
-        for each in SIDES
-        if each in [line["verdict"] for line in lines]
-    ]
-    return "\n\n".join(texts)
+def claims_page(study: Study, frame: pd.DataFrame, doses: str, *, about: str = "") -> str:
+    """Return what stands above the full claims table: the summary, claims and comparisons in words, meanings, rules.
 
-
-def claims_page(study: Study, frame: pd.DataFrame, doses: str) -> str:
-    """Return `claims_reading`, `own_reading` and `doses`, what `dose_reading` says, with what their reader needs."""
+    `doses` is what `dose_reading` says, empty where it says nothing; `about` follows the summary.
+    """
+    missing = [f"{key} ({CLAIMS[key].sentence})" for key in CLAIMS if claim_verdict(frame, key) == NOT_RUN]
+    others = _listed([f"`{profile}`" for profile in REPORTING if profile != study.profile])
+    ours, metrics = own_rows(study, frame), set(frame["metric"])
     names = "; ".join(f"`{name}`: {variant.title}" for name, variant in study.variants.items())
-    *others, last = [f"`{profile}`" for profile in REPORTING if profile != study.profile]
-    elsewhere = f"What is not run here may be in profiles {', '.join(others)} and {last}"
-    told = f"Trained in stage 3, all from one baseline: {names}. {elsewhere}."
-    return "\n\n".join(filter(None, [RULES, told, claims_reading(frame), own_reading(frame), doses]))
+    parts = [
+        claims_summary(frame),
+        about,
+        WHO,
+        "### The paper's claims",
+        markdown_table(claim_rows(frame)) if len(missing) < len(CLAIMS) else "",
+        f"Not tested here: {'; '.join(missing)}. Other profiles that may test them: {others}." if missing else "",
+        *(["### Comparisons of our own", OWN, markdown_table(ours)] if len(ours) else []),
+        *(["### How good must views be?", doses] if doses else []),
+        "### What the numbers mean",
+        "\n".join(f"- {words}" for metric, words in MEANINGS.items() if metric in metrics),
+        "### Rules",
+        RULES,
+        "### Full table",
+        f"Names of the variants, all trained in stage 3 from one baseline: {names}.",
+    ]
+    return "\n\n".join(part.strip() for part in parts if part)
+
+
+def _listed(words: list[str]) -> str:
+    *first, last = words
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def reported_claims(layout: Layout) -> str:
@@ -72,6 +113,7 @@ def reported_claims(layout: Layout) -> str:
     for folder in (POOL, *REPORTING):
         path = committed / folder / "claims.md"
         text = path.read_text(encoding="utf-8") if path.is_file() else f"{NOT_RUN}: {path} is not there."
+        text = re.sub("^###", "####", text, flags=re.MULTILINE)  # its headings stand below the profile's
         title = "All seeds with equal settings" if folder == POOL else f"Profile `{folder}`"
         texts.append(f"### {title}\n\n{text}")
     return "\n\n".join(texts)

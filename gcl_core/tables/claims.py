@@ -38,6 +38,7 @@ CHANCE, REVERSE = "permutation p, pooled (%)", "permutation p of the reverse, po
 CHANCE_LIMIT = 2.5  # %: where more orders agree as well, rho is no evidence for the published one
 OURS = "ours"  # stands for the claim where a comparison is the study's own: no paper claims it
 SETTINGS = "C7"  # the one claim that gets no verdict
+ORDER = "gcl, published order of views"  # what C3 compares
 LIMITS = ("low over queries", "high over queries", "low over seeds", "high over seeds")
 COLUMNS = ["claim", "compared", "metric", "effect", *LIMITS, "seeds", "verdict"]
 
@@ -66,6 +67,7 @@ _CLAIMS = (
     ("its settings are not critical", "main paper's study of them, not recovered", {}),
 )
 CLAIMS = {f"C{place}": Claim(f"C{place}", *each) for place, each in enumerate(_CLAIMS, start=1)}
+SMALLEST_OWN = 1  # point of mAP or rank-1: comparisons of ours that lie within ± this show no difference of note
 ARI_MARGIN = 1  # in hundredths: a closer number of clusters counts only where ARI is not lower by as much
 COMPARISONS = (  # claim, ours, theirs, metric: claimed to be positive
     *(("C2", "gcl", "tda", metric) for metric in (MAP, RANK1)),
@@ -74,6 +76,7 @@ COMPARISONS = (  # claim, ours, theirs, metric: claimed to be positive
     *(("C5", "gcl", f"no_{loss}", MAP) for loss in VIEW_INVARIANT),
     *(("C6", "gcl", "tda", metric) for metric in (FAR_NEAR, FAR, NEAR)),
 )
+_DECIDING = ("C1", "C3", *(claim for claim, _, _, metric in COMPARISONS if metric in CLAIMS[claim].smallest))
 OWN = (  # what no paper claims: first and second, on mAP and rank-1
     ("gcl", "tda_long"),
     ("gcl", "copy"),
@@ -87,10 +90,10 @@ OWN = (  # what no paper claims: first and second, on mAP and rank-1
 def claims_table(evidence: Sequence[Evidence]) -> pd.DataFrame:
     """Return every comparison that a claim rests on or that is ours: effect, 95 % intervals, seeds, and `judged`.
 
-    `evidence` has one entry a data seed. An effect is the first of `compared` minus the second, save that errors (C1),
-    distances and FID (C4) are turned so that what is claimed is positive; accuracy is in points. `not run` stands where
-    no seed has measured both. C3: agreement of the FID of seven views with the published order. Raises ValueError when
-    variants of a seed have different queries.
+    `evidence` has one entry per data seed. An effect is the first of `compared` minus the second, save that errors
+    (C1), distances and FID (C4) are turned so that what is claimed is positive; accuracy is in points. A comparison of
+    which no seed has measured both sides has no row. C3: agreement of the FID of seven views with the published order.
+    Raises ValueError when variants of a seed have different queries.
     """
     rows = [
         table_row("C1", "tda - gcl", CLUSTERS, effect_of(evidence, "tda", "gcl", CLUSTERS)),
@@ -101,17 +104,18 @@ def claims_table(evidence: Sequence[Evidence]) -> pd.DataFrame:
         *(_row(evidence, OURS, ours, theirs, metric) for ours, theirs in OWN for metric in (MAP, RANK1)),
         *(_row(evidence, OURS, rung, "tda", MAP) for rung in (*rungs(evidence), "true_views_tda") if rung != "gcl"),
     ]
-    frame = pd.DataFrame(rows).reindex(columns=COLUMNS).astype({"seeds": "Int64"})
+    types = {"seeds": "Int64", **dict.fromkeys(("effect", *LIMITS), "float64")}
+    frame = pd.DataFrame(filter(None, rows), columns=COLUMNS).astype(types)
     return judged(frame.sort_values("claim", kind="stable").reset_index(drop=True))
 
 
-def table_row(claim: str, compared: str, metric: str, effect: Effect | None) -> dict[str, Any]:
-    """Return a row of the table without its verdict."""
-    row: dict[str, Any] = {"claim": claim, "compared": compared, "metric": metric}
+def table_row(claim: str, compared: str, metric: str, effect: Effect | None) -> dict[str, Any] | None:
+    """Return a row of the table without its verdict, None where there is no effect."""
     if effect is None:
-        return {**row, "effect": NOT_RUN}
+        return None
     unknown = (np.nan, np.nan)
     limits = zip(LIMITS, (*(effect.over_queries or unknown), *(effect.over_seeds or unknown)), strict=True)
+    row = {"claim": claim, "compared": compared, "metric": metric}
     return {**row, "effect": effect.mean, **dict(limits), "seeds": effect.seeds}
 
 
@@ -119,9 +123,10 @@ def judged(frame: pd.DataFrame) -> pd.DataFrame:
     """Return a claims table with each row's verdict, which follows from the table alone.
 
     A row that decides a claim: `verdict`. A comparison of ours, and a setting (C7): the side on which its interval over
-    seeds lies. A row that stands beside a claim: blank. `not run` where there is no effect.
+    seeds lies. A row that stands beside a claim: blank. Rows without an effect, which older tables have, are dropped.
     """
-    return frame.assign(verdict=[_row_verdict(frame, line) for line in frame.to_dict("records")])
+    run = frame.iloc[np.flatnonzero(frame["effect"] != NOT_RUN)].reset_index(drop=True).astype({"effect": "float64"})
+    return run.assign(verdict=[_row_verdict(run, line) for line in run.to_dict("records")])
 
 
 def claim_verdict(frame: pd.DataFrame, key: str) -> str:
@@ -130,14 +135,15 @@ def claim_verdict(frame: pd.DataFrame, key: str) -> str:
     `not run` when none of them was run, `no verdict` for a claim that asks for none (C7).
     """
     lines = where(frame, claim=key).to_dict("records")
-    if not CLAIMS[key].smallest:
-        return NOT_RUN if all(line["effect"] == NOT_RUN for line in lines) else "no verdict"
-    needed = [line for line in lines if decides(line)]
-    if all(line["effect"] == NOT_RUN for line in needed):
+    found = [line for line in lines if line["effect"] != NOT_RUN and (decides(line) or not CLAIMS[key].smallest)]
+    if not found:
         return NOT_RUN
-    if len(needed) == 1:
-        return str(needed[0]["verdict"])
-    return verdict_of_all([None if line["effect"] == NOT_RUN else _quantity(line) for line in needed])
+    if not CLAIMS[key].smallest:
+        return "no verdict"
+    needed = _DECIDING.count(key)
+    if needed == 1:
+        return str(found[0]["verdict"])
+    return verdict_of_all([*map(_quantity, found), *[None] * (needed - len(found))])
 
 
 def decides(line: Mapping[str, Any]) -> bool:
@@ -151,35 +157,32 @@ def over_seeds(line: Mapping[str, Any]) -> Interval | None:
     return (low, high) if np.isfinite(low) else None
 
 
-def _row(evidence: Sequence[Evidence], claim: str, ours: str, theirs: str, metric: str) -> dict[str, Any]:
+def _row(evidence: Sequence[Evidence], claim: str, ours: str, theirs: str, metric: str) -> dict[str, Any] | None:
     return table_row(claim, f"{ours} - {theirs}", metric, effect_of(evidence, ours, theirs, metric))
 
 
-def _order_rows(evidence: Sequence[Evidence]) -> list[dict[str, Any]]:
+def _order_rows(evidence: Sequence[Evidence]) -> list[dict[str, Any] | None]:
     """Return how far GCL's views are in the published order of difficulty, that of the mean of three datasets."""
-    compared = "gcl, published order of views"
     fids = [each.variants["gcl"].fid for each in evidence if "gcl" in each.variants]
     observed = [[fid[yaw] for yaw in NOVEL] for fid in fids if fid is not None]
     if not observed:
-        return [table_row("C3", compared, metric, None) for metric in (RHO, POOLED, CHANCE, REVERSE)]
+        return []
     published = np.mean([[fid[yaw] for yaw in NOVEL] for fid in published_fid().values()], axis=0)
     found = rank_agreement(np.array(observed, dtype=np.float64), published)
     effect = correlation_effect(found.per_seed, len(NOVEL))
     values = {POOLED: found.pooled, CHANCE: 100 * found.p, REVERSE: 100 * found.p_reverse}
     return [
-        table_row("C3", compared, RHO, effect),
+        table_row("C3", ORDER, RHO, effect),
         *(
-            table_row("C3", compared, metric, Effect(value, (value,) * effect.seeds, None, None, 0))
+            table_row("C3", ORDER, metric, Effect(value, (value,) * effect.seeds, None, None, 0))
             for metric, value in values.items()
         ),
     ]
 
 
 def _row_verdict(frame: pd.DataFrame, line: Mapping[str, Any]) -> str:
-    if line["effect"] == NOT_RUN:
-        return NOT_RUN
     if line["claim"] in (OURS, SETTINGS):
-        return side(over_seeds(line), int(line["seeds"]))
+        return side(over_seeds(line), int(line["seeds"]), SMALLEST_OWN)
     if not decides(line):
         return ""
     outcome = verdict(_quantity(line))
@@ -192,12 +195,11 @@ def _row_verdict(frame: pd.DataFrame, line: Mapping[str, Any]) -> str:
 
 
 def _ari_not_lower(frame: pd.DataFrame) -> bool:
-    """Whether the interval over seeds of the difference in ARI lies above minus the margin."""
-    line = _only(frame, ARI)
-    if line["effect"] == NOT_RUN:
-        return False
-    known = Quantity(line["effect"], over_seeds(line), int(line["seeds"]), 0).known
-    return known is not None and known[0] > -ARI_MARGIN
+    """Whether the interval over seeds of the difference in ARI is known and lies above minus the margin."""
+    for line in where(frame, metric=ARI).to_dict("records"):
+        known = Quantity(line["effect"], over_seeds(line), int(line["seeds"]), 0).known
+        return known is not None and known[0] > -ARI_MARGIN
+    return False
 
 
 def _only(frame: pd.DataFrame, metric: str) -> Mapping[str, Any]:

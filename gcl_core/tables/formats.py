@@ -14,6 +14,7 @@ from gcl_core.figure_manifest import record_files
 from gcl_core.files import RunError, write_text
 from gcl_core.layout import Layout
 from gcl_core.losses.names import VIEW_INVARIANT
+from gcl_core.tables.short import short_table
 from gcl_core.typed_frames import read_texts
 
 NOT_RUN = "not run"  # stands in a column of numbers for one that nobody has measured yet
@@ -29,8 +30,11 @@ TEXTS = {  # columns of words, also where all are blank or look like numbers
     *("claim", "compared", "metric", "verdict", "rung", "variant", "clusterer", "way", "split", "stage", "ranking"),
     *("setting", "source", "method", "data", "of", "measure", "encoding", "runs", "read in", "pictures of", "x_nv"),
 }
+NUMBER = re.compile(rf"|{NOT_RUN}|[-+]?\d[\d.]*( (±|to) [-+]?\d[\d.]*)?")  # maybe with its spread, or an interval
 WHOLE = ("seeds", "pictures")  # columns of counts that may be blank
 COLUMN_CHARACTERS, PAGE_CHARACTERS = 52, 112  # what fits into 3.25 and 6.875 inches at 8 points
+BETWEEN, INCHES = 2.8, 0.062  # characters between two columns; the width of a character
+NARROWEST = 16  # characters of a column that is wrapped: longer words would stand out of it
 LATEX = {
     "\\": r"\textbackslash{}",
     **{character: "\\" + character for character in "&%$#_{}"},
@@ -50,6 +54,7 @@ LATEX = {
     "≤": r"$\leq$",
     "\u2212": "$-$",
     "→": r"$\to$",
+    "∞": r"$\infty$",
 }
 
 
@@ -69,12 +74,14 @@ def write_table(frame: pd.DataFrame, folder: Path, name: str, *, caption: str, r
     """Write `name`.csv, `name`.md and `name`.tex to a folder, whole or not at all; return the three.
 
     The CSV keeps full precision, the others round as DIGITS says; missing values are blank. The Markdown file begins
-    with `reading`, what the table says in words, where that is given.
+    with `reading`, what the table says in words, where that is given. The LaTeX file is the short version of the table
+    (`short_table`), for a column of a paper; CSV and Markdown keep everything.
     """
+    short, same = short_table(frame, list(zip(*_cells(frame), strict=True)) or [[]] * frame.shape[1])
     texts = {
         "csv": frame.to_csv(index=False, lineterminator="\n"),
         "md": "\n\n".join(part for part in (reading, caption, markdown_table(frame)) if part),
-        "tex": latex_table(frame, caption=caption, label=f"tab:{name}"),
+        "tex": latex_table(short, caption=" ".join(filter(None, [caption, same])), label=f"tab:{name}"),
     }
     files = [folder / f"{name}.{ending}" for ending in texts]
     for path, text in zip(files, texts.values(), strict=True):
@@ -140,13 +147,26 @@ def read_markdown(text: str) -> tuple[list[bool], list[list[str]]]:
 def latex_table(frame: pd.DataFrame, *, caption: str, label: str) -> str:
     """Return a frame as a LaTeX table (needs booktabs, textcomp and graphicx), every special character escaped.
 
-    It stands in one column of a two-column page if it fits there, otherwise across both, made smaller if it must be.
+    It stands in one column of a two-column page if it fits there, otherwise across both; what is too wide for that has
+    its longest words wrapped, and is made smaller if that is not enough.
     """
-    alignment = "".join("r" if numeric else "l" for numeric in _numeric(frame))
+    numbers = [all(map(NUMBER.fullmatch, column)) for column in zip(*_cells(frame), strict=True)]
+    numeric = [a or b for a, b in zip(_numeric(frame), numbers or [False] * frame.shape[1], strict=True)]
     rows = [list(map(str, frame.columns)), *_cells(frame)]
-    head, *body = [" & ".join(map(escape_latex, row)) + r" \\" for row in rows]
-    width = sum(2.8 + max(map(len, column)) for column in zip(*rows, strict=True))  # 2.8: the space between columns
-    kind = "table" if width <= COLUMN_CHARACTERS else "table*"
+    wide = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    kind = "table" if sum(wide) + BETWEEN * len(wide) <= COLUMN_CHARACTERS else "table*"
+    fitted = _wrapped(wide, numeric)
+    width = sum(fitted) + BETWEEN * len(wide)
+    wraps = [new < old for new, old in zip(fitted, wide, strict=True)]
+    columns = zip(fitted, wraps, numeric, strict=True)
+    alignment = "".join(
+        f"p{{{INCHES * size:.2f}in}}" if wrap else "r" if number else "l" for size, wrap, number in columns
+    )
+    ragged = [r"\raggedright " if wrap and place < len(wraps) - 1 else "" for place, wrap in enumerate(wraps)]
+    head, *body = [
+        " & ".join(f"{start}{escape_latex(cell)}" for start, cell in zip(ragged, row, strict=True)) + r" \\"
+        for row in rows
+    ]
     tabular = [rf"\begin{{tabular}}{{{alignment}}}", r"\toprule", head, r"\midrule", *body, r"\bottomrule"]
     tabular.append(r"\end{tabular}")
     if width > PAGE_CHARACTERS:
@@ -161,6 +181,18 @@ def latex_table(frame: pd.DataFrame, *, caption: str, label: str) -> str:
         rf"\end{{{kind}}}",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _wrapped(wide: list[int], numeric: list[bool]) -> list[int]:
+    """Return the widths of columns in characters, those of words made narrower until the table fits the page."""
+    fitted = list(wide)
+    places = [place for place, number in enumerate(numeric) if not number]
+    while sum(fitted) + BETWEEN * len(fitted) > PAGE_CHARACTERS and places:
+        longest = max(places, key=fitted.__getitem__)
+        if fitted[longest] <= NARROWEST:
+            break
+        fitted[longest] -= 1
+    return fitted
 
 
 def escape_latex(text: str) -> str:
@@ -194,4 +226,6 @@ def _text(value: Any, digits: int) -> str:
         return ""
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if isinstance(value, float) and math.isinf(value):
+        return "∞" if value > 0 else "-∞"
     return f"{value:.{digits}f}" if isinstance(value, float) else str(value)

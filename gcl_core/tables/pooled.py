@@ -10,8 +10,9 @@ from gcl_core.evaluation.effects import pooled_effect
 from gcl_core.figure_manifest import read_manifest, renew_hashes
 from gcl_core.files import RunError
 from gcl_core.measure.recorded import as_run
-from gcl_core.tables.claim_readings import POOL, RULES, claims_page, claims_reading, own_reading
-from gcl_core.tables.claims import CLAIMS, COLUMNS, LIMITS, judged, over_seeds
+from gcl_core.tables.claim_readings import POOL, claims_page
+from gcl_core.tables.claim_words import titles
+from gcl_core.tables.claims import COLUMNS, LIMITS, judged, over_seeds
 from gcl_core.tables.dose import dose_reading, judged_doses
 from gcl_core.tables.formats import NOT_RUN, read_table, write_table
 
@@ -37,15 +38,17 @@ def pooled_claims(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
     return judged(pd.DataFrame(rows, columns=COLUMNS).astype(types))
 
 
-def pooled_reading(frame: pd.DataFrame, profiles: Sequence[str] = POOLED_PROFILES) -> str:
-    """Return what the pooled table says in words, and that pooling was decided after the results were known."""
+def pooled_page(frame: pd.DataFrame, profiles: Sequence[str] = POOLED_PROFILES) -> str:
+    """Return what stands above the pooled table, and that pooling was decided after the results were known."""
     names = " and ".join(f"`{profile}`" for profile in profiles)
-    start = (
-        f"All seeds of profiles {names} together, which train with the same settings on other people. This was decided "
-        "after the results of both were known (post hoc); what each shows alone stands in its own `claims`."
+    about = (
+        f"All seeds of profiles {names} stand together here; they train with the same settings on other people. This "
+        "was decided after the results of both were known (post hoc). What each shows alone is in its own `claims`."
     )
-    keys = [key for key in CLAIMS if key in set(frame["claim"])]
-    return "\n\n".join(filter(None, [start, RULES, claims_reading(frame, keys), own_reading(frame)]))
+    study = load_study(profiles[0])
+    compared = {name for words in frame["compared"] for name in words.split(",")[0].split(" - ")}
+    variants = {name: each for name, each in study.variants.items() if name in compared}
+    return claims_page(study.model_copy(update={"variants": variants}), frame, "", about=about)
 
 
 def write_verdicts(figures: Path, profiles: Sequence[str]) -> list[Path]:
@@ -59,19 +62,20 @@ def write_verdicts(figures: Path, profiles: Sequence[str]) -> list[Path]:
     for profile in profiles:
         folder = figures / profile
         study = as_run(load_study(profile), folder)
-        claims, dose = (_table(folder, name) for name in ("claims", "dose"))
-        claims, dose = judged(claims), judged_doses(dose)
-        captions = read_manifest(folder)
-        page = claims_page(study, claims, dose_reading(dose))
-        own = write_table(claims, folder, "claims", caption=captions["claims.csv"]["caption"], reading=page)
-        own += write_table(dose, folder, "dose", caption=captions["dose.csv"]["caption"])
+        claims, captions, doses, own = judged(_table(folder, "claims")), read_manifest(folder), "", []
+        if "dose.csv" in captions:
+            dose = judged_doses(_table(folder, "dose"))
+            doses = dose_reading(dose, titles(study))
+            own += write_table(dose, folder, "dose", caption=captions["dose.csv"]["caption"])
+        page = claims_page(study, claims, doses)
+        own += write_table(claims, folder, "claims", caption=captions["claims.csv"]["caption"], reading=page)
         renew_hashes(folder, own)
         files += own
     sources = [figures / profile / "claims.csv" for profile in POOLED_PROFILES]
     if all(path.is_file() for path in sources):
         pooled = pooled_claims([read_table(path) for path in sources])
         caption = f"The paper's claims over all seeds of profiles {' and '.join(POOLED_PROFILES)}, pooled post hoc."
-        files += write_table(pooled, figures / POOL, "claims", caption=caption, reading=pooled_reading(pooled))
+        files += write_table(pooled, figures / POOL, "claims", caption=caption, reading=pooled_page(pooled))
     return files
 
 

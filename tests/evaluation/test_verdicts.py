@@ -46,13 +46,14 @@ def test_without_a_smallest_effect_only_the_side_counts():
 def test_fewer_than_three_seeds_decide_nothing():
     for seeds, expected in ((1, "open"), (2, "open"), (3, "reproduced")):
         assert verdict(Quantity(2.0, (1.9, 2.1), seeds, smallest=1)) == expected
-    assert [side((1.9, 2.1), seeds) for seeds in (2, 3)] == ["open", "above zero"]
+    assert [side((1.9, 2.1), seeds, 1) for seeds in (2, 3)] == ["open", "above zero"]
     assert verdict_of_all([Quantity(-2.0, (-2.1, -1.9), 2, 1)]) == "open"
 
 
 def test_a_comparison_of_ours_is_said_to_lie_above_or_below_zero_and_never_reproduced():
-    intervals: list[Interval | None] = [(0.1, 9.0), (-9.0, -0.1), (0.0, 1.0), (-1.0, 0.0), None]
-    assert [side(interval, 5) for interval in intervals] == ["above zero", "below zero", "open", "open", "open"]
+    intervals: list[Interval | None] = [(0.1, 9.0), (-9.0, -0.1), (0.0, 1.1), (-1.1, 0.0), None]
+    assert [side(interval, 5, 1) for interval in intervals] == ["above zero", "below zero", "open", "open", "open"]
+    assert [side(interval, 5, 1) for interval in ((-1.0, 1.0), (0.1, 0.2))] == ["no difference of note", "above zero"]
 
 
 def test_a_claim_of_several_quantities_needs_them_all():

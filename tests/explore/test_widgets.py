@@ -26,6 +26,7 @@ from gcl_core.figures.ranked_lists import ranked_lists_figure
 from gcl_core.figures.style import new_figure, picture
 from gcl_core.layout import Layout
 from gcl_core.measure.clusterings import Clustering, analyse
+from gcl_core.measure.retrievals import stage_title
 from gcl_core.seeding import numpy_rng
 from tests.fits import assert_fits
 
@@ -149,7 +150,8 @@ def test_queries_come_hardest_first_and_stay_when_the_encoder_changes(layout: La
         for name in ("gcl", "baseline"):
             stage.value = name
             image, words = shown(box)
-            assert image == png(ranked_lists_figure(people, found[name], np.array([place])))
+            titled = {stage_title(layout.study, name): found[name]}
+            assert image == png(ranked_lists_figure(people, titled, np.array([place])))
             assert f"<b>query/{10 + place}</b>, person {10 + place}, camera 1: 1 right pictures" in words
             assert f"average precision {found[name].result.average_precision[place]:.3f}" in words
         assert query.value == place

@@ -5,8 +5,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from gcl_core.config import load_study
 from gcl_core.figures.claims import LOOKS, PLAIN, WIDEST, claims_figure
-from gcl_core.tables.claims import COLUMNS, claims_table
+from gcl_core.tables.claims import COLUMNS
 from gcl_core.tables.formats import NOT_RUN
 from tests.fits import assert_fits
 
@@ -18,15 +19,21 @@ ROWS: list[tuple[Any, ...]] = [
     ("C5", "gcl - no_l_b", "mAP", -3.0, -4.0, -2.0, -5.0, -1.0, 3, "contradicted"),
     ("C6", "gcl - tda", "mAP, far - near views", 0.1, -0.1, 0.3, -0.5, 0.7, 3, "no difference of note"),
     ("C6", "gcl - tda", "mAP, far views", 1.0, -0.5, 2.5, None, None, 1, ""),
-    ("C7", "tau_1 - drawn_once", "mAP", 0.5, 0.1, 0.9, None, None, 1, "open"),
+    ("C7", "tau_10 - drawn_once", "mAP", 0.5, 0.1, 0.9, None, None, 1, "open"),
     ("ours", "copy - tda", "mAP", 4.0, 3.0, 5.0, -80.0, 88.0, 3, "above zero"),
 ]
 
 
 def test_every_effect_on_map_has_its_mark_and_the_intervals_that_are_known():
-    axes = claims_figure(pd.DataFrame(ROWS, columns=COLUMNS)).axes[0]
-    names = ["C2  gcl - tda", "C5  gcl - no_l_b", "C6  gcl - tda, far - near views", "C6  gcl - tda, far views"]
-    names += ["C7  tau_1 - drawn_once", "ours  copy - tda"]
+    figure = claims_figure(load_study("evidence_settings"), pd.DataFrame(ROWS, columns=COLUMNS))
+    axes = figure.axes[0]
+    names = [
+        "C2: GCL against TDA control",
+        "C5: GCL against no_l_b",
+        "C6: GCL against TDA control, far minus near views",
+    ]
+    names += ["C6: GCL against TDA control, far views", "C7: setting changed, temperature 0.1"]
+    names += ["copy against TDA control"]
     assert [text.get_text() for text in axes.get_yticklabels()] == names
     drawn = [(np.ravel(line.get_xdata()).tolist(), np.ravel(line.get_ydata())[0]) for line in axes.lines[1:]]
     assert drawn == [
@@ -43,12 +50,11 @@ def test_every_effect_on_map_has_its_mark_and_the_intervals_that_are_known():
     assert [(mark.get_color(), mark.get_marker()) for mark in marks] == looks
     assert [mark.get_markerfacecolor() == "white" for mark in marks] == [False] * 3 + [True] * 3
     assert axes.get_xlim() == (-WIDEST, WIDEST)
+    legend = [text.get_text() for text in figure.legends[0].get_texts()]
+    told = ["reproduced", "contradicted", "no difference of note", "beside a claim, no verdict"]
+    told += ["open (decides no claim)", "above zero (decides no claim)"]
+    assert [text for text in legend if not text.startswith("95 %")] == told  # nothing that is not drawn
 
 
 def test_nothing_is_cut_off():
-    figure = claims_figure(pd.DataFrame(ROWS, columns=COLUMNS))
-    assert_fits(figure)
-
-
-def test_without_evidence_the_figure_says_not_run():
-    assert [text.get_text() for text in claims_figure(claims_table([])).axes[0].texts] == [NOT_RUN]
+    assert_fits(claims_figure(load_study("evidence"), pd.DataFrame(ROWS, columns=COLUMNS)))

@@ -12,11 +12,13 @@ from matplotlib.figure import Figure
 
 from gcl_core.data.person_set import PersonSet
 from gcl_core.data.truth import Truth
-from gcl_core.figures.galleries import choose_people, gallery_people, view_gallery
+from gcl_core.figures.galleries import choose_people, gallery_people, row_psnr, view_gallery
 from gcl_core.files import RunError
 from gcl_core.layout import Layout
 from gcl_core.measure.drawn_people import draw_people, gallery_splits
+from gcl_core.measure.view_fid import NOVEL
 from gcl_core.models.weights import build_encoder, build_generator, save_weights
+from tests.fits import assert_fits
 
 ROWS = np.array([2, 9])
 
@@ -120,3 +122,18 @@ def test_views_are_drawn_with_the_run_own_weights(layout: Layout, people: Person
     views: Any = {stage: draw_people(layout, people, stage, 0, ROWS) for stage in ("gcl", "warm_up")}
     assert views["gcl"].shape == (2, 7, 64, 32, 3)
     assert (views["gcl"] != views["warm_up"]).any()
+
+
+def test_each_drawn_row_tells_its_psnr_on_the_person_where_true_views_are_known(layout: Layout, people: PersonSet):
+    truth = KnownTruth(layout.root, pd.DataFrame(), 64, 32)
+    files = people.index["file"][ROWS].tolist()
+    exact = np.stack([[truth.true_view(file, yaw) for yaw in NOVEL] for file in files])
+    gallery = gallery_people(people, ROWS, {"ten off": exact + 10}, truth)
+    expected = 20 * np.log10(255 / 10)
+    assert row_psnr(gallery[0], "ten off") == pytest.approx(expected)
+    assert row_psnr(gallery[0], "mesh") is row_psnr(gallery[0], "true") is None
+    assert row_psnr(gallery_people(people, ROWS, {"ten off": exact})[0], "ten off") is None
+    figure = view_gallery(layout.study, gallery, quality=True)
+    told = [text.get_text() for text in figure.axes[0].texts]
+    assert told.count(f"{expected:.1f}\ndB") == len(ROWS)
+    assert_fits(figure)

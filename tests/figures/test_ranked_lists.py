@@ -72,7 +72,7 @@ def test_few_or_equal_queries_are_shown_once_each_in_listing_order():
 
 
 def test_every_picture_stands_at_its_rank_and_nothing_else_is_shown(people: PersonSet, retrieval: Retrieval):
-    image = canvas(ranked_lists_figure(people, retrieval, QUERIES))
+    image = canvas(ranked_lists_figure(people, {"GCL": retrieval}, QUERIES))
     asked, gallery = people.rows("query"), people.rows("gallery")
     tops = []
     for query, lines in zip(QUERIES, ranked_gallery(retrieval, QUERIES, 10), strict=True):
@@ -90,7 +90,7 @@ def test_every_picture_stands_at_its_rank_and_nothing_else_is_shown(people: Pers
 
 
 def test_frames_tell_right_from_wrong_by_colour_and_by_line(people: PersonSet, retrieval: Retrieval):
-    figure = ranked_lists_figure(people, retrieval, QUERIES)
+    figure = ranked_lists_figure(people, {"GCL": retrieval}, QUERIES)
     image, framed = canvas(figure), frames(figure)
     assert len(framed) == 20
     looks = set()
@@ -108,11 +108,12 @@ def test_frames_tell_right_from_wrong_by_colour_and_by_line(people: PersonSet, r
 
 def test_ranks_precision_and_view_differences_are_written_and_fit(people: PersonSet, retrieval: Retrieval):
     differences = np.arange(2.0 * len(retrieval.gallery)).reshape(2, -1)
-    figure = ranked_lists_figure(people, retrieval, QUERIES, differences)
+    figure = ranked_lists_figure(people, {"GCL": retrieval}, QUERIES, differences)
     texts = [text.get_text() for text in figure.axes[0].texts]
     assert texts[:11] == [*map(str, range(1, 11)), "query"]
     precision = retrieval.result.average_precision[QUERIES]
-    assert [text for text in texts if text.startswith("AP")] == [f"AP {value:.3f}" for value in precision]
+    assert [text for text in texts if "AP" in text] == [f"GCL\nAP {value:.3f}" for value in precision]
+    assert texts.count("view differs by") == 2
     lines = ranked_gallery(retrieval, QUERIES, 10)
     expected = [f"{differences[query, line]:.0f}°" for query, row in zip(QUERIES, lines, strict=True) for line in row]
     assert [text for text in texts if text.endswith("°")] == expected
@@ -122,7 +123,21 @@ def test_ranks_precision_and_view_differences_are_written_and_fit(people: Person
 def test_a_list_that_ends_early_leaves_its_places_white(people: PersonSet, retrieval: Retrieval):
     gallery = retrieval.gallery.assign(pid=[5, 6, *[-1] * 11])
     short = Retrieval(**{**vars(retrieval), "gallery": gallery})
-    figure = ranked_lists_figure(people, short, np.array([0]))
+    figure = ranked_lists_figure(people, {"GCL": short}, np.array([0]))
     assert len(frames(figure)) == 2
     left = max(x for x, _ in frames(figure)) + WIDTH + 1
     assert (canvas(figure)[:, left:] == 255).all()
+
+
+def test_two_encoders_stand_below_each_other_for_one_query_that_is_shown_once(people: PersonSet, retrieval: Retrieval):
+    other = Retrieval(**{**vars(retrieval), "gallery_features": -retrieval.gallery_features})
+    figure = ranked_lists_figure(people, {"GCL": retrieval, "TDA control": other}, QUERIES)
+    assert [text.get_text().split("\n")[0] for text in figure.axes[0].texts[11:]] == ["GCL", "TDA control"] * 2
+    image = canvas(figure)
+    for query in QUERIES:
+        left, top = place_of(people.pictures[people.rows("query")[query]], image) or (-1, -1)
+        row = image[top : top + HEIGHT]
+        first = ranked_gallery(retrieval, np.array([query]), 10)[0][0]
+        assert left == 0
+        assert place_of(people.pictures[people.rows("gallery")[first]], row)
+    assert_fits(figure)

@@ -25,7 +25,7 @@ from gcl_core.records import RECORDS, save_record
 from gcl_core.report.facts import differing
 from gcl_core.report.items import embedded
 from gcl_core.report.page import write_report
-from gcl_core.tables.claim_readings import claims_reading
+from gcl_core.tables.claim_words import claim_rows
 from gcl_core.tables.claims import CLAIMS, claims_table
 from gcl_core.tables.dose import dose_reading, dose_table
 from gcl_core.tables.formats import markdown_table, read_markdown, read_table, save_table
@@ -244,7 +244,7 @@ def test_a_huge_picture_is_drawn_smaller_until_it_fits(tmp_path: Path):
 
 def test_claims_and_doses_read_back_say_what_they_said_before_they_were_saved(layout: Layout):
     claims, dose = claims_table(evidence()), dose_table(evidence())
-    assert claims_reading(read_table(layout.figures / "claims.csv")) == claims_reading(claims)
+    pd.testing.assert_frame_equal(claim_rows(read_table(layout.figures / "claims.csv")), claim_rows(claims))
     assert dose_reading(read_table(layout.figures / "dose.csv")) == dose_reading(dose)
 
 

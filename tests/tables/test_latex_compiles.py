@@ -11,7 +11,7 @@ import pytest
 
 from gcl_core.figure_manifest import read_manifest
 from gcl_core.layout import Layout
-from gcl_core.tables.formats import LATEX, latex_table, read_table, save_table
+from gcl_core.tables.formats import LATEX, latex_table, read_table, save_table, write_table
 
 pytestmark = pytest.mark.skipif(
     shutil.which("pdflatex") is None, reason="no pdflatex here: install texlive to try the LaTeX tables"
@@ -40,15 +40,13 @@ def faults(log: str) -> list[str]:
     return re.findall(r"^(?:Overfull \\hbox|LaTeX Warning: Float too large).*$", log, re.MULTILINE)
 
 
-def remade(repository: Path, profile: str) -> list[str]:
+def remade(repository: Path, profile: str, out: Path) -> list[str]:
     """Return the tables of a profile as they would be written now."""
     folder = repository / "figures" / "reference" / profile
     manifest = read_manifest(folder)
-    frames = {path.stem: read_table(path.with_suffix(".csv")) for path in sorted(folder.glob("*.tex"))}
-    return [
-        latex_table(frame, caption=manifest[f"{name}.tex"]["caption"], label=f"tab:{name}")
-        for name, frame in frames.items()
-    ]
+    for path in sorted(folder.glob("*.tex")):
+        write_table(read_table(path.with_suffix(".csv")), out, path.stem, caption=manifest[path.name]["caption"])
+    return [path.read_text(encoding="utf-8") for path in sorted(out.glob("*.tex"))]
 
 
 @pytest.fixture
@@ -71,7 +69,7 @@ def test_committed_tables_compile(profile: str, repository: Path, tmp_path: Path
 
 @pytest.mark.parametrize("profile", COMMITTED)
 def test_no_table_of_a_study_runs_over_the_page(profile: str, repository: Path, tmp_path: Path):
-    assert faults(compiled(tmp_path, remade(repository, profile))) == []
+    assert faults(compiled(tmp_path, remade(repository, profile, tmp_path / "tables"))) == []
 
 
 def test_nasty_cells_compile_and_are_printed(layout: Layout, nasty: pd.DataFrame, tmp_path: Path):
@@ -83,7 +81,7 @@ def test_nasty_cells_compile_and_are_printed(layout: Layout, nasty: pd.DataFrame
         printed = subprocess.run(words, capture_output=True, text=True, check=True).stdout
         lines = [line.split() for line in printed.splitlines()]
         for place, cell in ((1, "*"), (2, "%"), (3, "&"), (5, "\\")):
-            assert [cell, f"{place - 1}.00", "not", "run"] in lines
+            assert [cell, f"{place - 1}.00"] in lines
         assert "[0.5]" in printed
 
 
