@@ -6,9 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+import pandas as pd
+
 from gcl_core.config import Study
 from gcl_core.files import read_json
 from gcl_core.layout import Layout
+from gcl_core.measure.artifacts import where
 from gcl_core.provenance import fingerprint
 from gcl_core.settings.training import VariantSettings
 from gcl_core.tables.claim_readings import told_comparisons
@@ -25,6 +28,7 @@ class Finding:
     claim: Claim
     verdict: str
     told: Sequence[str]
+    seeds: int = 0  # the largest number of seeds that any of them has
 
 
 def findings(figures: Path) -> list[Finding]:
@@ -33,7 +37,15 @@ def findings(figures: Path) -> list[Finding]:
     if not path.is_file():
         return [Finding(claim, NOT_RUN, []) for claim in CLAIMS.values()]
     frame = read_table(path)
-    return [Finding(claim, claim_verdict(frame, key), told_comparisons(frame, key)) for key, claim in CLAIMS.items()]
+    return [
+        Finding(claim, claim_verdict(frame, key), told_comparisons(frame, key), _seeds(frame, key))
+        for key, claim in CLAIMS.items()
+    ]
+
+
+def _seeds(frame: pd.DataFrame, key: str) -> int:
+    lines = where(frame, claim=key, effect=NOT_RUN).index
+    return max((int(seeds) for seeds in where(frame, claim=key).drop(index=lines)["seeds"]), default=0)
 
 
 def verdict_words(found: Sequence[Finding]) -> str:
@@ -41,6 +53,21 @@ def verdict_words(found: Sequence[Finding]) -> str:
     counts = Counter(each.verdict for each in found)
     others = [f"{counts[verdict]} {verdict}" for verdict in VERDICTS[1:] if counts[verdict]]
     return ", ".join([f"{counts[VERDICTS[0]]} of {len(found)} claims {VERDICTS[0]}", *others])
+
+
+def not_run_words(study: Study, found: Sequence[Finding], devices: Sequence[str]) -> list[str]:
+    """Return in sentences what a reader may expect of this study and was not run: data, GPU, seeds, claims."""
+    told = []
+    if study.dataset == "synthetic":
+        told.append("The published sets (Market-1501, DukeMTMC-reID, MSMT17) were not run: all people are synthetic.")
+    if devices and all(text.startswith("cpu") for text in devices):
+        told.append("No GPU was used.")
+    seeds = max((each.seeds for each in found), default=0)
+    if 0 < seeds < study.seeds:
+        told.append(f"Of {study.seeds} planned seeds {seeds} were run.")
+    if keys := [each.claim.key for each in found if each.verdict == NOT_RUN]:
+        told.append(f"Nothing was measured for {', '.join(keys)}.")
+    return told
 
 
 def runs_of(layout: Layout, entries: Mapping[str, Mapping[str, Any]], runs: Path) -> list[dict[str, Any]]:
