@@ -7,7 +7,6 @@ import platform
 import re
 from pathlib import Path
 
-import torch
 from threadpoolctl import threadpool_info
 
 CPUINFO = Path("/proc/cpuinfo")  # of Linux; elsewhere the platform's own name is all that is known
@@ -30,6 +29,8 @@ def library_kernels() -> str:
     Of torch it is the instruction set, of NumPy's OpenBLAS the architecture that it was tuned for: other
     packages bring their own when they are imported.
     """
+    import torch
+
     build = torch.__config__.show()
     found = {name: re.search(pattern, build) for name, pattern in LIBRARIES.items()}
     told = [f"torch {torch.backends.cpu.get_cpu_capability()}"]

@@ -9,14 +9,15 @@ import platform
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
-
-import torch
+from typing import TYPE_CHECKING, Any
 
 from gcl_core.config import REPOSITORY, Study
 from gcl_core.processor import library_kernels, processor_kind
 from gcl_core.settings.common import Names, only
 from gcl_core.settings.networks import AnyGeneratorSettings
+
+if TYPE_CHECKING:
+    import torch
 
 PACKAGES = ("torch", "torchvision", "numpy", "pandas", "scikit-learn", "scipy", "pytorch-fid", "anny")
 PACKAGE = "gcl_core"
@@ -120,8 +121,10 @@ def git_revision() -> str:
     return commit + ("+changes" if changed else "")
 
 
-def provenance(device: torch.device) -> dict[str, Any]:
+def provenance(device: "torch.device") -> dict[str, Any]:
     """Return what a manifest says of code and machine: revision, versions, device, processor, kernels, threads."""
+    import torch
+
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
     return {
         "git_revision": git_revision(),

@@ -6,13 +6,15 @@ import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
 from filelock import FileLock, Timeout
 
 from gcl_core.files import RunError, read_json, write_json, write_text
 from gcl_core.provenance import fingerprint, provenance
+
+if TYPE_CHECKING:
+    import torch
 
 SUPERSEDED = ".superseded-"
 
@@ -33,7 +35,7 @@ class RunFolder:
         inputs: dict[str, str],
         code: Mapping[str, str],
         seed: int,
-        device: torch.device,
+        device: "torch.device",
         measured_by: str | None = None,  # of accuracies in the records (`measuring_of`); decides nothing here
     ):
         self.path, self.seed = path, seed

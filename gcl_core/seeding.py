@@ -1,9 +1,12 @@
 """Random numbers that depend only on what they are for, never on workers, order or resuming."""
 
 import hashlib
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
+
+if TYPE_CHECKING:
+    import torch
 
 
 def derive_seed(seed: int, purpose: str, *where: int) -> int:
@@ -24,8 +27,10 @@ def training_draws(first: int, seed: int, repeat: int = 0) -> int:
     return derive_seed(first + seed, "repeat", repeat) if repeat else first + seed
 
 
-def rng(seed: int, purpose: str, *where: int) -> torch.Generator:
+def rng(seed: int, purpose: str, *where: int) -> "torch.Generator":
     """Return a CPU torch generator for (seed, purpose, where)."""
+    import torch  # two seconds, which planning a study does without
+
     return torch.Generator().manual_seed(derive_seed(seed, purpose, *where))
 
 

@@ -23,7 +23,7 @@ TINY = (
     "discriminator.dim=8",
 )
 # what a machine with a GPU need not have (docs/GPU.md)
-ABSENT = ("anny", "IPython", "matplotlib", "papermill", "sklearn", "skimage", "snakemake", "torchvision")
+ABSENT = ("anny", "IPython", "matplotlib", "papermill", "skimage", "snakemake")
 
 
 @pytest.fixture(autouse=True)

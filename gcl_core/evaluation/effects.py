@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from jaxtyping import Float64, Integer, Real
-from scipy.stats import rankdata, t
+from scipy.special import stdtrit
 
 LEVEL = 0.95  # of every interval
 RESAMPLES = 10_000
@@ -146,8 +147,8 @@ def rank_agreement(observed: Real[np.ndarray, "seeds n"], published: Real[np.nda
     size = len(published)
     if not 3 <= size <= 8 or not (np.isfinite(observed).all() and np.isfinite(published).all()):
         raise ValueError(f"observed {observed.tolist()}, published {published.tolist()}; expected 3 to 8 finite values")
-    ranks = rankdata(observed, axis=1)
-    orders = rankdata(published)[np.array(list(itertools.permutations(range(size))))]
+    ranks = _ranks(observed)
+    orders = _ranks(published)[np.array(list(itertools.permutations(range(size))))]
     tested = [_permutation_test(values, published, orders) for values in (*ranks, ranks.mean(axis=0))]
     rhos, ps, reverse = zip(*tested, strict=True)
     return RankAgreement(rhos[:-1], ps[:-1], rhos[-1], ps[-1], reverse[-1])
@@ -189,12 +190,17 @@ def _over_seeds(differences: Sequence[float]) -> Interval | None:
 
 def _quantile(seeds: int) -> float:
     """Return how many standard errors an interval over so many seeds reaches to each side."""
-    return float(t.ppf((1 + LEVEL) / 2, seeds - 1))
+    return float(stdtrit(seeds - 1, (1 + LEVEL) / 2))
+
+
+def _ranks(values: np.ndarray) -> np.ndarray:
+    """Return ranks along the last axis, from 1; equal values share their mean rank."""
+    return pd.DataFrame(values.T).rank().to_numpy().reshape(values.T.shape).T
 
 
 def _permutation_test(values: np.ndarray, published: np.ndarray, orders: np.ndarray) -> tuple[float, float, float]:
-    centred = rankdata(values) - (len(values) + 1) / 2  # rho rises with the sum of products of ranks and nothing else
-    ranks = rankdata(published)
+    centred = _ranks(values) - (len(values) + 1) / 2  # rho rises with the sum of products of ranks and nothing else
+    ranks = _ranks(published)
     agreement = orders @ centred - ranks @ centred
     rho = float(np.corrcoef(centred, ranks)[0, 1]) if np.ptp(values) > 0 else 0.0
     return rho, float((agreement >= -1e-9).mean()), float((agreement <= 1e-9).mean())

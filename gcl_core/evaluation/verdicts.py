@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from scipy.stats import t
+from scipy.special import stdtrit
 
 from gcl_core.evaluation.effects import LEVEL, Interval
 
@@ -78,5 +78,5 @@ def _surely_below(quantity: Quantity, among: int) -> bool:
         return False
     low, high = quantity.known
     tail, freedom = (1 - LEVEL) / 2, quantity.seeds - 1
-    wider = float(t.ppf(1 - tail / among, freedom) / t.ppf(1 - tail, freedom))
+    wider = float(stdtrit(freedom, 1 - tail / among) / stdtrit(freedom, 1 - tail))
     return (low + high) / 2 + wider * (high - low) / 2 < 0

@@ -10,11 +10,8 @@ from jaxtyping import Float, Float64
 
 from gcl_core.config import Study
 from gcl_core.data.person_set import PersonSet, load_person_set, stored_fingerprint
-from gcl_core.device import resolve_device
-from gcl_core.evaluation.accuracy import accuracy_record
 from gcl_core.files import RunError, hash_file, read_json, write_json
 from gcl_core.layout import Layout
-from gcl_core.models.weights import load_encoder
 from gcl_core.outputs import seed_suffix
 from gcl_core.provenance import code_of_stage, fingerprint, measuring_of
 from gcl_core.records import RECORDS
@@ -186,6 +183,11 @@ def measured_today(layout: Layout, stage: str, seed: int, run: Path) -> list[dic
     identity = fingerprint([measuring, hash_file(run / "encoder.safetensors"), people.fingerprint])
     again = read_json(kept) if kept.is_file() else {}
     if again.get("identity") != identity:
+        # here, as they take torch, and planning a study does without
+        from gcl_core.device import resolve_device
+        from gcl_core.evaluation.accuracy import accuracy_record
+        from gcl_core.models.weights import load_encoder
+
         encoder = load_encoder(layout.study, run, resolve_device(layout.study.device))
         again = {"identity": identity, "accuracy": accuracy_record(encoder, people, layout.study.evaluation)}
         write_json(kept, again)

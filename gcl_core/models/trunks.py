@@ -1,15 +1,17 @@
 """Trunks of the identity encoder: what makes a map of features of a picture (METHOD.md §2.1)."""
 
 from abc import ABC, abstractmethod
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from gcl_core.models.residual import BasicBlock, Bottleneck, convolution
 from gcl_core.settings.networks import RESNET_STRIDE
 
-BLOCKS: dict[str, type[BasicBlock] | type[Bottleneck]] = {"basic": BasicBlock, "bottleneck": Bottleneck}
+if TYPE_CHECKING:
+    from torchvision.models.resnet import BasicBlock, Bottleneck
+
+BLOCKS = {"basic": "BasicBlock", "bottleneck": "Bottleneck"}  # of torchvision.models.resnet
 
 
 class Trunk(nn.Module, ABC):
@@ -46,7 +48,9 @@ class ResNetTrunk(Trunk):
         if block not in BLOCKS:
             raise ValueError(f"unknown block {block!r} of the identity encoder: choose one of {sorted(BLOCKS)}")
         self.settings = {"block": block, "layers": layers, "width": width}
-        unit = BLOCKS[block]
+        from torchvision.models import resnet  # two seconds to import
+
+        unit = getattr(resnet, BLOCKS[block])
         self.channels = 8 * width * unit.expansion
         self.conv1 = nn.Conv2d(3, width, kernel_size=7, stride=2, padding=3, bias=False)
         self.bn1 = nn.BatchNorm2d(width)
@@ -62,12 +66,12 @@ class ResNetTrunk(Trunk):
 
     @staticmethod
     def _stage(
-        block: type[BasicBlock] | type[Bottleneck], inputs: int, planes: int, depth: int, *, stride: int
+        block: "type[BasicBlock] | type[Bottleneck]", inputs: int, planes: int, depth: int, *, stride: int
     ) -> nn.Sequential:
         outputs = planes * block.expansion
         shortcut = None
         if stride != 1 or inputs != outputs:
-            shortcut = nn.Sequential(convolution(inputs, outputs, 1, stride), nn.BatchNorm2d(outputs))
+            shortcut = nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs))
         rest = (block(outputs, planes) for _ in range(depth - 1))
         return nn.Sequential(block(inputs, planes, stride, shortcut), *rest)
 

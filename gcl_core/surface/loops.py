@@ -162,6 +162,17 @@ def blend(own, seen, mirror, filling, patch):
     return colours, shares
 
 
+@njit(cache=True, nogil=True, inline="always")
+@no_type_check
+def within(a, b, c, row, column):
+    """Return the shares that a triangle's corners have in the middle of a pixel; they add up to one."""
+    x, y = np.float32(column) + np.float32(0.5), np.float32(row) + np.float32(0.5)
+    area = (b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0])
+    in_a = ((b[0] - x) * (c[1] - y) - (b[1] - y) * (c[0] - x)) / area
+    in_b = ((c[0] - x) * (a[1] - y) - (c[1] - y) * (a[0] - x)) / area
+    return in_a, in_b, np.float32(1) - in_a - in_b
+
+
 @njit(cache=True, nogil=True)
 @no_type_check
 def paint(shown, points, faces, colours, shares, background):
@@ -174,7 +185,7 @@ def paint(shown, points, faces, colours, shares, background):
     view = np.empty((height, width, 3), dtype=np.uint8)
     source = np.zeros((height, width), dtype=np.uint8)
     total, part = np.empty(3, dtype=np.float32), np.empty(4, dtype=np.float32)
-    half, one = np.float32(0.5), np.float32(1)
+    half = np.float32(0.5)
     for row in range(height):
         for column in range(width):
             total[:] = 0
@@ -183,19 +194,12 @@ def paint(shown, points, faces, colours, shares, background):
                 for c in range(2 * column, 2 * column + 2):
                     face = shown[r, c]
                     if face < 0:
-                        part[0] += one
+                        part[0] += 1
                         for channel in range(3):
                             total[channel] += background[row, column, channel]
                         continue
                     i, j, k = faces[face, 0], faces[face, 1], faces[face, 2]
-                    x, y = np.float32(c) + half, np.float32(r) + half
-                    area = (points[j, 0] - points[i, 0]) * (points[k, 1] - points[i, 1])
-                    area -= (points[j, 1] - points[i, 1]) * (points[k, 0] - points[i, 0])
-                    in_i = (points[j, 0] - x) * (points[k, 1] - y) - (points[j, 1] - y) * (points[k, 0] - x)
-                    in_j = (points[k, 0] - x) * (points[i, 1] - y) - (points[k, 1] - y) * (points[i, 0] - x)
-                    in_i /= area
-                    in_j /= area
-                    in_k = one - in_i - in_j
+                    in_i, in_j, in_k = within(points[i], points[j], points[k], r, c)
                     for channel in range(3):
                         total[channel] += in_i * colours[i, channel] + in_j * colours[j, channel]
                         total[channel] += in_k * colours[k, channel]

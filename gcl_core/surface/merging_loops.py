@@ -5,6 +5,8 @@ from typing import no_type_check
 import numpy as np
 from numba import njit
 
+from gcl_core.surface.loops import within
+
 
 @njit(cache=True, nogil=True)
 @no_type_check
@@ -98,7 +100,7 @@ def repaint(view, shown, points, faces, change):
     height, width, _ = view.shape
     painted = np.empty_like(view)
     total = np.empty(3, dtype=np.float32)
-    half, one = np.float32(0.5), np.float32(1)
+    half = np.float32(0.5)
     for row in range(height):
         for column in range(width):
             total[:] = 0
@@ -108,14 +110,7 @@ def repaint(view, shown, points, faces, change):
                     if face < 0:
                         continue
                     i, j, k = faces[face, 0], faces[face, 1], faces[face, 2]
-                    x, y = np.float32(c) + half, np.float32(r) + half
-                    area = (points[j, 0] - points[i, 0]) * (points[k, 1] - points[i, 1])
-                    area -= (points[j, 1] - points[i, 1]) * (points[k, 0] - points[i, 0])
-                    in_i = (points[j, 0] - x) * (points[k, 1] - y) - (points[j, 1] - y) * (points[k, 0] - x)
-                    in_j = (points[k, 0] - x) * (points[i, 1] - y) - (points[k, 1] - y) * (points[i, 0] - x)
-                    in_i /= area
-                    in_j /= area
-                    in_k = one - in_i - in_j
+                    in_i, in_j, in_k = within(points[i], points[j], points[k], r, c)
                     for channel in range(3):
                         total[channel] += in_i * change[i, channel] + in_j * change[j, channel]
                         total[channel] += in_k * change[k, channel]

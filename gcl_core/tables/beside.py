@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.stats import t
+from scipy.special import stdtrit
 
 from gcl_core.files import RunError
 from gcl_core.records import record_path
@@ -32,7 +32,7 @@ class Spread:
     def limit(self, metric: str, ours: int = 1, theirs: int = 1) -> float:
         """Return what means of so many trainings differ by at most in 95 % of repeats, NaN where that is not known."""
         wide = self.deviations.get(metric, np.nan) * np.sqrt(1 / ours + 1 / theirs)
-        return float(wide * t.ppf((1 + LEVEL) / 2, self.freedom))
+        return float(wide * stdtrit(self.freedom, (1 + LEVEL) / 2))
 
 
 MEASURED = Spread({"mAP": 1.4}, np.inf, "TDA and GCL at the size of profile mini, docs/PROTOCOL.md")

@@ -11,7 +11,6 @@ import uuid
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import torch
 import yaml
 from filelock import FileLock, Timeout
 
@@ -130,6 +129,8 @@ def _again(layout: Layout) -> list[str]:
 
 def local_gpus() -> list[str]:
     """Return this machine's GPUs as CUDA_VISIBLE_DEVICES names them; an empty list when torch sees none."""
+    import torch  # two seconds that a study on a CPU does without
+
     count, named = torch.cuda.device_count(), os.environ.get("CUDA_VISIBLE_DEVICES")
     return named.split(",")[:count] if named else [str(number) for number in range(count)]
 
