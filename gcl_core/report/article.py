@@ -20,6 +20,7 @@ from gcl_core.layout import Layout
 from gcl_core.outputs import OUTPUTS
 from gcl_core.report.citation import CITATION_FILE, short
 from gcl_core.report.facts import VERDICTS, devices_of, differing, findings, not_run_words, runs_of, versions_of
+from gcl_core.report.items import MAIN
 from gcl_core.report.sourced import Row, effect, number, rows, sourced
 from gcl_core.report.typeset import engine, typeset
 from gcl_core.tables.claim_readings import POOL, RULES
@@ -30,10 +31,6 @@ from gcl_core.tables.pooled import POOLED_PROFILES
 FOLDER, NAME = "article", "article"
 TEMPLATE = Path(__file__).with_name("article.tex.j2")
 PARITY = REPOSITORY / "docs" / "PARITY.md"
-MAIN = (  # shown among the results; all others follow in the appendix
-    *(("figure", "claims"), ("table", "controls"), ("figure", "figure3_generated_views_train")),
-    *(("figure", "dose"), ("figure", "figure2_cluster_count"), ("figure", "fid_per_view"), ("figure", "ablations")),
-)
 ELSEWHERE = ("dataset",)  # tables that the text has already shown
 
 
@@ -78,7 +75,7 @@ def article_text(layout: Layout, entries: Mapping[str, Mapping[str, Any]]) -> st
         **{"undefined": jinja2.StrictUndefined, "trim_blocks": True, "lstrip_blocks": True, "autoescape": False},
     )
     environment.filters["tex"] = latex
-    found = findings(figures)
+    found = findings(figures, study)
     made_by = runs_of(layout, entries, layout.runs)
     claims = rows(figures, "claims")
     shown = [(each.kind, each.name) for each in OUTPUTS if f"{each.name}{_ending(each.kind)}" in entries]

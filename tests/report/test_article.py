@@ -98,8 +98,8 @@ def test_no_number_is_written_in_the_text_itself(profile: str):
         *(text for claim in CLAIMS.values() for text in (claim.sentence, claim.where)),
         *(variant.title for variant in layout.study.variants.values()),
         *table["metric"],
-        *not_run_words(layout.study, findings(layout.figures), []),
-        *not_run_words(layout.study, findings(layout.figures), ["cpu"]),
+        *not_run_words(layout.study, findings(layout.figures, layout.study), []),
+        *not_run_words(layout.study, findings(layout.figures, layout.study), ["cpu"]),
     ]
     for text in sorted(map(latex, given), key=len, reverse=True):
         rest = rest.replace(text, "")
