@@ -97,7 +97,7 @@ def article_text(layout: Layout, entries: Mapping[str, Mapping[str, Any]]) -> st
             if (keys := [each.claim.key for each in found if each.verdict == verdict])
         ],
         rules=escape_latex(RULES.replace("*", "")),
-        answer=_answer(study, figures, claims),
+        answer=_answer(study, figures),
         decisive={key: [row for row in claims if row.cells["claim"] == key and decides(row.cells)] for key in CLAIMS},
         own=[row for row in claims if row.cells["claim"] == OURS and row.cells["verdict"] != NOT_RUN],
         pooled=_pooled(study, figures),
@@ -161,13 +161,14 @@ def _counts(found: Sequence[Row]) -> dict[str, str]:
     return {column: number(found[0], column) for column in ("pictures", "people")} if found else {}
 
 
-def _answer(study: Study, figures: Path, claims: Sequence[Row]) -> str:
+def _answer(study: Study, figures: Path) -> str:
     """Return the answer to the study's question: the effect of drawn views on mAP, of all seeds together if known."""
     wanted = {"claim": "C2", "compared": "gcl - tda", "metric": "mAP"}
     table = f"../{POOL}/claims" if study.profile in POOLED_PROFILES else "claims"
-    row = next(iter(rows(figures, table, **wanted) or rows(figures, "claims", **wanted)))
-    if row.cells["effect"] == NOT_RUN:
+    found = rows(figures, table, **wanted) or rows(figures, "claims", **wanted)
+    if not found or found[0].cells["effect"] == NOT_RUN:
         return "The comparison of GCL with TDA was not run."
+    row = found[0]
     told = f"GCL changes mAP by {effect(row)} points against TDA (number of seeds: {number(row, 'seeds')})"
     return f"{told}; the verdict on the claim that drawn views are the better contrast is: {row.cells['verdict']}."
 
