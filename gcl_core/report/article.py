@@ -17,6 +17,7 @@ from gcl_core.figure_manifest import read_manifest
 from gcl_core.figures.style import COLUMN, PRINT_DPI
 from gcl_core.files import RunError, atomic, write_text
 from gcl_core.layout import Layout
+from gcl_core.measure.recorded import as_run
 from gcl_core.outputs import OUTPUTS
 from gcl_core.report.citation import CITATION_FILE, short
 from gcl_core.report.facts import VERDICTS, devices_of, differing, findings, not_run_words, runs_of, versions_of
@@ -68,7 +69,7 @@ def write_article(layout: Layout) -> list[Path]:
 
 def article_text(layout: Layout, entries: Mapping[str, Mapping[str, Any]]) -> str:
     """Return the LaTeX text of a profile's article, every number with its source; `entries` are of its manifest."""
-    study, figures = layout.study, layout.figures
+    study, figures = as_run(layout.study, layout.figures), layout.figures
     environment = jinja2.Environment(
         **{"block_start_string": "<%", "block_end_string": "%>", "variable_start_string": "<<"},
         **{"variable_end_string": ">>", "comment_start_string": "<#", "comment_end_string": "#>"},
