@@ -20,6 +20,8 @@ def lacking() -> list[str]:
     for requirement in map(Requirement, [f"python{project['requires-python']}", *project["dependencies"]]):
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             there.setdefault(requirement.name, importlib.metadata.version(requirement.name))
+        if requirement.marker and not requirement.marker.evaluate():
+            continue
         if requirement.name not in there or not requirement.specifier.contains(there[requirement.name], True):
             missing.append(str(requirement))
     return missing

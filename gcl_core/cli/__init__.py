@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from gcl_core.cli.article import add_article_command
 from gcl_core.cli.data import add_data_commands
 from gcl_core.cli.figures import COMMITTED, add_figure_commands, show_comparison
 from gcl_core.cli.gpu import add_gpu_commands
@@ -110,6 +111,7 @@ def _parser() -> argparse.ArgumentParser:
     people.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write")
     switches = add("switches", _switches, "show where paper and release differ, and the setting for each")
     switches.add_argument("--out", type=Path, metavar="FILE", help="write it there instead (docs/FIDELITY.md is that)")
+    add_article_command(add_study, _study)
     add_run_commands(add)
     add_repeat_command(add_study, _study)
     add_figure_commands(add, add_study, _study)

@@ -1,1 +1,1 @@
-"""The report of a profile on one page, and how to cite it."""
+"""A profile told: the report on one page, the article, the book, and how to cite and check them."""

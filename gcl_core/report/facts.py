@@ -6,34 +6,77 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+import pandas as pd
+
 from gcl_core.config import Study
 from gcl_core.files import read_json
 from gcl_core.layout import Layout
+from gcl_core.measure.artifacts import where
 from gcl_core.provenance import fingerprint
+from gcl_core.report.front_page import effect_words
 from gcl_core.settings.training import VariantSettings
 from gcl_core.tables.claim_readings import told_comparisons
-from gcl_core.tables.claims import CLAIMS, Claim, claim_verdict
+from gcl_core.tables.claims import CLAIMS, Claim, claim_verdict, decides
 from gcl_core.tables.formats import NOT_RUN, read_table
 
 VERDICTS = ("reproduced", "contradicted", "no difference of note", "open", "no verdict", NOT_RUN)
+ANSWERS = {
+    **{"reproduced": "Yes.", "contradicted": "No: it makes worse ones."},
+    **{"no difference of note": "No: they differ by less than is worth having.", "open": "These runs cannot tell."},
+}
 
 
 @dataclass(frozen=True)
 class Finding:
-    """A claim, the verdict on it, and in words each comparison that decides it."""
+    """A claim, the verdict on it, and each comparison that decides it, in words and in short (`effects`)."""
 
     claim: Claim
     verdict: str
     told: Sequence[str]
+    effects: Sequence[str] = ()
+    seeds: int = 0  # the largest number of seeds that any of them has
 
 
-def findings(figures: Path) -> list[Finding]:
-    """Return every claim of the paper with what claims.csv says of it: `not run` where there is none."""
+def findings(figures: Path, study: Study) -> list[Finding]:
+    """Return every claim of the paper with what claims.csv says of it: `not run` where there is none.
+
+    `study` gives the titles of the variants that are compared.
+    """
     path = figures / "claims.csv"
     if not path.is_file():
         return [Finding(claim, NOT_RUN, []) for claim in CLAIMS.values()]
     frame = read_table(path)
-    return [Finding(claim, claim_verdict(frame, key), told_comparisons(frame, key)) for key, claim in CLAIMS.items()]
+    return [_finding(frame, claim, study) for claim in CLAIMS.values()]
+
+
+def _finding(frame: pd.DataFrame, claim: Claim, study: Study) -> Finding:
+    lines = [line for line in where(frame, claim=claim.key).to_dict("records") if line["effect"] != NOT_RUN]
+    needed = [line for line in lines if decides(line)]
+    pairs = {frozenset(line["compared"].split(" - ")) for line in needed}
+    return Finding(
+        claim,
+        claim_verdict(frame, claim.key),
+        told_comparisons(frame, claim.key),
+        [f"{_compared(line, study) if len(pairs) > 1 else ''}{effect_words(line)} {line['metric']}" for line in needed],
+        max((int(line["seeds"]) for line in lines), default=0),
+    )
+
+
+def _compared(line: Mapping[Any, Any], study: Study) -> str:
+    names = line["compared"].split(" - ")
+    titles = [study.variants[name].title if name in study.variants else name for name in names]
+    return " \N{MINUS SIGN} ".join(titles) + ": "
+
+
+def answer(main: Finding) -> str:
+    """Return the answer to the study's question, given what was found of its main claim (C2)."""
+    if not main.effects:
+        return "Not run."
+    effect = main.effects[0].removesuffix(" mAP")
+    seeds = (
+        f"95 % interval over {main.seeds} seeds in brackets" if main.seeds > 1 else "one seed, which decides nothing"
+    )
+    return f"{ANSWERS[main.verdict]} GCL changes mAP by {effect} points against TDA ({seeds})."
 
 
 def verdict_words(found: Sequence[Finding]) -> str:
@@ -41,6 +84,21 @@ def verdict_words(found: Sequence[Finding]) -> str:
     counts = Counter(each.verdict for each in found)
     others = [f"{counts[verdict]} {verdict}" for verdict in VERDICTS[1:] if counts[verdict]]
     return ", ".join([f"{counts[VERDICTS[0]]} of {len(found)} claims {VERDICTS[0]}", *others])
+
+
+def not_run_words(study: Study, found: Sequence[Finding], devices: Sequence[str]) -> list[str]:
+    """Return in sentences what a reader may expect of this study and was not run: data, GPU, seeds, claims."""
+    told = []
+    if study.dataset == "synthetic":
+        told.append("The published sets (Market-1501, DukeMTMC-reID, MSMT17) were not run: all people are synthetic.")
+    if devices and all(text.startswith("cpu") for text in devices):
+        told.append("No GPU was used.")
+    seeds = max((each.seeds for each in found), default=0)
+    if 0 < seeds < study.seeds:
+        told.append(f"Of {study.seeds} planned seeds {seeds} were run.")
+    if keys := [each.claim.key for each in found if each.verdict == NOT_RUN]:
+        told.append(f"Nothing was measured for {', '.join(keys)}.")
+    return told
 
 
 def runs_of(layout: Layout, entries: Mapping[str, Mapping[str, Any]], runs: Path) -> list[dict[str, Any]]:

@@ -39,12 +39,13 @@ def filled(text: str, figures: Path) -> str:
         found = where(frame, claim=claim, compared=words[0], metric=words[1]).to_dict("records")
         if len(found) != 1:
             raise RunError(f"the mark {match[1]!r} fits {len(found)} rows of {profile}/claims.csv, expected one")
-        return match[1] + _effect(found[0]) + match[4]
+        return match[1] + effect_words(found[0]) + match[4]
 
     return MARK.sub(value, text)
 
 
-def _effect(row: Mapping[Any, Any]) -> str:
+def effect_words(row: Mapping[Any, Any]) -> str:
+    """Return a row's effect with its interval over seeds, where it has one: `+1.2 (−0.3 to +2.7)`, or `not run`."""
     if row["effect"] == NOT_RUN:
         return NOT_RUN
     low, high = float(row["low over seeds"]), float(row["high over seeds"])

@@ -19,6 +19,11 @@ from gcl_core.tables.formats import read_markdown
 
 PICTURES = 3_000_000  # bytes of all embedded PNG together: as text in the page they take a third more
 
+MAIN = (  # shown first; all else is folded, or in an appendix
+    *(("figure", "claims"), ("table", "controls"), ("figure", "figure3_generated_views_train")),
+    *(("figure", "dose"), ("figure", "figure2_cluster_count"), ("figure", "fid_per_view"), ("figure", "ablations")),
+)
+
 
 @dataclass(frozen=True)
 class Item:

@@ -1,6 +1,7 @@
 """The report: one page with the verdict, every figure and table and their provenance, and how to cite them."""
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import jinja2
@@ -10,16 +11,18 @@ from gcl_core.files import RunError, write_text
 from gcl_core.layout import Layout
 from gcl_core.report.citation import citation_page, short
 from gcl_core.report.facts import (
+    answer,
     devices_of,
     differing,
     findings,
     fingerprints,
+    not_run_words,
     runs_of,
     step_times,
     verdict_words,
     versions_of,
 )
-from gcl_core.report.items import report_sections
+from gcl_core.report.items import MAIN, report_sections
 from gcl_core.tables.claim_readings import RULES
 from gcl_core.tables.dose import dose_reading
 from gcl_core.tables.formats import read_table
@@ -48,7 +51,7 @@ def write_report(layout: Layout, runs: Path | None = None) -> list[Path]:
     entries = read_manifest(layout.figures)
     runs = runs or layout.runs
     found, sections, made_by = (
-        findings(layout.figures),
+        findings(layout.figures, layout.study),
         report_sections(layout, entries),
         runs_of(layout, entries, runs),
     )
@@ -56,16 +59,23 @@ def write_report(layout: Layout, runs: Path | None = None) -> list[Path]:
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters["short"] = short
+    items = {(item.kind, item.name): item for section in sections for item in section.items}
+    main_items = [items[each] for each in MAIN if each in items]
+    folded = [replace(each, items=[item for item in each.items if item not in main_items]) for each in sections]
     page = environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
         study=layout.study,
         marks=MARKS,
         rules=RULES.replace("*", ""),
         findings=found,
         summary=verdict_words(found),
-        main=next(each for each in found if each.claim.key == "C2"),
-        evidence=next((item for each in sections for item in each.items if item.name == "claims"), None),
+        main=(main := next(each for each in found if each.claim.key == "C2")),
+        answer=answer(main),
+        not_run=not_run_words(layout.study, found, devices_of(made_by)),
+        doubts=[doubt for item in items.values() for doubt in item.doubts],
+        evidence=items.get(("table", "claims")),
         doses=_doses(layout.figures),
-        sections=sections,
+        main_items=main_items,
+        sections=folded,
         runs=made_by,
         versions=versions_of(made_by),
         devices=devices_of(made_by),

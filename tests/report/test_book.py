@@ -17,6 +17,7 @@ from gcl_core.layout import Layout
 from gcl_core.report.book import SLIDER, WIDEST, build_book, shortened
 from gcl_core.report.book_math import equation
 from gcl_core.seeding import numpy_rng
+from tests import lab
 
 
 def picture(width: int) -> str:
@@ -43,14 +44,17 @@ def executed(title: str) -> nbformat.NotebookNode:
     return new_notebook(cells=cells, metadata={"language_info": {"name": "python", "pygments_lexer": "ipython3"}})
 
 
-@pytest.fixture
-def layout(tmp_path: Path) -> Layout:
+@pytest.fixture(scope="module")
+def layout(tmp_path_factory: pytest.TempPathFactory) -> Layout:
+    tmp_path = tmp_path_factory.mktemp("book")
     made = Layout(load_study("smoke"), root=tmp_path)
     (made.runs / "notebooks").mkdir(parents=True)
     return made
 
 
-def test_a_book_opens_from_the_disk_with_contents_and_search(layout: Layout, tmp_path: Path):
+@pytest.fixture(scope="module")
+def book(layout: Layout) -> Path:
+    """The first page of a book of three notebooks."""
     for name in (
         "01_baseline_seed0",
         "01_baseline_seed1",
@@ -58,35 +62,55 @@ def test_a_book_opens_from_the_disk_with_contents_and_search(layout: Layout, tmp
         "04_joint_training_gcl_seed0",
     ):
         nbformat.write(executed(name), layout.runs / "notebooks" / f"{name}.ipynb")
-    first = build_book(layout, tmp_path / "book")
-    contents = re.findall(r'toctree-l1"><a class="reference internal" href="([^"]+)"', first.read_text())
+    return build_book(layout, layout.root / "book")
+
+
+def test_a_book_opens_from_the_disk_with_contents_and_search(book: Path, layout: Layout):
+    contents = re.findall(r'toctree-l1"><a class="reference internal" href="([^"]+)"', book.read_text())
     assert list(dict.fromkeys(contents)) == [
         "01_baseline_seed0.html",
         "04_joint_training_gcl_seed0.html",
         "04_joint_training_tda_seed0.html",
     ]
-    page = (tmp_path / "book" / "04_joint_training_tda_seed0.html").read_text()
+    page = (book.parent / "04_joint_training_tda_seed0.html").read_text()
     assert f"Joint training: {layout.study.variants['tda'].title}" in page
     assert "unmistakable" in page
     assert "<svg" in page
     assert "epoch 1 of 6" not in page
     assert "the method" in page
     assert "METHOD.md" not in page
-    index = (tmp_path / "book" / "searchindex.js").read_text()
+    index = (book.parent / "searchindex.js").read_text()
     assert "unmistak" in index
-    for file in (tmp_path / "book").glob("*.html"):
+    for file in book.parent.glob("*.html"):
         assert not re.findall(r'(?:src|href)="(?:https?:)?//[^"]+"', file.read_text()), f"{file.name} asks the network"
-    build_book(layout, tmp_path / "book")  # an earlier book gives way
+    build_book(layout, book.parent)  # an earlier book gives way
 
 
-def test_what_is_no_book_is_left_alone(layout: Layout, tmp_path: Path):
+def test_a_browser_leafs_and_searches_in_it_without_a_network(book: Path):
+    told: list[str] = []
+    with lab.browser() as browser:
+        page = browser.new_page(viewport={"width": 1280, "height": 800})
+        page.on("pageerror", lambda error: told.append(str(error)))
+        page.on("request", lambda request: told.extend([request.url] if request.url.startswith("http") else []))
+        page.goto(book.as_uri())
+        page.locator("nav a", has_text="TDA control").first.click()
+        page.wait_for_url("**/04_joint_training_tda_seed0.html")
+        assert page.evaluate("[...document.images].every(image => image.naturalWidth > 0)")
+        page.goto(f"{book.with_name('search.html').as_uri()}?q=unmistakable")
+        page.locator("#search-results li a").nth(2).wait_for()  # they come one after another
+    assert told == []
+
+
+def test_what_is_no_book_is_left_alone(tmp_path: Path):
+    empty = Layout(load_study("smoke"), root=tmp_path)
     with pytest.raises(RunError, match="no executed notebook"):
-        build_book(layout, tmp_path / "book")
-    nbformat.write(executed("Title"), layout.runs / "notebooks" / "01_baseline_seed0.ipynb")
+        build_book(empty, tmp_path / "book")
+    (empty.runs / "notebooks").mkdir(parents=True)
+    nbformat.write(executed("Title"), empty.runs / "notebooks" / "01_baseline_seed0.ipynb")
     (tmp_path / "thesis").mkdir()
     (tmp_path / "thesis" / "chapter.txt").write_text("years of work")
     with pytest.raises(RunError, match="is no book"):
-        build_book(layout, tmp_path / "thesis")
+        build_book(empty, tmp_path / "thesis")
     assert (tmp_path / "thesis" / "chapter.txt").read_text() == "years of work"
 
 
