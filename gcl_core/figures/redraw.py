@@ -11,7 +11,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from gcl_core.config import Study
-from gcl_core.figure_manifest import read_manifest, renew_hashes
+from gcl_core.figure_manifest import given_words, read_manifest, renew_hashes
 from gcl_core.figures import style
 from gcl_core.figures.ablations import ablation_figure
 from gcl_core.figures.claims import claims_figure
@@ -145,7 +145,9 @@ def redraw(study: Study, folder: Path, out: Path | None = None, look: Path | Non
         for output, suffix in _redrawable(folder, entries):
             kept, name = seen.setdefault(suffix, Kept(study, folder, suffix)), f"{output.name}{suffix}"
             if output.kind == "figure":
-                files += style.write_figure(PLOTS[output.name](kept), out or folder, name)
+                figure = PLOTS[output.name](kept)
+                style.write_foot(figure, given_words(study))
+                files += style.write_figure(figure, out or folder, name)
             else:
                 caption = entries[f"{name}.csv"]["caption"]
                 reading = _reading(kept, output, caption)
