@@ -20,7 +20,7 @@ class Output:
 
     A table or figure that is made of records alone names them in `records`; a table without them is itself what was
     measured, a figure without them shows pictures or is drawn from the table of its name. `each_seed`: a notebook of
-    one seed writes it, under the plain name for seed 0. `synthetic`: made of synthetic people alone.
+    one seed writes it, under the plain name for seed 0. `people`: of whom alone it is made.
     """
 
     section: str
@@ -29,7 +29,7 @@ class Output:
     name: str
     records: tuple[str, ...] = ()
     each_seed: bool = False
-    synthetic: bool = False
+    people: Literal["synthetic", "real"] | None = None  # null: of either
 
     @property
     def stem(self) -> str:
@@ -47,12 +47,14 @@ def _outputs() -> Iterator[Output]:
     yield Output(*data, "table", "dataset", each_seed=True)
     yield Output(*data, "figure", "dataset_examples", each_seed=True)
     for kind in ("figure", "table"):
-        yield Output(*data, kind, "mesh_ways", each_seed=True, synthetic=True)
+        yield Output(*data, kind, "mesh_ways", each_seed=True, people="synthetic")
     accuracy = ("Baseline and accuracy", "07_ablations")
     yield Output(*accuracy, "table", "reid_accuracy", ("epochs", "jvtc_plus"))
     yield Output(*accuracy, "record", "epochs")
     yield Output(*accuracy, "record", "repeats")
     yield Output(*accuracy, "record", "jvtc_plus")
+    yield Output(*accuracy, "table", "protocols", ("protocols",), people="real")
+    yield Output(*accuracy, "record", "protocols", people="real")
     clusters, pictures = ("Clustering", "02_clustering_analysis"), ("clustered_pictures",)
     spread = (*pictures, "clustered_distances", "clustered_split")
     for name, records in (("clustering_analysis", spread), ("clusterers", pictures)):
@@ -62,13 +64,13 @@ def _outputs() -> Iterator[Output]:
         yield Output(*clusters, "record", name, each_seed=True)
     views = ("Generated views", "08_generated_views")
     for name in ("figure1_view_invariance", "figure3_generated_views_train", "figure3_generated_views_test"):
-        yield Output(*views, "figure", name, each_seed=True, synthetic=name.endswith("_test"))
+        yield Output(*views, "figure", name, each_seed=True, people="synthetic" if name.endswith("_test") else None)
     yield Output(*views, "table", "view_quality", ("view_quality",), each_seed=True)
     yield Output(*views, "record", "view_quality", each_seed=True)
     yield Output(*views, "table", "view_ways", ("view_ways",), each_seed=True)
     yield Output(*views, "record", "view_ways", each_seed=True)
     over_surface = ("Views over the surface", "13_views_over_the_surface")
-    yield Output(*over_surface, "figure", "surface_steps", each_seed=True, synthetic=True)
+    yield Output(*over_surface, "figure", "surface_steps", each_seed=True, people="synthetic")
     fid = ("FID of the views", "05_fid_per_view")
     yield Output(*fid, "table", "table1_fid_per_view", ("fid", "fid_floor"))
     yield Output(*fid, "figure", "fid_per_view", ("fid",))
@@ -116,9 +118,9 @@ def seed_suffix(seed: int) -> str:
 def written_by(notebook: str, study: Study, seed: int = 0) -> list[str]:
     """Return the names in `figures/<profile>/` of all files that a notebook writes, of each seed's own those of `seed`.
 
-    Where people are not synthetic, figures that need known bodies are left out.
+    Figures that need the known bodies of synthetic people are left out of studies of real ones, and what looks into the
+    two cameras' habits of those of synthetic ones.
     """
-    made = [
-        each for each in OUTPUTS if each.notebook == notebook and (study.dataset == "synthetic" or not each.synthetic)
-    ]
+    people = "synthetic" if study.dataset == "synthetic" else "real"
+    made = [each for each in OUTPUTS if each.notebook == notebook and each.people in (None, people)]
     return [name for each in made for name in each.files(seed_suffix(seed) if each.each_seed else "")]

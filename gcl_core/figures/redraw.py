@@ -40,6 +40,7 @@ from gcl_core.tables.controls import controls_table
 from gcl_core.tables.dose import dose_reading, dose_table
 from gcl_core.tables.fid import fid_table, ordering_table
 from gcl_core.tables.formats import read_table, write_table
+from gcl_core.tables.protocols import protocols_table
 from gcl_core.tables.sensitivity import sensitivity_table
 from gcl_core.tables.three_datasets import dataset_accuracy_table
 from gcl_core.tables.three_datasets_fid import dataset_fid_table, dataset_orderings
@@ -81,6 +82,7 @@ TABLES: Mapping[str, Callable[[Kept], pd.DataFrame]] = {  # tables that are made
     "controls": lambda kept: controls_table(kept.study, kept.record("epochs"), kept.record("repeats")),
     "dose": lambda kept: dose_table(kept.evidence()),
     "orderings_three_datasets": lambda kept: dataset_orderings(kept.record("dataset_fid")),
+    "protocols": lambda kept: protocols_table(kept.study, kept.record("protocols")),
     "reid_accuracy": lambda kept: accuracy_table(
         kept.study, kept.record("epochs"), recorded_joint(kept.record("jvtc_plus"))
     ),

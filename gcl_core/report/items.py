@@ -77,12 +77,13 @@ def report_sections(layout: Layout, entries: Mapping[str, Mapping[str, Any]]) ->
         path = PurePosixPath(name)
         kind = next((kind for kind, endings in ENDINGS.items() if path.suffix in endings), "table")
         groups[str(path.with_suffix(""))].setdefault("record" if path.parent.name else kind, []).append(name)
+    people = "synthetic" if layout.study.dataset == "synthetic" else "real"
     sections = {each.section: Section(each.section, each.notebook) for each in OUTPUTS}
     for stem, each in {each.stem: each for each in OUTPUTS}.items():
         section = sections[each.section]
         stems = sorted(found for found in groups if re.fullmatch(rf"{stem}(_seed\d+)?", found))
         section.items += [item for found in stems for item in _items(layout, entries, groups.pop(found), share)]
-        if not stems and (layout.study.dataset == "synthetic" or not each.synthetic):
+        if not stems and each.people in (None, people):
             section.missing.append(stem)
     others = [item for stem in sorted(groups) for item in _items(layout, entries, groups[stem], share)]
     return [*sections.values(), *([Section("More", items=others)] if others else [])]
