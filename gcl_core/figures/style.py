@@ -109,13 +109,24 @@ def save_figure(figure: Figure, layout: Layout, name: str, *, runs: Sequence[Pat
 
 
 def write_foot(figure: Figure, words: str) -> None:
-    """Write a small line at the foot of a figure, whose other content makes room for it; no words change nothing."""
+    """Write a small line at the foot of a figure; no words change nothing.
+
+    A constrained layout makes room for it; a figure with places of its own, as a gallery, grows by the line's height.
+    """
     if not words:
         return
-    room = FOOT / figure.get_figheight() / 72
-    engine = figure.get_layout_engine()
+    engine, tall = figure.get_layout_engine(), figure.get_figheight()
     if isinstance(engine, ConstrainedLayoutEngine):
+        room = FOOT / 72 / tall
         engine.set(rect=(0, room, 1, 1 - room))
+    else:
+        room = FOOT / 72 / (tall + FOOT / 72)
+        figure.set_figheight(tall + FOOT / 72)
+        for axes in figure.axes:
+            left, bottom, wide, high = axes.get_position().bounds
+            axes.set_position((left, room + (1 - room) * bottom, wide, (1 - room) * high))
+        for text in figure.texts:
+            text.set_y(room + (1 - room) * text.get_position()[1])
     figure.text(0.995, room / 4, words, ha="right", va="bottom", fontsize=FOOT - 3, color=GREY)
 
 

@@ -12,7 +12,7 @@ from gcl_core.config import ConfigError, load_study
 from gcl_core.data.person_set import load_person_set
 from gcl_core.evaluation.accuracy import accuracy_record
 from gcl_core.figure_manifest import read_manifest as figures_manifest
-from gcl_core.figures.style import new_figure, save_figure
+from gcl_core.figures.style import new_figure, save_figure, write_foot
 from gcl_core.files import RunError, read_json
 from gcl_core.given import give
 from gcl_core.given.give import give_weights
@@ -160,6 +160,14 @@ def test_every_saved_figure_says_that_weights_were_given(given: Layout, trained:
         figure.subplots().set_title("title")
         save_figure(figure, layout, "some", runs=[], caption="Some caption.")
         assert [text.get_text() for text in figure.texts] == expected
+        gallery = new_figure(3.0, 2.0)
+        gallery.set_layout_engine("none")
+        axes, title = gallery.add_axes((0.1, 0.0, 0.9, 0.9)), gallery.text(0.5, 0.92, "title")
+        write_foot(gallery, *expected or [""])
+        foot = gallery.texts[-1].get_window_extent().y1 if expected else 0.0
+        assert axes.get_window_extent().y0 >= foot  # nothing is written over pictures
+        assert axes.get_window_extent().height == pytest.approx(0.9 * 2 * gallery.dpi)
+        assert title.get_window_extent().y1 <= gallery.bbox.y1
         caption = figures_manifest(layout.figures)["some.png"]["caption"]
         assert caption == " ".join(["Some caption.", *expected])
 
