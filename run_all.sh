@@ -5,7 +5,8 @@ set -eu
 case " $* " in
 *" --help "* | *" -h "*)
     cat <<'HELP'
-usage: ./run_all.sh [PROFILE] [key=value ...] [--seeds N] [--jobs N] [--cluster DIR] [--dry-run] [--help]
+usage: ./run_all.sh [PROFILE] [key=value ...] [--from-weights] [--seeds N] [--jobs N] [--cluster DIR] [--dry-run]
+                    [--help]
 
 Regenerates every table and figure of a profile in figures/<profile>/ and says which numbers agree with the
 committed ones in figures/reference/<profile>/. Sets up .venv first where needed; an active conda or venv
@@ -14,8 +15,9 @@ it was. A second run with nothing changed does nothing.
 
   PROFILE        a name in configs/ (smoke, mini, evidence, evidence_background, evidence_light,
                  evidence_settings, tuning_optimizer, synthetic_large, market1501, dukemtmc_reid, msmt17, folder,
-                 folder_small) or a YAML file; default mini
+                 real_small) or a YAML file; default mini
   key=value      a setting, as in joint.epochs=3 or data_root=/path/to/Market-1501-v15.09.15
+  --from-weights take the trained networks of weights/PROFILE and train nothing (docs/WEIGHTS.md)
   --seeds N      repeat the study with N seeds
   --jobs N       use at most N CPU cores (default: all)
   --cluster DIR  run the steps on a cluster, by the Snakemake profile in DIR (docs/CLUSTER.md)

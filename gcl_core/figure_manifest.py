@@ -12,6 +12,7 @@ from typing import Any
 import pandas as pd
 from filelock import FileLock
 
+from gcl_core.config import Study
 from gcl_core.files import RunError, hash_file, read_json, write_text
 from gcl_core.layout import Layout
 from gcl_core.provenance import fingerprint, git_revision
@@ -32,6 +33,8 @@ def record_files(layout: Layout, files: Sequence[Path], *, runs: Sequence[Path],
 
     Entries of other files stay; notebooks running side by side take turns. Raises RunError when a file is missing.
     """
+    if words := given_words(layout.study):
+        caption = f"{caption} {words}"
     entry = {
         "caption": caption,
         "profile": layout.study.profile,
@@ -49,6 +52,12 @@ def record_files(layout: Layout, files: Sequence[Path], *, runs: Sequence[Path],
             entries.pop(name, None)  # the last one entered says what is known of a run
             entries[name] = {"sha256": hash_file(path), **entry}
         write_manifest(layout.figures, layout.study.profile, entries)
+
+
+def given_words(study: Study) -> str:
+    """Return the sentence for figures and captions of a study that takes given weights; nothing for one that trains."""
+    folder = study.given_weights
+    return "" if folder is None else f"Weights were given ({folder.parent.name}/{folder.name}), not trained here."
 
 
 def renew_hashes(folder: Path, files: Iterable[Path]) -> None:

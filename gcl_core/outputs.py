@@ -76,6 +76,8 @@ def _outputs() -> Iterator[Output]:
     yield Output(*accuracy, "record", "epochs")
     yield Output(*accuracy, "record", "repeats")
     yield Output(*accuracy, "record", "jvtc_plus")
+    yield Output(*accuracy, "table", "protocols", ("protocols",), made_by=lambda study: not _synthetic(study))
+    yield Output(*accuracy, "record", "protocols", made_by=lambda study: not _synthetic(study))
     clusters, pictures = ("Clustering", "02_clustering_analysis"), ("clustered_pictures",)
     spread = (*pictures, "clustered_distances", "clustered_split")
     for name, records in (("clustering_analysis", spread), ("clusterers", pictures)):

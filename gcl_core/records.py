@@ -33,6 +33,13 @@ RECORDS: Mapping[str, tuple[str, Schema]] = {  # name → what a line is, and th
         "One line per seed whose JVTC baseline was measured by looks and time stamps together: accuracies in [0, 1]",
         {"seed": "int64", **_ACCURACY, OTHERS: "float64"},
     ),
+    "protocols": (
+        "One line per encoder, seed and protocol of retrieval: accuracies in [0, 1], queries that have a match",
+        {
+            **{"stage": "str", "seed": "int64", "protocol": "str", "map": "float64", "rank1": "float64"},
+            **{"queries": "int64"},
+        },
+    ),
     "evidence": (
         "One line per seed and variant, means over repeats: true people, what the variant is for, how far the number "
         "of clusters is off (% of the people), ARI, distance of drawn views as a share of that to others, PSNR of the "

@@ -106,7 +106,7 @@ def test_the_large_synthetic_study_keeps_the_published_constants_and_is_as_large
 
 def test_every_profile_loads_under_its_own_name(tmp_path: Path) -> None:
     made = {"smoke", "mini", "synthetic_large", "tuning_optimizer", *REPORTING}
-    assert set(known_profiles()) == {*made, "folder_small", *ELSEWHERE}
+    assert set(known_profiles()) == {*made, "real_small", *ELSEWHERE}
     for profile in known_profiles():
         study = load_study(profile, [] if profile in made else [f"data_root={tmp_path}"])
         assert study.profile == profile
@@ -145,20 +145,22 @@ def test_a_base_that_extends_is_refused(tmp_path: Path) -> None:
     assert "below.yaml holds a list" in message(put(tmp_path, own="extends: below.yaml\n", below="- 1\n"))
 
 
-@pytest.mark.parametrize("profile", [*sorted(ELSEWHERE), "folder_small"])
+@pytest.mark.parametrize("profile", [*sorted(ELSEWHERE), "real_small"])
 def test_real_data_need_their_folder(profile: str) -> None:
     assert "data_root=/path/to/it" in message(profile)
 
 
-def test_small_profile_of_ones_own_pictures_shrinks_as_mini_does(tmp_path: Path) -> None:
-    """The method stays; what its comments say of rho and of the adversarial weight is what they are."""
-    small, mini = load_study("folder_small", [f"data_root={tmp_path}"]), load_study("mini")
-    for part in ("picture", "identity_encoder", "generator", "discriminator", "contrast", "augmentation"):
+def test_small_profile_of_real_people_draws_as_mini_does_and_has_a_supervised_bound(tmp_path: Path) -> None:
+    """The method stays: its controls are mini's, and the bound differs from TDA in whose labels it trains on."""
+    small, mini = load_study("real_small", [f"data_root={tmp_path}"]), load_study("mini")
+    for part in ("generator", "discriminator", "contrast", "augmentation", "losses"):
         assert getattr(small, part) == getattr(mini, part), part
-    assert small.clustering.rho * (7300 - 1) / 2 == pytest.approx(1.5, rel=0.05)
-    assert small.losses == mini.losses == LossWeights(adversarial=0.1)
-    assert set(small.variants) == {"gcl", "tda", "no_vi"}
-    assert small.variants == {name: mini.variants[name] for name in small.variants}
+    bound = small.variants["identities"]
+    assert {name: small.variants[name] for name in small.variants if name != "identities"} == {
+        name: mini.variants[name] for name in ("gcl", "tda", "copy", "surface", "surface_cluster")
+    }
+    assert small.of_variant("identities").clustering.method == "identities"
+    assert (bound.view, bound.augment, bound.purpose) == ("copied", True, "bound")
 
 
 def test_profiles_of_the_claims_differ_in_people_seeds_and_variants_alone() -> None:

@@ -1,5 +1,6 @@
 """The check on a GPU, rehearsed on a CPU as people type it; how it keeps time, goes on, and tells what went wrong."""
 
+import io
 import json
 import os
 import subprocess
@@ -7,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -166,6 +168,20 @@ def test_a_file_of_something_else_is_refused(content: bytes, tmp_path: Path) -> 
     (tmp_path / "data.tar").write_bytes(content)
     with pytest.raises(RunError, match="holds no data of the check"):
         unpacked(tmp_path / "data.tar", tmp_path / "out", ())
+
+
+@pytest.mark.parametrize("shape", [(3, 32, 16, 3), (3, 8, 32, 16), (3, 7, 32, 16, 3)])
+def test_packed_pictures_come_back_to_the_bit(shape: tuple[int, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    import gpu_data
+
+    monkeypatch.setattr(gpu_data, "TALLEST", 64)  # two pictures to a file
+    array = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    parts = gpu_data.packed(array)
+    assert len(parts) == 2
+    content = {f"a.npy.{place:03}.webp": part for place, part in enumerate(parts)}
+    back = np.load(io.BytesIO(gpu_data.as_file(gpu_data.restored(content, "a.npy", shape))))
+    assert back.dtype == np.uint8
+    assert np.array_equal(back, array)
 
 
 def test_data_above_forty_megabytes_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,7 @@ from gcl_core.cli.retrieval import add_retrieval_commands
 from gcl_core.cli.runs import add_run_commands
 from gcl_core.cli.views import add_view_commands
 from gcl_core.cli.weights import add_weight_commands
-from gcl_core.cli.words import count, is_setting, repetition, run_folder, split_name
+from gcl_core.cli.words import count, is_setting, repetition, run_folder, split_name, study_of_weights
 from gcl_core.config import ConfigError, Study, is_file_of_settings, known_profiles, load_study, settled
 from gcl_core.machine import settle_caches, settle_streams
 from gcl_core.settings.paths import placed
@@ -81,6 +81,9 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument(
         "--cluster", type=Path, metavar="DIR", help="run the steps where this Snakemake profile says (docs/CLUSTER.md)"
     )
+    run.add_argument(
+        "--from-weights", action="store_true", help="take the trained networks of weights/PROFILE and train nothing"
+    )
     plan = add_study("plan", _plan, study, "say what a study consists of and what would run")
     for each in (run, plan):
         each.add_argument("--seeds", type=count, metavar="N", help="repeat the study with N seeds (setting `seeds`)")
@@ -129,6 +132,8 @@ def _study(chosen: argparse.Namespace, words: Sequence[str]) -> tuple[Study, str
     if len(names) > 1:
         raise ConfigError(f"expected one profile and key=value words, got {' '.join(names)!r}")
     profile = names[0] if names else "mini"
+    if getattr(chosen, "from_weights", False):
+        profile = study_of_weights(profile)
     if is_file_of_settings(profile):
         profile = placed(profile, Path.cwd())
     overrides = [_absolute(word) for word in words if is_setting(word)]
@@ -153,6 +158,10 @@ def _run(chosen: argparse.Namespace, words: Sequence[str]) -> None:
     print(
         f"profile {study.profile}; executed notebooks and their messages: {_short(layout.runs)}/notebooks/", flush=True
     )
+    if study.given_weights is not None:
+        from gcl_core.given.take import told
+
+        print(told(study.given_weights), flush=True)
     cluster = chosen.cluster and chosen.cluster.resolve()
     if not run_study(layout, profile, overrides, jobs=chosen.jobs, cluster=cluster):
         print("nothing to do: every step is up to date")
@@ -184,7 +193,7 @@ def _report(chosen: argparse.Namespace, words: Sequence[str]) -> None:
     from gcl_core.report.page import write_report
 
     layout = Layout(study, reference=chosen.reference)
-    for path in (write_gallery(study, layout.figures), *write_report(layout, chosen.runs)):
+    for path in (*write_report(layout, chosen.runs), write_gallery(study, layout.figures)):
         print(_short(path))
 
 
@@ -243,6 +252,10 @@ def _train(chosen: argparse.Namespace, words: Sequence[str]) -> None:
     study, _, _ = _study(chosen, others)
     if name not in (known := ("baseline", "warm_up", *study.variants)):
         raise ConfigError(f"train: {name!r} is no stage of profile {study.profile}; known: {', '.join(known)}")
+    if study.given_weights is not None:
+        raise ConfigError(
+            f"train: profile {study.profile} takes the weights of {study.given_weights} and trains nothing"
+        )
     from gcl_core.layout import Layout
     from gcl_core.training.baseline import train_baseline
     from gcl_core.training.joint import train_jointly

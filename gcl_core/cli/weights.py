@@ -1,4 +1,4 @@
-"""The commands that exchange weights with the authors' code: import-weights, export-weights."""
+"""The commands of weights: `give-weights`, and `import-weights` and `export-weights`, which the authors' code reads."""
 
 import argparse
 from collections.abc import Callable, Sequence
@@ -14,7 +14,7 @@ ReadStudy = Callable[[argparse.Namespace, Sequence[str]], tuple[Study, Any, Any]
 
 
 def add_weight_commands(add_study: Add, read_study: ReadStudy) -> None:
-    """Add the commands to `python -m gcl_core`; both take the words `PROFILE key=value`, which `read_study` reads."""
+    """Add the commands to `python -m gcl_core`; all take the words `PROFILE key=value`, which `read_study` reads."""
     importing = add_study(
         "import-weights",
         partial(_import_weights, read_study),
@@ -38,6 +38,13 @@ def add_weight_commands(add_study: Add, read_study: ReadStudy) -> None:
         "--out", type=Path, required=True, metavar="DIR", help="folder of id_*.pt, gen_*.pt, dis_*.pt"
     )
     exporting.add_argument("--encoder-only", action="store_true", help="leave generator and discriminator out")
+    giving = add_study(
+        "give-weights",
+        partial(_give_weights, read_study),
+        "[PROFILE] [key=value ...]",
+        "write a finished profile's networks, small, for `run_all.sh PROFILE --from-weights` (docs/WEIGHTS.md)",
+    )
+    giving.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write, as weights/mini")
     for each in (importing, exporting):
         each.add_argument("--seed", type=repetition, default=0, metavar="K", help="whose run folder (default: 0)")
 
@@ -64,6 +71,17 @@ def _import_weights(read_study: ReadStudy, chosen: argparse.Namespace, words: Se
             + (f"; not used: {', '.join(ignored[:3])}{more}" if ignored else "")
         )
     print(f"run: {folder}; measure it by `evaluate`, with the same profile and settings")
+
+
+def _give_weights(read_study: ReadStudy, chosen: argparse.Namespace, words: Sequence[str]) -> None:
+    study = read_study(chosen, words)[0]
+    from gcl_core.given.give import give_weights
+    from gcl_core.layout import Layout
+
+    files = give_weights(Layout(study), chosen.out)
+    for path in files:
+        print(path)
+    print(f"together {sum(path.stat().st_size for path in files):,} bytes")
 
 
 def _export_weights(read_study: ReadStudy, chosen: argparse.Namespace, words: Sequence[str]) -> None:

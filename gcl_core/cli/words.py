@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gcl_core.config import ConfigError, is_file_of_settings, known_profiles
+from gcl_core.config import REPOSITORY, ConfigError, is_file_of_settings, known_profiles
 
 if TYPE_CHECKING:
     from gcl_core.layout import Layout
@@ -47,6 +47,19 @@ def run_folder(layout: "Layout", name: str, seed: int) -> Path:
     hint = f"; {name} is a profile: say the run as well" if name in known_profiles() else ""
     hint = f"; for the folder of that name in the current one write ./{name}" if os.path.isdir(name) else hint
     raise ConfigError(f"profile {study.profile} has no run {name!r}{hint}; known: {', '.join(known)}")
+
+
+def study_of_weights(profile: str) -> str:
+    """Return the path of the profile that takes the weights that come with another, `weights/PROFILE/study.yaml`.
+
+    Raises ConfigError that lists the profiles with weights when there is none.
+    """
+    weights = REPOSITORY / "weights"
+    path = weights / profile / "study.yaml"
+    if is_file_of_settings(profile) or not path.is_file():
+        known = ", ".join(sorted(each.parent.name for each in weights.glob("*/study.yaml"))) or "none"
+        raise ConfigError(f"no weights come with profile {profile}; profiles with weights in {weights}: {known}")
+    return str(path)
 
 
 def count(text: str) -> int:

@@ -11,7 +11,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from gcl_core.config import Study
-from gcl_core.figure_manifest import drop_files, read_manifest, renew_hashes
+from gcl_core.figure_manifest import drop_files, given_words, read_manifest, renew_hashes
 from gcl_core.figures import style
 from gcl_core.figures.ablations import ablation_figure
 from gcl_core.figures.claims import claims_figure
@@ -42,6 +42,7 @@ from gcl_core.tables.controls import controls_table
 from gcl_core.tables.dose import dose_reading, dose_table
 from gcl_core.tables.fid import fid_table, ordering_table
 from gcl_core.tables.formats import read_table, write_table
+from gcl_core.tables.protocols import protocols_table
 from gcl_core.tables.sensitivity import sensitivity_table
 from gcl_core.tables.three_datasets import dataset_accuracy_table
 from gcl_core.tables.three_datasets_fid import dataset_fid_table, dataset_orderings
@@ -83,6 +84,7 @@ TABLES: Mapping[str, Callable[[Kept], pd.DataFrame]] = {  # tables that are made
     "controls": lambda kept: controls_table(kept.study, kept.record("epochs"), kept.record("repeats")),
     "dose": lambda kept: dose_table(kept.evidence()),
     "orderings_three_datasets": lambda kept: dataset_orderings(kept.record("dataset_fid")),
+    "protocols": lambda kept: protocols_table(kept.study, kept.record("protocols")),
     "reid_accuracy": lambda kept: accuracy_table(
         kept.study, kept.record("epochs"), recorded_joint(kept.record("jvtc_plus"))
     ),
@@ -150,7 +152,9 @@ def redraw(study: Study, folder: Path, out: Path | None = None, look: Path | Non
         for output, suffix in _redrawable(study, folder, entries):
             kept, name = seen.setdefault(suffix, Kept(study, folder, suffix)), f"{output.name}{suffix}"
             if output.kind == "figure":
-                files += style.write_figure(PLOTS[output.name](kept), out or folder, name)
+                figure = PLOTS[output.name](kept)
+                style.write_foot(figure, given_words(study))
+                files += style.write_figure(figure, out or folder, name)
             else:
                 caption = entries[f"{name}.csv"]["caption"]
                 reading = _reading(kept, output, caption)

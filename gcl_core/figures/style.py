@@ -11,9 +11,10 @@ import PIL.Image
 from IPython.display import Image
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from gcl_core.config import Study
-from gcl_core.figure_manifest import record_files
+from gcl_core.figure_manifest import given_words, record_files
 from gcl_core.files import atomic
 from gcl_core.layout import Layout
 
@@ -21,6 +22,7 @@ COLUMN = 3.25  # inches: one column of a two-column paper
 PAGE = 6.875  # inches: both columns
 SCREEN_DPI = 110
 PRINT_DPI = 300
+FOOT = 8  # points: what a line at the foot takes
 LARGE = 250_000  # bytes: a PNG above that is for looking at, its PDF keeps every colour
 COLOURS = (  # seaborn's palette "colorblind"; importing seaborn for it would cost every notebook a second
     *("#0173b2", "#de8f05", "#029e73", "#d55e00", "#cc78bc"),
@@ -111,8 +113,31 @@ def save_figure(figure: Figure, layout: Layout, name: str, *, runs: Sequence[Pat
 
     Both are entered into the manifest with the run folders that they show.
     """
+    write_foot(figure, given_words(layout.study))
     record_files(layout, write_figure(figure, layout.figures, name), runs=runs, caption=caption)
     return picture(figure)
+
+
+def write_foot(figure: Figure, words: str) -> None:
+    """Write a small line at the foot of a figure; no words change nothing.
+
+    A constrained layout makes room for it; a figure with places of its own, as a gallery, grows by the line's height.
+    """
+    if not words:
+        return
+    engine, tall = figure.get_layout_engine(), figure.get_figheight()
+    if isinstance(engine, ConstrainedLayoutEngine):
+        room = FOOT / 72 / tall
+        engine.set(rect=(0, room, 1, 1 - room))
+    else:
+        room = FOOT / 72 / (tall + FOOT / 72)
+        figure.set_figheight(tall + FOOT / 72)
+        for axes in figure.axes:
+            left, bottom, wide, high = axes.get_position().bounds
+            axes.set_position((left, room + (1 - room) * bottom, wide, (1 - room) * high))
+        for text in figure.texts:
+            text.set_y(room + (1 - room) * text.get_position()[1])
+    figure.text(0.995, room / 4, words, ha="right", va="bottom", fontsize=FOOT - 3, color=GREY)
 
 
 def write_figure(figure: Figure, folder: Path, name: str) -> list[Path]:

@@ -70,6 +70,11 @@ def run_problem(layout: Layout, stage: str, seed: int, repeat: int = 0) -> str |
         return f"was made with other settings of {', '.join(other)}; {again}"
     if "imported" in facts:  # weights from elsewhere: no code of ours trained them
         return None
+    if ("given" in facts) != (layout.study.given_weights is not None):
+        holds, takes = ("given weights", "trains") if "given" in facts else ("a training", "takes given weights")
+        return f"holds {holds}, and this study {takes}; give one of them a name of its own by profile=NAME"
+    if "given" in facts:
+        return _given_problem(layout.study, facts["given"], again)
     if facts["seed"] != training_draws(layout.study.training_seed, seed, repeat):
         return f"was made with other training draws (training_seed); {again}"
     before, now = facts.get("code", {}), code_of_stage(layout.study, stage)
@@ -84,6 +89,16 @@ def run_problem(layout: Layout, stage: str, seed: int, repeat: int = 0) -> str |
         path, recorded = layout.stage(name, seed) / f"{file}.safetensors", facts["inputs"].get(name)
         if recorded is not None and path.is_file() and hash_file(path) != recorded:
             return f"was trained from another {name} than lies there now; {again}"
+    return None
+
+
+def _given_problem(study: Study, given: dict[str, Any], again: str) -> str | None:
+    """Return why a run of given weights is not of those that lie in the study's folder of weights now."""
+    assert study.given_weights is not None
+    for name, digest in given["files"].items():
+        path = study.given_weights / name
+        if not path.is_file() or hash_file(path) != digest:
+            return f"was made of another {path} than lies there now; {again}"
     return None
 
 

@@ -76,7 +76,8 @@ def study_quality(layout: Layout, people: PersonSet, truth: Truth | None, seed: 
     """Return `view_quality` of all `evaluation.fid_variants` on training and, where they have meshes, test pictures."""
     variants = layout.study.evaluation.fid_variants
     parts = [(variant, split) for variant in variants for split in gallery_splits(people)]
-    return pd.concat([view_quality(layout, people, truth, variant, seed, split) for variant, split in parts])
+    qualities = [view_quality(layout, people, truth, variant, seed, split) for variant, split in parts]
+    return pd.concat(qualities, ignore_index=True)
 
 
 def _distance(encoder: IdentityEncoder, real: Tensor, pictures: UInt8[np.ndarray, "n h w 3"]) -> float:

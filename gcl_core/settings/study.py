@@ -4,10 +4,11 @@ Every default is the published constant; the comment beside it names its source:
 none is published.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, model_serializer, model_validator
 
 from gcl_core.fidelity import SwitchName, apply_switches
 from gcl_core.settings.common import ComputeSettings, ConfigError, Settings, Yaw
@@ -44,6 +45,7 @@ class Study(Settings):
     mesh_root: Path | None = None  # null: <data_root>/meshes
     on_bad_picture: Literal["stop", "skip"] = "stop"  # skip: leave it out and list it in quarantine.csv
     on_missing_mesh: Literal["leave_out", "stop"] = "leave_out"  # leave_out: cluster it, draw no views of it
+    given_weights: Path | None = None  # a folder of weights/, taken in the place of every training; null: train
     fidelity: Literal["paper", "released"] | tuple[SwitchName, ...] = "paper"  # switches of gcl_core/fidelity.py
     source: SourceSettings | None = None  # a labelled set to learn from first (domain adaptation); null: no labels
     seeds: Annotated[int, Field(ge=1, le=100)] = 1
@@ -67,6 +69,14 @@ class Study(Settings):
     joint: JointSettings = JointSettings()
     variants: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")], VariantSettings] = VARIANTS
     evaluation: EvaluationSettings = EvaluationSettings()
+
+    @model_serializer(mode="wrap")
+    def _named_where_given(self, dump: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
+        """Leave out that no weights are given: such studies are named as before the setting was there."""
+        tree = dump(self)
+        if "given_weights" in tree and tree["given_weights"] is None:
+            del tree["given_weights"]
+        return tree
 
     @model_validator(mode="before")
     @classmethod

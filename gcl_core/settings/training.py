@@ -11,7 +11,8 @@ from gcl_core.settings.common import OptimizerSettings, Positive, Settings, Shar
 class ClusteringSettings(Settings):
     """k-reciprocal Jaccard distance, the ρ rule for ε, DBSCAN (§4)."""
 
-    method: Literal["dbscan", "hdbscan", "kmeans"] = "dbscan"  # the others are ours, for comparison
+    # the others are ours, for comparison; identities: the true ones, an upper bound that labels would give
+    method: Literal["dbscan", "hdbscan", "kmeans", "identities"] = "dbscan"
     k1: Annotated[int, Field(ge=2)] = 30
     k2: Annotated[int, Field(ge=1)] = 6
     k1_counts_self: bool = True  # D26; false: k1 others, as in the original re-ranking

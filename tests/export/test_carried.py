@@ -33,7 +33,8 @@ class MadeUp(Carrier):
     def with_views(self, rows: np.ndarray) -> np.ndarray:
         return rows[rows != BODILESS]
 
-    def carry(self, row: int | np.integer, yaws: Sequence[int] = YAWS[1:]) -> CarriedViews:
+    def carry(self, row: int | np.integer, yaws: Sequence[int] = YAWS[1:], *, turned: bool = True) -> CarriedViews:
+        assert turned
         self.carried.append(int(row))
         views = np.stack([np.full((64, 32, 3), (row, yaw // 45, 9), dtype=np.uint8) for yaw in yaws])
         return CarriedViews(views, np.stack([np.full((64, 32), (row + yaw // 45) % 4, dtype=np.uint8) for yaw in yaws]))

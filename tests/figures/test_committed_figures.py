@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from gcl_core.config import ConfigError, known_profiles, load_study
+from gcl_core.figures.redraw import PLOTS
 from gcl_core.figures.style import COLUMN, PAGE, PRINT_DPI
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -60,3 +62,40 @@ def test_its_png_has_300_dots_an_inch(path: Path) -> None:
     with Image.open(path.with_suffix(".png")) as image:
         assert [round(float(dots)) for dots in image.info["dpi"]] == [PRINT_DPI, PRINT_DPI]
         assert any(abs(image.width - PRINT_DPI * width) <= 1 for width in (COLUMN, PAGE))
+
+
+def is_synthetic(profile: str) -> bool:
+    """Whether a profile makes its people itself; one that is not known here may hold anybody."""
+    if profile not in known_profiles():
+        return False
+    try:
+        return load_study(profile).dataset == "synthetic"
+    except ConfigError:  # it needs the folder of its pictures
+        return False
+
+
+def pictures_of_people(reference: Path) -> list[Path]:
+    """Return what a folder of committed figures holds of real people that is neither a number nor drawn of numbers."""
+    found = []
+    for folder in sorted(path for path in reference.iterdir() if path.is_dir()):
+        if folder.name == "pooled" or is_synthetic(folder.name):
+            continue
+        for path in sorted(folder.rglob("*")):
+            plot = path.suffix in (".png", ".pdf") and re.sub(r"_seed\d+$", "", path.stem) in PLOTS
+            if path.is_file() and not plot and path.suffix not in (".md", ".csv", ".tex", ".json", ".parquet"):
+                found.append(path)
+    return found
+
+
+def test_no_picture_of_a_real_person_is_committed(tmp_path: Path) -> None:
+    assert pictures_of_people(REPOSITORY / "figures" / "reference") == []
+    for profile in ("real_small", "market1501", "mini"):
+        (tmp_path / profile / "records").mkdir(parents=True)
+        for name in ("ablations.png", "protocols.md", "records/protocols.csv", "ranked_lists_seed1.png", "report.html"):
+            (tmp_path / profile / name).touch()
+    names = [path.relative_to(tmp_path).as_posix() for path in pictures_of_people(tmp_path)]
+    assert names == [
+        f"{profile}/{name}"
+        for profile in ("market1501", "real_small")
+        for name in ("ranked_lists_seed1.png", "report.html")
+    ]

@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import save_file
+from torchvision.transforms.v2 import Normalize
 
 from gcl_core.config import ConfigError, Study, load_study
+from gcl_core.data.batches import IMAGENET_MEAN, IMAGENET_STD, imagenet_normalize
 from gcl_core.files import RunError, hash_file
 from gcl_core.layout import Layout
 from gcl_core.models.checkpoints import read_encoder_checkpoint
@@ -15,6 +17,8 @@ from gcl_core.models.identity_encoder import IdentityEncoder
 from gcl_core.models.released import export_encoder
 from gcl_core.models.timm_trunk import WHEEL, TimmTrunk, weights_file
 from gcl_core.models.weights import build_encoder, build_generator, load_encoder, load_generator, save_weights
+from gcl_core.settings.common import OptimizerSettings
+from gcl_core.training.optimizers import make_optimizer
 from gcl_core.training.start import start_inputs
 
 CPU = torch.device("cpu")
@@ -77,8 +81,11 @@ class TestWithTimm:
             assert torch.equal(found.code, encoder.eval()(x).code)
             theirs = timm.create_model(model, output_stride=16).eval()
             theirs.load_state_dict(dict(_as_timm_names(encoder, theirs)), strict=False)
-            stages = theirs.forward_intermediates(x, intermediates_only=True)
-            torch.testing.assert_close(encoder.trunk(x), stages[-1])
+            own = theirs.pretrained_cfg
+            pictures = x * torch.tensor(IMAGENET_STD).reshape(3, 1, 1) + torch.tensor(IMAGENET_MEAN).reshape(3, 1, 1)
+            seen = Normalize(own["mean"], own["std"])(pictures)
+            stages = theirs.forward_intermediates(seen, intermediates_only=True)
+            torch.testing.assert_close(encoder.trunk(x), stages[-1], rtol=1e-4, atol=1e-4)
         read, facts = read_encoder_checkpoint(tmp_path / "encoder.safetensors", study(model))
         assert (read.settings, facts["layout"]) == (encoder.settings, "ours")
         with pytest.raises(RunError, match=r"expected IdentityEncoder with .*kind resnet.*found .*kind timm"):
@@ -90,6 +97,33 @@ class TestWithTimm:
         code_dim = build_encoder(study(), 0).code_dim
         save_weights(build_generator(study(), code_dim, 0), tmp_path / "generator.safetensors")
         assert load_generator(study(), tmp_path, CPU).code_dim == code_dim
+
+    @pytest.mark.parametrize(
+        ("model", "first", "last"),
+        [("tf_efficientnet_lite0", "conv_stem", "blocks.2"), ("resnet10t", "conv1", "layer2")],
+    )
+    def test_frozen_layers_keep_weights_and_statistics_and_pass_gradients(self, model: str, first: str, last: str):
+        encoder = build_encoder(study(model, ", frozen_stride: 8"), 0).train()
+        before = {name: value.clone() for name, value in encoder.state_dict().items()}
+        x = torch.randn(4, 3, 64, 64, requires_grad=True)
+        optimizer, _ = make_optimizer(encoder.parameters(), OptimizerSettings(lr=0.01))
+        encoder(x).feature.square().sum().backward()
+        optimizer.step()
+        assert x.grad is not None
+        assert x.grad.abs().sum() > 0
+        same = {name for name, value in encoder.state_dict().items() if torch.equal(value, before[name])}
+        trunk = "trunk.network."
+        names = [name for name in before if name.startswith(trunk)]
+        inside = {name for name in names if name.startswith((f"{trunk}{first}.", f"{trunk}{last}."))}
+        assert inside
+        assert inside <= same
+        end = max(names.index(name) for name in names if name.startswith(f"{trunk}{last}."))
+        assert set(names[: end + 1]) <= same
+        assert not [name for name in names[end + 1 :] if name in same and name.endswith(("weight", "running_mean"))]
+
+    def test_a_stride_without_a_map_is_refused(self):
+        with pytest.raises(RunError, match=r"convnext_atto has no map of stride 2: .*frozen_stride to one of 4, 8, 16"):
+            build_encoder(study("convnext_atto", ", frozen_stride: 2"), 0)
 
     def test_the_seed_decides_the_weights(self):
         one, same, other = (
@@ -133,10 +167,11 @@ class TestWithTimm:
         theirs._blocks[-1].register_forward_hook(lambda *found: maps.append(found[-1]))
         trunk = TimmTrunk(model="tf_efficientnet_lite0").eval()
         trunk.load(WHEEL)
-        x = torch.randn(2, 3, 128, 64, generator=torch.Generator().manual_seed(0))
+        x = torch.rand(2, 3, 128, 64, generator=torch.Generator().manual_seed(0))
         with torch.no_grad():
-            theirs.extract_features(x)
-            torch.testing.assert_close(trunk(x), maps[0], rtol=1e-4, atol=1e-4)
+            theirs.extract_features(2 * x - 1)  # it was trained on pictures from -1 to 1
+            found = trunk(imagenet_normalize(x))
+            torch.testing.assert_close(found, maps[0], rtol=1e-4, atol=1e-4)
         assert maps[0].std() > 0.1
 
     @pytest.mark.parametrize(

@@ -82,15 +82,15 @@ def test_changed_data_are_prepared_again_and_the_plan_says_so(study: Path, tmp_p
     for name in ("bounding_box_train/1_c1.png", "query/2_c1.png", "bounding_box_test/2_c1.png"):
         write_text(root / name, "not looked into here")
     words = (f"data_root={root}", "profile=mine")
-    stand_in_for_data(study, *words, profile="folder_small")
+    stand_in_for_data(study, *words, profile="real_small")
     mark = targets("00_data_preparation", profile="mine")
-    run = planner(study, "folder_small", words, "--cores", "2", *mark)
+    run = planner(study, "real_small", words, "--cores", "2", *mark)
     told, _ = run.communicate()
     assert run.returncode == 0, told
     (root / "query" / "@eaDir").mkdir()
-    assert planned(summary(study, "folder_small", *words), *mark) == "no update"
+    assert planned(summary(study, "real_small", *words), *mark) == "no update"
     (root / "bounding_box_test" / "2_c1.png").rename(root / "bounding_box_test" / "2_c2.png")
-    assert planned(summary(study, "folder_small", *words), *mark) == "update pending"
+    assert planned(summary(study, "real_small", *words), *mark) == "update pending"
 
 
 def planned(told: str, mark: str) -> str:

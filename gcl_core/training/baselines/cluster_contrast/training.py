@@ -45,19 +45,24 @@ def train_cluster_contrast(
     feed = Feed(people, rows, device, projections=False)
     parts: dict[str, Stateful] = {"encoder": encoder, "optimizer": optimizer, "schedule": schedule}
 
-    def label() -> tuple[Tensor, Tensor, dict[str, Any]]:
+    def label(epoch: int) -> tuple[Tensor, Tensor, dict[str, Any]]:
         features = extract_features(encoder, people.pictures, rows)
+        if epoch <= settings.instance_epochs:
+            return features, torch.arange(len(rows)), {"note": "every picture its own class in this epoch"}
         return features, *relabel(features, identities, study.clustering)
 
     with Epochs(run, f"baseline seed {seed}", settings.epochs, parts) as epochs:
         if epochs.fresh:
             epochs.journal.record(0, **accuracy_record(encoder, people, study.evaluation), note=origin)
         for epoch in epochs:
-            features, labels, facts = epochs.begin(label)
+            features, labels, facts = epochs.begin(lambda epoch=epoch: label(epoch))
+            alone = (
+                epoch <= settings.instance_epochs
+            )  # a class has one picture: as many classes as a batch has pictures
             batches = pk_batches(
                 labels.numpy(),
-                classes=settings.identities,
-                instances=settings.instances,
+                classes=settings.identities * settings.instances if alone else settings.identities,
+                instances=1 if alone else settings.instances,
                 iterations=settings.iterations,
                 seed=run.seed,
                 purpose="cluster contrast order",

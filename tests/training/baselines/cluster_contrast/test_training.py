@@ -90,3 +90,21 @@ def test_pictures_outside_clusters_are_never_trained_on(boxes: MakeLayout, monke
     monkeypatch.setattr(cluster_contrast, "pk_batches", drawn)
     train_baseline(boxes(*SLOTS), 0)
     assert trained.count(0) == trained.count(1) == trained.count(2) == 3 * 4  # one batch of 3 x 4 an epoch fills them
+
+
+def test_the_first_epochs_tell_every_picture_from_every_other(boxes: MakeLayout, monkeypatch: pytest.MonkeyPatch):
+    memories = []
+
+    class Noted(cluster_contrast.ClusterMemory):
+        def __init__(self, features: torch.Tensor, labels: torch.Tensor, **others: float) -> None:
+            memories.append(labels.tolist())
+            super().__init__(features, labels, **others)
+
+    monkeypatch.setattr(cluster_contrast, "ClusterMemory", Noted)
+    layout = boxes(*SLOTS, "baseline.cluster_contrast.epochs=2", "baseline.cluster_contrast.instance_epochs=1")
+    lines = read_metrics(train_baseline(layout, 0))
+    assert memories[0] == list(range(36))
+    assert max(memories[1]) < 35
+    assert lines[1]["note"] == "every picture its own class in this epoch"
+    assert "clusters" not in lines[1]
+    assert "clusters" in lines[2]

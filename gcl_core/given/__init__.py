@@ -1,0 +1,1 @@
+"""Trained networks that come with the project: written from a finished profile, and taken in the place of training."""
