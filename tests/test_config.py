@@ -105,7 +105,7 @@ def test_the_large_synthetic_study_keeps_the_published_constants_and_is_as_large
 
 
 def test_every_profile_loads_under_its_own_name(tmp_path: Path) -> None:
-    made = {"smoke", "mini", "synthetic_large", "tuning_optimizer", *REPORTING}
+    made = {"smoke", "mini", "synthetic_large", "tuning_optimizer", "tuning_views", *REPORTING}
     assert set(known_profiles()) == {*made, "real_small", *ELSEWHERE}
     for profile in known_profiles():
         study = load_study(profile, [] if profile in made else [f"data_root={tmp_path}"])
@@ -139,7 +139,7 @@ def test_a_base_that_is_not_there_is_told_with_those_that_are(tmp_path: Path, na
 
 def test_a_base_that_extends_is_refused(tmp_path: Path) -> None:
     told = message(put(tmp_path, own="extends: mini\n"))
-    assert "extends 'mini', which itself extends 'small'; only one level is read: extend 'small' and state" in told
+    assert "extends 'mini', which itself extends 'round1'; only one level is read: extend 'round1' and state" in told
     assert "which itself extends" in message(put(tmp_path, own="extends: own.yaml\n"))
     assert "extends: unknown key" in message("smoke", "extends=mini")
     assert "below.yaml holds a list" in message(put(tmp_path, own="extends: below.yaml\n", below="- 1\n"))
