@@ -176,14 +176,12 @@ def test_missing_figure_changed_setting_and_another_seed_are_noticed(figures: Pa
     assert [step for step in more if step.endswith("seed0")] == ["08_generated_views_seed0"]  # FIDs are read anew
 
 
-def test_notebooks_run_in_jupyterlab_and_their_sliders_move(study: object, repository: Path, tmp_path: Path) -> None:
-    """As people step through them: no error output, none on the browser's console, another picture for another value.
-
-    All that have sliders, and the one that teaches; the study has run every notebook without a browser.
-    """
+def test_every_notebook_runs_in_jupyterlab_and_its_sliders_move(
+    study: object, repository: Path, tmp_path: Path
+) -> None:
+    """As people step through it: no error output, none on the browser's console, another picture for another value."""
     lab.chromium()
-    stepped = ("02*", "03b*", "08*", "10*")
-    notebooks = [path for name in stepped for path in (repository / "notebooks").glob(f"{name}.ipynb")]
+    notebooks = sorted((repository / "notebooks").glob("*.ipynb"))
     names = lab.copied(notebooks, tmp_path / "notebooks", profile="smoke", overrides=f"profile={PROFILE}")
     shots = repository / "runs" / "screenshots"
     shots.mkdir(parents=True, exist_ok=True)
@@ -202,5 +200,5 @@ def test_notebooks_run_in_jupyterlab_and_their_sliders_move(study: object, repos
                 moved.add(name[:2])
             page.screenshot(path=shots / f"{Path(name).stem}.png")
             page.close()
-    assert moved == {"02", "08", "10"}
+    assert moved >= {"02", "08", "10"}
     assert told == []
