@@ -57,9 +57,7 @@ class ClusterContrastSettings(Settings):
     """A modern stage 1: one memory slot a cluster, PK sampling (constants of the public ClusterContrast scripts)."""
 
     epochs: Positive = 50
-    instance_epochs: Annotated[int, Field(ge=0)] = (
-        0  # of them the first, in which every picture is its own class (ours)
-    )
+    instance_epochs: Annotated[int, Field(ge=0)] = 0  # the first of them, with every picture its own class (ours)
     iterations: Positive | None = 200  # an epoch; null: as many as the clustered pictures fill
     identities: Annotated[int, Field(ge=2)] = 16  # P: clusters in a batch
     instances: Annotated[int, Field(ge=1)] = 16  # K: pictures of each

@@ -56,9 +56,7 @@ def train_cluster_contrast(
             epochs.journal.record(0, **accuracy_record(encoder, people, study.evaluation), note=origin)
         for epoch in epochs:
             features, labels, facts = epochs.begin(lambda epoch=epoch: label(epoch))
-            alone = (
-                epoch <= settings.instance_epochs
-            )  # a class has one picture: as many classes as a batch has pictures
+            alone = epoch <= settings.instance_epochs  # as many classes in a batch as pictures
             batches = pk_batches(
                 labels.numpy(),
                 classes=settings.identities * settings.instances if alone else settings.identities,
