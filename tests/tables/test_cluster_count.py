@@ -67,7 +67,7 @@ def test_the_figure_shows_means_ranges_the_truth_and_published_marks(layout: Lay
     lines = {str(line.get_label()): np.asarray(line.get_ydata(), dtype=float).tolist() for line in counts.lines}
     assert lines["GCL"] == [70.5, 47.0]
     assert lines["TDA control"] == [70.5, 62.0]
-    across = [line for line in counts.lines if list(line.get_xdata()) == [0, 1]]
+    across = [line for line in counts.lines if np.asarray(line.get_xdata()).tolist() == [0, 1]]
     heights = [float(np.asarray(line.get_ydata())[0]) for line in across]
     assert pytest.approx(sorted(heights)) == sorted([48, 48 * 520 / 751, 48 * 460 / 751])
     thin = [np.asarray(line.get_ydata(), dtype=float) for line in counts.lines if line.get_linewidth() == 0.5]
