@@ -16,7 +16,7 @@ from gcl_core.data.source_set import source_layout
 from gcl_core.data.sources import source_state
 from gcl_core.files import hash_file
 from gcl_core.layout import Layout
-from gcl_core.outputs import GALLERY, written_by
+from gcl_core.outputs import GALLERY, RETRIEVED, written_by
 from gcl_core.provenance import code_of, fingerprint, step_code
 from gcl_core.settings.paths import placed
 
@@ -44,6 +44,10 @@ TRAINS = {"gpu": GPU * study.devices, "runtime": 24 * 60, "mem_mb": 32_000}
 MEASURES = {"gpu": GPU, "runtime": 8 * 60, "mem_mb": 32_000}
 DECODES = {"gpu": 0, "runtime": 8 * 60, "mem_mb": 16_000}
 READS = {"gpu": 0, "runtime": 60, "mem_mb": 8_000}  # tables and curves of what trainings recorded
+
+# Trainings and measurements of a small study have one thread each, so that two cores share the steps and none waits; the
+# longest chain (GCL's training, then FID of its views) goes first.
+THREADS = study.joint.threads or workflow.cores
 
 # every step runs in the interpreter that started the study
 RUN = "bash scripts/step.sh " + literal(sys.executable) + " {params.notebook} {log} {output.step} {threads} {resources.gpu} "
@@ -177,7 +181,7 @@ rule joint_training:
     output: step=step("04_joint_training_{variant}_seed{seed}")
     log: executed("04_joint_training_{variant}_seed{seed}")
     params: **runs("04_joint_training", "-r variant {variant} -p seed {seed}")
-    threads: study.joint.threads or workflow.cores
+    threads: THREADS
     priority: 1
     resources: **TRAINS
     shell: RUN
@@ -188,7 +192,8 @@ rule fid_per_view:
     output: FID, step=step("05_fid_per_view")
     log: executed("05_fid_per_view")
     params: **runs("05_fid_per_view")
-    threads: workflow.cores
+    threads: THREADS
+    priority: 2
     resources: **MEASURES
     shell: RUN
 
@@ -212,11 +217,14 @@ rule ablations:
 
 
 rule generated_views:
-    input: trained(study.variants, [0]), step("05_fid_per_view")
+    input:
+        trained(study.evaluation.fid_variants, [0]),
+        step("05_fid_per_view"),
+        step("13_views_over_the_surface_seed0"),  # measured the views that nothing has to be trained for
     output: VIEWS, step=step("08_generated_views_seed0")
     log: executed("08_generated_views_seed0")
     params: **runs("08_generated_views", "-p seed 0")
-    threads: workflow.cores
+    threads: THREADS
     resources: **MEASURES
     shell: RUN
 
@@ -235,11 +243,12 @@ rule three_datasets:
 
 
 rule error_analysis:
-    input: trained(study.variants, [0])
+    input: trained([name for name in RETRIEVED if name in study.variants], [0])
     output: ERRORS, step=step("10_error_analysis_seed0")
     log: executed("10_error_analysis_seed0")
     params: **runs("10_error_analysis", "-p seed 0")
-    threads: workflow.cores
+    threads: THREADS
+    priority: 2
     resources: **MEASURES
     shell: RUN
 
@@ -249,7 +258,7 @@ rule claims:
     output: CLAIMS, step=step("11_claims")
     log: executed("11_claims")
     params: **runs("11_claims")
-    threads: workflow.cores
+    threads: THREADS
     resources: **MEASURES
     shell: RUN
 
@@ -259,7 +268,7 @@ rule novel_view_dataset:
     output: NOVEL, step=step("12_novel_view_dataset_seed0")
     log: executed("12_novel_view_dataset_seed0")
     params: **runs("12_novel_view_dataset", "-p seed 0")
-    threads: workflow.cores
+    threads: THREADS
     resources: **MEASURES
     shell: RUN
 
@@ -269,7 +278,8 @@ rule views_over_the_surface:
     output: SURFACE, step=step("13_views_over_the_surface_seed0")
     log: executed("13_views_over_the_surface_seed0")
     params: **runs("13_views_over_the_surface", "-p seed 0")
-    resources: **READS
+    threads: THREADS
+    resources: **MEASURES
     shell: RUN
 
 

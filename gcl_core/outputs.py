@@ -13,6 +13,7 @@ from gcl_core.records import FOLDER, PARQUET
 Kind = Literal["figure", "table", "record"]
 GALLERY = "README.md"  # of a profile's figures: made of the manifest, in which it is entered too
 RUNGS = ("copy", "drawn_once", "true_views")  # variants that differ from GCL in the quality of their views
+RETRIEVED = ("gcl", "tda", "surface")  # variants whose encoders notebook 10 compares, beside the baseline's
 THREE_DATASETS = ("market1501", "dukemtmc_reid", "msmt17")
 ENDINGS = {"figure": (".png", ".pdf"), "table": (".md", ".csv", ".tex")}  # the first is what the report shows
 

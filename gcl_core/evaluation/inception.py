@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Float32, UInt8
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+from torch.nn.utils import fuse_conv_bn_eval
 
 ADDRESS = "https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/pt_inception-2015-12-05-6726825d.pth"
 PUBLISHED = Path(ADDRESS).name  # its last part is the start of the file's SHA-256
@@ -37,7 +38,7 @@ def load_inception(cache: Path | None = None, device: torch.device | str = "cpu"
             _convert(converted)
         network = _network()
         network.load_state_dict(load_file(converted))
-    return network.to(device).to(memory_format=torch.channels_last).eval()
+    return _folded(network.eval()).to(device).to(memory_format=torch.channels_last)
 
 
 def inception_source() -> str:
@@ -119,6 +120,17 @@ def _network(weights: dict[str, Tensor] | None = None) -> nn.Module:
     # its constructor can only download; everything else of it is wanted
     with patch.object(definition, "load_state_dict_from_url", lambda *_, **__: weights):
         return definition.InceptionV3()
+
+
+def _folded(network: nn.Module) -> nn.Module:
+    """Fold each batch normalisation into its convolution: a tenth less time, features equal to about 1e-5."""
+    from torchvision.models.inception import BasicConv2d
+
+    for module in network.modules():
+        if isinstance(module, BasicConv2d):
+            module.conv = fuse_conv_bn_eval(module.conv, module.bn)
+            module.register_module("bn", nn.Identity())
+    return network
 
 
 def _convert(target: Path) -> None:

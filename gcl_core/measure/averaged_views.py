@@ -22,6 +22,7 @@ from gcl_core.measure.retrievals import stage_title
 from gcl_core.measure.view_sources import Rows, Views, view_sources
 from gcl_core.models.protocols import EncoderNetwork
 from gcl_core.models.weights import load_encoder
+from gcl_core.outputs import RETRIEVED
 from gcl_core.surface.carrier import side_rows
 
 CHUNK = 256  # pictures whose views are held at once
@@ -34,13 +35,12 @@ KINDS = {  # what stands beside a picture, in tables and in words
     "surface, known": "views over known bodies",
     "true": "true views",
 }
-PURPOSES = ("main", "control", "bound")  # whose encoders are compared
 SHOWN = {"mAP": "map", "rank-1": "rank1"}
 
 
 def averaged_stages(study: Study) -> list[str]:
-    """Return whose encoders are compared: the baseline's, and those of all methods, controls and bounds."""
-    return ["baseline", *(name for name, variant in study.variants.items() if variant.purpose in PURPOSES)]
+    """Return whose encoders are compared: the baseline's, and those of `RETRIEVED` that the study trains."""
+    return ["baseline", *(name for name in RETRIEVED if name in study.variants)]
 
 
 def mirrored(people: PersonSet, rows: Rows) -> Views:

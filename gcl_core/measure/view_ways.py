@@ -42,15 +42,20 @@ FORMS = {MEASURES["psnr_person"]: ".1f", MEASURES["ssim"]: ".2f", MEASURES["fid"
 Encode = Callable[[np.ndarray], np.ndarray]
 
 
-def way_quality(layout: Layout, people: PersonSet, truth: Truth | None, seed: int) -> pd.DataFrame:
+def way_quality(
+    layout: Layout, people: PersonSet, truth: Truth | None, seed: int, *, drawn: bool = True
+) -> pd.DataFrame:
     """Return one line per way of view and novel yaw for the training pictures of `chosen_rows`: means over pictures.
 
     psnr_person (dB, on the pixels of the turned body), psnr and ssim compare with the true view, over the pictures that
     have a view and differ from it; NaN where none is known, and of true views themselves. fid is against all training
-    pictures, in the encoding of `evaluation.encoding`: `pictures` of the way are compared. Drawn views are GCL's.
+    pictures, in the encoding of `evaluation.encoding`: `pictures` of the way are compared. Drawn views are GCL's;
+    `drawn=False` leaves them out, so that nothing has to be trained.
     """
     rows = chosen_rows(people, layout.study)
     sources = {COPIED: lambda rows: _copies(people, rows), **view_sources(layout, people, truth, seed, "train")}
+    if not drawn:
+        sources.pop(DRAWN, None)
     fids = _fids(layout, people, truth, seed, rows, sources)
     lines = []
     for way, source in sources.items():
