@@ -45,8 +45,7 @@ MEASURES = {"gpu": GPU, "runtime": 8 * 60, "mem_mb": 32_000}
 DECODES = {"gpu": 0, "runtime": 8 * 60, "mem_mb": 16_000}
 READS = {"gpu": 0, "runtime": 60, "mem_mb": 8_000}  # tables and curves of what trainings recorded
 
-# Trainings and measurements of a small study have one thread each, so that two cores share the steps and none waits; the
-# longest chain (GCL's training, then FID of its views) goes first.
+# Trainings and measurements of a small study have one thread each, so that two cores share the steps and none waits.
 THREADS = study.joint.threads or workflow.cores
 
 # every step runs in the interpreter that started the study

@@ -7,7 +7,7 @@ from scipy.ndimage import binary_propagation
 from gcl_core.surface.loops import grow, halve, spread
 
 REACH = 6 / 64  # picture heights from the body within which clothes, bags and the errors of a fit lie
-UNLIKE = 40.0  # of 0..255, over three channels: what differs less from the background is background
+UNLIKE = 60.0  # of 0..255, over three channels: what differs less from the background is background
 
 
 def background(
@@ -26,15 +26,15 @@ def outline(
 ) -> Bool[np.ndarray, "h w"]:
     """Return the pixels of a person: those of the body, grown by `margin` pixels, and what hangs together with it.
 
-    What hangs together lies within REACH, differs from the background that is seen beyond, and is more like the
-    nearest of the body: skirts, bags, hair, and limbs that a fit has missed.
+    What hangs together lies within REACH, differs from the background that is seen beyond by UNLIKE, and by at most
+    half as much from the nearest of the body: skirts, bags, hair, and limbs that a fit has missed.
     """
     near, wide = grow(person, margin), grow(person, REACH * len(picture))
     if wide.all():  # nothing is known to be background
         return near
     colours = picture.astype(np.float32)
     beyond, body = (np.square(colours - _filled(picture, known)).sum(axis=2) for known in (~wide, person))
-    return binary_propagation(near, mask=near | (wide & (body < beyond) & (beyond > UNLIKE**2)))
+    return binary_propagation(near, mask=near | (wide & (4 * body < beyond) & (beyond > UNLIKE**2)))
 
 
 def _filled(picture: UInt8[np.ndarray, "h w 3"], known: Bool[np.ndarray, "h w"]) -> Float32[np.ndarray, "h w 3"]:

@@ -26,6 +26,7 @@ from gcl_core.workflow.guard import VARIABLE, end_processes
 
 PROGRESS = re.compile(r"^(\d+) of (\d+) steps")
 TOLERATED = 10**9  # nanoseconds by which files may be dated ahead
+LAST_OF_LONGEST = "steps/05_fid_per_view.done"  # of the chains of steps: what leads there starts first
 CANCELLING = 90  # seconds; Snakemake's plugin gives scancel 60
 
 
@@ -52,6 +53,7 @@ def run_study(
         where = ["--workflow-profile", str(cluster)] if cluster else []
         where += ["--cores", str(jobs or "all")] if jobs or not cluster else []
         where += ["--resources", f"gpu={len(gpus)}"] if gpus else []
+        where += ["--prioritize", f"runs/{layout.study.profile}/{LAST_OF_LONGEST}"]
         command = [*_snakemake(profile, overrides), *_again(layout), *where]
         patience = CANCELLING if cluster else 0
         with log.open("w", encoding="utf-8") as stream, _ended_with_us(command, gpus, patience) as process:

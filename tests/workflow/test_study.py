@@ -130,7 +130,9 @@ def told_to_snakemake(
     @contextlib.contextmanager
     def recorded(command: list[str], gpus: list[str], patience: int) -> Iterator[SimpleNamespace]:
         assert (patience > 0) is (cluster is not None)
-        told.extend([" ".join(command).partition("greedy")[2].strip(), " ".join(gpus)])
+        where, _, first = " ".join(command).partition("greedy")[2].partition("--prioritize")
+        assert first.strip() == "runs/told/steps/05_fid_per_view.done"
+        told.extend([where.strip(), " ".join(gpus)])
         yield SimpleNamespace(stderr=io.StringIO(), wait=lambda: 0)
 
     monkeypatch.setattr(workflow, "_ended_with_us", recorded)
