@@ -74,7 +74,7 @@ def sparse_labels(features: torch.Tensor, ranking: np.ndarray) -> tuple[JaccardD
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("pictures", type=int)
-    parser.add_argument("--size", type=int, default=2048, help="features a picture")
+    parser.add_argument("--size", type=int, default=2048, help="features per picture")
     parser.add_argument("--features", choices=KINDS, default=KINDS[0])
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--approximate", action="store_true", help="approximate neighbours below 100,000 pictures too")

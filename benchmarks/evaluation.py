@@ -70,7 +70,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--queries", type=int, default=3368)
     parser.add_argument("--gallery", type=int, default=15913)
-    parser.add_argument("--size", type=int, default=2048, help="features a picture")
+    parser.add_argument("--size", type=int, default=2048, help="features per picture")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--oracle-queries", type=int, default=300, help="how many the library and the loop rank")
     options = parser.parse_args()

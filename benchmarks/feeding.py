@@ -132,7 +132,7 @@ def waiting(profile: str, device: torch.device, rows: int, steps: int) -> dict[s
                     learners.bank.check()
                     times.append(now(device) - start)
                 made.close()
-            found[way] = {"seconds a step": statistics.median(times[1:]), "waiting": sum(waits[1:]) / sum(times[1:])}
+            found[way] = {"seconds per step": statistics.median(times[1:]), "waiting": sum(waits[1:]) / sum(times[1:])}
     return found
 
 
@@ -147,7 +147,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     device = torch.device(options.device)
-    report: dict[str, Any] = {**vars(options), "seconds a batch": making(device, options.rows, options.repeats)}
+    report: dict[str, Any] = {**vars(options), "seconds per batch": making(device, options.rows, options.repeats)}
     if device.type == "cuda":
         report["GPU"] = torch.cuda.get_device_name(device)
     report["joint steps"] = waiting(options.profile, device, options.rows, options.steps)

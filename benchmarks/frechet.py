@@ -108,7 +108,7 @@ def kernels(a: np.ndarray, b: np.ndarray) -> dict[str, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=4096, help="of each set; more than features")
-    parser.add_argument("--size", type=int, default=2048, help="features a row")
+    parser.add_argument("--size", type=int, default=2048, help="features per row")
     parser.add_argument("--decay", type=float, default=1.0, help="the k-th principal variance is 1/k^DECAY")
     options = parser.parse_args()
     a, b = (features(options.rows, options.size, options.decay, number) for number in range(2))

@@ -1,6 +1,6 @@
 """How clustering grows with the number of pictures: clustering.py at every size, each in a process of its own.
 
-python benchmarks/growth.py --out growth.png      # 256 features a picture, 2,000 to 1,000,000; prints JSON
+python benchmarks/growth.py --out growth.png      # 256 features per picture, 2,000 to 1,000,000; prints JSON
 """
 
 import argparse
@@ -18,7 +18,7 @@ SIZES = (2_000, 5_000, 12_936, 32_621, 100_000, 300_000, 1_000_000)
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sizes", type=int, nargs="+", default=SIZES)
-    parser.add_argument("--size", type=int, default=256, help="features a picture")
+    parser.add_argument("--size", type=int, default=256, help="features per picture")
     parser.add_argument("--features", choices=KINDS, default=KINDS[0])
     parser.add_argument("--out", type=Path, help="draw the curves into this file")
     options = parser.parse_args()

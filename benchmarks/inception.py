@@ -88,7 +88,7 @@ def main() -> None:
         features = np.concatenate(parts)
         off = np.linalg.norm(features - expected, axis=1) / np.linalg.norm(expected, axis=1)
         report[name] = {
-            "pictures a second, median and best batch": [float(np.median(speeds[name])), max(speeds[name])],
+            "pictures per second, median and best batch": [float(np.median(speeds[name])), max(speeds[name])],
             "features off, relative, mean": float(off.mean()),
         }
         for of, fid in fids(features, options.pictures).items():

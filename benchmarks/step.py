@@ -150,8 +150,8 @@ def main() -> None:
     report: dict[str, Any] = {**vars(options), "height": study.picture.height, "width": study.picture.width}
     work, learners = random_work(study, rows, device), begin(study, rows, device)
     times = [timed(learners, work, repeat) for repeat in range(options.repeats + 1)][1:]  # the first is not counted
-    report["seconds a step"] = statistics.median(times)
-    report["pictures a second"] = options.batch / report["seconds a step"]
+    report["seconds per step"] = statistics.median(times)
+    report["pictures per second"] = options.batch / report["seconds per step"]
     if device.type == "cuda":
         report["GPU"] = torch.cuda.get_device_name(device)
         report["GB above what is held"] = peak(learners, work)

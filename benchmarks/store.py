@@ -87,7 +87,7 @@ def compare(root: Path, target: Path, options: argparse.Namespace) -> dict[str, 
         "loader workers": options.workers,
         "store bytes": target.stat().st_size,
         "build seconds": seconds,
-        "built pictures a second": len(files) / seconds,
+        "built pictures per second": len(files) / seconds,
         "batches a second": rates,
     }
 

@@ -33,7 +33,7 @@ def add_data_commands(add: Add) -> None:
     pose = add("pose-bodies", _pose_bodies, "render projections of bodies given as SMPL parameters (HMR, ROMP, …)")
     _dataset(pose)
     pose.add_argument(
-        "--smpl", type=Path, required=True, metavar="FILE", help=".npz, .pkl, or a folder of one a picture"
+        "--smpl", type=Path, required=True, metavar="FILE", help=".npz, .pkl, or a folder of one per picture"
     )
     pose.add_argument("--model", type=Path, metavar="FILE", help="your SMPL model; without it poses go to a free body")
 

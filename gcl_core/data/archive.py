@@ -21,7 +21,7 @@ from gcl_core.data.index import DataError
 LARGEST = 200 * 10**9  # bytes unpacked: several times the largest dataset known here
 HIGHEST_RATIO = 100  # unpacked to packed; pictures hardly shrink at all
 HARMLESS = 100 * 10**6  # bytes: what unpacks to less fills no disk, whatever its ratio
-BLOCK = 4096  # bytes a file takes at least on most disks
+BLOCK = 4096  # bytes per file takes at least on most disks
 BROKEN = (tarfile.TarError, zipfile.BadZipFile, EOFError, zlib.error, lzma.LZMAError, UnicodeError, ValueError)
 
 

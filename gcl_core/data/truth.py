@@ -18,7 +18,7 @@ from gcl_core.layout import Layout
 
 @dataclass(frozen=True)
 class Truth:
-    """Known facts of a synthetic set; `people` has one line a picture (file, yaw in degrees, body, clothes)."""
+    """Known facts of a synthetic set; `people` has one line per picture (file, yaw in degrees, body, clothes)."""
 
     root: Path
     people: pd.DataFrame

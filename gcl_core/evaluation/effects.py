@@ -13,7 +13,7 @@ LEVEL = 0.95  # of every interval
 RESAMPLES = 10_000
 
 Interval = tuple[float, float]
-PerQuery = Sequence[Real[np.ndarray, "_"]]  # one array a seed, one value a query; NaN where a query has none
+PerQuery = Sequence[Real[np.ndarray, "_"]]  # one array per seed, one value per query; NaN where a query has none
 People = Sequence[Integer[np.ndarray, "_"]]  # the pids of those queries
 
 
@@ -21,7 +21,7 @@ People = Sequence[Integer[np.ndarray, "_"]]  # the pids of those queries
 class Effect:
     """A difference ours - theirs: its mean over seeds, and 95 % intervals over queries and over seeds.
 
-    An interval is None where nothing is known: over queries when there is one number a seed or a seed has one person
+    An interval is None where nothing is known: over queries when there is one number per seed or a seed has one person
     only, over seeds when there is one seed. `queries` counts those with a value, in all seeds together.
     """
 
@@ -82,7 +82,7 @@ def paired_effect(
 
 
 def seed_effect(ours: Sequence[float | int], theirs: Sequence[float | int]) -> Effect:
-    """Return the effect of one number a seed, such as a cluster-count error, ARI or FID: an interval over seeds alone.
+    """Return the effect of one number per seed, such as a cluster-count error, ARI or FID, over seeds.
 
     Raises ValueError when there is no seed, lengths differ or a number is not finite.
     """
@@ -105,7 +105,7 @@ def correlation_effect(correlations: Sequence[float], size: int) -> Effect:
     is no seed or a correlation is not within -1 and 1.
     """
     if not len(correlations) or not all(-1 <= rho <= 1 for rho in correlations):
-        raise ValueError(f"rank correlations {list(correlations)}; expected one a seed, each within -1 and 1")
+        raise ValueError(f"rank correlations {list(correlations)}; expected one per seed, each within -1 and 1")
     most = 1 - 6 / (size**3 - size)
     z = np.arctanh(np.clip(np.asarray(correlations, dtype=np.float64), -most, most))
     interval = _over_seeds(z.tolist())

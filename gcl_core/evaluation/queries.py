@@ -74,7 +74,7 @@ def rank_again(retrieval: Retrieval, distances: Float[np.ndarray, "q g"]) -> Ran
 
 
 def query_table(retrieval: Retrieval) -> pd.DataFrame:
-    """Return one line a query, in listing order: what it is, how well it finds its person, and whom it finds first.
+    """Return one line per query, in listing order: what it is, how well it finds its person, and whom it finds first.
 
     Columns: file, pid, camid; average_precision in [0, 1], NaN without a match; first_match, the rank of the first
     right picture from 1, 0 without one; matches, right pictures in the gallery; nearest and nearest_pid, the best

@@ -112,7 +112,7 @@ def weights_of(run: Path) -> dict[str, str]:
 def view_manifest(
     people: PersonSet, rows: Int64[np.ndarray, " n"], choice: Choice, run: Path | None, weights: dict[str, str]
 ) -> pd.DataFrame:
-    """Return one line a view, all yaws of a picture together; `sha256`, of the file, is missing until it is drawn.
+    """Return one line per view, all yaws of a picture together; `sha256`, of the file, is missing until it is drawn.
 
     Columns: file, source (the picture's file in its dataset), split, yaw (degrees), pseudo_label (of the clustering
     before the kept epoch, -1 an outlier; missing outside training), height, width (pixels), seed, encoder, generator

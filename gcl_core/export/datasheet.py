@@ -20,7 +20,7 @@ never asked; the terms of a dataset cover what is derived from it; and DukeMTMC 
 and manifest are passed on, and who has the dataset and the weights draws the pixels at home, by the command below."""
 
 COLUMNS = """\
-`manifest.parquet` and `manifest.csv` have one line a view: `file`; `source`, the picture it was drawn of; `split`;
+`manifest.parquet` and `manifest.csv` have one line per view: `file`; `source`, the picture it was drawn of; `split`;
 `yaw`, by how many degrees the body is turned, counter-clockwise seen from above; `pseudo_label`, the picture's cluster
 in the epoch whose weights were kept (-1: none; empty: never clustered); `height` and `width`; `seed`; `encoder` and
 `generator`, the first digits of the weights' SHA-256; `sha256` of the file (empty: not drawn here). `metadata.csv`,
@@ -123,7 +123,7 @@ def command(recipe: dict[str, Any]) -> str:
 
 
 def view_counts(manifest: pd.DataFrame) -> pd.DataFrame:
-    """Return a line a yaw: how many views, of how many clusters of the last clustering, and how many of no cluster."""
+    """Return one line per yaw: views, clusters of the last clustering that they come from, and views of no cluster."""
     yaws = manifest["yaw"].to_numpy()
     labels = manifest["pseudo_label"].fillna(-1).to_numpy(dtype=np.int64)
     lines = []
@@ -151,7 +151,7 @@ def _making(recipe: dict[str, Any]) -> str:
     return "\n".join(
         [
             f"- run: variant `{made_of['variant']}`, seed {made_of['seed']}, trained at commit {run['git_revision']}",
-            f"- drawn at commit {made['git_revision']}, on {made['device']}, {made_of['batch']} pictures a batch",
+            f"- drawn at commit {made['git_revision']}, on {made['device']}, {made_of['batch']} pictures per batch",
             *(f"- {name}: SHA-256 {digest}" for name, digest in made_of["weights"].items()),
             f"- data: fingerprint {made_of['data']}",
             "- settings of the training:",

@@ -19,7 +19,7 @@ RECIPE, SUMS = "recipe.json", "SHA256SUMS"  # the first and the last file of an 
 
 @dataclass(frozen=True)
 class Views:
-    """An export: `manifest` has one line a view (see `view_manifest`); pictures are read when asked for."""
+    """An export: `manifest` has one line per view (see `view_manifest`); pictures are read when asked for."""
 
     folder: Path
     manifest: pd.DataFrame

@@ -59,7 +59,7 @@ def warm_up_cycle(layout: Layout, people: PersonSet, seed: int, rows: np.ndarray
 
 @styled()
 def cycle_figure(cycle: Cycle) -> Figure:
-    """Return a row a person: two meshes, x, x_rec, x_nv, x_cyc, then D's score maps of x and of x_nv, mean below.
+    """Return a row per person: two meshes, x, x_rec, x_nv, x_cyc, then D's score maps of x and of x_nv, mean below.
 
     All maps share one scale from 0 (dark: drawn) to 1 (light: real).
     """

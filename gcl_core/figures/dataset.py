@@ -15,7 +15,7 @@ CAMERAS_SHOWN = 4
 
 @styled()
 def dataset_figure(people: PersonSet, count: int) -> Figure:
-    """Return training people, one a row: as several cameras see them, and the eight mesh projections of the first."""
+    """Return training people, one per row: as several cameras see them, and the eight mesh projections of the first."""
     rows = choose_people(people, "train", count)
     height, width = people.pictures.shape[1:3]
     gap, between = max(1, width // 12), width // 2

@@ -64,7 +64,7 @@ def _nearest(features: Float[Tensor, "n d"], rows: np.ndarray, k: int) -> Int64[
 
 @styled()
 def neighbourhood_figure(people: PersonSet, clustering: Clustering, shown: Sequence[Neighbourhood]) -> Figure:
-    """Return a row a picture: itself, then its nearest, pale where they are not mutual, Jaccard distances below.
+    """Return a row per picture: itself, then its nearest, pale where they are not mutual, Jaccard distances below.
 
     Solid blue frames: the same person; dashed orange ones: anybody else. Distances within ε are bold.
     """

@@ -111,7 +111,7 @@ def _measure(
 
 
 def query_precision(found: Retrieval, truth: Truth | None) -> pd.DataFrame:
-    """Return one line a query: pid, ap in [0, 1], rank1 (0 or 1), NaN without a right picture; where views are known
+    """Return one line per query: pid, ap in [0, 1], rank1 (0 or 1), NaN without a right picture; where views are known
     also ap_far and ap_near, with only the right pictures whose view differs by more than 60 degrees, or by no more.
     """
     first = found.result.first_match

@@ -47,7 +47,7 @@ def precision_lines(evidence: Sequence[Evidence]) -> pd.DataFrame:
 
 
 def recorded_evidence(lines: pd.DataFrame, precision: pd.DataFrame) -> list[Evidence]:
-    """Return the evidence that these records were made of, one entry a seed."""
+    """Return the evidence that these records were made of, one entry per seed."""
     queries = {key: group for key, group in precision.groupby(["seed", "variant"], sort=False)}
     evidence = []
     for seed in dict.fromkeys(lines["seed"]):

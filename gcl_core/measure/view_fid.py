@@ -47,7 +47,7 @@ def chosen_rows(people: PersonSet, study: Study) -> Int64[np.ndarray, " n"]:
 
 
 def study_fid(layout: Layout) -> dict[str, list[dict[str, Any]]]:
-    """Return `view_fid` of every variant in `evaluation.fid_variants` and every seed: variant → one result a seed."""
+    """Return `view_fid` of every variant in `evaluation.fid_variants` and every seed: variant → one result per seed."""
     study = layout.study
     seen = [layout.of_seed(seed) for seed in range(study.seeds)]
     return {

@@ -35,7 +35,7 @@ _HALF_TURN = np.diag([1.0, -1.0, -1.0]).astype(np.float32)  # y up, z towards th
 
 @dataclass(frozen=True)
 class SmplBodies:
-    """The people of a set of pictures, one a picture, in SMPL's parameters and camera axes (y down, z away)."""
+    """The people of a set of pictures, one per picture, in SMPL's parameters and camera axes (y down, z away)."""
 
     files: tuple[str, ...]  # as their file names them: relative paths, base names or stems
     betas: Float32[np.ndarray, "n 10"]  # shape

@@ -8,7 +8,7 @@
 | or `theta` (HMR)                                 | [N,85]: camera 3, axis-angle 72, shape 10                        |
 | `betas`, `smpl_betas`, `pred_betas`, `shape`,    | [N,10 or more], the first ten are used; default 0                |
 | `pred_shape`                                     |                                                                  |
-| `score`, `scores`, `confidence`, `conf`,         | [N], one a person                                                |
+| `score`, `scores`, `confidence`, `conf`,         | [N], one per person                                              |
 | `center_confs`, `center_conf`                    |                                                                  |
 
 The axis N may be left out for one body. All of this may lie one or more levels deeper, under `results` (ROMP),
@@ -81,7 +81,7 @@ def read_people(found: Any, where: str) -> People:
     people = replace(people, scores=people.scores if scores is None else scores)
     if flat.get("tracked_time") is None:
         return people
-    since = read_numbers(flat["tracked_time"], where, "tracked_time", "frames, one a person", most=1e9).ravel()
+    since = read_numbers(flat["tracked_time"], where, "tracked_time", "frames, one per person", most=1e9).ravel()
     return _take(people, since == 0) if len(since) == count else people  # else: of more tracks than these people
 
 
@@ -193,7 +193,7 @@ def _scores(found: Mapping, count: int, where: str) -> Float[np.ndarray, " n"] |
         return None
     scores = _array(found, key, where, "one score a person", 1e12).ravel()
     if len(scores) != count:
-        raise MeshError(f"{where}: {key} holds {len(scores)} scores for {count} people; expected one a person")
+        raise MeshError(f"{where}: {key} holds {len(scores)} scores for {count} people; expected one per person")
     return scores
 
 

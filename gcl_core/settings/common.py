@@ -57,7 +57,7 @@ def _pairs(names: Names) -> Iterable[tuple[str, Any]]:
 
 
 class OptimizerSettings(Settings):
-    """One optimiser and its multi-step schedule, stepped once an epoch (§5.2)."""
+    """One optimiser and its multi-step schedule, stepped once per epoch (§5.2)."""
 
     kind: Literal["adam", "sgd"] = "adam"
     lr: Annotated[float, Field(gt=0, le=1)] = 1e-4

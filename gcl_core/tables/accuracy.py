@@ -19,7 +19,7 @@ JOINT = "JVTC+ (looks and time stamps)"
 
 
 def joint_accuracies(layout: Layout) -> JointAccuracies:
-    """Return what JVTC baselines measured by looks and time together, one entry a seed (their manifests' `jvtc_plus`).
+    """Return what JVTC baselines measured by looks and time together, per seed (`jvtc_plus` of their manifests).
 
     Empty when no baseline of the study did: another method, or file names without a time.
     """

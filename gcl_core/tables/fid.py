@@ -30,7 +30,7 @@ Floor = Mapping[str, Mapping[str, Any]]  # real_floor
 def values_by_yaw(
     seeds: Sequence[dict[str, Any]], encoding: Encoding, measure: str = "fid"
 ) -> dict[int, Float64[np.ndarray, " s"]]:
-    """Return a measure of a variant's `view_fid` in one encoding: yaw → one value a seed."""
+    """Return a measure of a variant's `view_fid` in one encoding: yaw → one value per seed."""
     yaws = sorted(int(yaw) for yaw in seeds[0]["views"][encoding])
     return {yaw: np.array([result["views"][encoding][str(yaw)][measure] for result in seeds]) for yaw in yaws}
 
@@ -75,7 +75,7 @@ def fid_table(study: Study, results: Results, floor: Floor) -> pd.DataFrame:
 
 
 def view_cells(values: Mapping[int, float]) -> dict[str, float]:
-    """Return a row's cells: one a view, and the two means."""
+    """Return a row's cells: one per view, and the two means."""
     means = {"mean": mean_over_views(values), WITHOUT_315: mean_over_views(values, leave_out=315)}
     return {**{f"{yaw}°": float(value) for yaw, value in values.items()}, **means}
 
@@ -135,7 +135,7 @@ def fid_reading(study: Study, results: Results, floor: Floor) -> str:
     """Return a paragraph that reads Table 1 from the numbers, with a warning when pictures are too few for FID."""
     pictures, headline = next(iter(results.values()))[0]["pictures"], study.evaluation.encoding
     sentences = [
-        f"FID over {pictures} drawn pictures a view, {study.seeds} seed{'s' if study.seeds > 1 else ''}, drawn "
+        f"FID over {pictures} drawn pictures per view, {study.seeds} seed{'s' if study.seeds > 1 else ''}, drawn "
         f"pictures as {ENCODINGS[headline]} unless said."
     ]
     for variant, seeds in results.items():
@@ -166,7 +166,7 @@ def fid_reading(study: Study, results: Results, floor: Floor) -> str:
         )
     if pictures < FULL_RANK:
         sentences.append(
-            f"**Warning**: {pictures} pictures a view are fewer than {FULL_RANK}; FID is then biased upwards, so its "
+            f"**Warning**: {pictures} pictures per view are fewer than {FULL_RANK}; FID is then biased upwards, so its "
             "level says nothing beside the published one. Compare views and variants with each other, or read KID."
         )
     return " ".join(sentences)

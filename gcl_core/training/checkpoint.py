@@ -70,7 +70,7 @@ def load_state(path: Path) -> dict[str, Any]:
             raise TreeError("its content does not match its SHA-256: the file is damaged")
         tree = unpack(written["state"], tensors)
         if not isinstance(tree, dict):
-            raise TreeError(f"its state is a {type(tree).__name__}, expected one entry a part")
+            raise TreeError(f"its state is a {type(tree).__name__}, expected one entry per part")
         return tree
     except (OSError, SafetensorError, LookupError, ValueError, TypeError, RuntimeError) as error:
         raise RunError(f"{path} cannot be read ({error}); delete {path.parent} to start that stage anew") from error

@@ -37,7 +37,7 @@ class Stopped(SystemExit):
 
 
 class Unheard(Journal):
-    """What the processes after the first tell: nothing."""
+    """Journal of the ranks above 0: it discards everything."""
 
     def __init__(self) -> None:
         pass

@@ -1,4 +1,4 @@
-"""What a stage tells while it trains: one line an epoch on screen, in metrics.jsonl and for TensorBoard."""
+"""What a stage tells while it trains: one line per epoch on screen, in metrics.jsonl and for TensorBoard."""
 
 import sys
 from collections.abc import Mapping

@@ -11,7 +11,7 @@ from gcl_core.config import OptimizerSettings
 
 
 def make_optimizer(parameters: Iterable[nn.Parameter], settings: OptimizerSettings) -> tuple[Optimizer, MultiStepLR]:
-    """Return an optimiser (Adam, or SGD with Nesterov momentum 0.9) and its schedule, to be stepped once an epoch."""
+    """Return an optimiser (Adam, or SGD with Nesterov momentum 0.9) and its schedule, to be stepped once per epoch."""
     if settings.kind == "adam":
         optimizer: Optimizer = Adam(
             parameters, lr=settings.lr, betas=settings.betas, weight_decay=settings.weight_decay
