@@ -1,15 +1,11 @@
 """The command `article`: the study as a paper, and described for those who check or keep it."""
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
-from typing import Any
 
 from gcl_core.cli.figures import COMMITTED
-from gcl_core.config import Study
-
-Add = Callable[..., argparse.ArgumentParser]
-ReadStudy = Callable[[argparse.Namespace, Sequence[str]], tuple[Study, Any, Any]]
+from gcl_core.cli.words import Add, ReadStudy
 
 
 def add_article_command(add_study: Add, read_study: ReadStudy) -> None:

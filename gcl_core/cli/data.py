@@ -2,12 +2,11 @@
 
 import argparse
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
-DATASETS = ("folder", "market1501", "dukemtmc_reid", "msmt17")
+from gcl_core.cli.words import Add
 
-Add = Callable[..., argparse.ArgumentParser]
+DATASETS = ("folder", "market1501", "dukemtmc_reid", "msmt17")
 
 
 def add_data_commands(add: Add) -> None:

@@ -1,17 +1,15 @@
 """The commands `redraw`, `compare`, `results`, `verdicts` and `readme`: what can be done with figures alone."""
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
-from gcl_core.config import REPOSITORY, Study
+from gcl_core.cli.words import Add, ReadStudy
+from gcl_core.config import REPOSITORY
 from gcl_core.layout import REFERENCE, Layout
 
-Add = Callable[..., argparse.ArgumentParser]
-ReadStudy = Callable[[argparse.Namespace, Sequence[str]], tuple[Study, Any, Any]]
 FIGURES = REPOSITORY / "figures"
 COMMITTED = f"of the committed figures, in figures/{REFERENCE}, rather than of runs made here"
 

@@ -2,13 +2,10 @@
 
 import argparse
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
-from gcl_core.cli.words import is_setting
+from gcl_core.cli.words import Add, is_setting
 from gcl_core.config import REPOSITORY, ConfigError
-
-Add = Callable[..., argparse.ArgumentParser]
 
 
 def add_gpu_commands(add: Add) -> None:

@@ -1,15 +1,12 @@
 """The command `repeat`: how far a single run is moved by rounding alone."""
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from gcl_core.cli.words import count, repetition, split_name
-from gcl_core.config import ConfigError, Study
-
-Add = Callable[..., argparse.ArgumentParser]
-ReadStudy = Callable[[argparse.Namespace, Sequence[str]], tuple[Study, str, list[str]]]
+from gcl_core.cli.words import Add, ReadStudy, count, repetition, split_name
+from gcl_core.config import ConfigError
 
 
 def add_repeat_command(add_study: Add, read_study: ReadStudy) -> None:

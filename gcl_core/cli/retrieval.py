@@ -1,13 +1,10 @@
 """The commands that use a trained encoder on pictures of one's own: embed, search, export-onnx."""
 
 import argparse
-from collections.abc import Callable
 from pathlib import Path
 
-from gcl_core.cli.words import count
+from gcl_core.cli.words import Add, count
 from gcl_core.files import RunError, atomic, write_text
-
-Add = Callable[..., argparse.ArgumentParser]
 
 
 def add_retrieval_commands(add: Add) -> None:

@@ -2,12 +2,10 @@
 
 import argparse
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
+from gcl_core.cli.words import Add
 from gcl_core.config import REPOSITORY, ConfigError
-
-Add = Callable[..., argparse.ArgumentParser]
 
 
 def add_run_commands(add: Add) -> None:

@@ -2,15 +2,11 @@
 
 import argparse
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from gcl_core.cli.words import count, repetition
-from gcl_core.config import Study
-
-Add = Callable[..., argparse.ArgumentParser]
-ReadStudy = Callable[[argparse.Namespace, Sequence[str]], tuple[Study, str, list[str]]]
+from gcl_core.cli.words import Add, ReadStudy, count, repetition
 
 
 def add_view_commands(add: Add, add_study: Add, read_study: ReadStudy) -> None:

@@ -1,16 +1,11 @@
 """The commands of weights: `give-weights`, and `import-weights` and `export-weights`, which the authors' code reads."""
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
-from gcl_core.cli.words import repetition, run_folder, split_name
-from gcl_core.config import Study
-
-Add = Callable[..., argparse.ArgumentParser]
-ReadStudy = Callable[[argparse.Namespace, Sequence[str]], tuple[Study, Any, Any]]  # settings first, as cli.py has it
+from gcl_core.cli.words import Add, ReadStudy, repetition, run_folder, split_name
 
 
 def add_weight_commands(add_study: Add, read_study: ReadStudy) -> None:

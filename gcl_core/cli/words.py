@@ -2,14 +2,17 @@
 
 import argparse
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from gcl_core.config import REPOSITORY, ConfigError, is_file_of_settings, known_profiles
+from gcl_core.config import REPOSITORY, ConfigError, Study, is_file_of_settings, known_profiles
 
 if TYPE_CHECKING:
     from gcl_core.layout import Layout
+
+Add = Callable[..., argparse.ArgumentParser]  # adds a command to the command line
+ReadStudy = Callable[[argparse.Namespace, Sequence[str]], tuple[Study, Any, Any]]  # settings, profile, other words
 
 
 def is_setting(word: str) -> bool:
