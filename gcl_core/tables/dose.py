@@ -63,7 +63,8 @@ def dose_reading(table: pd.DataFrame, titles: Mapping[str, str] | None = None) -
         ]
         after = [text for text, is_sure in zip(told[first:], sure[first:], strict=True) if not is_sure]
         if after:
-            sentences.append(f"With these better views it does not surely do so: {'; '.join(after)}.")
+            sentences.append(f"With these better views the gain does not lie above zero: {'; '.join(after)}.")
+            sentences.append("So no PSNR separates the views that help from those that do not.")
     else:
         sentences = [f"With none of the views does the gain in mAP over TDA surely lie above zero: {'; '.join(told)}."]
     own = [place for place, line in enumerate(lines) if line["rung"] == "gcl"]
