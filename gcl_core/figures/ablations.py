@@ -36,7 +36,7 @@ def ablation_figure(study: Study, records: pd.DataFrame) -> Figure:
         axes.grid(visible=True, axis="x")
         axes.grid(visible=False, axis="y")
         low, high = axes.get_xlim()
-        axes.set_xlim(low, high + 0.45 * (high - low))  # room for the numbers
+        axes.set_xlim(low - 0.05 * (high - low), high + 0.45 * (high - low))  # room for the numbers
     panels[0].annotate("start", (start, 1), (0, 2), ("data", "axes fraction"), "offset points", ha="center", fontsize=6)
     panels[0].set(xlabel="mAP (%)", ylim=(0.6 - len(order), 0.6))
     panels[0].set_yticks([-place for place in range(len(order))], [study.variants[name].title for name in order])

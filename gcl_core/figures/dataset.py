@@ -33,7 +33,7 @@ def dataset_figure(people: PersonSet, count: int) -> Figure:
     figure, axes = canvas_figure(canvas, margin=0.0)
     heads = [(left + width / 2, f"{yaw}°") for left, yaw in zip(lefts[CAMERAS_SHOWN:], YAWS, strict=True)]
     middle = (lefts[CAMERAS_SHOWN - 1] + width) / 2
-    mark_columns(axes, [(middle, "one person a row, by different cameras"), *heads])
+    mark_columns(axes, [(middle, "one person per row, by different cameras"), *heads])
     return figure
 
 
