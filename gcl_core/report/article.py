@@ -148,7 +148,7 @@ def _shown(figures: Path, entries: Mapping[str, Mapping[str, Any]], kind: str, n
     with PIL.Image.open(figures / f"{name}.png") as image:
         narrow = image.width <= round(COLUMN * PRINT_DPI)
     size = "" if narrow else r"[width=\linewidth,height=0.8\textheight,keepaspectratio]"
-    caption = escape_latex(entries[f"{name}.pdf"]["caption"])
+    caption = latex(entries[f"{name}.pdf"]["caption"])
     lines = [r"\begin{figure}[htbp]\centering", rf"\includegraphics{size}{{../{name}.pdf}}"]
     return "\n".join([*lines, rf"\caption{{{caption}}}\label{{fig:{name}}}", r"\end{figure}"])
 

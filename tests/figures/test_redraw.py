@@ -17,7 +17,7 @@ from gcl_core.tables.formats import read_table
 
 FIGURES = Path(__file__).resolve().parents[2] / "figures" / "reference"
 PROFILES = ["mini", "evidence", "evidence_background", "evidence_light", "evidence_settings"]
-PICTURES = ("dataset_examples", "mesh_ways", "figure1", "figure3", "ranked_lists", "novel_view")
+PICTURES = ("dataset_examples", "mesh_ways", "figure1", "figure3", "ranked_lists", "novel_view", "surface_steps")
 # made before there were records: numbers of single seeds, or of the data, are nowhere
 NEVER_KEPT = {
     "mini": set[str](),
@@ -57,7 +57,7 @@ def test_tables_are_made_of_records_where_they_are(tmp_path: Path):
     study, folder = load_study("mini"), tmp_path / "mini"
     shutil.copytree(FIGURES / "mini", folder)
     path = record_path(folder, "fid")
-    path.write_text(path.read_text().replace(",128,768,", ",256,768,"))
+    path.write_text(path.read_text().replace(",32,512,", ",256,512,"))
     names = {"table1_fid_per_view.csv", "table1_fid_per_view.md", "table1_fid_per_view.tex"}
     entries = {name: entry for name, entry in read_manifest(folder).items() if name in names}
     write_manifest(folder, "mini", entries)
