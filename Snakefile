@@ -16,7 +16,7 @@ from gcl_core.data.source_set import source_layout
 from gcl_core.data.sources import source_state
 from gcl_core.files import hash_file
 from gcl_core.layout import Layout
-from gcl_core.outputs import GALLERY, RETRIEVED, written_by
+from gcl_core.outputs import GALLERY, MERGING, RETRIEVED, written_by
 from gcl_core.provenance import code_of, fingerprint, step_code
 from gcl_core.settings.paths import placed
 
@@ -217,7 +217,7 @@ rule ablations:
 
 rule generated_views:
     input:
-        trained(study.evaluation.fid_variants, [0]),
+        trained([*study.evaluation.fid_variants, *({MERGING} & study.variants.keys())], [0]),
         step("05_fid_per_view"),
         step("13_views_over_the_surface_seed0"),  # measured the views that nothing has to be trained for
     output: VIEWS, step=step("08_generated_views_seed0")

@@ -12,8 +12,10 @@ from gcl_core.records import FOLDER, PARQUET
 
 Kind = Literal["figure", "table", "record"]
 GALLERY = "README.md"  # of a profile's figures: made of the manifest, in which it is entered too
-RUNGS = ("copy", "drawn_once", "true_views")  # variants that differ from GCL in the quality of their views
+SURFACE = ("surface", "surface_known", "surface_cluster")  # variants with views over the surface of bodies
+RUNGS = ("copy", "drawn_once", *SURFACE, "true_views")  # variants that differ from GCL in the quality of their views
 RETRIEVED = ("gcl", "tda", "surface")  # variants whose encoders notebook 10 compares, beside the baseline's
+MERGING = "surface_cluster"  # the variant whose views notebook 08 shows as merged ones
 THREE_DATASETS = ("market1501", "dukemtmc_reid", "msmt17")
 ENDINGS = {"figure": (".png", ".pdf"), "table": (".md", ".csv", ".tex")}  # the first is what the report shows
 
@@ -58,6 +60,10 @@ def _doses(study: Study) -> bool:
     return _synthetic(study) and "tda" in study.variants and any(others)
 
 
+def _merges(study: Study) -> bool:
+    return _synthetic(study) and MERGING in study.variants
+
+
 def _settings(study: Study) -> bool:
     return any(variant.purpose == "setting" for variant in study.variants.values())
 
@@ -94,6 +100,7 @@ def _outputs() -> Iterator[Output]:
     yield Output(*views, "record", "view_quality", each_seed=True)
     yield Output(*views, "table", "view_ways", ("view_ways",), each_seed=True)
     yield Output(*views, "record", "view_ways", each_seed=True)
+    yield Output(*views, "table", "merged_views", each_seed=True, made_by=_merges)
     over_surface = ("Views over the surface", "13_views_over_the_surface")
     yield Output(*over_surface, "figure", "surface_steps", each_seed=True, made_by=_synthetic)
     fid = ("FID of the views", "05_fid_per_view")

@@ -141,7 +141,8 @@ def steps_reading(steps: Steps) -> str:
         shares = [f"{(person == source).mean():.0%} {NAMES[source]}" for source in (SEEN, MIRRORED, FILLED)]
         told.append(f"at {yaw}° {', '.join(shares)}")
     return (
-        f"Of the body's pixels: {'; '.join(told)}. What is seen or mirrored is the picture's own; what is filled is a "
-        "guess from its surroundings, smooth by construction: a pattern on the far side, a bag, an open jacket are not "
-        "in it. At 0° the picture comes back, but for cloth and hair that stand off the body."
+        f"Of the body's pixels: {'; '.join(told)}. What is seen is the picture's own; what is mirrored takes the body "
+        "for symmetric; what is filled is a guess from its surroundings, smooth by construction: a pattern on the far "
+        "side, a bag, an open jacket are not in it. At 0° the picture comes back, but for cloth and hair that stand "
+        "off the body."
     )

@@ -10,6 +10,7 @@ import pandas as pd
 from gcl_core.evaluation.effects import Effect, paired_effect, seed_effect
 from gcl_core.measure.artifacts import numbers
 from gcl_core.measure.view_fid import mean_over_views
+from gcl_core.outputs import SURFACE
 from gcl_core.seeding import numpy_rng
 from gcl_core.settings.training import Purpose
 
@@ -118,9 +119,9 @@ def family(evidence: Sequence[Evidence], parameter: str) -> list[str]:
 
 
 def rungs(evidence: Sequence[Evidence]) -> list[str]:
-    """Return the variants that differ in their views: none new, true ones blurred, drawn ones, true ones."""
+    """Return the variants that differ in their views: none new, true ones blurred, drawn, carried over bodies, true."""
     doses = _chosen(evidence, lambda got: got.purpose == "dose")
-    return ["copy", *doses, "drawn_once", "gcl", "true_views"]
+    return ["copy", *doses, "drawn_once", "gcl", *SURFACE, "true_views"]
 
 
 def _chosen(evidence: Sequence[Evidence], wanted: Callable[[Measured], bool]) -> list[str]:

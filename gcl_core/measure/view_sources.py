@@ -9,12 +9,14 @@ from gcl_core.data.person_set import PersonSet
 from gcl_core.data.truth import Truth
 from gcl_core.layout import Layout
 from gcl_core.measure.drawn_people import draw_people
+from gcl_core.measure.merged_views import kept_merged_views
 from gcl_core.measure.view_fid import NOVEL
+from gcl_core.outputs import MERGING
 from gcl_core.surface.bodies import known_ways
 from gcl_core.surface.carrier import Carrier, Side, side_rows
 from gcl_core.surface.stored import carried_views
 
-DRAWN, TRUE = "drawn", "true"
+DRAWN, MERGED, TRUE = "drawn", "surface, merged", "true"
 
 Rows = Int64[np.ndarray, " n"]
 Views = tuple[UInt8[np.ndarray, "n v h w 3"], Bool[np.ndarray, " n"]]  # of n pictures, and which of them have any
@@ -27,7 +29,8 @@ def view_sources(
     """Return the ways by which the pictures of a side have views, each with a function from rows to their seven views.
 
     `drawn`, by the networks of GCL's finished run, where there are projections; `surface, fitted` and `surface, known`,
-    where there are such bodies; `true`, where they are known. The functions raise RunError as `finished_run` does.
+    where there are such bodies; `surface, merged`, those of training pictures that the finished run of variant MERGING
+    keeps; `true`, where they are known. The functions raise RunError as `finished_run` does.
     """
     files, meshes = people.index["file"].to_numpy(), people.index["mesh"].to_numpy(dtype=bool)
     sources: dict[str, Source] = {}
@@ -38,6 +41,8 @@ def view_sources(
             sources[f"surface, {way}"] = lambda rows, way=way: carried_views(layout, people, rows, way)
         else:
             sources[f"surface, {way}"] = Carrier(layout, people, way, side).views
+    if side == "train" and MERGING in layout.study.variants:
+        sources[MERGED] = lambda rows: kept_merged_views(layout, people, MERGING, seed, rows)
     if truth is not None:
 
         def true(rows: Rows) -> Views:

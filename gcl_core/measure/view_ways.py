@@ -22,12 +22,13 @@ from gcl_core.evaluation.frechet import frechet_distance
 from gcl_core.evaluation.inception import inception_features, inception_source, load_inception
 from gcl_core.evaluation.moments import gaussian_statistics
 from gcl_core.evaluation.picture_quality import person_psnr, psnr_ssim
-from gcl_core.files import read_json, write_json
+from gcl_core.files import hash_file, read_json, write_json
 from gcl_core.layout import Layout
-from gcl_core.measure.artifacts import numbers, where
+from gcl_core.measure.artifacts import finished_run, numbers, where
 from gcl_core.measure.collected import WHITE
 from gcl_core.measure.view_fid import CHUNK, NOVEL, chosen_rows, real_features, view_fid
-from gcl_core.measure.view_sources import DRAWN, TRUE, Rows, Source, Views, view_sources
+from gcl_core.measure.view_sources import DRAWN, MERGED, TRUE, Rows, Source, Views, view_sources
+from gcl_core.outputs import MERGING
 from gcl_core.provenance import code_of, fingerprint
 
 COPIED = "copied"
@@ -43,19 +44,19 @@ Encode = Callable[[np.ndarray], np.ndarray]
 
 
 def way_quality(
-    layout: Layout, people: PersonSet, truth: Truth | None, seed: int, *, drawn: bool = True
+    layout: Layout, people: PersonSet, truth: Truth | None, seed: int, *, trained: bool = True
 ) -> pd.DataFrame:
     """Return one line per way of view and novel yaw for the training pictures of `chosen_rows`: means over pictures.
 
     psnr_person (dB, on the pixels of the turned body), psnr and ssim compare with the true view, over the pictures that
     have a view and differ from it; NaN where none is known, and of true views themselves. fid is against all training
     pictures, in the encoding of `evaluation.encoding`: `pictures` of the way are compared. Drawn views are GCL's;
-    `drawn=False` leaves them out, so that nothing has to be trained.
+    `trained=False` leaves them and merged ones out, so that nothing has to be trained.
     """
     rows = chosen_rows(people, layout.study)
     sources = {COPIED: lambda rows: _copies(people, rows), **view_sources(layout, people, truth, seed, "train")}
-    if not drawn:
-        sources.pop(DRAWN, None)
+    if not trained:
+        sources = {way: source for way, source in sources.items() if way not in (DRAWN, MERGED)}
     fids = _fids(layout, people, truth, seed, rows, sources)
     lines = []
     for way, source in sources.items():
@@ -103,7 +104,10 @@ def _fids(
     path, encoding = layout.store / "fid_of_ways.json", study.evaluation.encoding
     facts = [people.fingerprint, truth is not None, rows.tolist(), encoding, inception_source()]
     kept = _kept(path, fingerprint([code_of(__name__), facts]))
-    missing = [way for way in sources if way != DRAWN and way not in kept["fids"]]
+    keys = {way: way for way in sources if way != DRAWN}
+    if MERGED in sources:  # other colours in every training
+        keys[MERGED] += f" {hash_file(finished_run(layout, MERGING, seed) / 'encoder.safetensors')}"
+    missing = [way for way, key in keys.items() if key not in kept["fids"]]
     if missing:
         network = load_inception(device=resolve_device(study.device))
         real = gaussian_statistics(real_features(layout, people, network, "train"))
@@ -113,9 +117,9 @@ def _fids(
                 for each in _features(network, sources[way], rows, ROUND_TRIPS[encoding], way)
             ]
             angles = zip(NOVEL, features * (len(NOVEL) // len(features)), strict=True)
-            kept["fids"][way] = {str(yaw): fid for yaw, fid in angles}
+            kept["fids"][keys[way]] = {str(yaw): fid for yaw, fid in angles}
             write_json(path, kept)
-    fids = {way: kept["fids"][way] for way in sources if way != DRAWN}
+    fids = {way: kept["fids"][key] for way, key in keys.items()}
     if DRAWN in sources:
         drawn = view_fid(layout, people, "gcl", seed)["views"][encoding]
         fids[DRAWN] = {str(yaw): drawn[str(yaw)]["fid"] for yaw in NOVEL}
@@ -168,7 +172,7 @@ def way_reading(table: pd.DataFrame) -> str:
         sentences.append(f"On the person {line['way']} is best at {best}° and worst at {worst}°.")
     sentences.append(
         "PSNR over all pixels rewards the right background, which copies have; the person alone tells more. A copy is "
-        "a real picture, so its FID is no more than the noise of so few pictures: FID does not ask whether a view "
-        "shows the right side of the right person."
+        "one of the real pictures that FID compares with, so its FID is no more than the noise of so few: FID does not "
+        "ask whether a view shows the right side of the right person."
     )
     return " ".join(sentences)

@@ -105,14 +105,18 @@ def front_page(study: Study, names: Sequence[str]) -> str:
 
 
 def shortened(notebook: nbformat.NotebookNode, study: Study, name: str) -> nbformat.NotebookNode:
-    """Return an executed notebook fit for a page: without progress lines and injected parameters, imports folded.
+    """Return an executed notebook fit for a page: no progress lines, parameters as they were given, imports folded.
 
     Pictures get at most WIDEST pixels. A training notebook gets its variant's title, as all of them come from one.
     """
+    given = dict(line.split(" = ", 1) for line in _tagged(notebook, "injected-parameters") if " = " in line)
     cells = [cell for cell in notebook.cells if "injected-parameters" not in cell.metadata.get("tags", [])]
     for cell in cells:
         if cell.cell_type == "markdown":  # files of the repository are no pages of the book
             cell.source = re.sub(r"\[([^\]]+)\]\(\.\./[^)]+\)", r"\1", cell.source)
+        if "parameters" in cell.metadata.get("tags", []):
+            for key, value in given.items():
+                cell.source = re.sub(rf"^{key} = .*$", lambda _, to=f"{key} = {value}": to, cell.source, flags=re.M)
         if cell.cell_type == "code":
             cell.outputs = [_output(each) for each in cell.outputs if each.get("name") != "stderr"]
             imports = re.match(r"(from|import) ", cell.source) is not None
@@ -125,6 +129,12 @@ def shortened(notebook: nbformat.NotebookNode, study: Study, name: str) -> nbfor
     known = {name: notebook.metadata[name] for name in ("kernelspec", "language_info") if name in notebook.metadata}
     notebook.cells, notebook.metadata = cells, nbformat.from_dict(known)
     return notebook
+
+
+def _tagged(notebook: nbformat.NotebookNode, tag: str) -> list[str]:
+    """Return the lines of the cells with a tag."""
+    cells = [cell for cell in notebook.cells if tag in cell.metadata.get("tags", [])]
+    return [line for cell in cells for line in cell.source.splitlines()]
 
 
 def _output(output: Any) -> Any:

@@ -84,6 +84,10 @@ OWN = (  # what no paper claims: first and second, on mAP and rank-1
     ("gcl_tda", "tda"),
     ("gcl_light", "tda"),
     ("drawn_once", "copy"),
+    ("surface", "tda"),
+    ("surface", "copy"),
+    ("surface", "gcl"),
+    ("surface_cluster", "surface"),
 )
 
 
@@ -102,7 +106,7 @@ def claims_table(evidence: Sequence[Evidence]) -> pd.DataFrame:
         *(_row(evidence, *comparison) for comparison in COMPARISONS),
         *(_row(evidence, SETTINGS, name, UNCHANGED, MAP) for each in PARAMETERS for name in family(evidence, each)),
         *(_row(evidence, OURS, ours, theirs, metric) for ours, theirs in OWN for metric in (MAP, RANK1)),
-        *(_row(evidence, OURS, rung, "tda", MAP) for rung in (*rungs(evidence), "true_views_tda") if rung != "gcl"),
+        *(_row(evidence, OURS, *pair, MAP) for pair in _against_tda(evidence) if pair not in OWN),
     ]
     types = {"seeds": "Int64", **dict.fromkeys(("effect", *LIMITS), "float64")}
     frame = pd.DataFrame(filter(None, rows), columns=COLUMNS).astype(types)
@@ -159,6 +163,10 @@ def over_seeds(line: Mapping[str, Any]) -> Interval | None:
 
 def _row(evidence: Sequence[Evidence], claim: str, ours: str, theirs: str, metric: str) -> dict[str, Any] | None:
     return table_row(claim, f"{ours} - {theirs}", metric, effect_of(evidence, ours, theirs, metric))
+
+
+def _against_tda(evidence: Sequence[Evidence]) -> list[tuple[str, str]]:
+    return [(rung, "tda") for rung in (*rungs(evidence), "true_views_tda") if rung != "gcl"]
 
 
 def _order_rows(evidence: Sequence[Evidence]) -> list[dict[str, Any] | None]:

@@ -17,9 +17,9 @@ GAIN = "gain in mAP"
 def dose_table(evidence: Sequence[Evidence]) -> pd.DataFrame:
     """Return a row per rung, from worst to best views: their PSNR (dB, mean over seeds) and the gain in mAP over `tda`.
 
-    Rungs are copy (no new view at all), doses, views drawn once, GCL itself and true_views, whose PSNR is infinite; one
-    that was not run has no row. Blank PSNR: not measured. The verdict is the side on which the interval over seeds
-    lies.
+    Rungs are copy (no new view at all), doses, views drawn once, GCL itself, views over the surface and true_views,
+    whose PSNR is infinite; one that was not run has no row. Blank PSNR: not measured. The verdict is the side on which
+    the interval over seeds lies.
     """
     rows = []
     for rung in rungs(evidence):

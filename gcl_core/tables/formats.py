@@ -29,6 +29,7 @@ DIGITS = {  # decimals of a column; two where nothing is said
 TEXTS = {  # columns of words, also where all are blank or look like numbers
     *("claim", "compared", "metric", "verdict", "rung", "variant", "clusterer", "way", "split", "stage", "ranking"),
     *("setting", "source", "method", "data", "of", "measure", "encoding", "runs", "read in", "pictures of", "x_nv"),
+    *("by", "value"),
 }
 NUMBER = re.compile(rf"|{NOT_RUN}|[-+]?\d[\d.]*( (±|to) [-+]?\d[\d.]*)?")  # maybe with its spread, or an interval
 WHOLE = ("seeds", "pictures")  # columns of counts that may be blank

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from gcl_core.config import load_study
 from gcl_core.data.person_set import PersonSet
 from gcl_core.data.truth import Truth
 from gcl_core.layout import Layout
@@ -54,6 +55,13 @@ def test_each_way_is_asked_for_its_own_bodies_and_true_views_stand_in_order(
     rows = np.array([5, 2])
     assert [sources[f"surface, {way}"](rows)[0][0, 0, 0, 0, 0] for way in ("fitted", "known")] == [6, 5]
     assert sources["true"](rows)[0][:, :, 0, 0, 0].tolist() == [[1, 2, 3, 4, 5, 6, 7]] * 2
+    study = load_study("mini")
+    monkeypatch.setattr(module, "kept_merged_views", lambda *given: (given[2], np.ones(len(given[4]), dtype=bool)))
+    merging = view_sources(Layout(study, root=layout.root), people, None, 0, "train")
+    assert list(merging) == ["drawn", "surface, fitted", "surface, known", "surface, merged"]
+    assert merging["surface, merged"](rows)[0] == "surface_cluster"
+    monkeypatch.setattr(module, "known_ways", lambda _layout: [])
+    assert "surface, merged" not in view_sources(Layout(study, root=layout.root), people, None, 0, "test")
     del sources["drawn"]
     shown = shown_views(sources, rows, {"surface, fitted": "ours"})
     assert list(shown) == ["ours", "surface, known"]
