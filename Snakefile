@@ -286,7 +286,7 @@ rule views_over_the_surface:
 rule report:
     input:
         *[DATASET, CLUSTERS, FID, CURVES, ABLATIONS, VIEWS, THREE, ERRORS, CLAIMS, NOVEL, SURFACE],
-        step("09_three_datasets"),  # of most profiles it keeps no file
+        *[step("09_three_datasets"), step("03b_method_on_eight_pictures_seed0")],  # they may keep no file
     output: REPORT, step=step("report")
     params: settings=SETTINGS, code=fingerprint([*REPORT_CODE, hash_file(TEMPLATE)])
     localrule: True

@@ -17,7 +17,7 @@ import nbformat
 import pytest
 import yaml
 
-NETWORKS = {"01", "02", "03", "03b", "04", "05", "07", "08", "10", "11", "12"}  # notebooks that use a GPU
+NETWORKS = {"01", "02", "03", "03b", "04", "05", "07", "08", "10", "11", "12", "13"}  # notebooks that use a GPU
 SLURM = """#!/bin/bash
 # sbatch, srun, sacct, scancel, sacctmgr, sinfo: a job runs here and at once, numbered by the process that submitted it
 jobs=$(dirname "$0")/jobs

@@ -192,7 +192,7 @@ def begin_baselines(study: Path, devices: int, gpus: str, *steps: str) -> subpro
 
 def seen_by_baselines(told: str) -> list[tuple[float, float, list[str]]]:
     """Return when each began and ended and the GPUs it saw, in order of their beginnings."""
-    lines = re.findall(r"^01_\S+ \| sees (\S+) from (\S+) to (\S+)$", told, re.MULTILINE)
+    lines = re.findall(r"01_\w+ \| sees (\S+) from (\S+) to ([\d.]+)", told)  # Snakemake may write into a line
     return sorted((float(begin), float(end), seen.split(",")) for seen, begin, end in lines)
 
 
