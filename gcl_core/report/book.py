@@ -41,6 +41,7 @@ html_theme_options = {{
 myst_enable_extensions = ["amsmath", "dollarmath"]
 nb_execution_mode = "off"
 nb_merge_streams = True
+nb_render_markdown_format = "myst"  # of outputs too, or their tables stay text
 suppress_warnings = ["myst.header", "mystnb.unknown_mime_type", "misc.highlighting_failure"]
 """
 

@@ -79,7 +79,7 @@ def write_report(layout: Layout, runs: Path | None = None) -> list[Path]:
         runs=made_by,
         versions=versions_of(made_by),
         devices=devices_of(made_by),
-        seeds=sorted({run["seed"] for run in made_by if run["seed"] is not None}),
+        seeds=sorted({str(run["seed"]).partition("_")[0] for run in made_by if run["seed"] is not None}),  # 0_repeat1
         steps=step_times(runs, without=STEP),
         commits=Counter(entry["git_revision"] for entry in entries.values()).most_common(),
         settings=Counter(entry["settings"] for entry in entries.values()).most_common(),

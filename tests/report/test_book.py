@@ -32,12 +32,14 @@ def executed(title: str) -> nbformat.NotebookNode:
         new_output("stream", name="stderr", text="epoch 1 of 6 |####      |"),
         new_output("display_data", {"image/png": picture(1700), "text/plain": "<picture>"}),
         new_output("display_data", {"application/vnd.jupyter.widget-view+json": {"model_id": "7"}}),
+        new_output("display_data", {"text/markdown": "Means.\n\n| way | dB |\n| :-- | --: |\n| copied | 16 |"}),
     ]
     cells = [
         new_markdown_cell(
             f"# {title}\n\nThe loss is $L = -\\log\\frac{{a}}{{b}}$, see [the method](../docs/METHOD.md)."
         ),
-        new_code_cell('profile = "other"', metadata={"tags": ["injected-parameters"]}),
+        new_code_cell('profile = "mini"\nseed = 0', metadata={"tags": ["parameters"]}),
+        new_code_cell('# Parameters\nprofile = "other"', metadata={"tags": ["injected-parameters"]}),
         new_code_cell("from gcl_core.config import load_study"),
         new_code_cell("unmistakable = 1", outputs=outputs),
     ]
@@ -75,6 +77,7 @@ def test_a_book_opens_from_the_disk_with_contents_and_search(book: Path, layout:
     page = (book.parent / "04_joint_training_tda_seed0.html").read_text()
     assert f"Joint training: {layout.study.variants['tda'].title}" in page
     assert "unmistakable" in page
+    assert re.search(r"<td[^>]*><p>copied</p></td>", page)  # a table, not its text
     assert "<svg" in page
     assert "epoch 1 of 6" not in page
     assert "the method" in page
@@ -119,10 +122,11 @@ def test_outputs_are_made_fit_for_a_page():
     made = shortened(executed("Title"), load_study("smoke"), "01_baseline_seed0")
     assert [cell.source for cell in made.cells] == [
         plain.cells[0].source.replace("[the method](../docs/METHOD.md)", "the method"),
-        plain.cells[2].source,
+        'profile = "other"\nseed = 0',
         plain.cells[3].source,
+        plain.cells[4].source,
     ]
-    shown, told = made.cells[-1].outputs
+    shown, told, _ = made.cells[-1].outputs
     with Image.open(io.BytesIO(base64.b64decode(shown["data"]["image/png"]))) as small:
         assert small.width == WIDEST
     assert told["data"] == {"text/markdown": SLIDER}
