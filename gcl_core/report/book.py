@@ -5,6 +5,7 @@ Sphinx and MyST-NB build it without a network. Equations become SVG by matplotli
 
 import base64
 import io
+import json
 import re
 import shutil
 import tempfile
@@ -62,8 +63,12 @@ def build_book(layout: Layout, out: Path) -> Path:
         source.mkdir()
         package = str(Path(__file__).parents[2])
         write_text(source / "conf.py", CONF.format(package=package, profile=layout.study.profile))
+        here = json.dumps(f"{layout.root}/", ensure_ascii=False)[
+            1:-1
+        ]  # pages tell places in the checkout, not where it lay
         for path in found:
-            nbformat.write(shortened(nbformat.read(path, as_version=4), layout.study, path.stem), source / path.name)
+            notebook = nbformat.reads(path.read_text(encoding="utf-8").replace(here, ""), as_version=4)
+            nbformat.write(shortened(notebook, layout.study, path.stem), source / path.name)
         write_text(source / "index.md", front_page(layout.study, [path.stem for path in found]))
         if build_main(["-q", "-b", "html", "-d", str(Path(folder) / "doctrees"), str(source), str(built)]):
             raise RunError("the book could not be built; what Sphinx said stands above")

@@ -63,7 +63,10 @@ def book(layout: Layout) -> Path:
         "04_joint_training_tda_seed0",
         "04_joint_training_gcl_seed0",
     ):
-        nbformat.write(executed(name), layout.runs / "notebooks" / f"{name}.ipynb")
+        notebook = executed(name)
+        told = new_output("stream", name="stdout", text=f"people in {layout.root}/runs/smoke/people")
+        notebook.cells.append(new_code_cell("print(layout.store)", outputs=[told]))
+        nbformat.write(notebook, layout.runs / "notebooks" / f"{name}.ipynb")
     return build_book(layout, layout.root / "book")
 
 
@@ -77,6 +80,8 @@ def test_a_book_opens_from_the_disk_with_contents_and_search(book: Path, layout:
     page = (book.parent / "04_joint_training_tda_seed0.html").read_text()
     assert f"Joint training: {layout.study.variants['tda'].title}" in page
     assert "unmistakable" in page
+    assert "people in runs/smoke/people" in page
+    assert str(layout.root) not in page
     assert re.search(r"<td[^>]*><p>copied</p></td>", page)  # a table, not its text
     assert "<svg" in page
     assert "epoch 1 of 6" not in page
