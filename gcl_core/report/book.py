@@ -63,9 +63,8 @@ def build_book(layout: Layout, out: Path) -> Path:
         source.mkdir()
         package = str(Path(__file__).parents[2])
         write_text(source / "conf.py", CONF.format(package=package, profile=layout.study.profile))
-        here = json.dumps(f"{layout.root}/", ensure_ascii=False)[
-            1:-1
-        ]  # pages tell places in the checkout, not where it lay
+        # pages tell places in the checkout, not where it lay
+        here = json.dumps(f"{layout.root}/", ensure_ascii=False).strip('"')
         for path in found:
             notebook = nbformat.reads(path.read_text(encoding="utf-8").replace(here, ""), as_version=4)
             nbformat.write(shortened(notebook, layout.study, path.stem), source / path.name)
