@@ -15,7 +15,7 @@ from gcl_core.figures.second_views import second_views
 from gcl_core.files import read_json
 from gcl_core.layout import Layout
 from gcl_core.measure.collected import given_psnr
-from gcl_core.measure.merged_views import kept_merged_views, merged_pictures, merged_table, read_plan
+from gcl_core.measure.merged_views import kept_merged_views, merged_pictures, merged_reading, merged_table, read_plan
 from gcl_core.provenance import code_of_stage
 from gcl_core.surface.stored import carried_views
 from gcl_core.training import epochs
@@ -125,7 +125,15 @@ def test_what_was_merged_is_told_and_measured(trained: Layout):
 def test_the_table_has_means_by_number_and_by_purity():
     facts = {"epoch": 3, "pid": 1, "label": 0, "purity": [1, 1, 0.5, 0.75], "merged": [0, 2, 5, 20]}
     numbers = {"precision": [np.nan, 1, 0.5, 1], "psnr_alone": [18.0, 18, 18, 20], "psnr": [18.0, 19, 17, 22]}
-    table = merged_table(pd.DataFrame(facts | numbers)).set_index(["by", "value"])
+    table = merged_table(pd.DataFrame(facts | numbers))
+    text = merged_reading(table)
+    assert (
+        "takes colours from 6.8 others in the mean, and 83 % of their say is that of pictures of the same person"
+        in text
+    )
+    assert "by +0.50 dB, from 18.5 dB" in text
+    assert "4-7: \u22121.00 dB (1 pictures)" in text
+    table = table.set_index(["by", "value"])
     assert table["pictures"].to_dict() == {
         ("all", ""): 4,
         ("pictures merged", "none"): 1,
