@@ -164,20 +164,34 @@ def test_small_profile_of_real_people_draws_as_mini_does_and_has_a_supervised_bo
     assert (bound.view, bound.augment, bound.purpose) == ("copied", True, "bound")
 
 
-def test_profiles_of_the_claims_differ_in_people_seeds_and_variants_alone() -> None:
-    """What is fixed for one is fixed for all (docs/PROTOCOL.md); no two, and not `mini`, share people."""
-    own = {"profile", "people", "seeds", "variants", "evaluation"}
-    studies = [*map(load_study, REPORTING)]
-    settings = [study.model_dump(exclude=own) for study in studies]
-    assert settings[1:] == settings[:1] * (len(REPORTING) - 1)
-    for one, other in itertools.combinations(studies, 2):
-        for name in one.variants.keys() & other.variants.keys():
-            assert one.variants[name] == other.variants[name]
+def test_profiles_of_a_round_differ_in_people_seeds_and_variants_alone() -> None:
+    """What is fixed for one is fixed for all (docs/PROTOCOL.md); the second round's random numbers are its own."""
+    own = {"profile", "people", "seeds", "repeats", "variants", "evaluation"}
+    second = ("evidence2", "evidence2_worn")
+    first = [name for name in REPORTING if name.split("_")[0] == "evidence"]
+    for names in (first, second):
+        studies = [*map(load_study, names)]
+        settings = [study.model_dump(exclude=own) for study in studies]
+        assert settings[1:] == settings[:1] * (len(names) - 1)
+        for one, other in itertools.combinations(studies, 2):
+            for name in one.variants.keys() & other.variants.keys():
+                ours, theirs = (each.variants[name].model_dump(exclude={"repeats"}) for each in (one, other))
+                assert ours == theirs
+        assert {study.people.test_identities * study.people.cameras for study in studies} == {384}
+    large = load_study("people_750").model_dump(exclude=own | {"warm_up"})
+    assert large == load_study("evidence2").model_dump(exclude=own | {"warm_up"})
+    assert {load_study(name).training_seed for name in (*second, "people_750")} == {1000}
+    tuning = [load_study(name) for name in ("tuning_optimizer", "tuning_views")]
+    assert all(study.training_seed + study.seeds <= 1000 for study in tuning)
+
+
+def test_no_two_profiles_share_people_and_those_below_ten_only_tune() -> None:
+    studies = [load_study(name) for name in ("mini", "tuning_optimizer", "tuning_views", *REPORTING)]
     assert all(study.people.each_seed and study.people.cameras == 4 for study in studies)
-    assert {study.people.test_identities * study.people.cameras for study in studies} == {384}
-    seen = [{study.people.seed + seed for seed in range(study.seeds)} for study in [*studies, load_study("mini")]]
+    seen = [{study.people.seed + seed for seed in range(study.seeds)} for study in studies]
     assert len(set.union(*seen)) == sum(map(len, seen))
-    assert all(min(seeds) >= 100 for seeds in seen[:-1])
+    assert all(max(seeds) < 10 for seeds in seen[1:3])
+    assert all(min(seeds) >= 100 for seeds in seen[3:])
 
 
 def test_overrides_reach_nested_keys_and_keep_the_rest() -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from jaxtyping import Float64, Integer, Real
-from scipy.special import stdtrit
+from scipy.special import stdtr, stdtrit
 
 LEVEL = 0.95  # of every interval
 RESAMPLES = 10_000
@@ -134,6 +134,15 @@ def pooled_effect(parts: Sequence[tuple[float, Interval | None, int]]) -> tuple[
             squares += seeds * (seeds - 1) * error**2
     half = _quantile(total) * np.sqrt(squares / (total - 1) / total)
     return mean, (mean - float(half), mean + float(half)), total
+
+
+def p_value(interval: Interval, seeds: int) -> float:
+    """Return the two-sided p of Student's test that an effect is 0, from its 95 % interval over seeds."""
+    low, high = interval
+    if low == high:
+        return float(low == 0)
+    errors = abs(low + high) / (high - low) * _quantile(seeds)
+    return 2 * float(stdtr(seeds - 1, -errors))
 
 
 def rank_agreement(observed: Real[np.ndarray, "seeds n"], published: Real[np.ndarray, " n"]) -> RankAgreement:

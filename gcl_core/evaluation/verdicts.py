@@ -64,17 +64,28 @@ def verdict_of_all(quantities: Sequence[Quantity | None]) -> Verdict:
     return "no difference of note" if found == {"no difference of note"} else "open"
 
 
-def side(over_seeds: Interval | None, seeds: int, smallest: float | int) -> Side:
+def side(over_seeds: Interval | None, seeds: int, smallest: float | int, p: float = 0.0) -> Side:
     """Return on which side of 0 the interval over seeds lies: all that is said of comparisons that no paper claims.
 
-    Around 0, it is no difference of note where the whole interval lies within ± `smallest`, and open elsewhere.
+    `p` is the comparison's p-value from `holm`, where it is one of several; above 0.05 the side is not sure. Otherwise
+    it is no difference of note where the whole interval lies within ± `smallest`, and open elsewhere.
     """
     if over_seeds is None or seeds < FEWEST:
         return "open"
     low, high = over_seeds
-    if low > 0 or high < 0:
+    if (low > 0 or high < 0) and p <= 1 - LEVEL:
         return "above zero" if low > 0 else "below zero"
     return "no difference of note" if -smallest <= low and high <= smallest else "open"
+
+
+def holm(ps: Sequence[float]) -> list[float]:
+    """Return p-values adjusted for their number (Holm, 1979): the chance that any of them errs is 5 % at 0.05."""
+    order = sorted(range(len(ps)), key=ps.__getitem__)
+    adjusted, largest = [0.0] * len(ps), 0.0
+    for rank, place in enumerate(order):
+        largest = max(largest, min(1.0, (len(ps) - rank) * ps[place]))
+        adjusted[place] = largest
+    return adjusted
 
 
 def _surely_below(quantity: Quantity, among: int) -> bool:

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from gcl_core.evaluation.effects import Effect, Interval, correlation_effect, rank_agreement
-from gcl_core.evaluation.verdicts import Quantity, side, verdict, verdict_of_all
+from gcl_core.evaluation.effects import Effect, Interval, correlation_effect, p_value, rank_agreement
+from gcl_core.evaluation.verdicts import Quantity, holm, side, verdict, verdict_of_all
 from gcl_core.losses.names import VIEW_INVARIANT
 from gcl_core.measure.artifacts import where
 from gcl_core.measure.evidence import (
@@ -77,17 +77,26 @@ COMPARISONS = (  # claim, ours, theirs, metric: claimed to be positive
     *(("C6", "gcl", "tda", metric) for metric in (FAR_NEAR, FAR, NEAR)),
 )
 _DECIDING = ("C1", "C3", *(claim for claim, _, _, metric in COMPARISONS if metric in CLAIMS[claim].smallest))
+MAIN = (  # the main question of our own (S1): do views over the body's surface help?
+    ("surface", "tda"),
+    ("surface", "copy"),
+    ("surface", "surface_unturned"),
+)
 OWN = (  # what no paper claims: first and second, on mAP and rank-1
+    *MAIN,
+    ("surface", "gcl"),
+    ("surface", "drawn_once"),
+    ("surface_cluster", "surface"),
     ("gcl", "tda_long"),
     ("gcl", "copy"),
     ("gcl", "drawn_once"),
+    ("gcl_released", "gcl"),
+    ("gcl_quiet", "gcl"),
     ("gcl_tda", "tda"),
     ("gcl_light", "tda"),
     ("drawn_once", "copy"),
-    ("surface", "tda"),
-    ("surface", "copy"),
-    ("surface", "gcl"),
-    ("surface_cluster", "surface"),
+    ("surface_30", "tda_30"),
+    ("surface_30", "copy_30"),
 )
 
 
@@ -126,11 +135,23 @@ def table_row(claim: str, compared: str, metric: str, effect: Effect | None) -> 
 def judged(frame: pd.DataFrame) -> pd.DataFrame:
     """Return a claims table with each row's verdict, which follows from the table alone.
 
-    A row that decides a claim: `verdict`. A comparison of ours, and a setting (C7): the side on which its interval over
-    seeds lies. A row that stands beside a claim: blank. Rows without an effect, which older tables have, are dropped.
+    A row that decides a claim: `verdict`. A setting (C7), and the mAP of a comparison of ours: the side on which its
+    interval over seeds lies; of ours, with `holm` among MAIN and among all others. A row that stands beside these:
+    blank. Rows without an effect, which older tables have, are dropped.
     """
     run = frame.iloc[np.flatnonzero(frame["effect"] != NOT_RUN)].reset_index(drop=True).astype({"effect": "float64"})
-    return run.assign(verdict=[_row_verdict(run, line) for line in run.to_dict("records")])
+    run = run.assign(verdict=[_row_verdict(run, line) for line in run.to_dict("records")])
+    own = [
+        (place, line)
+        for place, line in enumerate(run.to_dict("records"))
+        if (line["claim"], line["metric"]) == (OURS, MAP)
+    ]
+    for main in (True, False):
+        asked = [(place, line) for place, line in own if (tuple(line["compared"].split(" - ")) in MAIN) == main]
+        ps = holm([_p(line) for _, line in asked])
+        for (place, line), p in zip(asked, ps, strict=True):
+            run.loc[place, "verdict"] = side(over_seeds(line), int(line["seeds"]), SMALLEST_OWN, p)
+    return run
 
 
 def claim_verdict(frame: pd.DataFrame, key: str) -> str:
@@ -189,7 +210,7 @@ def _order_rows(evidence: Sequence[Evidence]) -> list[dict[str, Any] | None]:
 
 
 def _row_verdict(frame: pd.DataFrame, line: Mapping[str, Any]) -> str:
-    if line["claim"] in (OURS, SETTINGS):
+    if line["claim"] == SETTINGS:
         return side(over_seeds(line), int(line["seeds"]), SMALLEST_OWN)
     if not decides(line):
         return ""
@@ -200,6 +221,11 @@ def _row_verdict(frame: pd.DataFrame, line: Mapping[str, Any]) -> str:
     if line["metric"] == RHO and outcome in limits:  # seeds may share an order that agrees by chance
         return outcome if _only(frame, limits[outcome])["effect"] <= CHANCE_LIMIT else "open"
     return "open" if line["metric"] == RHO else outcome
+
+
+def _p(line: Mapping[str, Any]) -> float:
+    interval = over_seeds(line)
+    return p_value(interval, int(line["seeds"])) if interval else 1.0
 
 
 def _ari_not_lower(frame: pd.DataFrame) -> bool:

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from scipy.stats import t
+from scipy.stats import t, ttest_1samp
 
-from gcl_core.evaluation.effects import Interval, correlation_effect, rank_agreement
-from gcl_core.evaluation.verdicts import Quantity, side, verdict, verdict_of_all
+from gcl_core.evaluation.effects import Interval, correlation_effect, p_value, rank_agreement, seed_effect
+from gcl_core.evaluation.verdicts import Quantity, holm, side, verdict, verdict_of_all
 from gcl_core.seeding import numpy_rng
 
 STUDIES = 8000
@@ -54,6 +54,31 @@ def test_a_comparison_of_ours_is_said_to_lie_above_or_below_zero_and_never_repro
     intervals: list[Interval | None] = [(0.1, 9.0), (-9.0, -0.1), (0.0, 1.1), (-1.1, 0.0), None]
     assert [side(interval, 5, 1) for interval in intervals] == ["above zero", "below zero", "open", "open", "open"]
     assert [side(interval, 5, 1) for interval in ((-1.0, 1.0), (0.1, 0.2))] == ["no difference of note", "above zero"]
+
+
+def test_holm_agrees_with_its_definition_and_errs_in_five_percent_of_families():
+    assert holm([]) == []
+    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])  # 3 x .01, 2 x .03, and no less for .04
+    assert holm([0.5, 0.9]) == [1.0, 1.0]
+    families = numpy_rng(0, "families").uniform(size=(STUDIES, 6))
+    erring = np.mean([min(holm(ps)) <= 0.05 for ps in families.tolist()])
+    assert erring <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / STUDIES)
+    assert erring >= 0.05 - 0.05**2 - 3 * np.sqrt(0.05 * 0.95 / STUDIES)
+
+
+def test_a_side_needs_a_p_that_allows_for_the_number_of_comparisons():
+    assert [side((0.1, 9.0), 5, 1, p) for p in (0.05, 0.051)] == ["above zero", "open"]
+    assert side((0.1, 0.3), 5, 1, 0.06) == "no difference of note"
+
+
+def test_p_from_an_interval_is_students():
+    seeds = 5
+    values = numpy_rng(0, "seeds").normal(1, 1, seeds)
+    interval = seed_effect(values.tolist(), [0.0] * seeds).over_seeds
+    assert interval is not None
+    assert p_value(interval, seeds) == pytest.approx(ttest_1samp(values, 0).pvalue)
+    assert p_value((-interval[1], -interval[0]), seeds) == pytest.approx(ttest_1samp(values, 0).pvalue)
+    assert (p_value((0.0, 0.0), 3), p_value((2.0, 2.0), 3)) == (1, 0)
 
 
 def test_a_claim_of_several_quantities_needs_them_all():
