@@ -26,7 +26,7 @@ def add_data_commands(add: Add) -> None:
 
     fit = add("fit-bodies", _fit_bodies, "fit a body to every picture's keypoints and render its eight projections")
     _dataset(fit)
-    fit.add_argument("--keypoints", type=Path, required=True, metavar="FILE", help="COCO JSON, 17 points a person")
+    fit.add_argument("--keypoints", type=Path, required=True, metavar="FILE", help="COCO JSON, 17 points per person")
     fit.add_argument("--depths", type=Path, metavar="FILE", help="the same points in space: .npz of BlazePose's 33")
 
     pose = add("pose-bodies", _pose_bodies, "render projections of bodies given as SMPL parameters (HMR, ROMP, …)")

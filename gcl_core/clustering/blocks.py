@@ -22,7 +22,7 @@ def rows_at_once(width: int) -> int:
 
 
 def row_slices(rows: int, *, width: int) -> list[slice]:
-    """Return slices of `rows` rows that hold about BLOCK numbers each, `width` numbers a row."""
+    """Return slices of `rows` rows that hold about BLOCK numbers each, `width` numbers per row."""
     step = rows_at_once(width)
     return [slice(start, min(start + step, rows)) for start in range(0, rows, step)]
 

@@ -14,7 +14,7 @@ from gcl_core.data.index import DataError
 
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP")  # whatever the suffix; none that starts another program
 LARGEST = 50_000_000  # pixels: a photograph, not a crop of a person; decoding it takes 150 MB a thread
-SMALLEST = 8  # pixels a side
+SMALLEST = 8  # pixels per side
 SHRINK = "a picture shows one person, cut out of the scene: cut or shrink it"
 ORIENTATION = 0x0112  # EXIF tag; 1 is upright
 CONVERSIONS = {"1": "1-bit", "L": "grey", "LA": "grey", "P": "palette", "PA": "palette", "I": "16-bit grey"}

@@ -90,7 +90,7 @@ class DataReport:
         return sorted(found, key=lambda group: (-_splits(group), -_identities(group)))
 
     def table(self) -> pd.DataFrame:
-        """Return one row a split: counts, and the published ones beside them (missing where none are known)."""
+        """Return one row per split: counts, and the published ones beside them (missing where none are known)."""
         rows = []
         for split in SPLITS:
             chosen = self._of(split)

@@ -12,10 +12,10 @@ def psnr_ssim(
     """Return PSNR (dB, infinite for equal pictures) and SSIM (at most 1) of each drawn picture against its true one.
 
     Both are over all pixels and channels; SSIM has the Gaussian window (σ 1.5, 11 pixels) of Wang et al. 2004, so
-    pictures need at least 11 pixels a side; ValueError otherwise.
+    pictures need at least 11 pixels per side; ValueError otherwise.
     """
     if min(drawn.shape[2:]) < 11:
-        raise ValueError(f"pictures of {drawn.shape[2]}x{drawn.shape[3]}: SSIM needs at least 11 pixels a side")
+        raise ValueError(f"pictures of {drawn.shape[2]}x{drawn.shape[3]}: SSIM needs at least 11 pixels per side")
     psnr, ssim = np.empty(len(drawn)), np.empty(len(drawn))
     for index, (ours, true) in enumerate(zip(drawn.cpu().numpy(), truth.cpu().numpy(), strict=True)):
         psnr[index] = _psnr(ours, true)

@@ -34,7 +34,7 @@ class Choice:
     split: str = "train"
     yaws: tuple[int, ...] = NOVEL
     people: tuple[int, ...] | None = None
-    each: int | None = None  # at most so many pictures a person, the first ones listed
+    each: int | None = None  # at most so many pictures per person, the first ones listed
     surface: Way | None = None  # not drawn by a run: carried over the surface of bodies had in this way
     naming: str = "nv"  # <side>/nv/<yaw>/<name>.png, or market: <Market-1501's folder>/<name>_nv<yaw>.png
 

@@ -50,7 +50,7 @@ def _distance_panel(axes: Axes, distances: pd.DataFrame, eps: float) -> None:
 
 
 def draw_sizes(axes: Axes, labels: Int64[np.ndarray, " n"], identities: Int64[np.ndarray, " n"]) -> None:
-    """Draw the sizes of clusters beside the true numbers of pictures a person, each the largest first."""
+    """Draw the sizes of clusters beside the true numbers of pictures per person, each the largest first."""
     found = np.bincount(labels[labels >= 0])
     true = np.unique(identities, return_counts=True)[1]
     for sizes, label, colour, line in ((found, "clusters", COLOURS[2], "-"), (true, "people", GREY, "--")):

@@ -78,7 +78,7 @@ NUMBERS: Mapping[str, Callable[[Measured], float | int | None]] = {  # metric of
 
 
 def value_of(each: Evidence, variant: str, metric: str) -> Any:
-    """Return what a seed has of a variant: one number, a Series of points a query by pid, or None."""
+    """Return what a seed has of a variant: one number, a Series of points per query by pid, or None."""
     measured = each.variants.get(variant, Measured())
     if metric in NUMBERS:
         return NUMBERS[metric](measured)

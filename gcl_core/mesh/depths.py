@@ -1,4 +1,4 @@
-"""Depths of keypoints as BlazePose gives them: 33 world landmarks a picture, in metres."""
+"""Depths of keypoints as BlazePose gives them: 33 world landmarks per picture, in metres."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path

@@ -40,7 +40,7 @@ class Fit:
 
     values: Float32[np.ndarray, "n p"]  # degrees; body parameters in [0, 1]
     yaw: Float32[np.ndarray, " n"]  # degrees in [0, 360): 0 faces the camera, 90 image-right
-    camera: Float32[np.ndarray, "n 3"]  # picture heights a metre; column and row of the hips' middle, picture heights
+    camera: Float32[np.ndarray, "n 3"]  # picture heights per metre; column and row of the hips' middle, picture heights
     points: Float32[np.ndarray, "n 17 2"]  # the figure's points, pixels
     rival: Float32[np.ndarray, " n"]  # energy that the best fit facing elsewhere (90 degrees or more) costs in addition
 

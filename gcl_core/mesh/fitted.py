@@ -23,7 +23,7 @@ GOOD, UNSURE = "good", "facing unsure"
 FEWEST = 8  # trusted points; with fewer a pose is mostly guessed
 WORST = 0.035  # median distance of the trusted points from the figure's, as a share of the picture's height
 SUREST = 10.0  # energy that a fit which faces elsewhere must cost more
-CAMERA = ("scale", "column", "row")  # picture heights a metre; where the hips' middle lies, picture heights
+CAMERA = ("scale", "column", "row")  # picture heights per metre; where the hips' middle lies, picture heights
 COLUMNS = ("file", "quality", "error", "trusted", "yaw", "rival", *CAMERA, *FREE)
 
 

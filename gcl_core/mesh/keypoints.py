@@ -1,4 +1,4 @@
-"""Keypoints as pose estimators write them: COCO JSON of 17 points a person.
+"""Keypoints as pose estimators write them: COCO JSON of 17 points per person.
 
 COCO JSON: `images` (`id`, `file_name`, `width`, `height`) and `annotations` (`image_id`, `keypoints` as 17 times
 column, row, v). v = 2 says that the estimator trusts a point, 1 that it guessed it (occluded), 0 that it has none. A
@@ -86,7 +86,7 @@ class _Candidate(NamedTuple):
 def read_coco(path: Path) -> Keypoints:
     """Read COCO keypoint JSON, plain or gzipped; its docstring above says what counts.
 
-    Raises MeshError, with the picture's name: not such a file, other than 17 points a person, a number that is not
+    Raises MeshError, with the picture's name: not such a file, other than 17 points per person, a number that is not
     finite or not of the size that a picture or a score has, coordinates that are shares and no pixels, a picture named
     twice, an annotation without picture, nobody with a point.
     """

@@ -21,7 +21,7 @@ _LIGHT = np.array([-0.35, -0.8, 0.5], dtype=np.float32) / np.float32(np.sqrt(0.3
 class Frame:
     """Where a picture's window lies in the image plane: metres to pixels, one scale for both directions."""
 
-    scale: float  # pixels a metre
+    scale: float  # pixels per metre
     column: float  # of the plane's origin, in pixels
     row: float
 

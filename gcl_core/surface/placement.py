@@ -42,7 +42,7 @@ class Placement:
     """
 
     body: Body
-    frame: Frame  # scale in picture heights a metre
+    frame: Frame  # scale in picture heights per metre
     aspect: float  # width of the picture by its height, before it was squeezed
     slack: Slack
 

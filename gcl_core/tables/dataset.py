@@ -9,7 +9,7 @@ from gcl_core.measure.published import published_value
 
 
 def dataset_table(people: PersonSet) -> pd.DataFrame:
-    """Return one row a split: pictures, people, pictures a person, cameras, distractors, pictures with a mesh.
+    """Return one row per split: pictures, people, pictures per person, cameras, distractors, pictures with a mesh.
 
     Distractors (identity 0 outside training) are pictures of nobody searched for; they count as no person.
     """
@@ -24,7 +24,7 @@ def dataset_table(people: PersonSet) -> pd.DataFrame:
                 "split": split,
                 "pictures": len(lines),
                 "people": persons,
-                "pictures a person": (len(lines) - distractors) / persons,
+                "pictures per person": (len(lines) - distractors) / persons,
                 "cameras": int(lines["camid"].nunique()),
                 "distractors": distractors,
                 "with a mesh": len(people.with_mesh(chosen)),
@@ -37,7 +37,7 @@ def dataset_reading(people: PersonSet, truth: Truth | None) -> str:
     """Return a paragraph that reads the table: how large, how many a person or without a mesh, how one-sided a view."""
     train = dataset_table(people).to_dict("records")[0]
     sentences = [
-        f"{train['pictures']} training pictures show {train['people']} people, {train['pictures a person']:.1f} each, "
+        f"{train['pictures']} training pictures show {train['people']} people, {train['pictures per person']:.1f} each "
         f"in {train['cameras']} cameras (Market-1501, for scale: "
         f"{published_value('-', 'Market-1501', 'identities'):.0f} people)."
     ]

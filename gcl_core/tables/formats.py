@@ -19,7 +19,7 @@ from gcl_core.typed_frames import read_texts
 
 NOT_RUN = "not run"  # stands in a column of numbers for one that nobody has measured yet
 DIGITS = {  # decimals of a column; two where nothing is said
-    **dict.fromkeys(("pictures a person", "mAP", "± mAP", "rank-1", "± rank-1", "rank-5", "rank-10"), 1),
+    **dict.fromkeys(("pictures per person", "mAP", "± mAP", "rank-1", "± rank-1", "rank-5", "rank-10"), 1),
     **dict.fromkeys(("best mAP on test", "clusters", "outliers"), 1),
     **dict.fromkeys(("ARI", "ari", "nmi", "purity"), 3),
     **dict.fromkeys(("alone", "mirrored", "drawn", "surface, fitted", "surface, known", "true"), 1),

@@ -45,7 +45,7 @@ def run_study(
     gpus, devices = [] if cluster or layout.study.device == "cpu" else local_gpus(), layout.study.devices
     if gpus and devices > len(gpus):
         raise RunError(
-            f"devices={devices}: a training takes a GPU each, and this machine shows {len(gpus)} ({', '.join(gpus)}); "
+            f"devices={devices}: each training takes one GPU, and this machine shows {len(gpus)} ({', '.join(gpus)}); "
             f"set devices to {len(gpus)} or less, or go to a cluster by --cluster (docs/CLUSTER.md)"
         )
     with _alone(layout):
