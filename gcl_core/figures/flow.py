@@ -19,8 +19,8 @@ MARGIN = 0.12  # inches around the chart
 class Box:
     """A box at a column and a row of the grid, both may lie between two; what is stored is shaded."""
 
-    column: float
-    row: float
+    column: float | int
+    row: float | int
     text: str
     stored: bool = False
 
