@@ -1,4 +1,4 @@
-"""The commands `redraw`, `compare`, `results`, `verdicts` and `readme`: what can be done with figures alone."""
+"""The commands `redraw`, `so-far`, `compare`, `results`, `verdicts` and `readme`: what is done with figures."""
 
 import argparse
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ COMMITTED = f"of the committed figures, in figures/{REFERENCE}, rather than of r
 
 
 def add_figure_commands(add: Add, add_study: Add, read_study: ReadStudy) -> None:
-    """Add `redraw`, `compare` and `results`, which take the words that `read_study` reads, `verdicts` and `readme`."""
+    """Add these commands; the first four take the words that `read_study` reads."""
     parser = add_study(
         "redraw",
         partial(_redraw, read_study),
@@ -25,6 +25,12 @@ def add_figure_commands(add: Add, add_study: Add, read_study: ReadStudy) -> None
     parser.add_argument("--reference", action="store_true", help=COMMITTED)
     parser.add_argument("--out", type=Path, metavar="DIR", help="write there instead")
     parser.add_argument("--style", type=Path, metavar="FILE", help="a matplotlib style file; needs --out")
+    add_study(
+        "so-far",
+        partial(_so_far, read_study),
+        "[PROFILE] [key=value ...]",
+        "make the tables of claims of an unfinished study, from the variants that have finished on every seed",
+    )
     add_study(
         "compare",
         partial(_compare, read_study),
@@ -54,6 +60,18 @@ def _redraw(read_study: ReadStudy, chosen: argparse.Namespace, words: Sequence[s
         print(path)
     if left := not_redrawn(study, folder):
         print(f"not redrawn, as they show pictures or their records were never kept: {', '.join(left)}")
+
+
+def _so_far(read_study: ReadStudy, chosen: argparse.Namespace, words: Sequence[str]) -> None:
+    study = read_study(chosen, words)[0]
+    from gcl_core.report.so_far import claims_so_far
+
+    layout = Layout(study)
+    names = claims_so_far(layout)
+    waits = [name for name in study.variants if name not in names]
+    print(
+        f"{layout.figures}: claims, controls, dose, of {', '.join(names)}; still to come: {', '.join(waits) or 'none'}"
+    )
 
 
 def _results(read_study: ReadStudy, chosen: argparse.Namespace, words: Sequence[str]) -> None:

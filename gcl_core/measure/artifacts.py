@@ -250,11 +250,11 @@ def _highest(frame: pd.DataFrame, column: str) -> pd.DataFrame:
 
 
 def start_of_training(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return GCL's first epoch of every seed: its clusters are those of the finished baseline, like any variant's.
+    """Return TDA's first epoch of every seed: its clusters are those of the finished baseline, like any variant's.
 
     A baseline's own last clustering is that of its encoder one epoch before the end.
     """
-    return where(frame, stage="gcl", epoch=1)
+    return where(frame, stage="tda", epoch=1)
 
 
 def picked_on_test(study: Study) -> list[str]:

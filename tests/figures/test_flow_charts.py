@@ -16,7 +16,9 @@ NOTEBOOKS = sorted((Path(__file__).resolve().parents[2] / "notebooks").glob("*.i
 
 def test_every_chart_is_shown_by_one_notebook_and_none_is_left_as_source() -> None:
     cells = [cell for path in NOTEBOOKS for cell in nbformat.read(path, as_version=4).cells]
-    shown = [name for cell in cells if cell.cell_type == "code" for name in re.findall(r'\bchart\("(\w+)"\)', cell.source)]
+    shown = [
+        name for cell in cells if cell.cell_type == "code" for name in re.findall(r'\bchart\("(\w+)"\)', cell.source)
+    ]
     assert sorted(shown) == sorted(CHARTS)
     assert not [cell.source for cell in cells if "```mermaid" in cell.source]
 

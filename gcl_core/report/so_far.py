@@ -1,0 +1,71 @@
+"""What a study's finished trainings say of the claims while the others are still to come."""
+
+from dataclasses import replace
+
+from gcl_core.figures.claims import claims_figure
+from gcl_core.figures.dose import dose_figure
+from gcl_core.figures.style import save_figure
+from gcl_core.files import RunError
+from gcl_core.layout import Layout
+from gcl_core.measure.artifacts import finished_runs, records, repeated, run_problem
+from gcl_core.measure.collected import collected_evidence
+from gcl_core.measure.recorded import evidence_lines, precision_lines, recorded_evidence
+from gcl_core.outputs import written_by
+from gcl_core.records import save_record
+from gcl_core.tables.claim_readings import claims_page
+from gcl_core.tables.claim_words import titles
+from gcl_core.tables.claims import claims_table
+from gcl_core.tables.controls import controls_table
+from gcl_core.tables.dose import dose_reading, dose_table
+from gcl_core.tables.formats import save_table
+
+CONTROL = "tda"  # what nearly everything is compared with
+
+
+def finished_variants(layout: Layout) -> list[str]:
+    """Return the variants whose trainings have all finished on every seed, in the order of the profile."""
+    study = layout.study
+    return [
+        name
+        for name in study.variants
+        if not any(
+            run_problem(layout, name, seed, repeat) for seed in range(study.seeds) for repeat in study.repeats_of(name)
+        )
+    ]
+
+
+def claims_so_far(layout: Layout) -> list[str]:
+    """Make the tables, figures and records of notebook 11 from what has finished; return the variants they have.
+
+    A variant counts when it has finished on every seed of the study; comparisons with others have no row. Once all
+    have run, notebook 11 writes the same files anew. Raises RunError unless TDA and another variant have finished.
+    """
+    names = finished_variants(layout)
+    if CONTROL not in names or len(names) == 1:
+        raise RunError(
+            f"finished on all seeds of {layout.study.profile} ({layout.study.seeds}): {', '.join(names) or 'none'}; "
+            f"the claims take {CONTROL} and another one. Wait, or ask for fewer seeds by seeds=N"
+        )
+    study = layout.study.model_copy(update={"variants": {name: layout.study.variants[name] for name in names}})
+    layout = replace(layout, study=study)
+    stages = ["baseline", *names]
+    runs = finished_runs(layout, stages)
+    found = collected_evidence(layout)
+    measured = save_record(evidence_lines(found), layout, "evidence", runs=runs)
+    evidence = recorded_evidence(measured, save_record(precision_lines(found), layout, "precision", runs=runs))
+    epochs = save_record(records(layout, stages), layout, "epochs", runs=runs)
+    repeats = save_record(repeated(layout), layout, "repeats", runs=runs)
+    words = f"profile {study.profile}, seeds: {study.seeds}, variants that have finished on all of them"
+    caption = f"Controls and variants, last epoch, mean and half the range over seeds; {words}."
+    save_table(controls_table(study, epochs, repeats), layout, "controls", runs=runs, caption=caption)
+    table, dose, written = claims_table(evidence), dose_table(evidence), written_by("11_claims", study)
+    caption = f"The paper's claims: effects, 95 % intervals over queries and over seeds, verdicts; {words}."
+    page = claims_page(study, table, dose_reading(dose, titles(study)))
+    save_table(table, layout, "claims", runs=runs, caption=caption, reading=page)
+    caption = f"Effects on mAP by claim, with 95 % intervals over queries and over seeds; {words}."
+    save_figure(claims_figure(study, table), layout, "claims", runs=runs, caption=caption)
+    if "dose.csv" in written:
+        caption = f"Gain in mAP over TDA by the quality of the views given, with 95 % intervals; {words}."
+        save_table(dose, layout, "dose", runs=runs, caption=caption)
+        save_figure(dose_figure(study, dose), layout, "dose", runs=runs, caption=caption)
+    return names
