@@ -1,6 +1,6 @@
 """The claims in one picture: every effect on mAP with both of its intervals, beside the line of no effect."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 
 from gcl_core.config import Study
 from gcl_core.figures.style import COLOURS, GREY, PAGE, new_figure, styled
-from gcl_core.measure.evidence import MAP
+from gcl_core.measure.evidence import MAP, Evidence, differences_of
 from gcl_core.tables.claim_words import compared_words
 from gcl_core.tables.claims import OURS, SETTINGS, decides
 from gcl_core.tables.formats import NOT_RUN
@@ -24,15 +24,18 @@ LOOKS = {
 SIDES = {"above zero": LOOKS["reproduced"], "below zero": LOOKS["contradicted"]}  # hollow: ours, or a setting
 PLAIN = (GREY, "s")  # a row without a verdict
 INTERVALS = {"queries": "95 % interval over queries", "seeds": "95 % interval over seeds (decides)"}
+SEEDS = "single seeds"
+ABOVE = 0.27  # rows: single seeds stand so far above their mean
 WIDEST = 35  # points to each side: an interval over two seeds may reach far beyond what mAP can be
 
 
 @styled()
-def claims_figure(study: Study, table: pd.DataFrame) -> Figure:
+def claims_figure(study: Study, table: pd.DataFrame, evidence: Sequence[Evidence] = ()) -> Figure:
     """Return every effect on mAP of `claims_table` (points): a mark, thick interval over queries, thin over seeds.
 
     Filled marks decide a claim, hollow ones stand beside it or are ours. Other metrics, which have other units, are
-    left out. Intervals are cut off at WIDEST. The legend lists what is drawn.
+    left out. Small dots are the seeds of `evidence`, where there are several. Intervals are cut off at WIDEST. The
+    legend lists what is drawn.
     """
     lines = [line for line in table.to_dict("records") if line["metric"].startswith(MAP) and line["effect"] != NOT_RUN]
     drawn: dict[str, Line2D] = {}
@@ -46,6 +49,11 @@ def claims_figure(study: Study, table: pd.DataFrame) -> Figure:
             if np.isfinite(ends).all():
                 axes.plot(ends, [place, place], color=colour, linewidth=width, alpha=0.6, solid_capstyle="butt")
                 drawn[INTERVALS[kind]] = Line2D([], [], color=GREY, linewidth=width)
+        ours, theirs = line["compared"].split(" - ")
+        if len(differences := differences_of(evidence, ours, theirs, line["metric"])) > 1:
+            dots = {"marker": ".", "linestyle": "", "color": GREY, "markersize": 2, "markeredgewidth": 0}
+            axes.plot(differences, [place - ABOVE] * len(differences), **dots)
+            drawn[SEEDS] = Line2D([], [], **(dots | {"markersize": 4}))
         fill = colour if decides(line) else "white"
         axes.plot(line["effect"], place, marker=marker, color=colour, mfc=fill, markersize=4)
         words = line["verdict"] or "beside a claim, no verdict"

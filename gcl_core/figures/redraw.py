@@ -69,7 +69,9 @@ class Kept:
         return _has(self.folder, output, self.suffix)
 
     def evidence(self) -> list[Evidence]:
-        """Return the evidence for the claims."""
+        """Return the evidence for the claims, none where it was not recorded."""
+        if not record_path(self.folder, "evidence", self.suffix).is_file():
+            return []
         return recorded_evidence(self.record("evidence"), self.record("precision"))
 
     def people(self) -> int:
@@ -103,7 +105,7 @@ TABLES: Mapping[str, Callable[[Kept], pd.DataFrame]] = {  # tables that are made
 PLOTS: Mapping[str, Callable[[Kept], Figure]] = {
     "ablations": lambda kept: ablation_figure(kept.study, kept.record("epochs")),
     "accuracy_three_datasets": lambda kept: dataset_accuracy_figure(kept.table("accuracy_three_datasets")),
-    "claims": lambda kept: claims_figure(kept.study, kept.table("claims")),
+    "claims": lambda kept: claims_figure(kept.study, kept.table("claims"), kept.evidence()),
     "clusterers": lambda kept: clusterer_figure(kept.record("clustered_pictures"), kept.table("clusterers")),
     "clustering_analysis": lambda kept: clustering_figure(
         kept.record("clustered_pictures"),

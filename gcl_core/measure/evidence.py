@@ -112,6 +112,12 @@ def effect_of(evidence: Sequence[Evidence], ours: str, theirs: str, metric: str)
     return paired_effect(ours_, theirs_, people, rng=numpy_rng(0, "claims"))
 
 
+def differences_of(evidence: Sequence[Evidence], ours: str, theirs: str, metric: str) -> list[float]:
+    """Return ours - theirs of each seed that has both, for a metric of queries their mean over the queries."""
+    pairs = [[value_of(each, name, metric) for name in (ours, theirs)] for each in evidence]
+    return [float(np.nanmean(pair[0] - pair[1])) for pair in pairs if all(value is not None for value in pair)]
+
+
 def family(evidence: Sequence[Evidence], parameter: str) -> list[str]:
     """Return the variants that change one of PARAMETERS, in order of first appearance."""
     changes = (PARAMETERS[parameter],)

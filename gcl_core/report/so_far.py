@@ -62,8 +62,8 @@ def claims_so_far(layout: Layout) -> list[str]:
     caption = f"The paper's claims: effects, 95 % intervals over queries and over seeds, verdicts; {words}."
     page = claims_page(study, table, dose_reading(dose, titles(study)))
     save_table(table, layout, "claims", runs=runs, caption=caption, reading=page)
-    caption = f"Effects on mAP by claim, with 95 % intervals over queries and over seeds; {words}."
-    save_figure(claims_figure(study, table), layout, "claims", runs=runs, caption=caption)
+    caption = f"Effects on mAP by claim, with 95 % intervals over queries and over seeds; dots: single seeds; {words}."
+    save_figure(claims_figure(study, table, evidence), layout, "claims", runs=runs, caption=caption)
     if "dose.csv" in written:
         caption = f"Gain in mAP over TDA by the quality of the views given, with 95 % intervals; {words}."
         save_table(dose, layout, "dose", runs=runs, caption=caption)

@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 
 from gcl_core.config import load_study
-from gcl_core.figures.claims import LOOKS, PLAIN, WIDEST, claims_figure
+from gcl_core.figures.claims import LOOKS, PLAIN, SEEDS, WIDEST, claims_figure
+from gcl_core.measure.evidence import Evidence, Measured
 from gcl_core.tables.claims import COLUMNS
 from gcl_core.tables.formats import NOT_RUN
 from tests.fits import assert_fits
@@ -58,3 +59,19 @@ def test_every_effect_on_map_has_its_mark_and_the_intervals_that_are_known():
 
 def test_nothing_is_cut_off():
     assert_fits(claims_figure(load_study("evidence"), pd.DataFrame(ROWS, columns=COLUMNS)))
+
+
+def test_single_seeds_stand_above_their_mean_where_there_are_several():
+    def seed(gcl: float, tda: float) -> Evidence:
+        values = {"gcl": [gcl, gcl + 0.1], "tda": [tda, tda + 0.1]}
+        queries = {name: pd.DataFrame({"pid": [1, 2], "ap": each}) for name, each in values.items()}
+        return Evidence(2, {name: Measured(queries=each) for name, each in queries.items()})
+
+    table = pd.DataFrame(ROWS[1:2], columns=COLUMNS)
+    figure = claims_figure(load_study("evidence"), table, [seed(0.50, 0.45), seed(0.60, 0.59)])
+    (dots,) = [line for line in figure.axes[0].lines if line.get_marker() == "."]
+    assert np.allclose(np.asarray(dots.get_xdata()), [5, 1])
+    assert (np.asarray(dots.get_ydata()) < 0).all()
+    assert SEEDS in [text.get_text() for text in figure.legends[0].get_texts()]
+    alone = claims_figure(load_study("evidence"), table, [seed(0.50, 0.45)])
+    assert not [line for line in alone.axes[0].lines if line.get_marker() == "."]
