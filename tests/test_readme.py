@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from gcl_core.config import load_study
 from gcl_core.files import RunError
 from gcl_core.report.front_page import MARK, filled
 from gcl_core.tables.formats import read_table
@@ -52,7 +53,8 @@ def test_table_of_mini_says_what_the_figures_say(repository: Path, rows: list[li
 def test_table_of_evidence_says_what_the_figures_say(repository: Path, rows: list[list[str]]):
     told = {row[0].split("`")[1]: [cell.strip("*") for cell in row[1:]] for row in rows if "±" in row[1]}
     controls = pd.read_csv(repository / "figures" / "reference" / "evidence" / "controls.csv").set_index("variant")
-    controls.index = [name.split()[0] for name in controls.index]
+    titles = {each.title: name for name, each in load_study("evidence").variants.items()}
+    controls.index = [titles.get(name, name.split()[0]) for name in controls.index]
     assert set(told) >= {"baseline", "gcl", "tda", "tda_long", "copy", "drawn_once", "true_views"}
     for name, cells in told.items():
         line = controls.loc[name].to_dict()

@@ -30,8 +30,9 @@ def controls_table(study: Study, records: pd.DataFrame, repeats: pd.DataFrame) -
     )
     rows = []
     for name, lines in parts.items():
-        row: dict[str, Any] = {"variant": name, "seeds": len(lines)}
-        if name in study.variants:
+        trained = study.variants.get(name)
+        row: dict[str, Any] = {"variant": trained.title if trained else name, "seeds": len(lines)}
+        if trained:
             row |= repeat_columns(repeats, name)
         clustered = start_of_training(records) if name == BASELINE else lines
         for measured_on, columns in ((lines, accuracy), (clustered, clusters)):

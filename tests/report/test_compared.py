@@ -43,9 +43,9 @@ def test_a_run_that_came_out_alike_is_said_to(ours: Path):
 
 
 def test_what_differs_is_told_training_by_training_with_its_verdict_and_origin(ours: Path):
-    gcl = float(pd.read_csv(REFERENCE / "controls.csv").set_index("variant").loc["gcl", "mAP"])
-    changed(ours, "controls.csv", "mAP", gcl + 0.5, variant="gcl")
-    changed(ours, "controls.csv", "mAP", 1.0, variant="tda")
+    gcl = float(pd.read_csv(REFERENCE / "controls.csv").set_index("variant").loc["GCL", "mAP"])
+    changed(ours, "controls.csv", "mAP", gcl + 0.5, variant="GCL")
+    changed(ours, "controls.csv", "mAP", 1.0, variant="TDA control")
     changed(ours, "claims.csv", "verdict", "reproduced", claim="C2")
     entries = read_manifest(ours)
     for entry in entries.values():
@@ -54,8 +54,8 @@ def test_what_differs_is_told_training_by_training_with_its_verdict_and_origin(o
             run["processor"], run["kernels"] = "A Chip (model 1)", "torch AVX2, MKL 2024.2"
     write_manifest(ours, "mini", entries)
     text = comparison(ours, REFERENCE)
-    assert f"| gcl | {gcl + 0.5:.1f} (+0.5, within)" in text
-    assert "- 1 outside (further off; by chance alone 1 in 20 is): tda" in text
+    assert f"| GCL | {gcl + 0.5:.1f} (+0.5, within)" in text
+    assert "- 1 outside (further off; by chance alone 1 in 20 is): TDA control" in text
     assert "C2 is 'reproduced' here and" in text
     assert "Made by another commit: ffffffffff here" in text
     assert "A Chip (model 1) here" in text
