@@ -103,9 +103,13 @@ def merged_reading(table: pd.DataFrame) -> str:
     ]
     for by, words in (("pictures merged", "By the number of pictures merged"), ("purity of the cluster", "By purity")):
         lines = where(table, by=by).to_dict("records")
-        told = [f"{line['value']}: {_decibel(line['gain (dB)'])} ({line['pictures']} pictures)" for line in lines]
+        told = [f"{line['value']}: {_decibel(line['gain (dB)'])} ({_pictures(line['pictures'])})" for line in lines]
         sentences += [f"{words}: {'; '.join(told)}."] if told else []
     return " ".join(sentences)
+
+
+def _pictures(count: int) -> str:
+    return f"{count} picture{'' if count == 1 else 's'}"
 
 
 def _decibel(gain: float) -> str:

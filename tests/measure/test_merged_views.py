@@ -132,7 +132,7 @@ def test_the_table_has_means_by_number_and_by_purity():
         in text
     )
     assert "by +0.50 dB, from 18.5 dB" in text
-    assert "4-7: \u22121.00 dB (1 pictures)" in text
+    assert "4-7: \u22121.00 dB (1 picture)" in text
     table = table.set_index(["by", "value"])
     assert table["pictures"].to_dict() == {
         ("all", ""): 4,
