@@ -10,6 +10,7 @@ from gcl_core.data.person_set import PersonSet
 from gcl_core.data.truth import Truth
 from gcl_core.layout import Layout
 from gcl_core.measure.drawn_people import draw_people
+from gcl_core.measure.first_step import FirstStep
 from gcl_core.measure.merged_views import kept_merged_views
 from gcl_core.measure.view_fid import NOVEL
 from gcl_core.seeding import rng
@@ -36,6 +37,24 @@ def second_views(
         views = _views(layout, people, truth, name, rows)
         shown[variant.title] = _augmented(layout, name, views) if variant.augment else views
     return shown
+
+
+def first_views(
+    layout: Layout, people: PersonSet, truth: Truth | None, name: str, start: FirstStep
+) -> UInt8[np.ndarray, "n h w 3"]:
+    """Return what a variant shows E_id beside each picture of its first step: drawn as the generator of stage 2 draws.
+
+    Before there are clusters to merge within, merged views are those of the picture alone.
+    """
+    variant, rows = layout.study.variants[name], start.rows
+    if variant.view in ("drawn", "drawn_once"):
+        views = draw_people(layout, people, "warm_up", start.seed, rows)
+    elif variant.view == "surface_cluster":
+        views = carried_views(layout, people, rows, variant.bodies)[0]
+    else:
+        views = _views(layout, people, truth, name, rows)
+    shown = _augmented(layout, name, views) if variant.augment else views
+    return shown[np.arange(len(rows)), start.angles // 45 - 1]
 
 
 def _views(

@@ -34,6 +34,10 @@ PARTS = {  # of the generator: attribute → what people read
 }
 
 
+class TooFewError(RunError):
+    """No step can be taken: too few pictures are in a cluster and have a mesh."""
+
+
 def as_in_the_figure(study: Study) -> Study:
     """Return a study whose switches stand as the paper's figure has them (D4 to D6, D16, D31), in plain float32."""
     contrast = {"l_vi_prime_positive": "live", "l_vi_negatives": "new", "exclude_self": True, "shared_positive": True}
@@ -58,7 +62,7 @@ def named_networks(learners: Learners) -> dict[str, nn.Module]:
 
 @dataclass(frozen=True)
 class FirstStep:
-    """The first clustered pictures that GCL's joint training would take, on the CPU.
+    """The first clustered pictures that joint training would take, on the CPU.
 
     `rows` are their rows in the person set, `angles` the yaws to be drawn, in degrees; `labels` are the pseudo labels
     of all training pictures in `training_rows`, -1 for outliers, and `features` their unit features, which start the
@@ -85,13 +89,15 @@ class FirstStep:
         return Learners(encoder, *make_optimizer(encoder.parameters(), study.joint.encoder_optimizer), bank, drawing)
 
 
-def first_step(layout: Layout, study: Study, people: PersonSet, seed: int, *, pictures: int) -> FirstStep:
-    """Return the first step of GCL's joint training, on the first `pictures` pictures of its first epoch.
+def first_step(
+    layout: Layout, study: Study, people: PersonSet, seed: int, *, pictures: int, variant: str = "gcl"
+) -> FirstStep:
+    """Return the first step of a variant's joint training, on the first `pictures` pictures of its first epoch.
 
     `study` has the settings of the step; artifacts are those of `layout`. Raises RunError as `finished_run` does, and
-    when fewer than two pictures are in a cluster and have a mesh.
+    TooFewError when fewer than two pictures are in a cluster and have a mesh.
     """
-    required_runs(layout, "gcl", seed)
+    required_runs(layout, variant, seed)
     draws, rows = training_draws(study.training_seed, seed), people.rows("train")
     encoder = load_encoder(study, layout.stage("baseline", seed), resolve_device(study.device))
     features = extract_features(encoder, people.pictures, rows)
@@ -99,7 +105,7 @@ def first_step(layout: Layout, study: Study, people: PersonSet, seed: int, *, pi
     chosen = np.flatnonzero((labels.numpy() >= 0) & np.isin(rows, people.with_mesh(rows)))
     batches = epoch_batches(chosen, study.joint.batch_size, seed=draws, purpose="joint order", epoch=1)
     if not batches:
-        raise RunError(
+        raise TooFewError(
             f"{len(chosen)} of {len(rows)} training pictures are in a cluster and have a mesh: too few for a step; "
             "train a better baseline, or choose another radius (clustering.rho)"
         )

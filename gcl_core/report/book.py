@@ -25,6 +25,7 @@ SETTLED = 20_000  # pixels that may still change their colour: the palette is as
 WIDGET = "application/vnd.jupyter.widget-view+json"
 SLIDER = "*Here JupyterLab shows a slider or a menu; a static page cannot.*"
 OTHER_SEED = re.compile(r"_seed[1-9]\d*$")
+PROMISE = re.compile(r"^\*The last cell checks|^print\(promised\(")  # cells that only check what was written
 VARIANT = re.compile(r"04_joint_training_(.+)_seed\d+")
 CONF = """\
 import sys
@@ -110,12 +111,13 @@ def front_page(study: Study, names: Sequence[str]) -> str:
 
 
 def shortened(notebook: nbformat.NotebookNode, study: Study, name: str) -> nbformat.NotebookNode:
-    """Return an executed notebook fit for a page: no progress lines, parameters as they were given, imports folded.
+    """Return an executed notebook fit for a page: parameters as they were given, imports folded, no progress lines.
 
-    Pictures get at most WIDEST pixels. A training notebook gets its variant's title, as all of them come from one.
+    What checks that files were written is left out. Pictures get at most WIDEST pixels. A training notebook gets its variant's title, as all of them come from one.
     """
     given = dict(line.split(" = ", 1) for line in _tagged(notebook, "injected-parameters") if " = " in line)
     cells = [cell for cell in notebook.cells if "injected-parameters" not in cell.metadata.get("tags", [])]
+    cells = [cell for cell in cells if not PROMISE.search(cell.source)]
     for cell in cells:
         if cell.cell_type == "markdown":  # files of the repository are no pages of the book
             cell.source = re.sub(r"\[([^\]]+)\]\(\.\./[^)]+\)", r"\1", cell.source)

@@ -9,16 +9,22 @@ import torch
 
 from gcl_core.clustering.quality import clustering_quality
 from gcl_core.config import ClusteringSettings, Study
+from gcl_core.data.batches import imagenet_normalize, unit_pictures, unit_projections
 from gcl_core.data.person_set import PersonSet
 from gcl_core.evaluation.encoding import jpeg_round_trip
+from gcl_core.figures import first_pictures as module
 from gcl_core.figures.encodings import GAIN, encoding_gallery, encoding_reading, measured_views
+from gcl_core.figures.first_pictures import first_pictures_figure, show_first_pictures
 from gcl_core.figures.galleries import gallery_people, view_gallery
 from gcl_core.figures.people_in_clusters import people_figure, people_in_clusters, people_reading
-from gcl_core.figures.second_views import second_views
+from gcl_core.figures.second_views import first_views, second_views
 from gcl_core.layout import Layout
+from gcl_core.losses.view_invariant import Partners
 from gcl_core.measure.clusterings import Clustering, analyse
 from gcl_core.measure.drawn_people import draw_people
+from gcl_core.measure.first_step import FirstStep, TooFewError
 from gcl_core.models.weights import build_encoder, build_generator, save_weights
+from gcl_core.training.step import Batch
 
 ROWS = np.array([2, 9])
 MOVES = [f"augmentation.{name}" for name in ("pad", "jitter", "hue", "erase")]
@@ -66,6 +72,51 @@ def test_every_variant_shows_what_its_contrast_sees_and_equals_once(trained: Lay
     assert len(np.unique(copies, axis=0)) == 14  # draws of their own
     assert second_views(layout, people, None, ROWS)["TDA control"].tolist() == shown["TDA control"].tolist()
     view_gallery(layout.study, gallery_people(people, ROWS, shown)).canvas.draw()
+
+
+def started(layout: Layout, people: PersonSet) -> FirstStep:
+    """A first step on rows 0 and 2, people 3 and 3, whose positives are rows 1 and 5, people 3 and 4."""
+    train, rows, angles = people.rows("train"), np.array([0, 2]), np.array([45, 315])
+    positive, none = torch.tensor([1, 5]), torch.zeros(2, 1, dtype=torch.int64)
+    batch = Batch(
+        torch.from_numpy(rows),
+        Partners(positive, positive, none, none.bool()),
+        imagenet_normalize(unit_pictures(people.pictures[rows], torch.device("cpu"))),
+        unit_projections(people.projections[rows, 0], torch.device("cpu")),
+        unit_projections(people.projections[rows, 1], torch.device("cpu")),
+    )
+    labels, features = torch.arange(len(train)) // 6, torch.eye(len(train))
+    return FirstStep(layout, layout.study, 0, rows, angles, train, labels, features, batch)
+
+
+def test_the_first_pictures_stand_beside_their_second_views_and_positives(trained: Layout, people: PersonSet):
+    start = started(trained, people)
+    drawn = draw_people(trained, people, "warm_up", 0, start.rows)
+    assert (first_views(trained, people, None, "gcl", start) == drawn[[0, 1], [0, 6]]).all()
+    figure = first_pictures_figure(trained, people, None, "gcl", start)
+    shown = [np.asarray(axes.images[0].get_array()) for axes in figure.axes]
+    expected = [*people.pictures[[0, 2]], *drawn[[0, 1], [0, 6]], *people.pictures[[1, 5]]]
+    assert all(map(np.array_equal, shown, expected))
+    assert [axes.get_title() for axes in figure.axes[:2]] == ["45°", "315°"]
+    words = [text.get_text() for axes in figure.axes for text in axes.texts]
+    assert words == ["cluster 0", "cluster 0", "same person", "another"]
+
+
+def test_before_training_a_variant_shows_what_it_will_contrast(trained: Layout, people: PersonSet):
+    layout = with_variants(trained, copy={"title": "copies", "view": "copied"})
+    start = started(layout, people)
+    assert (first_views(layout, people, None, "copy", start) == people.pictures[start.rows]).all()
+    assert not (first_views(layout, people, None, "tda", start) == people.pictures[start.rows]).all()
+
+
+def test_too_few_pictures_for_a_step_are_said_and_do_not_end_the_notebook(
+    layout: Layout, people: PersonSet, monkeypatch: pytest.MonkeyPatch
+):
+    def none(*_: object, **__: object) -> FirstStep:
+        raise TooFewError("0 of 16 training pictures are in a cluster")
+
+    monkeypatch.setattr(module, "first_step", none)
+    assert "0 of 16" in str(show_first_pictures(layout, people, None, "gcl", 0).data)
 
 
 def test_jpeg_and_its_difference_stand_below_the_views_as_measured(trained: Layout, people: PersonSet):

@@ -42,6 +42,8 @@ def executed(title: str) -> nbformat.NotebookNode:
         new_code_cell('# Parameters\nprofile = "other"', metadata={"tags": ["injected-parameters"]}),
         new_code_cell("from gcl_core.config import load_study"),
         new_code_cell("unmistakable = 1", outputs=outputs),
+        new_markdown_cell("*The last cell checks that every file that this notebook promises was written.*"),
+        new_code_cell('print(promised(layout.figures, "claims.csv"))'),
     ]
     return new_notebook(cells=cells, metadata={"language_info": {"name": "python", "pygments_lexer": "ipython3"}})
 
@@ -87,6 +89,7 @@ def test_a_book_opens_from_the_disk_with_contents_and_search(book: Path, layout:
     assert "epoch 1 of 6" not in page
     assert "the method" in page
     assert "METHOD.md" not in page
+    assert "promise" not in page
     index = (book.parent / "searchindex.js").read_text()
     assert "unmistak" in index
     for file in book.parent.glob("*.html"):

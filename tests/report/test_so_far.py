@@ -67,7 +67,9 @@ def test_only_variants_that_have_finished_on_every_seed_are_shown(layout: Layout
     table = read_table(layout.figures / "claims.csv")
     assert "copy - tda" in set(table["compared"])
     assert not [name for name in table["compared"] if "gcl" in name or "surface" in name]
-    assert read_table(layout.figures / "controls.csv")["variant"].tolist()[-2:] == [layout.study.variants[name].title for name in ("tda", "copy")]
+    assert read_table(layout.figures / "controls.csv")["variant"].tolist()[-2:] == [
+        layout.study.variants[name].title for name in ("tda", "copy")
+    ]
 
 
 def test_what_was_made_is_redrawn_from_its_records(layout: Layout, write: Write) -> None:
