@@ -113,7 +113,8 @@ def front_page(study: Study, names: Sequence[str]) -> str:
 def shortened(notebook: nbformat.NotebookNode, study: Study, name: str) -> nbformat.NotebookNode:
     """Return an executed notebook fit for a page: parameters as they were given, imports folded, no progress lines.
 
-    What checks that files were written is left out. Pictures get at most WIDEST pixels. A training notebook gets its variant's title, as all of them come from one.
+    What checks that files were written is left out. Pictures get at most WIDEST pixels. A training notebook gets its
+    variant's title, as all of them come from one.
     """
     given = dict(line.split(" = ", 1) for line in _tagged(notebook, "injected-parameters") if " = " in line)
     cells = [cell for cell in notebook.cells if "injected-parameters" not in cell.metadata.get("tags", [])]
