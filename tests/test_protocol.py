@@ -1,0 +1,45 @@
+"""The protocol of the second round was committed before any of its runs began."""
+
+import re
+import subprocess
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+REFERENCE = REPOSITORY / "figures" / "reference"
+SECOND_ROUND = [name for name in ("evidence2", "evidence2_worn", "people_750") if (REFERENCE / name).is_dir()]
+
+
+def git(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(["git", *words], cwd=REPOSITORY, capture_output=True, text=True)
+
+
+@pytest.fixture(scope="module")
+def protocol() -> str:
+    """The commit that docs/PROTOCOL.md names as its own."""
+    text = (REPOSITORY / "docs" / "PROTOCOL.md").read_text(encoding="utf-8")
+    (commit,) = re.findall(r"This part of the page is that of commit ([0-9a-f]{7,40})", text)
+    if git("cat-file", "-e", f"{commit}^{{commit}}").returncode:
+        pytest.skip(f"this copy has no history with commit {commit}: it is a shallow clone or an archive")
+    return commit
+
+
+def test_the_commit_has_the_protocol_and_the_profiles(protocol: str) -> None:
+    assert "## The second round" in git("show", f"{protocol}:docs/PROTOCOL.md").stdout
+    for name in ("evidence2", "evidence2_worn", "people_750"):
+        now = (REPOSITORY / "configs" / f"{name}.yaml").read_text(encoding="utf-8")
+        assert git("show", f"{protocol}:configs/{name}.yaml").stdout == now, name
+
+
+@pytest.mark.skipif(not SECOND_ROUND, reason="no profile of the second round has committed figures yet")
+def test_every_run_began_after_the_protocol_and_with_its_code_or_later(protocol: str) -> None:
+    committed = datetime.fromtimestamp(int(git("show", "-s", "--format=%ct", protocol).stdout), UTC)
+    for profile in SECOND_ROUND:
+        runs = pd.read_csv(REFERENCE / profile / "records" / "runs.csv")
+        assert len(runs) > 0
+        for run in runs.to_dict("records"):
+            assert datetime.fromisoformat(run["started"]) > committed, run["folder"]
+            assert git("merge-base", "--is-ancestor", protocol, run["git_revision"]).returncode == 0, run["folder"]
