@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,7 +12,8 @@ from gcl_core.config import load_study
 from gcl_core.figures.ablations import ablation_figure
 from gcl_core.layout import Layout
 from gcl_core.measure.artifacts import numbers, records, repeated, where
-from gcl_core.tables.ablations import BEST, ablation_reading, ablation_table
+from gcl_core.settings.training import VariantSettings
+from gcl_core.tables.ablations import BEST, ablation_reading, ablation_table, second_view
 
 
 @pytest.fixture
@@ -133,3 +135,18 @@ def test_repeats_give_their_mean_and_their_spread(
     assert "Numbers of TDA control are means of 3 trainings per seed" in text
     assert "deviation of 2.9 points of mAP (4 degrees of freedom)" in text
     assert "GCL, without the three losses, without L_vi, without L'_vi, without L''_vi are each one training" in text
+
+
+@pytest.mark.parametrize(
+    ("variant", "words"),
+    [
+        ({"view": "drawn"}, "drawn"),
+        ({"view": "copied"}, "the picture"),
+        ({"view": "augmented"}, "augmented copy"),
+        ({"view": "known", "augment": True}, "true view, augmented"),
+        ({"view": "surface", "turned": False}, "surface, fitted bodies, not turned"),
+        ({"view": "surface_cluster", "bodies": "known"}, "surface, merged, known bodies"),
+    ],
+)
+def test_the_source_of_a_second_view_is_said_in_words(variant: dict[str, Any], words: str):
+    assert second_view(VariantSettings.model_validate({"title": "any", **variant})) == words
