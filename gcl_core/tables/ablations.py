@@ -60,10 +60,9 @@ def second_view(settings: VariantSettings) -> str:
     """Return in words where a variant's x_nv comes from."""
     if settings.view == "copied":
         return "augmented copy" if settings.augment else "the picture"
-    words = [SECOND_VIEWS[settings.view], *([f"{settings.bodies} bodies"] if settings.needs_bodies else [])]
-    return ", ".join(
-        [*words, *([] if settings.turned else ["not turned"]), *(["augmented"] if settings.augment else [])]
-    )
+    bodies = f"{settings.bodies} bodies" if settings.needs_bodies else ""
+    told = [bodies, "" if settings.turned else "not turned", "augmented" if settings.augment else ""]
+    return ", ".join(filter(None, [SECOND_VIEWS[settings.view], *told]))
 
 
 def _start(records: pd.DataFrame) -> dict[str, Any]:
