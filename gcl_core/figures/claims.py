@@ -51,9 +51,9 @@ def claims_figure(study: Study, table: pd.DataFrame, evidence: Sequence[Evidence
                 drawn[INTERVALS[kind]] = Line2D([], [], color=GREY, linewidth=width)
         ours, theirs = line["compared"].split(" - ")
         if len(differences := differences_of(evidence, ours, theirs, line["metric"])) > 1:
-            dots: Any = {"marker": ".", "linestyle": "", "color": GREY, "markersize": 2, "markeredgewidth": 0}
+            dots: Any = {"marker": ".", "linestyle": "", "color": GREY, "markersize": 3, "markeredgewidth": 0}
             axes.plot(differences, [place - ABOVE] * len(differences), **dots)
-            drawn[SEEDS] = Line2D([], [], **(dots | {"markersize": 4}))
+            drawn[SEEDS] = Line2D([], [], **(dots | {"markersize": 5}))
         fill = colour if decides(line) else "white"
         axes.plot(line["effect"], place, marker=marker, color=colour, mfc=fill, markersize=4)
         words = line["verdict"] or "beside a claim, no verdict"
