@@ -114,7 +114,7 @@ def test_a_checkpoint_takes_the_place_of_stage_1(boxes: MakeLayout, tmp_path: Pa
 def test_a_checkpoint_that_is_missing_or_another_networks_is_refused(boxes: MakeLayout, tmp_path: Path):
     with pytest.raises(RunError, match="nowhere"):
         train_baseline(boxes("baseline.method=checkpoint", f"baseline.checkpoint={tmp_path / 'nowhere.pth'}"), 0)
-    other = train_baseline(boxes("identity_encoder.width=4", root=tmp_path / "other"), 0) / "encoder.safetensors"
+    other = train_baseline(boxes("identity_encoder.width=16", root=tmp_path / "other"), 0) / "encoder.safetensors"
     with pytest.raises(RunError, match="width"):
         train_baseline(boxes("baseline.method=checkpoint", f"baseline.checkpoint={other}"), 0)
     assert not (boxes().stage("baseline", 0) / "encoder.safetensors").exists()
