@@ -30,7 +30,7 @@ VARIANT = re.compile(r"04_joint_training_(.+)_seed\d+")
 CONF = """\
 import sys
 sys.path.insert(0, {package!r})
-project, author, copyright = "GCL, reproduced: profile {profile}", "", ""
+project, author, copyright = "GCL, a reproduction study: profile {profile}", "", ""
 extensions = ["myst_nb", "gcl_core.report.book_math"]
 html_theme = "sphinx_book_theme"
 html_title = project
@@ -103,7 +103,7 @@ def executed_notebooks(layout: Layout) -> list[Path]:
 def front_page(study: Study, names: Sequence[str]) -> str:
     """Return the book's first page: what it shows, and the contents."""
     text = (
-        "# GCL, reproduced\n\nThe notebooks of this study as they ran, in reading order: profile "
+        "# GCL, a reproduction study\n\nThe notebooks of this study as they ran, in reading order: profile "
         f"`{study.profile}`, seed 0. Each asks one question, calls `gcl_core` and reads the result. The repository's "
         "README has the answer in short, and the commands that run all this.\n\n"
     )

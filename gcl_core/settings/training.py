@@ -101,6 +101,12 @@ CHANGEABLE = ("angles", "augmentation", "clustering", "contrast", "joint", "loss
 Purpose = Literal["main", "control", "ablation", "bound", "dose", "setting"]
 
 
+SECOND_VIEWS = {  # source of x_nv, as settings name it → in words
+    **{"drawn": "drawn", "drawn_once": "drawn once", "known": "true view"},
+    **{"surface": "surface", "surface_cluster": "surface, merged"},
+}
+
+
 class VariantSettings(Settings):
     """One row of the ablation: where x_nv comes from and which contrastive losses are on (§3.3, §6.1)."""
 
@@ -158,11 +164,12 @@ class VariantSettings(Settings):
 
     @property
     def shown(self) -> str:
-        """Where x_nv comes from, in a word for tables."""
-        view = f"{self.view}, {self.bodies} bodies" if self.needs_bodies else self.view
-        if not self.augment:
-            return view
-        return "augmented" if self.view == "copied" else f"{view}, augmented"
+        """Where x_nv comes from, in words for tables."""
+        if self.view == "copied":
+            return "augmented copy" if self.augment else "the picture"
+        bodies = f"{self.bodies} bodies" if self.needs_bodies else ""
+        told = [bodies, "" if self.turned else "not turned", "augmented" if self.augment else ""]
+        return ", ".join(filter(None, [SECOND_VIEWS[self.view], *told]))
 
 
 VARIANTS = {

@@ -16,13 +16,8 @@ from gcl_core.measure.artifacts import (
     start_of_training,
     where,
 )
-from gcl_core.settings.training import VariantSettings
 from gcl_core.tables.repeats import COUNTED, SPREAD, repeat_columns, repeat_reading
 
-SECOND_VIEWS = {  # source of x_nv, as settings name it → in words
-    **{"drawn": "drawn", "drawn_once": "drawn once", "known": "true view"},
-    **{"surface": "surface", "surface_cluster": "surface, merged"},
-}
 BEST = "best mAP on test"  # not a result: its epoch is picked by the test set (D15)
 
 
@@ -43,7 +38,7 @@ def ablation_table(study: Study, records: pd.DataFrame, repeats: pd.DataFrame) -
         rows.append(
             {
                 "variant": settings.title,
-                "x_nv": second_view(settings),
+                "x_nv": settings.shown,
                 **{title: getattr(settings, loss) for loss, title in VIEW_INVARIANT.items()},
                 "epoch": headline_words(study, name),
                 **_outcome(where(heads, stage=name)),
@@ -54,15 +49,6 @@ def ablation_table(study: Study, records: pd.DataFrame, repeats: pd.DataFrame) -
     columns = ["variant", "x_nv", *VIEW_INVARIANT.values(), "epoch", "seeds", COUNTED, "mAP", SPREAD, "± mAP", "rank-1"]
     columns += ["± rank-1", "clusters", "outliers", "ARI", "mAP (paper)", BEST]
     return pd.DataFrame(rows).reindex(columns=columns).astype({"seeds": "Int64", COUNTED: "Int64"})
-
-
-def second_view(settings: VariantSettings) -> str:
-    """Return in words where a variant's x_nv comes from."""
-    if settings.view == "copied":
-        return "augmented copy" if settings.augment else "the picture"
-    bodies = f"{settings.bodies} bodies" if settings.needs_bodies else ""
-    told = [bodies, "" if settings.turned else "not turned", "augmented" if settings.augment else ""]
-    return ", ".join(filter(None, [SECOND_VIEWS[settings.view], *told]))
 
 
 def _start(records: pd.DataFrame) -> dict[str, Any]:

@@ -46,8 +46,8 @@ WHO = (
 )
 SIGN = "A positive effect speaks for the claim."
 OWN = (
-    "The paper makes no claim about these. An effect is the first minus the second, in points. mAP decides; rank-1 "
-    "stands beside it."
+    "The paper makes no claim about these. An effect is the first minus the second, in points. mAP decides, and "
+    "rank-1 is shown as well."
 )
 ROWS = (
     "The verdict of a row is that of its quantity alone, whose printed interval holds 95 %. A claim that needs several "

@@ -13,7 +13,7 @@ from gcl_core.figures.ablations import ablation_figure
 from gcl_core.layout import Layout
 from gcl_core.measure.artifacts import numbers, records, repeated, where
 from gcl_core.settings.training import VariantSettings
-from gcl_core.tables.ablations import BEST, ablation_reading, ablation_table, second_view
+from gcl_core.tables.ablations import BEST, ablation_reading, ablation_table
 
 
 @pytest.fixture
@@ -149,4 +149,4 @@ def test_repeats_give_their_mean_and_their_spread(
     ],
 )
 def test_the_source_of_a_second_view_is_said_in_words(variant: dict[str, Any], words: str):
-    assert second_view(VariantSettings.model_validate({"title": "any", **variant})) == words
+    assert VariantSettings.model_validate({"title": "any", **variant}).shown == words
