@@ -130,9 +130,17 @@ def test_bfloat16_steps_stay_close(tiny_study: MakeStudy) -> None:
     assert any(not torch.equal(exact[0][name], plain[0][name]) for name in losses)
     for name in losses:  # before anything was learned from gradients rounded in another order
         torch.testing.assert_close(cut[0][name], plain[0][name], rtol=1e-3, atol=1e-6)
+    contrasts = [name for name in losses if "l_vi" in name]
     for one, other in zip(cut, plain, strict=True):
-        for name in losses:
+        for name in set(losses) - set(contrasts):
             torch.testing.assert_close(one[name], other[name], rtol=0.1, atol=1e-3)
+
+    def apart(one: dict[str, Tensor], other: dict[str, Tensor]) -> float:
+        return float(torch.stack([one[name] / other[name] - 1 for name in contrasts]).norm())
+
+    # a contrast magnifies rounding, by how much depends on the processor: parts cost less than bfloat16 itself does
+    assert contrasts
+    assert apart(cut[-1], plain[-1]) < apart(plain[-1], exact[-1])
 
 
 def held(study: Study) -> int:
