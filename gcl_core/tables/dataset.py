@@ -37,8 +37,8 @@ def dataset_reading(people: PersonSet, truth: Truth | None) -> str:
     """Return a paragraph that reads the table: how large, how many a person or without a mesh, how one-sided a view."""
     train = dataset_table(people).to_dict("records")[0]
     sentences = [
-        f"{train['pictures']} training pictures show {train['people']} people, {train['pictures per person']:.1f} each, "
-        f"in {train['cameras']} cameras (Market-1501, for scale: "
+        f"{train['pictures']} training pictures show {train['people']} people, {train['pictures per person']:.1f} each"
+        f", in {train['cameras']} cameras (Market-1501, for scale: "
         f"{published_value('-', 'Market-1501', 'identities'):.0f} people)."
     ]
     if train["with a mesh"] < train["pictures"]:
