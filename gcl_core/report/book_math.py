@@ -17,6 +17,9 @@ def equation(text: str) -> str:
     bare = " ".join(text.split())
     depth = mathtext.math_to_image(f"${bare}$", made, prop=FontProperties(size=SIZE), format="svg")
     svg = made.getvalue()[made.getvalue().index("<svg") :]
+    svg = re.sub(
+        r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL
+    )  # it has the time: a book made twice is the same
     height = re.search(r'height="([\d.]+)pt"', svg)
     assert height is not None
     shift = f"vertical-align:-{depth / SIZE:.2f}em" if depth else ""

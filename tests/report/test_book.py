@@ -151,6 +151,11 @@ def test_every_equation_of_the_notebooks_can_be_set(repository: Path):
         assert equation(block or inline).startswith("<svg")
 
 
+def test_an_equation_is_the_same_whenever_it_is_set():
+    assert equation(r"\frac{a}{b}") == equation(r"\frac{a}{b}")
+    assert "date" not in equation("x")
+
+
 def test_an_equation_that_cannot_be_set_is_an_error():
     assert equation(r"\frac{a}{b}").startswith("<svg")
     with pytest.raises(ValueError, match="nonsense"):
