@@ -46,13 +46,6 @@ nb_merge_streams = True
 nb_render_markdown_format = "myst"  # of outputs too, or their tables stay text
 suppress_warnings = ["myst.header", "mystnb.unknown_mime_type", "misc.highlighting_failure"]
 
-
-def without_icons(app, page, template, context, doctree):
-    context["script_files"] = [each for each in context["script_files"] if "fontawesome" not in str(each.filename)]
-
-
-def setup(app):
-    app.connect("html-page-context", without_icons, priority=900)
 """
 ICONS = "_static/scripts/fontawesome.js"  # 1.5 MB; the theme's style sheet draws the same icons from its fonts
 
@@ -81,6 +74,8 @@ def build_book(layout: Layout, out: Path) -> Path:
         write_text(source / "index.md", front_page(layout.study, [path.stem for path in found]))
         if build_main(["-q", "-b", "html", "-d", str(Path(folder) / "doctrees"), str(source), str(built)]):
             raise RunError("the book could not be built; what Sphinx said stands above")
+        for page in built.glob("*.html"):
+            write_text(page, re.sub(rf"<script[^>]*{ICONS}[^>]*></script>", "", page.read_text(encoding="utf-8")))
         for each in ("_sources", "_static/locales", ICONS, ".buildinfo", "objects.inv", *_maps(built)):
             _remove(built / each)
         out.parent.mkdir(parents=True, exist_ok=True)

@@ -90,6 +90,8 @@ def test_a_book_opens_from_the_disk_with_contents_and_search(book: Path, layout:
     assert "the method" in page
     assert "METHOD.md" not in page
     assert "promise" not in page
+    assert "fontawesome.js" not in page
+    assert not list(book.parent.rglob("fontawesome.js"))
     index = (book.parent / "searchindex.js").read_text()
     assert "unmistak" in index
     for file in book.parent.glob("*.html"):
