@@ -2,6 +2,7 @@
 
 import math
 import re
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -34,8 +35,8 @@ TEXTS = {  # columns of words, also where all are blank or look like numbers
 NUMBER = re.compile(rf"|{NOT_RUN}|[-+]?\d[\d.]*( (±|to) [-+]?\d[\d.]*)?")  # maybe with its spread, or an interval
 WHOLE = ("seeds", "pictures")  # columns of counts that may be blank
 COLUMN_CHARACTERS, PAGE_CHARACTERS = 52, 112  # what fits into 3.25 and 6.875 inches at 8 points
-BETWEEN, INCHES = 2.8, 0.062  # characters between two columns; the width of a character
-NARROWEST = 16  # characters of a column that is wrapped: longer words would stand out of it
+BETWEEN, CLOSER, INCHES = 2.8, 1.4, 0.062  # characters between two columns, and with 3pt beside each; the width of one
+NARROWEST = 16  # characters of a column of long texts
 LATEX = {
     "\\": r"\textbackslash{}",
     **{character: "\\" + character for character in "&%$#_{}"},
@@ -148,30 +149,44 @@ def read_markdown(text: str) -> tuple[list[bool], list[list[str]]]:
 def latex_table(frame: pd.DataFrame, *, caption: str, label: str) -> str:
     """Return a frame as a LaTeX table (needs booktabs, textcomp and graphicx), every special character escaped.
 
-    It stands in one column of a two-column page if it fits there, otherwise across both; what is too wide for that has
-    its longest words wrapped, and is made smaller if that is not enough.
+    It stands in one column of a two-column page if it fits there, otherwise across both. In what is too wide for that,
+    headings and cells of words are wrapped; then columns move closer; if that is not enough, it is made smaller.
     """
-    numbers = [all(map(NUMBER.fullmatch, column)) for column in zip(*_cells(frame), strict=True)]
-    numeric = [a or b for a, b in zip(_numeric(frame), numbers or [False] * frame.shape[1], strict=True)]
-    rows = [list(map(str, frame.columns)), *_cells(frame)]
-    wide = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    kind = "table" if sum(wide) + BETWEEN * len(wide) <= COLUMN_CHARACTERS else "table*"
-    fitted = _wrapped(wide, numeric)
-    width = sum(fitted) + BETWEEN * len(wide)
-    wraps = [new < old for new, old in zip(fitted, wide, strict=True)]
-    columns = zip(fitted, wraps, numeric, strict=True)
-    alignment = "".join(
-        f"p{{{INCHES * size:.2f}in}}" if wrap else "r" if number else "l" for size, wrap, number in columns
-    )
-    ragged = [r"\raggedright " if wrap and place < len(wraps) - 1 else "" for place, wrap in enumerate(wraps)]
-    head, *body = [
-        " & ".join(f"{start}{escape_latex(cell)}" for start, cell in zip(ragged, row, strict=True)) + r" \\"
-        for row in rows
+    head, cells = list(map(str, frame.columns)), list(zip(*_cells(frame), strict=True)) or [()] * frame.shape[1]
+    numeric = [
+        known or (len(column) > 0 and all(map(NUMBER.fullmatch, column)))
+        for known, column in zip(_numeric(frame), cells, strict=True)
     ]
-    tabular = [rf"\begin{{tabular}}{{{alignment}}}", r"\toprule", head, r"\midrule", *body, r"\bottomrule"]
+    wide = [max(map(len, (name, *column))) for name, column in zip(head, cells, strict=True)]
+    kind = "table" if sum(wide) + BETWEEN * len(wide) <= COLUMN_CHARACTERS else "table*"
+    kept = [
+        max(map(len, column), default=0) if number else NARROWEST for column, number in zip(cells, numeric, strict=True)
+    ]
+    narrow = [
+        max(_longest_word(name), *(min(len(cell), keep) for cell in column), 1)
+        for name, column, keep in zip(head, cells, kept, strict=True)
+    ]
+    apart, closer = (PAGE_CHARACTERS - between * len(wide) for between in (BETWEEN, CLOSER))
+    fitted = _narrowed(wide, narrow, apart)
+    if sum(fitted) > apart:
+        fitted = _narrowed(wide, narrow, closer)
+    wraps = [max(map(len, column), default=0) > size for column, size in zip(cells, fitted, strict=True)]
+    ragged = [r"\raggedright " if wrap and place < len(wraps) - 1 else "" for place, wrap in enumerate(wraps)]
+    alignment = [
+        f"p{{{INCHES * size:.2f}in}}" if wrap else "r" if number else "l"
+        for size, wrap, number in zip(fitted, wraps, numeric, strict=True)
+    ]
+    rows = [
+        [_heading(*each) for each in zip(head, fitted, numeric, strict=True)],
+        *(list(map(escape_latex, row)) for row in zip(*cells, strict=True)),
+    ]
+    top, *body = [" & ".join(map(str.__add__, ragged, row)) + r" \\" for row in rows]
+    tabular = [rf"\begin{{tabular}}{{{''.join(alignment)}}}", r"\toprule", top, r"\midrule", *body, r"\bottomrule"]
     tabular.append(r"\end{tabular}")
-    if width > PAGE_CHARACTERS:
+    if sum(fitted) > closer:
         tabular = [r"\resizebox{\textwidth}{!}{%", *tabular, "}"]
+    if sum(fitted) > apart:
+        tabular = [r"\setlength{\tabcolsep}{3pt}", *tabular]
     lines = [
         rf"\begin{{{kind}}}",
         r"\centering",
@@ -184,15 +199,22 @@ def latex_table(frame: pd.DataFrame, *, caption: str, label: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _wrapped(wide: list[int], numeric: list[bool]) -> list[int]:
-    """Return the widths of columns in characters, those of words made narrower until the table fits the page."""
+def _longest_word(text: str) -> int:
+    return max(map(len, text.split()), default=0)
+
+
+def _heading(name: str, size: int, number: bool) -> str:
+    """Return a heading of LaTeX, its lines at most `size` characters long."""
+    lines = textwrap.wrap(name, size, break_long_words=False, break_on_hyphens=False)
+    stacked = r" \\ ".join(map(escape_latex, lines))
+    return rf"\shortstack[{'r' if number else 'l'}]{{{stacked}}}" if len(lines) > 1 else stacked
+
+
+def _narrowed(wide: Sequence[int], narrow: Sequence[int], room: float) -> list[int]:
+    """Return the widths of columns in characters, the longest narrowed, not below `narrow`, until all have room."""
     fitted = list(wide)
-    places = [place for place, number in enumerate(numeric) if not number]
-    while sum(fitted) + BETWEEN * len(fitted) > PAGE_CHARACTERS and places:
-        longest = max(places, key=fitted.__getitem__)
-        if fitted[longest] <= NARROWEST:
-            break
-        fitted[longest] -= 1
+    while sum(fitted) > room and (places := [place for place, size in enumerate(fitted) if size > narrow[place]]):
+        fitted[max(places, key=fitted.__getitem__)] -= 1
     return fitted
 
 

@@ -93,8 +93,19 @@ def test_a_table_stands_in_one_column_or_across_both(columns: int, words: set[st
     assert faults(compiled(tmp_path, [text])) == []
 
 
-def test_a_table_wider_than_the_page_is_made_smaller(tmp_path: Path):
-    frame = pd.DataFrame({f"a column with a long name {number}": [1.5] for number in range(12)})
+@pytest.mark.parametrize(
+    ("heading", "columns", "means"),
+    [
+        ("a column with a long name", 12, {r"\shortstack"}),
+        ("a measurement", 9, {r"\shortstack", r"\tabcolsep"}),
+        ("immeasurability", 12, {r"\tabcolsep", r"\resizebox"}),
+    ],
+)
+def test_headings_are_wrapped_then_columns_moved_then_a_table_is_made_smaller(
+    heading: str, columns: int, means: set[str], tmp_path: Path
+):
+    frame = pd.DataFrame({f"{heading} {number}": [1.5] for number in range(columns)})
     text = latex_table(frame, caption="c", label="tab:a")
-    assert r"\resizebox" in text
+    assert {each for each in (r"\shortstack", r"\tabcolsep", r"\resizebox") if each in text} >= means
+    assert (r"\resizebox" in text) == (r"\resizebox" in means)
     assert faults(compiled(tmp_path, [text])) == []
