@@ -7,8 +7,9 @@ import numpy as np
 import pandas as pd
 
 from gcl_core.evaluation.verdicts import side
+from gcl_core.measure.artifacts import where
 from gcl_core.measure.evidence import MAP, PSNR, Evidence, effect_of, rungs, value_of
-from gcl_core.tables.claims import LIMITS, OURS, SMALLEST_OWN, over_seeds, table_row
+from gcl_core.tables.claims import LIMITS, OURS, SMALLEST_OWN, claims_table, over_seeds, table_row
 from gcl_core.tables.formats import NOT_RUN
 
 GAIN = "gain in mAP"
@@ -18,8 +19,7 @@ def dose_table(evidence: Sequence[Evidence]) -> pd.DataFrame:
     """Return a row per rung, from worst to best views: their PSNR (dB, mean over seeds) and the gain in mAP over `tda`.
 
     Rungs are copy (no new view at all), doses, views drawn once, GCL itself, views over the surface and true_views,
-    whose PSNR is infinite; one that was not run has no row. Blank PSNR: not measured. The verdict is the side on which
-    the interval over seeds lies.
+    whose PSNR is infinite; one that was not run has no row. Blank PSNR: not measured. Verdicts are `judged_doses`'.
     """
     rows = []
     for rung in rungs(evidence):
@@ -28,15 +28,25 @@ def dose_table(evidence: Sequence[Evidence]) -> pd.DataFrame:
             rows.append({"rung": rung, PSNR: np.mean(known) if known else np.nan, GAIN: row.pop("effect"), **row})
     types = {"seeds": "Int64", **dict.fromkeys((PSNR, GAIN, *LIMITS), "float64")}
     frame = pd.DataFrame(rows, columns=["rung", PSNR, GAIN, *LIMITS, "seeds", "verdict"]).astype(types)
-    return judged_doses(frame.sort_values(PSNR, ignore_index=True))
+    return judged_doses(frame.sort_values(PSNR, ignore_index=True), claims_table(evidence))
 
 
-def judged_doses(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return a dose table with each row's verdict, which follows from the table alone, and no row that was not run."""
+def judged_doses(frame: pd.DataFrame, claims: pd.DataFrame) -> pd.DataFrame:
+    """Return a dose table with each row's verdict, and no row that was not run.
+
+    A comparison with TDA has the verdict that it has in the table of claims, which allows for the number of
+    comparisons; GCL's, which is a claim of the paper there, the side on which its interval over seeds lies.
+    """
     run = frame.iloc[np.flatnonzero(frame[GAIN] != NOT_RUN)].reset_index(drop=True).astype({GAIN: "float64"})
-    return run.assign(
-        verdict=[side(over_seeds(line), int(line["seeds"]), SMALLEST_OWN) for line in run.to_dict("records")]
-    )
+    own = where(claims, claim=OURS, metric=MAP)
+    known = dict(zip(own["compared"], own["verdict"], strict=True))
+    verdicts = [
+        side(over_seeds(line), int(line["seeds"]), SMALLEST_OWN)
+        if line["rung"] == "gcl"
+        else known[f"{line['rung']} - tda"]
+        for line in run.to_dict("records")
+    ]
+    return run.assign(verdict=verdicts)
 
 
 def placed(table: pd.DataFrame) -> list[dict[str, Any]]:
@@ -47,7 +57,7 @@ def placed(table: pd.DataFrame) -> list[dict[str, Any]]:
 def dose_reading(table: pd.DataFrame, titles: Mapping[str, str] | None = None) -> str:
     """Return in words from which PSNR on the gain over TDA is above zero, what better views do, and where GCL stands.
 
-    From `dose_table`; the interval over seeds decides. `titles` maps a rung to its title; without it rungs are named as
+    From `dose_table`. `titles` maps a rung to its title; without it rungs are named as
     in the table. Empty where fewer than two rungs have both a PSNR and a gain.
     """
     lines = placed(table)

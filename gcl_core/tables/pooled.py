@@ -64,7 +64,7 @@ def write_verdicts(figures: Path, profiles: Sequence[str]) -> list[Path]:
         study = as_run(load_study(profile), folder)
         claims, captions, doses, own = judged(_table(folder, "claims")), read_manifest(folder), "", []
         if "dose.csv" in captions:
-            dose = judged_doses(_table(folder, "dose"))
+            dose = judged_doses(_table(folder, "dose"), claims)
             doses = dose_reading(dose, titles(study))
             own += write_table(dose, folder, "dose", caption=captions["dose.csv"]["caption"])
         page = claims_page(study, claims, doses)

@@ -1,5 +1,7 @@
 """Gain by quality of the views given: order of rungs, what the reading says, what the figure shows."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,6 +10,7 @@ from gcl_core.config import load_study
 from gcl_core.figures.dose import dose_figure
 from gcl_core.measure.evidence import PSNR, Evidence, Measured
 from gcl_core.settings.training import Purpose
+from gcl_core.tables.claims import claims_table
 from gcl_core.tables.dose import dose_reading, dose_table
 from tests.fits import assert_fits
 
@@ -37,6 +40,18 @@ def test_rungs_are_in_order_of_quality_and_the_answer_is_where_the_gain_is_first
     text = dose_reading(table, {"strong": "views blurred a little"})
     assert "lies above zero are *views blurred a little* (PSNR 20.0 dB, gain +3.1, 3 seeds)." in text
     assert "as *gcl* (PSNR 17.0 dB, gain +0.1, 3 seeds): no difference of note." in text
+
+
+def test_a_rung_has_the_verdict_that_the_table_of_claims_gives_the_comparison():
+    one = Evidence(100, {"tda": gained(0)})
+    for names, verdict in (["weak"], "above zero"), (["weak", "as weak"], "open"):  # sure only where it stands alone
+        evidence = [
+            replace(one, variants={**one.variants, **{name: gained(gain, 15, "dose") for name in names}})
+            for gain in (0.02, 0.026, 0.037)
+        ]
+        claims = claims_table(evidence).set_index("compared")["verdict"]
+        assert dose_table(evidence)["verdict"].tolist() == [claims[f"{name} - tda"] for name in names]
+        assert set(claims[[f"{name} - tda" for name in names]]) == {verdict}
 
 
 def test_the_answer_says_when_no_rung_helps_or_better_views_do_not():
