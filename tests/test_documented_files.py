@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-NAMED = re.compile(r"\b(?:gcl_core|tests|benchmarks|scripts|configs|notebooks|docs)/[\w./-]*\.(?:py|sh|yaml|ipynb|md)\b")
+NAMED = re.compile(r"\b(?:gcl_core|tests|benchmarks|scripts|configs|notebooks)/[\w./-]*\.(?:py|sh|yaml|ipynb)\b")
 OTHERS = {  # of no file of this repository
     "gcl_core/models/plain_generator.py",  # docs/EXTEND.md: a reader's own
     "configs/latest.yaml",  # docs/METHOD.md: the authors'
