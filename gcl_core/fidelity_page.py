@@ -34,7 +34,8 @@ INTRODUCTION = """# Paper and release, switch by switch
 The released code and the paper differ in places (docs/METHOD.md, section 8), and the text of the main paper could not
 be read in full; its architecture figure is known. Each difference that changes a number is one named setting. The
 default, `fidelity: paper`, follows the paper where its text or that figure shows something, and the release where
-neither does.
+neither does. The other entries of that section are plain defects (a crash, a setting that nothing reads, random
+numbers that repeat): they are mended and no setting brings them back.
 
 ```bash
 ./run_all.sh mini profile=mini_released fidelity=released            # every switch as released
@@ -66,7 +67,7 @@ def switches_page(defaults: Any) -> str:
             "release": switch.release,
             "released value": f"`{released}`",
             "default": f"`{default}`" + (" (as released)" if default == released else ""),
-            "other values": f"`{switch.alternative}`",
+            "besides the released one": f"`{switch.alternative}`",
             "effect": switch.effect,
             "shown by": f"`tests/{switch.test}`",
         }

@@ -122,7 +122,7 @@ def claims_page(study: Study, frame: pd.DataFrame, doses: str, *, about: str = "
 def _people(study: Study) -> str:
     if study.dataset != "synthetic":
         return f"dataset {study.dataset}"
-    size = f"{study.picture.width}x{study.picture.height} pixels"
+    size = f"{study.picture.height}x{study.picture.width} pixels"
     train, test = study.people.train_identities, study.people.test_identities
     return f"synthetic people, {train} to train on and {test} others to find, pictures of {size}"
 
