@@ -11,14 +11,15 @@ STANDING_OUT = ("gcl", "tda")
 
 
 @styled()
-def ablation_figure(study: Study, records: pd.DataFrame) -> Figure:
+def ablation_figure(study: Study, records: pd.DataFrame, repeats: pd.DataFrame) -> Figure:
     """Return mAP (%) and ARI of each variant's headline, the highest mAP first: means in numbers, a mark per seed.
 
-    A bar stands at the mean where there are several seeds, and a dashed line where training starts. GCL and TDA, the
-    two that the study compares, have bold names.
+    A ring is one of several trainings of a seed (`repeats`, the record of that name), a bar the mean of several seeds,
+    a dashed line where training starts. GCL and TDA, the two that the study compares, have bold names.
     """
     heads = headline_epochs(study, records)
     means = {name: numbers(where(heads, stage=name), "map").mean() for name in study.variants}
+    several = repeats[repeats.duplicated(["variant", "seed"], keep=False)]
     order = sorted(means, key=lambda name: -means[name])
     figure = new_figure(COLUMN, 0.75 + 0.2 * len(order))
     panels = figure.subplots(1, 2, sharey=True, width_ratios=(3, 2))
@@ -27,10 +28,20 @@ def ablation_figure(study: Study, records: pd.DataFrame) -> Figure:
     for axes, column, scale, digits in zip(panels, ("map", "ari"), (100, 1), (1, 2), strict=True):
         for place, variant in enumerate(order):
             values = scale * numbers(where(heads, stage=variant), column)
+            rings = scale * numbers(where(several, variant=variant), column)
+            axes.plot(
+                rings,
+                [-place] * len(rings),
+                "o",
+                color=COLOURS[0],
+                markersize=3,
+                markerfacecolor="none",
+                markeredgewidth=0.4,
+            )
             axes.plot(values, [-place] * len(values), "o", color=COLOURS[0], markersize=3, alpha=0.8)
             if len(values) > 1:
                 axes.plot([values.mean()] * 2, [-place - 0.3, -place + 0.3], color=COLOURS[0])
-            beside = (values.max(), -place)
+            beside = (max([*values, *rings]), -place)
             text = f"{values.mean():.{digits}f}"
             axes.annotate(text, beside, (4, 0), textcoords="offset points", va="center", fontsize=6)
         axes.grid(visible=True, axis="x")

@@ -31,9 +31,9 @@ def cluster_count_figure(study: Study, table: pd.DataFrame, identities: int) -> 
             style = {"color": look(study, run)["color"], "linewidth": 0.9, "linestyle": (0, (1, 2))}
             counts.axhline(share * identities, **style)
             told = f"paper, {PUBLISHED[run]}: {share:.2f} of the people"
-            _mark(counts, share * identities, told, 3 if share == max(published_shares().values()) else -3)
+            _mark(counts, share * identities, told, table, 3 if share == max(published_shares().values()) else -3)
     counts.axhline(identities, color="black", linewidth=0.9)
-    _mark(counts, float(identities), f"people: {identities}", -3)
+    _mark(counts, float(identities), f"people: {identities}", table, -3)
     counts.set_ylim(0, 1.15 * max(identities, numbers(table, "clusters").max()))
     lowest = min(numbers(table, name).min() for name in ("ari", "nmi"))
     for axes in panels[1:]:
@@ -59,10 +59,16 @@ def _curve(axes: Axes, study: Study, lines: pd.DataFrame, column: str) -> None:
         axes.plot(numbers(own, "epoch"), numbers(own, column), **thin)
 
 
-def _mark(axes: Axes, height: float, text: str, above: int) -> None:
-    """Write a text at the right, so many points above a line, or below it."""
+def _mark(axes: Axes, height: float, text: str, table: pd.DataFrame, above: int) -> None:
+    """Write a text so many points above a line, or below it, at the end where the curves are further from the line."""
+    far = {
+        end: np.abs(numbers(where(table, epoch=epoch), "clusters") - height).min()
+        for end, epoch in (("left", table["epoch"].min()), ("right", table["epoch"].max()))
+    }
+    end = "left" if far["left"] > far["right"] else "right"
     place = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points", "xytext": (0, above)}
-    axes.annotate(text, (1, height), ha="right", va="bottom" if above > 0 else "top", fontsize=6, **place)
+    x = 0.02 if end == "left" else 1
+    axes.annotate(text, (x, height), ha=end, va="bottom" if above > 0 else "top", fontsize=6, **place)
 
 
 def _ticks(table: pd.DataFrame) -> list[int]:

@@ -8,7 +8,7 @@ from jaxtyping import Int64
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from gcl_core.figures.style import COLOURS, GREY, MARKERS, PAGE, new_figure, styled
+from gcl_core.figures.style import BRIGHT, COLOURS, GREY, MARKERS, PAGE, new_figure, styled
 from gcl_core.measure.artifacts import numbers, where
 
 
@@ -86,8 +86,8 @@ def draw_map(axes: Axes, places: np.ndarray, shown: np.ndarray, groups: np.ndarr
     named = [group for group in np.unique(groups[shown]) if group >= 0 or "label" not in title]
     for place, group in enumerate(named):
         chosen = shown & (groups == group)
-        marker = MARKERS[(place // len(COLOURS) + place) % len(MARKERS)]
-        axes.scatter(*places[chosen].T, s=9, color=COLOURS[place % len(COLOURS)], marker=marker, linewidths=0)
+        marker = MARKERS[(place // len(BRIGHT) + place) % len(MARKERS)]
+        axes.scatter(*places[chosen].T, s=9, color=BRIGHT[place % len(BRIGHT)], marker=marker, linewidths=0)
     outliers = shown & (groups < 0)
     axes.scatter(*places[outliers].T, s=9, color="black", marker="x", linewidths=0.6)
     axes.set(title=title, xticks=[], yticks=[])

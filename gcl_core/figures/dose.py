@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
@@ -15,13 +16,15 @@ from gcl_core.tables.claim_words import titles
 from gcl_core.tables.dose import GAIN, placed
 
 APART = 0.05  # of the axis' width: labels stand at least so far from each other
+BESIDE = 0.012  # and so do points
 
 
 @styled()
 def dose_figure(study: Study, table: pd.DataFrame) -> Figure:
     """Return the gain in mAP over PSNR of the views given, from `dose_table`, with both intervals, each point labelled.
 
-    True views stand at the right, at infinity. Rungs without a PSNR or a gain are left out.
+    True views stand at the right, at infinity, beyond a break of the axis. Rungs without a PSNR or a gain are left out;
+    those with nearly the same PSNR are moved apart a little.
     """
     lines = placed(table)
     finite = [line[PSNR] for line in lines if np.isfinite(line[PSNR])] or [0.0]
@@ -31,7 +34,10 @@ def dose_figure(study: Study, table: pd.DataFrame) -> Figure:
     axes = figure.subplots()
     axes.axhline(0, color="black", linewidth=0.8)
     named: dict[str, Line2D] = {}
-    places = [min(line[PSNR], right) for line in lines]
+    infinite = any(np.isinf(line[PSNR]) for line in lines)
+    high = right + 1 if infinite else high
+    span = high - low
+    places = [low + span * each for each in _spread([(min(line[PSNR], right) - low) / span for line in lines], BESIDE)]
     for line, place in zip(lines, places, strict=True):
         colour, gain = VARIANTS.get(line["rung"], GREY), line[GAIN]
         for kind, width, cap in (("seeds", 0.8, 2), ("queries", 2.4, 0)):
@@ -42,14 +48,15 @@ def dose_figure(study: Study, table: pd.DataFrame) -> Figure:
                 named[f"95 % interval over {kind}"] = Line2D([], [], color=GREY, linewidth=width)
         axes.plot([place], [gain], "o", color=colour, zorder=3, label=titles(study).get(line["rung"], line["rung"]))
     ticks = {tick: f"{tick:g}" for tick in MaxNLocator(5, integer=True).tick_values(low, high) if low <= tick <= high}
-    if any(np.isinf(line[PSNR]) for line in lines):
-        ticks[right], high = "∞", right + 1
+    if infinite:
+        ticks = {tick: text for tick, text in ticks.items() if tick <= max(finite) + 1} | {right: "∞"}
+        _break(axes, (max(finite) + 1 + right) / 2, 0.006 * span)
     axes.set_xticks(list(ticks), list(ticks.values()))
     axes.set(xlabel="PSNR of the person in the views given (dB)", ylabel="gain in mAP over TDA (points)")
     axes.set_xlim(low, high)
     axes.margins(y=0.08)
     labels = [str(line.get_label()) for line in axes.lines if line.get_marker() == "o"]
-    above = _spread([(place - low) / (high - low) for place in places])
+    above = _spread([(place - low) / span for place in places], APART)
     for label, place, foot in zip(labels, places, above, strict=True):
         arrow = {"arrowstyle": "-", "color": "0.7", "linewidth": 0.5, "shrinkA": 0, "shrinkB": 0}
         axes.annotate("", (place, 1), (foot, 1.06), ("data", "axes fraction"), "axes fraction", arrowprops=arrow)
@@ -59,9 +66,20 @@ def dose_figure(study: Study, table: pd.DataFrame) -> Figure:
     return figure
 
 
-def _spread(places: list[float]) -> list[float]:
-    """Return places, which are in order, moved to the right as far as they must be to stand apart."""
+def _break(axes: Axes, place: float, half: float) -> None:
+    """Break the axis at a place: a gap between two strokes."""
+    across = axes.get_xaxis_transform()
+    axes.plot(
+        [place - half, place + half], [0, 0], color="white", linewidth=3, transform=across, clip_on=False, zorder=5
+    )
+    for end in (place - half, place + half):
+        ends = [end - 0.6 * half, end + 0.6 * half]
+        axes.plot(ends, [-0.02, 0.02], color="black", linewidth=0.8, transform=across, clip_on=False, zorder=6)
+
+
+def _spread(places: list[float], apart: float) -> list[float]:
+    """Return places, which are in order, moved to the right as far as they must be to stand so far apart."""
     moved: list[float] = []
     for place in places:
-        moved.append(max([place, *(moved[-1:] and [moved[-1] + APART])]))
+        moved.append(max([place, *(moved[-1:] and [moved[-1] + apart])]))
     return moved

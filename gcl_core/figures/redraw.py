@@ -103,7 +103,7 @@ TABLES: Mapping[str, Callable[[Kept], pd.DataFrame]] = {  # tables that are made
     "view_ways": lambda kept: way_table(kept.record("view_ways")),
 }
 PLOTS: Mapping[str, Callable[[Kept], Figure]] = {
-    "ablations": lambda kept: ablation_figure(kept.study, kept.record("epochs")),
+    "ablations": lambda kept: ablation_figure(kept.study, kept.record("epochs"), kept.record("repeats")),
     "accuracy_three_datasets": lambda kept: dataset_accuracy_figure(kept.table("accuracy_three_datasets")),
     "claims": lambda kept: claims_figure(kept.study, kept.table("claims"), kept.evidence()),
     "clusterers": lambda kept: clusterer_figure(kept.record("clustered_pictures"), kept.table("clusterers")),

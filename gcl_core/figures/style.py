@@ -28,6 +28,7 @@ COLOURS = (  # seaborn's palette "colorblind"; importing seaborn for it would co
     *("#0173b2", "#de8f05", "#029e73", "#d55e00", "#cc78bc"),
     *("#ca9161", "#fbafe4", "#949494", "#ece133", "#56b4e9"),
 )
+BRIGHT = tuple(colour for colour in COLOURS if colour != "#949494")  # where grey means everybody else
 GREY = "0.45"
 VARIANTS = {  # variant → its colour in every figure of every profile; GCL and TDA stand out, the others are paler
     **{"gcl": "#0173b2", "tda": "#d55e00"},

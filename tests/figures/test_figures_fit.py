@@ -36,7 +36,8 @@ def frame(layout: Layout, write_run: Callable[..., Path], variant_lines: Callabl
 
 
 def test_curves(layout: Layout, frame: pd.DataFrame):
-    assert_fits(ablation_figure(layout.study, frame))
+    lines = [{"variant": "tda", "seed": 0, "repeat": each, "map": 0.3 + each / 10, "ari": 0.5} for each in range(3)]
+    assert_fits(ablation_figure(layout.study, frame, pd.DataFrame(lines)))
     assert_fits(cluster_count_figure(layout.study, cluster_count_table(where(frame, stage="gcl")), 751))
     assert_fits(training_figure(where(frame, stage="gcl"), identities=751))
 

@@ -64,7 +64,7 @@ def test_on_request_the_headline_is_the_best_epoch_and_says_so(
     assert table["clusters"].iloc[1] == pytest.approx(20)  # of that epoch, not of the last
     assert "picked by the test set" in ablation_reading(released, frame, repeats)
     assert "picked by the test set" not in ablation_reading(layout.study, frame, repeats)
-    panel = ablation_figure(released, frame).axes[0]
+    panel = ablation_figure(released, frame, repeats).axes[0]
     bars = [line for line in panel.lines if line.get_linestyle() == "-"]
     assert [line.get_xdata() for line in bars] == [pytest.approx([70, 70])] * 6
 
@@ -104,10 +104,15 @@ def test_one_seed_claims_nothing(layout: Layout, frame: pd.DataFrame, repeats: p
     assert "same sign" not in text
 
 
-def test_the_figure_has_a_mark_per_seed(layout: Layout, frame: pd.DataFrame):
-    panel = ablation_figure(layout.study, frame).axes[0]
-    marks = [line for line in panel.lines if line.get_linestyle() == "None"]
+def test_the_figure_has_a_mark_per_seed_and_a_ring_per_training_of_several(layout: Layout, frame: pd.DataFrame):
+    facts = {"seed": 0, "rank1": 0.5, "clusters": 9.0, "ari": 0.5}
+    trained = [("gcl", 0, 0.41), ("tda", 0, 0.5), ("tda", 1, 0.6), ("tda", 2, 0.7)]
+    lines = [{"variant": variant, "repeat": repeat, "map": value, **facts} for variant, repeat, value in trained]
+    panel = ablation_figure(layout.study, frame, pd.DataFrame(lines)).axes[0]
+    marks = [line for line in panel.lines if line.get_linestyle() == "None" and line.get_markerfacecolor() != "none"]
+    rings = [line for line in panel.lines if line.get_markerfacecolor() == "none"]
     assert [len(np.atleast_1d(line.get_xdata())) for line in marks] == [2] * len(layout.study.variants)
+    assert [each for line in rings for each in np.atleast_1d(line.get_xdata())] == pytest.approx([50, 60, 70])
     start = next(line for line in panel.lines if line.get_linestyle() == "--")
     assert start.get_xdata() == pytest.approx([40, 40])
 
