@@ -17,7 +17,7 @@ INTERVALS = (  # told on that page with their interval over seeds, rounded once:
     *(("pooled", compared, "mAP") for compared in ("drawn_once - tda", "gcl - drawn_once")),
     *(("evidence", "gcl - tda", metric) for metric in ("mAP", "mAP, far - near views")),
     *(("evidence", f"gcl - no_l_vi{loss}", "mAP") for loss in ("", "_prime", "_second")),
-    ("evidence", "true_views - tda", "mAP"),
+    *(("evidence", f"{name} - tda", "mAP") for name in ("true_views", "dose_blur_2", "dose_blur_4")),
     ("evidence_light", "gcl - tda", "mAP"),
     *(("evidence_light", "gcl_light - tda", metric) for metric in ("mAP", "rank-1")),
     *(("evidence2", f"surface - {name}", "mAP") for name in ("tda", "copy", "surface_unturned")),
@@ -25,7 +25,6 @@ INTERVALS = (  # told on that page with their interval over seeds, rounded once:
     ("evidence2", "surface_cluster - surface", "mAP"),
 )
 EFFECTS = (
-    ("evidence", "dose_blur_2 - tda"),
     ("evidence_background", "true_views - tda"),
     ("evidence_background", "true_views_tda - tda"),
     *(("evidence_settings", f"{name} - drawn_once") for name in ("rho_01", "tau_20", "tau_10")),
@@ -76,6 +75,15 @@ def test_table_of_the_second_round_says_what_the_figures_say(repository: Path, r
         line = controls.loc[name].to_dict()
         accuracies = [f"{line['mAP']:.1f} ± {line['± mAP']:.1f}", f"{line['rank-1']:.1f}"]
         assert cells == [*accuracies, f"{line['clusters']:.1f}", f"{line['ARI']:.3f}"], name
+
+
+def test_table_of_views_at_test_time_says_what_the_figures_say(repository: Path):
+    lines = (repository / FINDINGS).read_text(encoding="utf-8").splitlines()
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("| ")]
+    told = {row[0]: [float(cell) for cell in row[1:]] for row in cells if len(row) == 7 and row[1][0].isdigit()}
+    table = read_table(repository / "figures" / "reference" / "mini" / "test_time_views.csv")
+    known = table.loc[table["measure"] == "mAP"].drop(columns="measure").set_index("stage").round(1)
+    assert told == {name: row.tolist() for name, row in known.iterrows()}
 
 
 def findings(repository: Path) -> str:

@@ -19,7 +19,7 @@ def ablation_figure(study: Study, records: pd.DataFrame, repeats: pd.DataFrame) 
     """
     heads = headline_epochs(study, records)
     means = {name: numbers(where(heads, stage=name), "map").mean() for name in study.variants}
-    several = repeats[repeats.duplicated(["variant", "seed"], keep=False)]
+    several = repeats.loc[repeats.duplicated(["variant", "seed"], keep=False)]
     order = sorted(means, key=lambda name: -means[name])
     figure = new_figure(COLUMN, 0.75 + 0.2 * len(order))
     panels = figure.subplots(1, 2, sharey=True, width_ratios=(3, 2))
