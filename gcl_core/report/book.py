@@ -33,6 +33,7 @@ sys.path.insert(0, {package!r})
 project, author, copyright = "GCL, a reproduction study: profile {profile}", "", ""
 extensions = ["myst_nb", "gcl_core.report.book_math"]
 html_theme = "sphinx_book_theme"
+html_static_path, html_css_files = ["own"], ["own.css"]
 html_title = project
 html_copy_source = html_show_sourcelink = html_show_copyright = html_show_sphinx = False
 html_show_search_summary = False  # a page from the disk may not fetch others
@@ -45,7 +46,13 @@ nb_execution_mode = "off"
 nb_merge_streams = True
 nb_render_markdown_format = "myst"  # of outputs too, or their tables stay text
 suppress_warnings = ["myst.header", "mystnb.unknown_mime_type", "misc.highlighting_failure"]
-
+"""
+STYLE = """\
+.bd-article table { font-size: 0.85em; }  /* most fit the page so */
+@media (max-width: 48rem) {  /* a narrow window: pictures keep a size at which words are read, and are moved sideways */
+  .bd-article .cell_output { overflow-x: auto; }
+  .bd-article .cell_output img { max-width: none; width: 44rem; }
+}
 """
 ICONS = "_static/scripts/fontawesome.js"  # 1.5 MB; the theme's style sheet draws the same icons from its fonts
 
@@ -65,6 +72,8 @@ def build_book(layout: Layout, out: Path) -> Path:
         source, built = Path(folder) / "source", Path(folder) / "built"
         source.mkdir()
         package = str(Path(__file__).parents[2])
+        (source / "own").mkdir()
+        write_text(source / "own" / "own.css", STYLE)
         write_text(source / "conf.py", CONF.format(package=package, profile=layout.study.profile))
         # pages tell places in the checkout, not where it lay
         here = json.dumps(f"{layout.root}/", ensure_ascii=False).strip('"')
