@@ -48,7 +48,8 @@ nb_render_markdown_format = "myst"  # of outputs too, or their tables stay text
 suppress_warnings = ["myst.header", "mystnb.unknown_mime_type", "misc.highlighting_failure"]
 """
 STYLE = """\
-.bd-article table { font-size: 0.85em; }  /* most fit the page so */
+.bd-article table { font-size: 0.85em; }
+.bd-article table td, .bd-article table th { padding: 0.3em 0.45em; }
 @media (max-width: 48rem) {  /* a narrow window: pictures keep a size at which words are read, and are moved sideways */
   .bd-article .cell_output { overflow-x: auto; }
   .bd-article .cell_output img { max-width: none; width: 44rem; }

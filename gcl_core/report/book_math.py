@@ -36,7 +36,7 @@ def setup(app: Any) -> dict[str, bool]:
     def block(writer: Any, node: Any) -> None:
         lines = [line for line in re.split(r"\\\\", node.astext()) if line.strip()]
         shown = "".join(f"<div>{equation(line.replace('&', ''))}</div>" for line in lines)
-        writer.body.append(f'<div class="math" style="margin:1em 2em;text-align:center">{shown}</div>')
+        writer.body.append(f'<div class="equation" style="margin:1em 2em;text-align:center">{shown}</div>')
         raise _skip()
 
     app.add_html_math_renderer("matplotlib", (inline, None), (block, None))
