@@ -5,7 +5,8 @@ those runs what their own manifests tell: commit, versions, device, when.
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ RUNS = {
 }
 SHARED = ("caption", "settings", "git_revision")
 Entries = dict[str, dict[str, Any]]  # of a file: sha256, caption, profile, settings, git_revision, runs
+Runs = dict[tuple[str, str], dict[str, Any]]  # by folder and fingerprint
 
 
 def record_files(layout: Layout, files: Sequence[Path], *, runs: Sequence[Path], caption: str) -> None:
@@ -42,8 +44,7 @@ def record_files(layout: Layout, files: Sequence[Path], *, runs: Sequence[Path],
         "git_revision": git_revision(),
         "runs": [_run(layout, folder) for folder in runs],
     }
-    layout.runs.mkdir(parents=True, exist_ok=True)
-    with FileLock(layout.runs / ".figures.lock"):  # beside the runs: `figures/` holds nothing but results
+    with _alone(layout.figures):
         entries = read_manifest(layout.figures)
         for path in files:
             if not path.is_file():
@@ -62,38 +63,50 @@ def given_words(study: Study) -> str:
 
 def renew_hashes(folder: Path, files: Iterable[Path]) -> None:
     """Enter the hashes of files that were drawn anew from the same records; all else that the manifest says stays."""
-    entries = read_manifest(folder)
-    for path in files:
-        name = path.relative_to(folder).as_posix()
-        if name in entries:
-            entries[name]["sha256"] = hash_file(path)
-    if entries:
-        write_manifest(folder, next(iter(entries.values()))["profile"], entries)
+    with _alone(folder):
+        entries = read_manifest(folder)
+        for path in files:
+            name = path.relative_to(folder).as_posix()
+            if name in entries:
+                entries[name]["sha256"] = hash_file(path)
+        if entries:
+            write_manifest(folder, next(iter(entries.values()))["profile"], entries)
 
 
 def enter_page(folder: Path, name: str, caption: str) -> None:
     """Enter a page that is made of the other files into their manifest, with their profile, settings and commit."""
-    entries = read_manifest(folder)
-    shared = {key: next(iter(entries.values()))[key] for key in ("profile", "settings", "git_revision")}
-    entries[name] = {"sha256": hash_file(folder / name), "caption": caption, **shared, "runs": []}
-    write_manifest(folder, shared["profile"], entries)
+    with _alone(folder):
+        entries = read_manifest(folder)
+        shared = {key: next(iter(entries.values()))[key] for key in ("profile", "settings", "git_revision")}
+        entries[name] = {"sha256": hash_file(folder / name), "caption": caption, **shared, "runs": []}
+        write_manifest(folder, shared["profile"], entries)
 
 
 def drop_files(folder: Path, names: Iterable[str]) -> None:
     """Remove files from a folder and their entries from its manifest."""
-    entries = read_manifest(folder)
-    gone = [name for name in names if name in entries]
-    for name in gone:
-        (folder / name).unlink(missing_ok=True)
-        del entries[name]
-    if gone and entries:
-        write_manifest(folder, next(iter(entries.values()))["profile"], entries)
+    with _alone(folder):
+        entries = read_manifest(folder)
+        gone = [name for name in names if name in entries]
+        for name in gone:
+            (folder / name).unlink(missing_ok=True)
+            del entries[name]
+        if gone and entries:
+            write_manifest(folder, next(iter(entries.values()))["profile"], entries)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Let one process at a time change a folder's manifest; the lock lies beside it, since it holds results only."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder.with_name(f".{folder.name}.lock")):
+        yield
 
 
 def read_manifest(folder: Path) -> Entries:
     """Return the entry of every file, in order of their names; empty where there is no manifest.
 
-    `runs` of an entry are lines of runs.csv: folder, fingerprint, seed, git_revision and what else is known.
+    `runs` of an entry are lines of runs.csv: folder, fingerprint, seed, git_revision and what else is known. Raises
+    RunError for a file that cannot be read, and for a manifest with a run that runs.csv does not know.
     """
     if not (folder / MANIFEST).is_file():
         return {}
@@ -101,7 +114,13 @@ def read_manifest(folder: Path) -> Entries:
     known = {(line["folder"], line["fingerprint"]): _known(line) for line in lines}
     entries: Entries = {}
     for each in manifest["entries"]:
-        runs = [known[_long(name, manifest["profile"]), value] for name, value in each["runs"].items()]
+        keys = [(_long(name, manifest["profile"]), value) for name, value in each["runs"].items()]
+        if unknown := [" ".join(key) for key in keys if key not in known]:
+            raise RunError(
+                f"{folder / MANIFEST} and {folder / RUNS_FILE} do not belong together: the second does not know "
+                f"{unknown[0]}. Take both from one copy, or delete {folder} and run ./run_all.sh {manifest['profile']}"
+            )
+        runs = [known[key] for key in keys]
         shared = {key: each[key] for key in SHARED}
         for name, digest in each["files"].items():
             entries[name] = {"sha256": digest, "profile": manifest["profile"], **shared, "runs": runs}
@@ -109,20 +128,30 @@ def read_manifest(folder: Path) -> Entries:
 
 
 def write_manifest(folder: Path, profile: str, entries: Mapping[str, Mapping[str, Any]]) -> None:
-    """Write manifest.json and records/runs.csv so that `read_manifest` returns these entries."""
+    """Write manifest.json and records/runs.csv so that `read_manifest` returns these entries.
+
+    Until the new manifest is there, runs.csv also knows the runs of the old one, so a kill leaves two that agree.
+    """
     groups: dict[str, dict[str, Any]] = {}
-    runs: dict[tuple[str, str], dict[str, Any]] = {}
-    for entry in entries.values():
-        runs |= {(run["folder"], str(run["fingerprint"])): dict(run) for run in entry["runs"]}
+    earlier, runs = _runs_of(read_manifest(folder)), _runs_of(entries)
     for name, entry in sorted(entries.items()):
         made_of = {_short(run["folder"], profile): str(run["fingerprint"]) for run in entry["runs"]}
         shared = {**{key: entry[key] for key in SHARED}, "runs": made_of}
         group = groups.setdefault(json.dumps(shared), {**shared, "files": {}})
         group["files"][name] = entry["sha256"]
     lines = ",\n".join(json.dumps(group, ensure_ascii=False) for group in groups.values())
+    _write_runs(folder, earlier | runs)
+    write_text(folder / MANIFEST, f'{{"profile": {json.dumps(profile)}, "entries": [\n{lines}\n]}}\n')
+    _write_runs(folder, runs)
+
+
+def _runs_of(entries: Mapping[str, Mapping[str, Any]]) -> Runs:
+    return {(run["folder"], str(run["fingerprint"])): dict(run) for entry in entries.values() for run in entry["runs"]}
+
+
+def _write_runs(folder: Path, runs: Runs) -> None:
     rows = [runs[key] for key in sorted(runs)]
     write_typed(folder / RUNS_FILE, RUNS, pd.DataFrame(rows, columns=list(RUNS)))
-    write_text(folder / MANIFEST, f'{{"profile": {json.dumps(profile)}, "entries": [\n{lines}\n]}}\n')
 
 
 def _known(line: Mapping[Any, Any]) -> dict[str, Any]:

@@ -4,9 +4,12 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+SCRAP = re.compile(r"\..+\.(\d{1,9})\.tmp")  # what `atomic` writes to, with the process that writes
 
 
 class RunError(RuntimeError):
@@ -17,7 +20,8 @@ class RunError(RuntimeError):
 def atomic(path: Path) -> Iterator[Path]:
     """Yield a path beside `path` to write to; on success it takes the name `path`, on failure nothing remains.
 
-    Raises RunError when the folder cannot be written or the disk is full; an earlier `path` is then untouched.
+    Raises RunError when the folder cannot be written or the disk is full; an earlier `path` is then untouched. An error
+    of the block about another file, such as one that it reads, is raised as it is.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
@@ -25,12 +29,48 @@ def atomic(path: Path) -> Iterator[Path]:
         yield temporary
         os.replace(temporary, path)
     except OSError as error:
+        if not concerns(error, path, temporary):
+            raise
         raise RunError(
             f"cannot write {path}: {error.strerror or error}; nothing there changed. Free space or check permissions"
         ) from error
     finally:
         with contextlib.suppress(OSError):  # the error above is the one to tell
             temporary.unlink()
+
+
+def concerns(error: OSError, *paths: Path) -> bool:
+    """Whether an error of the system is about writing to one of some paths.
+
+    It is when it names one of them, a folder above it or a file below it, and when it names no file at all, as that of
+    a full disk does. A copy names two files; one of them suffices.
+    """
+    names = [name for name in (error.filename, error.filename2) if isinstance(name, str | bytes | os.PathLike)]
+    named = [Path(os.path.realpath(os.fsdecode(name))) for name in names]
+    ours = [Path(os.path.realpath(path)) for path in paths]
+    return not named or any(a.is_relative_to(b) or b.is_relative_to(a) for a in named for b in ours)
+
+
+def remove_scraps(folder: Path) -> None:
+    """Remove what killed processes left half written in a folder and below it; for whoever holds the folder's lock.
+
+    Files of another process that lives on this machine stay. One of this process's number is from an earlier process:
+    in a container every call may have the same number.
+    """
+    for path in folder.rglob(".*.tmp"):
+        scrap = SCRAP.fullmatch(path.name)
+        if scrap and (int(scrap[1]) == os.getpid() or not _lives(int(scrap[1]))):
+            path.unlink(missing_ok=True)
+
+
+def _lives(process: int) -> bool:
+    try:
+        os.kill(process, 0)  # signal 0 reaches nobody and tells whether it could
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # of another user
+        return True
+    return True
 
 
 def write_text(path: Path, text: str) -> None:
@@ -53,6 +93,11 @@ def read_json(path: Path) -> Any:
 
 
 def hash_file(path: Path) -> str:
-    """SHA-256 of a file's bytes, as hexadecimal."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    """SHA-256 of a file's bytes, as hexadecimal; a missing or unreadable file is a RunError that names it."""
+    try:
+        with path.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        raise RunError(
+            f"cannot read {path}: {error.strerror or error}; run the step that writes it, or check its permissions"
+        ) from error

@@ -30,7 +30,7 @@ from gcl_core.files import RunError
 from gcl_core.layout import Layout
 from gcl_core.run_folder import RunFolder
 
-PATIENCE = timedelta(hours=12)  # the first process may cluster that long; one that dies is noticed at once
+PATIENCE = timedelta(days=7)  # the first process may do stage 1 alone; one that dies is noticed at once
 GRACE = 10.0  # seconds the others have to end by themselves when one has failed
 
 Given = ParamSpec("Given")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
 
-from gcl_core.files import RunError, read_json, write_json, write_text
+from gcl_core.files import RunError, read_json, remove_scraps, write_json, write_text
 from gcl_core.provenance import fingerprint, provenance
 
 if TYPE_CHECKING:
@@ -73,7 +73,8 @@ class RunFolder:
 
     def _open(self) -> None:
         manifest = self.path / "manifest.json"
-        if self.path.is_dir():
+        remove_scraps(self.path)
+        if self.path.is_dir() and any(self.path.iterdir()):
             earlier = read_json(manifest) if manifest.is_file() else {}
             if earlier.get("fingerprint") == self._identity:
                 return
@@ -81,12 +82,13 @@ class RunFolder:
             print(f"{self.path}: made with other settings, inputs or code; set aside as {aside.name}", flush=True)
         kept = self.path.with_name(f"{self.path.name}{SUPERSEDED}{self._identity}")
         if kept.is_dir():
+            remove_scraps(kept)
             kept.rename(self.path)
             print(
                 f"{self.path}: the run of these settings, inputs and code was set aside before; it is back", flush=True
             )
             return
-        self.path.mkdir()
+        self.path.mkdir(exist_ok=True)  # it is there, and empty, when a run was killed before its first manifest
         write_json(manifest, self._manifest)
 
     @property

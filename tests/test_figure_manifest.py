@@ -2,13 +2,16 @@
 
 import multiprocessing
 import os
+import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from gcl_core import figure_manifest
 from gcl_core.config import load_study
-from gcl_core.figure_manifest import read_manifest, record_files, write_manifest
+from gcl_core.figure_manifest import drop_files, enter_page, read_manifest, record_files, renew_hashes, write_manifest
 from gcl_core.files import RunError, hash_file, read_json, write_json, write_text
 from gcl_core.layout import Layout
 
@@ -32,6 +35,75 @@ def test_two_processes_lose_no_entry(layout: Layout):
     entries = read_manifest(layout.figures)
     assert set(entries) == {f"{name}_{number}.csv" for name in ("left", "right") for number in range(12)}
     assert list(entries) == sorted(entries)
+
+
+@pytest.mark.parametrize("how", ["renew", "enter", "drop"])
+def test_whatever_changes_the_manifest_lets_no_other_writer_in(
+    layout: Layout, how: str, monkeypatch: pytest.MonkeyPatch
+):
+    folder, write = layout.figures, figure_manifest.write_manifest
+    for name in ("a.csv", "b.csv", "README.md", "other.csv"):
+        write_text(folder / name, name)
+    record_files(layout, [folder / "a.csv", folder / "b.csv"], runs=[], caption="x")
+    other = threading.Thread(
+        target=record_files, args=(layout, [folder / "other.csv"]), kwargs={"runs": [], "caption": "x"}
+    )
+
+    def slow(*given: Any) -> None:
+        if not other.ident:  # the first to write: it has read what was there before
+            other.start()
+            other.join(timeout=0.5)
+        write(*given)
+
+    monkeypatch.setattr(figure_manifest, "write_manifest", slow)
+    {
+        "renew": lambda: renew_hashes(folder, [folder / "a.csv"]),
+        "enter": lambda: enter_page(folder, "README.md", "All"),
+        "drop": lambda: drop_files(folder, ["b.csv"]),
+    }[how]()
+    other.join(timeout=60)
+    left = {"renew": {"a.csv", "b.csv"}, "enter": {"a.csv", "b.csv", "README.md"}, "drop": {"a.csv"}}[how]
+    assert set(read_manifest(folder)) == left | {"other.csv"}
+
+
+@pytest.mark.parametrize("writes", [0, 1, 2])
+def test_a_kill_while_the_manifest_is_written_loses_no_run(
+    layout: Layout, write_run: Callable[..., Path], writes: int, monkeypatch: pytest.MonkeyPatch
+):
+    """Killed after that many of its files: the old entries or the new ones, and a rerun gives the new ones."""
+    path, run = layout.figures / "a.csv", write_run(layout, "gcl", 0, [])
+    write_text(path, "one")
+    record_files(layout, [path], runs=[run], caption="x")
+    before = read_manifest(layout.figures)
+    write_json(run / "manifest.json", {**read_json(run / "manifest.json"), "fingerprint": "again"})
+    write, replaced = os.replace, list[object]()
+
+    def killed(*names: Any) -> None:
+        if len(replaced) == writes:
+            raise KeyboardInterrupt
+        replaced.append(names)
+        write(*names)
+
+    monkeypatch.setattr(os, "replace", killed)
+    with pytest.raises(KeyboardInterrupt):
+        record_files(layout, [path], runs=[run], caption="y")
+    monkeypatch.setattr(os, "replace", write)
+    found = read_manifest(layout.figures)
+    assert found["a.csv"]["caption"] == ("y" if writes == 2 else "x")
+    assert found == before or found["a.csv"]["runs"][0]["fingerprint"] == "again"
+    record_files(layout, [path], runs=[run], caption="y")
+    assert [each["fingerprint"] for each in read_manifest(layout.figures)["a.csv"]["runs"]] == ["again"]
+    assert len((layout.figures / "records" / "runs.csv").read_text().splitlines()) == 2
+
+
+def test_a_manifest_of_other_runs_than_the_list_of_runs_is_told(layout: Layout, write_run: Callable[..., Path]):
+    path, run = layout.figures / "a.csv", write_run(layout, "gcl", 0, [])
+    write_text(path, "one")
+    record_files(layout, [path], runs=[run], caption="x")
+    listed = layout.figures / "records" / "runs.csv"
+    listed.write_text(listed.read_text().replace("gcl-0", "other"))
+    with pytest.raises(RunError, match=r"manifest\.json .*runs\.csv do not belong together: .*gcl/seed0 gcl-0\."):
+        read_manifest(layout.figures)
 
 
 def test_an_entry_names_runs_commit_and_settings(layout: Layout, write_run: Callable[..., Path]):

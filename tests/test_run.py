@@ -1,7 +1,9 @@
 """Artifacts are whole or absent, a folder belongs to one run at a time, and records never mix runs."""
 
+import errno
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,7 +16,7 @@ import torch
 
 from gcl_core.config import ConfigError, load_study
 from gcl_core.device import resolve_device
-from gcl_core.files import RunError, atomic, hash_file, read_json, write_json, write_text
+from gcl_core.files import RunError, atomic, concerns, hash_file, read_json, remove_scraps, write_json, write_text
 from gcl_core.layout import Layout
 from gcl_core.provenance import fingerprint, provenance
 from gcl_core.run_folder import RunFolder, read_metrics, set_aside
@@ -102,6 +104,36 @@ def test_full_disk_and_unwritable_folder_name_the_file(tmp_path: Path) -> None:
         write_text(tmp_path / "file" / "inside.txt", "a folder that is a file cannot be written into")
 
 
+def test_a_missing_input_is_not_told_as_a_failed_write(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "out.png"
+    with pytest.raises(FileNotFoundError, match=r"input\.jpg"), atomic(path):
+        (tmp_path / "input.jpg").read_bytes()
+    assert list(path.parent.iterdir()) == []
+
+
+def test_a_copy_onto_a_full_disk_names_the_target(tmp_path: Path) -> None:
+    """`shutil.copy` names its source first, also when the target cannot be written."""
+    path, source = tmp_path / "out.pdf", tmp_path / "made.pdf"
+
+    def full(temporary: Path) -> OSError:
+        return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(source), None, str(temporary))
+
+    with pytest.raises(RunError, match=r"cannot write .*out\.pdf: No space left"), atomic(path) as temporary:
+        raise full(temporary)
+    with pytest.raises(FileNotFoundError, match=r"made\.pdf"), atomic(path) as temporary:
+        shutil.copy(source, temporary)
+
+
+def test_a_folder_that_is_a_link_is_the_one_it_leads_to(tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "runs").symlink_to(tmp_path / "disk")
+    refused = PermissionError(errno.EACCES, "Permission denied", str(tmp_path / "disk" / "a.txt"))
+    assert concerns(refused, tmp_path / "runs" / "a.txt")
+    assert concerns(refused, tmp_path / "runs")
+    assert not concerns(refused, tmp_path / "runs" / "b.txt")
+    assert concerns(OSError(errno.ENOSPC, "No space left on device"), tmp_path / "runs" / "b.txt")
+
+
 def test_json_refuses_nan_and_keeps_the_earlier_file(tmp_path: Path) -> None:
     path = tmp_path / "facts.json"
     write_json(path, {"a": 1})
@@ -117,6 +149,11 @@ def test_missing_or_cut_json_is_named(text: str | None, tmp_path: Path) -> None:
         path.write_text(text)
     with pytest.raises(RunError, match=r"facts\.json.*run the step that writes it again"):
         read_json(path)
+
+
+def test_a_file_that_cannot_be_hashed_is_named(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match=r"cannot read .*absent\.safetensors: No such file.*run the step that writes it"):
+        hash_file(tmp_path / "absent.safetensors")
 
 
 def test_hashes(tmp_path: Path) -> None:
@@ -194,6 +231,67 @@ def test_folder_without_its_manifest_is_not_trusted(tmp_path: Path) -> None:
     with run_folder(path):
         assert not (path / "checkpoint.pt").exists()
     assert (tmp_path / "seed0.superseded-unknown" / "checkpoint.pt").exists()
+
+
+@pytest.mark.parametrize("scraps", [[], [".manifest.json.{dead}.tmp"]])
+def test_a_folder_that_a_kill_left_empty_is_none(
+    scraps: list[str], tmp_path: Path, dead: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "seed0"
+    with run_folder(path):
+        (path / "checkpoint.pt").write_text("first")
+    with run_folder(path, seed=1):
+        pass
+    shutil.rmtree(path)
+    capsys.readouterr()
+    for change, kept in (({"seed": 2}, ["manifest.json"]), ({}, ["checkpoint.pt", "manifest.json"])):
+        path.mkdir(exist_ok=True)
+        for name in scraps:
+            (path / name.format(dead=dead)).write_text("{")
+        with run_folder(path, **change):
+            assert sorted(each.name for each in path.iterdir()) == kept
+        assert "made with other settings" not in capsys.readouterr().out
+        if change:
+            shutil.rmtree(path)
+    assert not list(tmp_path.glob("*unknown*"))
+
+
+@pytest.fixture
+def dead() -> int:
+    """Return the number of a process that has ended."""
+    child = subprocess.Popen([sys.executable, "-c", ""])
+    child.wait()
+    return child.pid
+
+
+def test_what_a_kill_left_half_written_is_removed_when_the_run_goes_on(tmp_path: Path, dead: int) -> None:
+    path, alive = tmp_path / "seed0", os.getppid()
+    with run_folder(path):
+        (path / "labels").mkdir()
+    for number in (dead, os.getpid(), alive):
+        (path / f".checkpoint.safetensors.{number}.tmp").write_text("half")
+    (path / "labels" / f".epoch_001.npy.{dead}.tmp").write_text("half")
+    kept = ["checkpoint.safetensors", ".note.tmp", f"seen.{dead}.tmp", f".checkpoint.safetensors.{alive}.tmp"]
+    for name in kept:
+        (path / name).write_text("whole")
+    with run_folder(path):
+        files = {each.relative_to(path).as_posix() for each in path.rglob("*") if each.is_file()}
+    assert files == {"manifest.json", *kept}
+
+
+def test_no_scrap_comes_back_with_a_run_that_was_set_aside(tmp_path: Path, dead: int) -> None:
+    path = tmp_path / "seed0"
+    for change in ({}, {"seed": 1}):
+        with run_folder(path, **change):
+            pass
+    (aside,) = tmp_path.glob("seed0.superseded-*")
+    (aside / f".checkpoint.safetensors.{dead}.tmp").write_text("half")
+    with run_folder(path):
+        assert [each.name for each in path.iterdir()] == ["manifest.json"]
+
+
+def test_no_scraps_where_there_is_no_folder(tmp_path: Path) -> None:
+    remove_scraps(tmp_path / "absent")
 
 
 def test_second_process_is_refused_until_the_first_is_gone(tmp_path: Path, repository: Path) -> None:

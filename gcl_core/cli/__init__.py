@@ -136,15 +136,10 @@ def _study(chosen: argparse.Namespace, words: Sequence[str]) -> tuple[Study, str
         profile = study_of_weights(profile)
     if is_file_of_settings(profile):
         profile = placed(profile, Path.cwd())
-    overrides = [_absolute(word) for word in words if is_setting(word)]
+    overrides = [settled(word) for word in words if is_setting(word)]
     if getattr(chosen, "seeds", None):
         overrides.append(f"seeds={chosen.seeds}")
     return load_study(profile, overrides), profile, overrides
-
-
-def _absolute(word: str) -> str:
-    """Return a `key=value` word as it means the same in any folder."""
-    return settled(word)
 
 
 def _run(chosen: argparse.Namespace, words: Sequence[str]) -> None:

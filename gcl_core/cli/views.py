@@ -36,10 +36,11 @@ def add_view_commands(add: Add, add_study: Add, read_study: ReadStudy) -> None:
 
 def _export_views(read_study: ReadStudy, chosen: argparse.Namespace, words: Sequence[str]) -> None:
     study, profile, overrides = read_study(chosen, words)
-    from gcl_core.export.choice import NOVEL, Choice
+    from gcl_core.export.choice import Choice
     from gcl_core.export.read import load_views
     from gcl_core.export.write import export_views
     from gcl_core.layout import Layout
+    from gcl_core.mesh.projection import NOVEL
 
     choice = Choice(
         variant=chosen.variant,

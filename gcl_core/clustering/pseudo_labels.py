@@ -9,7 +9,9 @@ from torch import Tensor
 
 from gcl_core.clustering.density import choose_eps, density_labels
 from gcl_core.clustering.jaccard import Duplicates, jaccard_distance
+from gcl_core.clustering.numbering import number_by_first_member
 from gcl_core.clustering.other_clusterers import hierarchy_labels, kmeans_labels
+from gcl_core.config import ClusteringSettings
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,19 @@ class Clusters:
     def outliers(self) -> int:
         """Number of pictures in no cluster."""
         return int((self.labels < 0).sum())
+
+
+def cluster_by(
+    settings: ClusteringSettings, features: Float[Tensor, "n d"], identities: Int64[np.ndarray, " n"]
+) -> Clusters:
+    """Return the pseudo labels of unit features by a study's settings, as training and what looks into it take them.
+
+    `identities` are what the method `identities`, a bound that has labels, takes for clusters; the others never see
+    them (§4, §7.2). Raises ValueError as `cluster` does.
+    """
+    if settings.method == "identities":
+        return Clusters(number_by_first_member(identities))
+    return cluster(features, **settings.model_dump())
 
 
 def cluster(

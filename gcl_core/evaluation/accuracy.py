@@ -39,5 +39,4 @@ def accuracy_record(
     encoder: EncoderNetwork, people: PersonSet, settings: EvaluationSettings = DEFAULT
 ) -> dict[str, float]:
     """Return mAP and rank-1, 5, 10 in [0, 1] as an epoch's record keeps them."""
-    result = evaluate_encoder(encoder, people, settings)
-    return {"map": result.map, **{f"rank{k}": value for k, value in result.cmc.items()}}
+    return evaluate_encoder(encoder, people, settings).record()

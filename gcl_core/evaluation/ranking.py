@@ -33,6 +33,10 @@ class RankingResult:
     first_match: Int64[np.ndarray, "q"]
     skipped: int
 
+    def record(self) -> dict[str, float]:
+        """Return mAP and rank-k as an epoch's record keeps them: `map`, `rank1`, …"""
+        return {"map": self.map, **{f"rank{k}": value for k, value in self.cmc.items()}}
+
 
 def evaluate_ranking(
     query_features: Float[Tensor, "q d"],

@@ -15,7 +15,7 @@ from gcl_core.mesh.projection import YAWS
 
 PANEL = 1.1  # inches: width of one picture
 ALL, GIVEN = "all", ("mesh", "true")  # of the rows of a gallery, those that are no way of view
-NOVEL = {f"{yaw}°": place for place, yaw in enumerate(YAWS) if place}
+PLACES = {f"{yaw}°": place for place, yaw in enumerate(YAWS) if place}
 
 
 def turn_person(people: PersonSet, rows: Sequence[int] | np.ndarray, gallery: Sequence[Person]) -> VBox:
@@ -31,7 +31,7 @@ def turn_person(people: PersonSet, rows: Sequence[int] | np.ndarray, gallery: Se
         return turned_figure(gallery[person], yaw, way), ""
 
     chosen = dropdown("view", {ALL: ALL, **{way: way for way in ways}})
-    return explorer(show, person=dropdown("person", names), way=chosen, yaw=slider("turned by", NOVEL))
+    return explorer(show, person=dropdown("person", names), way=chosen, yaw=slider("turned by", PLACES))
 
 
 @styled()

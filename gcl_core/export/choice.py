@@ -14,11 +14,10 @@ from gcl_core.data.person_set import PersonSet
 from gcl_core.files import RunError, hash_file, read_json
 from gcl_core.layout import Layout
 from gcl_core.measure.artifacts import finished_run
-from gcl_core.mesh.projection import YAWS
+from gcl_core.mesh.projection import NOVEL, YAWS
 from gcl_core.surface.bodies import Way
 from gcl_core.surface.carrier import Carrier, Side
 
-NOVEL = YAWS[1:]
 NAMINGS = ("nv", "market")
 NETWORKS = ("encoder", "generator")
 SOURCES = "sources"  # folder of the pictures that say where each pixel of a carried view comes from

@@ -9,7 +9,8 @@ from gcl_core.config import Study
 from gcl_core.figures.style import COLUMN, GREY, look, new_figure, styled
 from gcl_core.measure.artifacts import where
 from gcl_core.measure.published import published_fid
-from gcl_core.measure.view_fid import NOVEL, mean_over_views
+from gcl_core.measure.view_fid import mean_over_views
+from gcl_core.mesh.projection import NOVEL
 from gcl_core.tables.fid import ENCODINGS
 
 

@@ -12,7 +12,7 @@ from gcl_core.layout import Layout
 from gcl_core.measure.drawn_people import draw_people
 from gcl_core.measure.first_step import FirstStep
 from gcl_core.measure.merged_views import kept_merged_views
-from gcl_core.measure.view_fid import NOVEL
+from gcl_core.mesh.projection import NOVEL
 from gcl_core.seeding import rng
 from gcl_core.surface.stored import carried_views
 

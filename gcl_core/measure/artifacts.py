@@ -23,13 +23,6 @@ MAKERS = {"baseline": "01_baseline", "warm_up": "03_generator_warm_up"}
 ACCURACIES = {"map": "mAP", "rank1": "rank-1", "rank5": "rank-5", "rank10": "rank-10"}
 
 
-def require(path: Path, *, made_by: str) -> Path:
-    """Return `path` if it exists; otherwise raise RunError that names the notebook (and parameters) that makes it."""
-    if not path.exists():
-        raise RunError(f"{path} is not there; it is made by {made_by}. Run that first, with the same profile")
-    return path
-
-
 def repeats_of(study: Study, stage: str) -> range:
     """Return the places of a stage's or variant's trainings on one seed; the stages before the variants have one."""
     return study.repeats_of(stage) if stage in study.variants else range(1)

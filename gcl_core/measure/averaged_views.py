@@ -97,8 +97,7 @@ def _line(
         camids[gallery],
         average_precision=study.evaluation.average_precision,
     )
-    accuracy = {"map": result.map, **{f"rank{k}": value for k, value in result.cmc.items()}}
-    return {"stage": stage, "views": kind, "viewed": viewed, **accuracy}
+    return {"stage": stage, "views": kind, "viewed": viewed, **result.record()}
 
 
 def averaged_table(study: Study, lines: pd.DataFrame) -> pd.DataFrame:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from gcl_core.clustering.density import choose_eps, density_labels
 from gcl_core.clustering.jaccard import JaccardDistances, jaccard_distance
-from gcl_core.clustering.pseudo_labels import cluster
+from gcl_core.clustering.pseudo_labels import cluster_by
 from gcl_core.clustering.quality import clustering_quality
 from gcl_core.config import ClusteringSettings
 from gcl_core.data.person_set import PersonSet
@@ -56,7 +56,7 @@ def analyse(
     if settings.method == "dbscan":
         labels = density_labels(distances, eps=eps, min_samples=settings.min_samples)
     else:
-        labels = cluster(features, **settings.model_dump()).labels
+        labels = cluster_by(settings, features, identities).labels
     return Clustering(features, distances, eps, labels, identities, clustering_quality(labels, identities))
 
 

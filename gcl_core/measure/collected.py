@@ -25,8 +25,9 @@ from gcl_core.measure.evidence import Evidence, Measured, clusters_off
 from gcl_core.measure.found_runs import headline
 from gcl_core.measure.merged_views import kept_merged_views
 from gcl_core.measure.retrievals import precision_by_range, view_differences
-from gcl_core.measure.view_fid import NOVEL, chosen_rows, kept_fid
+from gcl_core.measure.view_fid import chosen_rows, kept_fid
 from gcl_core.measure.view_quality import view_quality
+from gcl_core.mesh.projection import NOVEL
 from gcl_core.models.weights import load_encoder
 from gcl_core.provenance import code_of, fingerprint
 from gcl_core.surface.stored import carried_views

@@ -7,7 +7,7 @@ from typing import Any
 from gcl_core.config import Study
 from gcl_core.files import RunError, read_json
 from gcl_core.layout import Layout
-from gcl_core.measure.artifacts import measured_today
+from gcl_core.measure.artifacts import kept_line, measured_today
 from gcl_core.measure.published import DATASETS
 from gcl_core.run_folder import read_metrics
 
@@ -89,10 +89,10 @@ def headline(run: Path) -> dict[str, Any]:
 
     Raises RunError for a run whose records are missing.
     """
-    lines, kept = read_metrics(run), manifest(run).get("kept_epoch")
+    lines = read_metrics(run)
     if not lines:
         raise RunError(f"{run} is finished but has no metrics.jsonl; copy it there, or set the folder aside")
-    return next((line for line in lines if line["epoch"] == kept), lines[-1])
+    return kept_line(run, lines)
 
 
 def headline_today(layout: Layout, run: Path) -> dict[str, Any]:

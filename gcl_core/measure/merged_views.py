@@ -14,7 +14,8 @@ from gcl_core.evaluation.picture_quality import person_psnr
 from gcl_core.files import read_json
 from gcl_core.layout import Layout
 from gcl_core.measure.artifacts import finished_run, where
-from gcl_core.measure.view_fid import NOVEL, chosen_rows
+from gcl_core.measure.view_fid import chosen_rows
+from gcl_core.mesh.projection import NOVEL
 from gcl_core.surface.merging import MergedViews, Plan, merged_views
 from gcl_core.training.kept import labels_file, merged_file
 

@@ -11,7 +11,7 @@ import pandas as pd
 from gcl_core.config import Study
 from gcl_core.measure.artifacts import where
 from gcl_core.measure.evidence import Evidence, Measured
-from gcl_core.measure.view_fid import NOVEL
+from gcl_core.mesh.projection import NOVEL
 from gcl_core.records import read_record, record_path
 from gcl_core.settings.training import Purpose
 

@@ -21,13 +21,11 @@ from gcl_core.evaluation.moments import Statistics, gaussian_statistics
 from gcl_core.files import atomic, hash_file, read_json, write_json
 from gcl_core.layout import Layout
 from gcl_core.measure.artifacts import finished_run
-from gcl_core.mesh.projection import YAWS
+from gcl_core.mesh.projection import NOVEL, YAWS
 from gcl_core.models.drawing import draw_views
 from gcl_core.models.weights import load_encoder, load_generator
 from gcl_core.provenance import code_of, fingerprint
 from gcl_core.seeding import numpy_rng
-
-NOVEL = (45, 90, 135, 180, 225, 270, 315)
 
 CHUNK = 512  # pictures drawn and held at once, and kept when a measurement breaks off
 SUBSETS, SUBSET_SIZE = 50, 1000  # KID: the usual 1000 pictures a subset, at most half a set

@@ -16,12 +16,11 @@ from gcl_core.layout import Layout
 from gcl_core.measure.artifacts import finished_run, numbers, where
 from gcl_core.measure.drawn_people import draw_people, gallery_splits
 from gcl_core.measure.view_fid import chosen_rows
-from gcl_core.mesh.projection import YAWS
+from gcl_core.mesh.projection import NOVEL
 from gcl_core.models.identity_encoder import IdentityEncoder
 from gcl_core.models.weights import load_encoder
 from gcl_core.seeding import numpy_rng
 
-NOVEL = YAWS[1:]
 SOME = 1000  # pictures that stand for all when the distance between people is measured
 MEASURES = {
     "psnr": "PSNR (dB), drawn against true",

@@ -10,7 +10,7 @@ from gcl_core.data.truth import Truth
 from gcl_core.layout import Layout
 from gcl_core.measure.drawn_people import draw_people
 from gcl_core.measure.merged_views import kept_merged_views
-from gcl_core.measure.view_fid import NOVEL
+from gcl_core.mesh.projection import NOVEL
 from gcl_core.outputs import MERGING
 from gcl_core.surface.bodies import known_ways
 from gcl_core.surface.carrier import Carrier, Side, side_rows

@@ -26,8 +26,9 @@ from gcl_core.files import hash_file, read_json, write_json
 from gcl_core.layout import Layout
 from gcl_core.measure.artifacts import finished_run, numbers, where
 from gcl_core.measure.collected import WHITE
-from gcl_core.measure.view_fid import CHUNK, NOVEL, chosen_rows, real_features, view_fid
+from gcl_core.measure.view_fid import CHUNK, chosen_rows, real_features, view_fid
 from gcl_core.measure.view_sources import DRAWN, MERGED, TRUE, Rows, Source, Views, view_sources
+from gcl_core.mesh.projection import NOVEL
 from gcl_core.outputs import MERGING
 from gcl_core.provenance import code_of, fingerprint
 

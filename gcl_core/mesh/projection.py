@@ -11,6 +11,7 @@ from gcl_core.mesh.body import Body
 
 YAWS: tuple[int, ...] = (0, 45, 90, 135, 180, 225, 270, 315)
 """The study's angles in degrees, counter-clockwise seen from above: a body facing image-left is frontal at +90."""
+NOVEL = YAWS[1:]  # those of new views: 0 is the picture's own
 
 OVERSAMPLING = 2
 MARGIN = 0.05  # of the picture's height or width, left free on each side

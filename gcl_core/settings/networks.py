@@ -93,4 +93,4 @@ class DiscriminatorSettings(Settings):
     residual_blocks: Positive = 4
     scales: Positive = 3
     penalty_weight: Weight = 0.01
-    penalty_every: Positive = 1  # every n-th step, n times as heavy (ours; 1 is as published)
+    penalty_every: Positive = 1  # every n-th step of an epoch, n times as heavy (ours; 1 is as published)

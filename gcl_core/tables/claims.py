@@ -30,7 +30,7 @@ from gcl_core.measure.evidence import (
     rungs,
 )
 from gcl_core.measure.published import published_fid
-from gcl_core.measure.view_fid import NOVEL
+from gcl_core.mesh.projection import NOVEL
 from gcl_core.tables.formats import NOT_RUN
 
 RHO, POOLED = "Spearman's rho", "Spearman's rho, pooled"

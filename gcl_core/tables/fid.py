@@ -11,7 +11,8 @@ from gcl_core.config import Study
 from gcl_core.evaluation.encoding import Encoding
 from gcl_core.measure.artifacts import spread
 from gcl_core.measure.published import published_fid
-from gcl_core.measure.view_fid import NOVEL, mean_over_views
+from gcl_core.measure.view_fid import mean_over_views
+from gcl_core.mesh.projection import NOVEL
 
 WITHOUT_315 = "mean without 315°"  # the release never trains that view (D1)
 ENCODINGS: dict[Encoding, str] = {"png": "PNG", "jpeg75": "JPEG 75"}  # of drawn pictures (D19)

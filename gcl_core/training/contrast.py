@@ -7,8 +7,7 @@ import torch
 from jaxtyping import Float, Int, Int64
 from torch import Tensor
 
-from gcl_core.clustering.numbering import number_by_first_member
-from gcl_core.clustering.pseudo_labels import Clusters, cluster
+from gcl_core.clustering.pseudo_labels import cluster_by
 from gcl_core.clustering.quality import clustering_quality
 from gcl_core.config import ClusteringSettings, ContrastSettings
 from gcl_core.losses.view_invariant import Partners, draw_partners
@@ -20,13 +19,9 @@ def relabel(
 ) -> tuple[Int64[Tensor, " n"], dict[str, Any]]:
     """Cluster unit features into pseudo labels (-1: outlier) and say how good they are.
 
-    `identities` serve the record alone, never the labels (§4, §7.2), but by the method `identities`, a bound that has
-    labels: it takes them for clusters.
+    `identities` serve the record alone, never the labels, but where `cluster_by` takes them for clusters.
     """
-    if settings.method == "identities":
-        found = Clusters(number_by_first_member(identities))
-    else:
-        found = cluster(features, **settings.model_dump())
+    found = cluster_by(settings, features, identities)
     facts = {"clusters": found.clusters, "outliers": found.outliers, "eps": found.eps, "recall": found.recall}
     quality = clustering_quality(found.labels, identities)
     return torch.as_tensor(found.labels), facts | {name: quality[name] for name in ("ari", "nmi", "purity")}

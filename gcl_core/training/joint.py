@@ -4,7 +4,6 @@ A variant is data: where x_nv comes from, and which contrastive losses weigh how
 clustered and stand in the memory; those without a mesh (ours, §1.3) are never in a batch, of the control neither.
 """
 
-from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -12,28 +11,26 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int64
+from jaxtyping import Bool, Int64
 from torch import Tensor
 
-from gcl_core.config import Study, VariantSettings
+from gcl_core.config import VariantSettings
 from gcl_core.data.augment import augment
-from gcl_core.data.batches import draw_angles, epoch_batches, imagenet_normalize, unit_pictures
+from gcl_core.data.batches import draw_angles, epoch_batches, imagenet_normalize
 from gcl_core.data.feed import Drawn, Feed
 from gcl_core.data.person_set import PersonSet, load_person_set
-from gcl_core.data.truth import load_truth
 from gcl_core.device import cpu_threads, resolve_device
 from gcl_core.evaluation.accuracy import accuracy_record
 from gcl_core.evaluation.features import extract_features
 from gcl_core.files import RunError, hash_file
 from gcl_core.layout import Layout
-from gcl_core.models.drawing import draw_views
 from gcl_core.models.identity_encoder import IdentityEncoder
-from gcl_core.models.weights import load_encoder, load_generator, save_weights
+from gcl_core.models.weights import load_encoder, save_weights
 from gcl_core.parallel import on_devices, ranks
 from gcl_core.provenance import code_of_stage, handed, measuring_of
 from gcl_core.run_folder import RunFolder
 from gcl_core.seeding import rng, training_draws
-from gcl_core.surface.merging import MergedViews, Plan, merged_views
+from gcl_core.surface.merging import Plan, merged_views
 from gcl_core.surface.stored import stored_views, views_identity
 from gcl_core.training.best import BestEpoch
 from gcl_core.training.contrast import draw_own_partners, relabel
@@ -43,9 +40,8 @@ from gcl_core.training.kept import keep_array, labels_file, merged_file
 from gcl_core.training.learners import Drawing, Learners, sample_views
 from gcl_core.training.optimizers import make_optimizer
 from gcl_core.training.step import Batch, joint_step
+from gcl_core.training.views import augment_part, merged_source, view_source
 
-# places in the training rows and a yaw for each → their new views in [0, 1]
-ViewSource = Callable[[Int64[np.ndarray, " b"], Int64[np.ndarray, " b"]], Float[Tensor, "b 3 h w"]]
 Begun = tuple[Tensor, dict[str, Any], tuple[Tensor, ...]]  # pseudo labels, facts, the plan of merged views, if any
 DECIDES = {"picture", "identity_encoder", "compute", "clustering", "contrast", "joint", "devices"}
 DECIDES_VIEW = {
@@ -175,14 +171,7 @@ def _train(
                 epoch_batches(chosen, settings.batch_size, seed=run.seed, purpose="joint order", epoch=epoch)
             )
             facts["trained_on"] = sum(map(len, batches))
-            if facts["clusters"] == 0:
-                facts["note"] = "no cluster found: nothing to train on in this epoch"
-            elif not len(chosen):
-                facts["note"] = "no clustered picture has a mesh: nothing to train on in this epoch"
-            elif not batches:
-                facts["note"] = f"{len(chosen)} pictures are too few for a batch: nothing to train on in this epoch"
-            elif facts["clusters"] == 1:
-                facts["note"] = "one cluster found: only outliers are negatives in this epoch"
+            facts |= _note(facts["clusters"], len(chosen), len(batches))
             turns = (0,) if variant.view == "copied" else study.angles
             angles = draw_angles(turns, len(rows), seed=run.seed, purpose="joint angle", epoch=epoch)
             encoder.train()
@@ -228,49 +217,6 @@ def _train(
         run.finish(kept_epoch=best.epoch)
 
 
-def merged_source(merged: MergedViews, plan: Plan, device: torch.device) -> ViewSource:
-    """Return what gives the views of one epoch, merged by its plan."""
-    return lambda picked, yaws: unit_pictures(torch.from_numpy(merged.at(picked, yaws, plan)), device)
-
-
-def view_source(
-    layout: Layout, people: PersonSet, rows: Int64[np.ndarray, " n"], name: str, seed: int, device: torch.device
-) -> ViewSource | None:
-    """Return what gives a variant's new views without learning to draw; None where they are made of the pictures."""
-    variant = layout.study.variants[name]
-    if variant.view == "known":
-        truth, files = load_truth(layout), people.index["file"].to_numpy()[rows]
-        assert truth is not None
-
-        def known(picked: Int64[np.ndarray, " b"], yaws: Int64[np.ndarray, " b"]) -> Float[Tensor, "b 3 h w"]:
-            views = truth.true_views(files[picked].tolist(), yaws, blur=variant.blur)
-            return unit_pictures(torch.from_numpy(views), device)
-
-        return known
-    if variant.view == "surface":
-        stored = stored_views(layout, people, variant.bodies, turned=variant.turned)
-        return lambda picked, yaws: unit_pictures(torch.from_numpy(stored.at(picked, yaws)), device)
-    if variant.view == "drawn_once":
-        encoder = load_encoder(layout.study, layout.stage("baseline", seed), device)
-        artist = load_generator(layout.study, layout.stage("warm_up", seed), device)
-
-        def drawn(picked: Int64[np.ndarray, " b"], yaws: Int64[np.ndarray, " b"]) -> Float[Tensor, "b 3 h w"]:
-            meshes = people.projections[rows[picked], yaws // 45][:, None]
-            views = draw_views(encoder, artist, people.pictures[rows[picked]], meshes)[:, 0]
-            return unit_pictures(torch.from_numpy(views), device)
-
-        return drawn
-    return None
-
-
-def augment_part(study: Study, draw: torch.Generator, whole: int, view: Float[Tensor, "b 3 h w"]) -> Tensor:
-    """Return TDA of this process' part of pictures in [0, 1]; `draw` is drawn from for all `whole` of the batch."""
-    own = ranks.part(whole)
-    pictures = view.new_zeros(whole, *view.shape[1:])
-    pictures[own] = view
-    return augment(pictures, study.augmentation, draw)[own]
-
-
 def _stale_rows(
     run: RunFolder, epoch: int, drawable: Bool[np.ndarray, " n"], *, refresh_outliers: bool
 ) -> Int64[np.ndarray, " m"]:
@@ -282,3 +228,15 @@ def _stale_rows(
         return np.flatnonzero(np.zeros_like(drawable))
     outlier = np.load(labels_file(run.path, epoch - 1)) < 0
     return np.flatnonzero(~drawable | outlier if refresh_outliers else ~drawable)
+
+
+def _note(clusters: int, chosen: int, batches: int) -> dict[str, str]:
+    """Return what an epoch's record says where there is little or nothing to train on."""
+    nothing = "nothing to train on in this epoch"
+    if clusters == 0:
+        return {"note": f"no cluster found: {nothing}"}
+    if chosen == 0:
+        return {"note": f"no clustered picture has a mesh: {nothing}"}
+    if batches == 0:
+        return {"note": f"{chosen} pictures are too few for a batch: {nothing}"}
+    return {"note": "one cluster found: only outliers are negatives in this epoch"} if clusters == 1 else {}

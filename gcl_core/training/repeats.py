@@ -60,8 +60,12 @@ def _repeat(layout: Layout, variant: str, seed: int, place: int, out: Path) -> d
 
 
 def _link(path: Path, target: Path) -> None:
-    """Make `path` a link to a folder of the study, unless it is one already."""
-    if path.is_symlink() and path.resolve() == target.resolve():
-        return
+    """Make `path` a link to a folder of the study; a link to somewhere else, as of a moved checkout, is replaced."""
+    if path.is_symlink():
+        if path.resolve() == target.resolve():
+            return
+        path.unlink()
+    elif path.exists():
+        raise RunError(f"{path} is no link to {target}, as repeats need it; remove it, or name another folder by --out")
     path.parent.mkdir(parents=True, exist_ok=True)
     path.symlink_to(target.resolve(), target_is_directory=True)

@@ -1,5 +1,6 @@
 """What a study would cost on this device: a few steps of every kind are measured, the rest is multiplication."""
 
+import itertools
 import resource
 import sys
 import tempfile
@@ -14,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from gcl_core.clustering.pseudo_labels import cluster
+from gcl_core.clustering.pseudo_labels import cluster_by
 from gcl_core.config import Study, VariantSettings
 from gcl_core.data.source_set import source_layout
 from gcl_core.device import cpu_threads, resolve_device
@@ -173,7 +174,8 @@ def _extract(encoder: IdentityEncoder, pictures: Tensor) -> Tensor:
 def _clustering(study: Study, train: int, dim: int, device: torch.device) -> Cost:
     count = min(train, CLUSTERED)
     features = _features(count, dim, device)
-    cost = _cost(f"clustering of {train} pictures", 1, lambda: cluster(features, **study.clustering.model_dump()))
+    people = np.arange(count) // 16
+    cost = _cost(f"clustering of {train} pictures", 1, lambda: cluster_by(study.clustering, features, people))
     return Cost(cost.what, clusterings(study), cost.seconds * (train / count) ** 2, cost.memory)
 
 
@@ -237,9 +239,10 @@ def _warm_up_step(study: Study, device: torch.device) -> Callable[[], None]:
     encoder = _loaded_encoder(study, device).requires_grad_(False)
     drawing = Drawing.start(study, study.warm_up, encoder.code_dim, 0, device)
     x, mesh, turned = _drawing_inputs(study, study.warm_up.batch_size, device)
+    steps = itertools.count()  # only some have the gradient penalty
 
     def step() -> None:
-        warm_up_step(encoder, drawing, x, mesh, turned, study, step=0)
+        warm_up_step(encoder, drawing, x, mesh, turned, study, step=next(steps))
 
     return _sync(device, step)
 
@@ -251,9 +254,11 @@ def _joint_step(study: Study, variant: VariantSettings, train: int, device: torc
     learners = Learners(encoder, *make_optimizer(encoder.parameters(), study.joint.encoder_optimizer), bank, drawing)
     labels = torch.arange(len(bank.rows)) // 16
     x, mesh, turned = _drawing_inputs(study, size, device)
+    steps = itertools.count()
 
     def step() -> None:
         partners = draw_own_partners(labels, torch.arange(size), study.contrast, rng(0, "cost"))
-        joint_step(learners, Batch(torch.arange(size), partners, x, mesh, turned, view=x), study, variant, step=0)
+        batch = Batch(torch.arange(size), partners, x, mesh, turned, view=x)
+        joint_step(learners, batch, study, variant, step=next(steps))
 
     return _sync(device, step)

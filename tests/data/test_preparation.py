@@ -1,6 +1,9 @@
 """From folders to a prepared set; what is said, left out and listed when a picture or mesh is not as it must be."""
 
+import errno
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -213,6 +216,30 @@ def test_a_killed_preparation_goes_on_to_the_same_bytes(
     assert len(names) == 5
     for name in names:
         assert (broken.store / name).read_bytes() == (whole.store / name).read_bytes(), name
+
+
+def test_what_a_kill_left_half_written_is_removed(market: Callable[..., Layout]):
+    prepare_data(market())
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    scrap = market().store / f".index.csv.{ended.pid}.tmp"
+    scrap.write_text("half")
+    prepare_data(market())
+    assert not scrap.exists()
+
+
+@pytest.mark.parametrize(("name", "told"), [("own", RunError), ("other", OSError)])
+def test_only_an_error_of_the_store_is_told_as_one(
+    market: Callable[..., Layout], name: str, told: type[Exception], monkeypatch: pytest.MonkeyPatch
+):
+    places = {"own": market().store / "pictures.npy", "other": market().data_root / "somewhere"}
+
+    def broken(*_: object) -> None:
+        raise OSError(errno.EIO, "Input/output error", str(places[name]))
+
+    monkeypatch.setattr(preparation, "place_array", broken)
+    with pytest.raises(told, match="cannot write in .*data: Input" if name == "own" else r"Input.*somewhere"):
+        prepare_data(market())
 
 
 def test_one_preparation_at_a_time(market: Callable[..., Layout]):

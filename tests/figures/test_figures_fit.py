@@ -22,7 +22,7 @@ from gcl_core.layout import Layout
 from gcl_core.measure.artifacts import records, where
 from gcl_core.measure.clustered import clustered_distances, clustered_pictures
 from gcl_core.measure.clusterings import analyse, split_of_people
-from gcl_core.measure.view_fid import NOVEL
+from gcl_core.mesh.projection import NOVEL
 from gcl_core.tables.cluster_count import cluster_count_table
 from tests.fits import assert_fits
 

@@ -16,7 +16,7 @@ from gcl_core.figures.galleries import choose_people, gallery_people, row_psnr, 
 from gcl_core.files import RunError
 from gcl_core.layout import Layout
 from gcl_core.measure.drawn_people import draw_people, gallery_splits
-from gcl_core.measure.view_fid import NOVEL
+from gcl_core.mesh.projection import NOVEL
 from gcl_core.models.weights import build_encoder, build_generator, save_weights
 from tests.fits import assert_fits
 

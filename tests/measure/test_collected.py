@@ -21,7 +21,7 @@ from gcl_core.measure import view_quality
 from gcl_core.measure.artifacts import where
 from gcl_core.measure.collected import collected_evidence, given_psnr, query_precision
 from gcl_core.measure.evidence import MAP, Measured
-from gcl_core.measure.view_fid import NOVEL
+from gcl_core.mesh.projection import NOVEL
 from gcl_core.models.weights import build_encoder, save_weights
 from gcl_core.tables.claims import claims_table
 

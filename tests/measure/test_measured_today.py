@@ -22,7 +22,7 @@ from gcl_core.measure.artifacts import records
 layout = Layout(load_study("smoke", sys.argv[2]), root=Path(sys.argv[1]))
 print(json.dumps(records(layout, ["baseline"])["map"].tolist()))
 """
-RETURNED = 'return {"map": result.map,'
+RETURNED = 'return {"map": self.map,'
 
 
 def shown(code: Path, layout: Layout) -> list[float]:
@@ -40,9 +40,9 @@ def test_half_the_map_reaches_tables_without_training(boxes: Callable[..., Layou
     for name in ("gcl_core", "configs"):
         shutil.copytree(repository / name, code / name, ignore=shutil.ignore_patterns("__pycache__"))
     before = shown(code, layout)
-    path = code / "gcl_core" / "evaluation" / "accuracy.py"
+    path = code / "gcl_core" / "evaluation" / "ranking.py"
     assert RETURNED in path.read_text()
-    path.write_text(path.read_text().replace(RETURNED, RETURNED.replace("result.map", "result.map / 2")))
+    path.write_text(path.read_text().replace(RETURNED, RETURNED.replace("self.map", "self.map / 2")))
     trained = {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
     after = shown(code, layout)
     assert after[-1] == before[-1] / 2

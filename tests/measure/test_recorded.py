@@ -16,7 +16,7 @@ from gcl_core.measure.recorded import (
     recorded_fid,
     recorded_floor,
 )
-from gcl_core.measure.view_fid import NOVEL
+from gcl_core.mesh.projection import NOVEL
 from gcl_core.records import RECORDS, read_record, save_record
 from gcl_core.tables.claims import claims_table
 from gcl_core.tables.dose import dose_table

@@ -15,8 +15,9 @@ from gcl_core.layout import Layout
 from gcl_core.measure import view_fid
 from gcl_core.measure import view_ways as module
 from gcl_core.measure.artifacts import numbers, where
-from gcl_core.measure.view_fid import NOVEL, chosen_rows
+from gcl_core.measure.view_fid import chosen_rows
 from gcl_core.measure.view_ways import way_quality, way_reading, way_table
+from gcl_core.mesh.projection import NOVEL
 
 
 class Darker(Truth):

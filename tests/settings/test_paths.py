@@ -9,7 +9,7 @@ import pytest
 from papermill.translators import PythonTranslator
 from snakemake.cli import parse_config
 
-from gcl_core.cli import _absolute, _study
+from gcl_core.cli import _study
 from gcl_core.config import PATHS, ConfigError, load_study, settled
 from gcl_core.settings.paths import placed
 from gcl_core.workflow.study import _quoted
@@ -44,9 +44,9 @@ NAMES = [
 def test_a_path_on_the_command_line_is_taken_literally(name: str, key: str, tmp_path: Path) -> None:
     """As every stage of a run hands it on: the command, Snakemake's words, the shell, papermill, the notebook."""
     given = f"{key}={tmp_path / name}"
-    study = _study_with(key, _absolute(given))
+    study = _study_with(key, settled(given))
     assert study == str(tmp_path / name)
-    handed = parse_config([f"overrides={_quoted([_absolute(given)])}"])["overrides"]
+    handed = parse_config([f"overrides={_quoted([settled(given)])}"])["overrides"]
     (text,) = shlex.split(shlex.quote(shlex.join(handed)))
     told: dict[str, str] = {}
     exec(PythonTranslator.codify({"overrides": text}), told)

@@ -28,7 +28,7 @@ from gcl_core.measure.evidence import (
     Measured,
     clusters_off,
 )
-from gcl_core.measure.view_fid import NOVEL
+from gcl_core.mesh.projection import NOVEL
 from gcl_core.tables.claim_readings import (
     POOL,
     REPORTING,

@@ -61,6 +61,23 @@ def test_a_variant_that_draws_takes_the_warm_up_as_it_is(boxes: MakeLayout, tmp_
     assert (tmp_path / "out" / "repeat2" / "runs" / "smoke" / "gcl" / "seed0" / "generator.safetensors").is_file()
 
 
+def test_a_link_to_another_place_is_replaced_and_nothing_else_is(tmp_path: Path):
+    old, new, path = tmp_path / "old", tmp_path / "new", tmp_path / "out" / "data"
+    old.mkdir()
+    new.mkdir()
+    repeats._link(path, old)
+    repeats._link(path, new)
+    assert path.resolve() == new
+    new.rename(tmp_path / "moved")  # as a checkout is, which leaves the link dangling
+    repeats._link(path, tmp_path / "moved")
+    assert path.resolve() == tmp_path / "moved"
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(RunError, match=r"out/data is no link to .*moved.*remove it, or name another folder by --out"):
+        repeats._link(path, tmp_path / "moved")
+    assert path.is_dir()
+
+
 def test_what_cannot_be_repeated_is_told(boxes: MakeLayout, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     layout = boxes()
     with pytest.raises(RunError, match="1 repeat has no spread"):

@@ -22,8 +22,9 @@ from gcl_core.run_folder import read_metrics
 from gcl_core.surface.stored import StoredViews, views_identity
 from gcl_core.training import joint
 from gcl_core.training.baseline import train_baseline
-from gcl_core.training.joint import augment_part, train_jointly
+from gcl_core.training.joint import train_jointly
 from gcl_core.training.step import Batch
+from gcl_core.training.views import augment_part
 from gcl_core.training.warm_up import warm_up_generator
 
 MakeLayout = Callable[..., Layout]

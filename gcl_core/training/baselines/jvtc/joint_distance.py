@@ -59,7 +59,7 @@ def joint_accuracy(
         average_precision=evaluation.average_precision,
     )
     clusters = int(found.labels.max(initial=-1)) + 1
-    return {"map": result.map, **{f"rank{k}": value for k, value in result.cmc.items()}, "clusters": clusters}
+    return {**result.record(), "clusters": clusters}
 
 
 @torch.no_grad()
