@@ -20,7 +20,7 @@ from gcl_core.models.drawing import draw_views
 from gcl_core.models.weights import load_encoder, load_generator
 from gcl_core.run_folder import read_metrics
 from gcl_core.surface.stored import StoredViews, views_identity
-from gcl_core.training import joint
+from gcl_core.training import joint, views
 from gcl_core.training.baseline import train_baseline
 from gcl_core.training.joint import train_jointly
 from gcl_core.training.step import Batch
@@ -83,7 +83,7 @@ def test_true_views_are_those_at_the_angle_that_would_be_drawn(boxes: MakeLayout
         Shaded(Path(), pd.DataFrame(), 64, 32),
     )
     train_baseline(layout, 0)
-    monkeypatch.setattr(joint, "load_truth", lambda _: shaded)
+    monkeypatch.setattr(views, "load_truth", lambda _: shaded)
     shades = {
         round(shade / 10) * 10 + 3: imagenet_normalize(torch.full((1, 3, 64, 32), (shade + 3) / 255))
         for shade in range(0, 71, 10)
@@ -180,14 +180,15 @@ def test_surface_views_are_the_stored_ones_and_pictures_without_a_body_are_in_no
     train_baseline(layout, 0)
     people, cpu = load_person_set(layout), torch.device("cpu")
     rows = people.rows("train")
-    views = np.random.default_rng(0).integers(0, 256, (len(rows), 7, 64, 32, 3), dtype=np.uint8)
+    pixels = np.random.default_rng(0).integers(0, 256, (len(rows), 7, 64, 32, 3), dtype=np.uint8)
     there = np.arange(len(rows)) % 5 != 2
 
     def stored(_layout: Layout, _people: Any, way: str, *, turned: bool) -> StoredViews:
         assert (way, turned) == ("fitted", True)
-        return StoredViews(views, there)
+        return StoredViews(pixels, there)
 
-    monkeypatch.setattr(joint, "stored_views", stored)
+    for module in (joint, views):
+        monkeypatch.setattr(module, "stored_views", stored)
     seen = set()
     for batch, told in steps_of(layout, "carried", monkeypatch):
         assert batch.view is not None
@@ -195,7 +196,7 @@ def test_surface_views_are_the_stored_ones_and_pictures_without_a_body_are_in_no
         for index, view in zip(batch.indices.tolist(), batch.view, strict=True):
             assert there[index]
             same = torch.isclose(
-                view, imagenet_normalize(unit_pictures(torch.from_numpy(views[index]), cpu)), atol=1e-6
+                view, imagenet_normalize(unit_pictures(torch.from_numpy(pixels[index]), cpu)), atol=1e-6
             )
             (place,) = torch.nonzero(same.all(dim=3).all(dim=2).all(dim=1)).flatten().tolist()
             seen.add(place)
