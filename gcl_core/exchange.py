@@ -50,7 +50,7 @@ def import_run(
         )
     study, folder = layout.study, layout.stage(name, seed)
     networks, imported = _read(layout, encoder, generator, discriminator)
-    sections = {"identity_encoder", *imported} - {"encoder"}
+    sections = {"identity_encoder", "picture", *imported} - {"encoder"}
     settings = study.model_dump(mode="json", include=sections)
     inputs = {kind: facts["sha256"] for kind, facts in imported.items()}
     if folder.is_dir():

@@ -64,7 +64,7 @@ def test_an_import_is_a_finished_run_that_says_where_it_comes_from(layout: Layou
     assert {"finished", "fingerprint", "git_revision"} <= set(manifest)
     assert manifest["seed"] == 2
     assert manifest["inputs"] == {kind: hash_file(path) for kind, path in files.items()}
-    assert set(manifest["settings"]) == {"identity_encoder", "generator", "discriminator"}
+    assert set(manifest["settings"]) == {"picture", "identity_encoder", "generator", "discriminator"}
     told = manifest["imported"]
     assert {kind: facts["file"] for kind, facts in told.items()} == {kind: path.name for kind, path in files.items()}
     assert told["encoder"]["layout"] == "bn2048_feat_bn"

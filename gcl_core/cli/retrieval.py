@@ -39,9 +39,12 @@ def _search(chosen: argparse.Namespace) -> None:
 
     run, gallery, queries = _run(chosen), find_pictures([chosen.gallery]), find_pictures(chosen.pictures)
     found = rank_gallery(embed_pictures(run, queries), embed_pictures(run, gallery), queries, gallery, top=chosen.top)
+    if found.empty:
+        raise RunError(f"{chosen.gallery} holds nothing but the query's own picture; give a folder with others")
     write_text(chosen.out / "ranked.csv", found.to_csv(index=False, lineterminator="\n"))
+    figure = search_figure(found, height=run.height, width=run.width)
     with atomic(chosen.out / "ranked.png") as temporary:
-        search_figure(found, height=run.height, width=run.width).savefig(temporary, format="png")
+        figure.savefig(temporary, format="png")
     for query, lines in found.groupby("query", sort=False):
         first = lines.iloc[0]
         print(f"{query}: most similar is {first['file']} (cosine similarity {first['similarity']:.3f})")

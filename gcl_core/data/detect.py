@@ -15,6 +15,7 @@ from tqdm import tqdm
 from gcl_core.data.index import read_index
 from gcl_core.data.pictures import BadPictureError, read_whole
 from gcl_core.device import resolve_device
+from gcl_core.files import write_text
 from gcl_core.mesh.errors import MeshError
 from gcl_core.mesh.keypoints import Person, write_coco
 
@@ -30,16 +31,17 @@ def detect_keypoints(root: Path, out: Path, *, dataset: str = "folder", device: 
     Needs torchvision's weights, downloaded once into torch's hub folder. Pictures that cannot be read have nobody. Slow
     without a GPU; a killed run goes on where it was.
 
-    Raises DataError: no such dataset; MeshError: weights not at hand and not to be had.
+    Raises DataError: no such dataset; MeshError: weights not at hand and not to be had, or a killed run of another
+    dataset lies there.
     """
     files = read_index(dataset, root)["file"].tolist()
-    partial = out.with_name(f".{out.name}.partial")
-    people = dict(_earlier(partial))
+    partial, own = out.with_name(f".{out.name}.partial"), [dataset, str(root.resolve())]
+    people = _earlier(partial, own)
     left = [file for file in files if file not in people]
     if left:
         where = resolve_device(device)
         model = _load(where)
-        partial.parent.mkdir(parents=True, exist_ok=True)
+        write_text(partial, "".join(json.dumps(line) + "\n" for line in (own, *people.items())))  # no line is cut
         with partial.open("a", encoding="utf-8") as stream, tqdm(total=len(left), desc="keypoints") as bar:
             for start in range(0, len(left), BATCH):
                 for file, person in _detect(model, root, left[start : start + BATCH], where):
@@ -96,11 +98,19 @@ def _best(found: dict[str, Any], height: int, width: int) -> Person | None:
     return Person(width, height, [number for point in values for number in point], float(found["scores"][0]))
 
 
-def _earlier(partial: Path) -> Iterator[tuple[str, Person | None]]:
-    """Yield what a killed run had found; its last line may be cut."""
-    for line in partial.read_text(encoding="utf-8").splitlines() if partial.is_file() else []:
+def _earlier(partial: Path, own: list[str]) -> dict[str, Person | None]:
+    """Return what a killed run of `own`, the dataset and its root, had found; its last line may be cut."""
+    if not partial.is_file():
+        return {}
+    lines: list[list[Any]] = []
+    for line in partial.read_text(encoding="utf-8").splitlines():
         try:
-            file, person = json.loads(line)
+            lines.append(json.loads(line))
         except ValueError:
-            return
-        yield file, Person(*person) if person is not None else None
+            break
+    if lines[:1] != [own]:
+        raise MeshError(
+            f"{partial} holds what a killed search found in {' at '.join(lines[0]) if lines else 'another dataset'}, "
+            f"not in {' at '.join(own)}: delete it, or write to another file"
+        )
+    return {file: Person(*person) if person is not None else None for file, person in lines[1:]}

@@ -127,14 +127,18 @@ def _without_path(word: str) -> str:
 
 @contextlib.contextmanager
 def _alone(out: Path) -> Iterator[None]:
+    lock = FileLock(out.parent / f".{out.name}.lock")
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(out.parent / f".{out.name}.lock", timeout=0):
-            yield
+        lock.acquire(timeout=0)
     except Timeout as error:
         raise RunError(f"another export is at work in {out}; wait for it or stop it, then try again") from error
     except OSError as error:
         raise RunError(f"cannot write in {out.parent}: {error.strerror or error}; nothing there changed") from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _enter(out: Path, recipe: dict[str, Any], *, renew: bool) -> dict[str, Any]:

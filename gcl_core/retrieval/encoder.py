@@ -25,7 +25,10 @@ class RunEncoder:
 
 
 def load_run_encoder(run: Path, device: torch.device) -> RunEncoder:
-    """Return E_id of a run folder, as runs/mini/gcl/seed0. Raises RunError where the folder is no finished run."""
+    """Return E_id of a run folder, as runs/mini/gcl/seed0.
+
+    Raises RunError where the folder is no finished run, and where it does not say which pictures it takes.
+    """
     manifest = run / "manifest.json"
     facts = read_json(manifest) if manifest.is_file() else {}
     if "finished" not in facts:
@@ -34,6 +37,11 @@ def load_run_encoder(run: Path, device: torch.device) -> RunEncoder:
             "`--run runs/mini/gcl/seed0`; `python -m gcl_core runs` lists them"
         )
     settings = facts["settings"]
+    if "picture" not in settings:
+        raise RunError(
+            f"{manifest} does not say which size its pictures have, as weights imported by an earlier version do not: "
+            "import them again under another name"
+        )
     network = TypeAdapter(IdentityEncoderSettings).validate_python(settings["identity_encoder"])
     encoder = load_weights(
         IdentityEncoder(**network.model_dump(exclude={"weights"})), run / "encoder.safetensors", device

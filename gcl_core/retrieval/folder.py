@@ -1,6 +1,7 @@
 """Pictures of one's own: found in folders, embedded, ranked by their similarity to a query."""
 
 from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -72,11 +73,11 @@ def rank_gallery(
     Pictures of equal similarity stand in the gallery's order. A query that is itself in the gallery is left out of its
     own list.
     """
-    lines = []
+    lines, places = [], [file.resolve() for file in gallery_files]
     for query, similarity in zip(query_files, queries @ gallery.T, strict=True):
         order = torch.argsort(similarity, descending=True, stable=True).tolist()
         own = query.resolve()
-        others = [place for place in order if gallery_files[place].resolve() != own][:top]
+        others = list(islice((place for place in order if places[place] != own), top))
         lines += [
             {
                 "query": str(query),

@@ -93,6 +93,40 @@ def test_a_killed_run_goes_on_where_it_was(root: Path, stand_in, tmp_path: Path,
     assert json.loads((tmp_path / "k.json").read_text()) == json.loads((tmp_path / "whole.json").read_text())
 
 
+def test_a_second_kill_loses_nothing_that_was_found_behind_a_cut_line(
+    root: Path, stand_in, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("gcl_core.data.detect.BATCH", 1)
+
+    def killed_at(count: int):
+        def answer(*given):
+            if stand_in.seen == count:
+                raise KeyboardInterrupt
+            return _StandIn.forward(stand_in(), *given[1:])
+
+        monkeypatch.setattr("gcl_core.data.detect.keypointrcnn_resnet50_fpn", lambda **_: _Killed(answer))
+        stand_in.seen = 0
+        with pytest.raises(KeyboardInterrupt):
+            detect_keypoints(root, tmp_path / "k.json", device="cpu")
+
+    killed_at(1)
+    with (tmp_path / ".k.json.partial").open("a") as stream:
+        stream.write('["bounding')
+    killed_at(1)
+    found = [json.loads(line)[0] for line in (tmp_path / ".k.json.partial").read_text().splitlines()[1:]]
+    assert found == FILES[: len(found)]
+    assert len(found) >= 2
+
+
+def test_what_was_found_in_another_dataset_is_not_taken_over(root: Path, stand_in, tmp_path: Path):
+    partial = tmp_path / ".k.json.partial"
+    partial.write_text(json.dumps(["folder", "/somewhere/else"]) + "\n" + json.dumps([FILES[0], None]) + "\n")
+    before = partial.read_bytes()
+    with pytest.raises(MeshError, match="folder at /somewhere/else, not in folder at"):
+        detect_keypoints(root, tmp_path / "k.json", device="cpu")
+    assert partial.read_bytes() == before
+
+
 class _Killed(torch.nn.Module):
     def __init__(self, answer):
         super().__init__()

@@ -11,7 +11,10 @@ from PIL import Image
 from gcl_core.cli import main
 from gcl_core.config import load_study
 from gcl_core.data.pictures import read_picture
-from gcl_core.files import write_json
+from gcl_core.exchange import import_run
+from gcl_core.files import read_json, write_json
+from gcl_core.layout import Layout
+from gcl_core.models.released import export_encoder
 from gcl_core.models.weights import build_encoder, save_weights
 from gcl_core.retrieval.encoder import Embedder, load_run_encoder
 from gcl_core.seeding import numpy_rng
@@ -96,6 +99,34 @@ def test_what_cannot_be_used_is_named_and_nothing_is_written(run: Path, gallery:
         assert ended.value.code == 1
         assert told in capsys.readouterr().err
     assert not out.exists()
+
+
+def test_a_gallery_of_the_query_alone_is_refused_before_anything_is_written(
+    run: Path, gallery: Path, tmp_path: Path, capsys
+):
+    alone = tmp_path / "alone"
+    alone.mkdir()
+    (picture := alone / "me.png").write_bytes(next(gallery.rglob("*.png")).read_bytes())
+    with pytest.raises(SystemExit):
+        main(["search", "--run", str(run), "--gallery", str(alone), "--out", str(tmp_path / "out"), str(picture)])
+    assert "holds nothing but the query's own picture" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_imported_weights_are_embedded_and_those_imported_before_say_what_to_do(gallery: Path, tmp_path: Path, capsys):
+    study = load_study("smoke", "fidelity=[D3]")
+    export_encoder(build_encoder(study, 5), tmp_path / "id_00000020.pt")
+    layout = Layout(study, root=tmp_path)
+    folder = import_run(layout, "published", 0, encoder=tmp_path / "id_00000020.pt", generator=None, discriminator=None)
+    words = ["embed", "--run", str(folder), "--out", str(tmp_path / "features.npz"), str(gallery)]
+    main(words)
+    assert len(np.load(tmp_path / "features.npz")["features"]) == 12
+    manifest = read_json(folder / "manifest.json")
+    del manifest["settings"]["picture"]
+    write_json(folder / "manifest.json", manifest)
+    with pytest.raises(SystemExit):
+        main(words)
+    assert "import them again under another name" in capsys.readouterr().err
 
 
 def test_onnx_runtime_returns_the_same_features(run: Path, gallery: Path, tmp_path: Path):
