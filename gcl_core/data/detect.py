@@ -108,9 +108,11 @@ def _earlier(partial: Path, own: list[str]) -> dict[str, Person | None]:
             lines.append(json.loads(line))
         except ValueError:
             break
-    if lines[:1] != [own]:
+    if lines and lines[0] != own:
+        named = all(isinstance(word, str) for word in lines[0])  # earlier versions did not write the dataset
+        where = " at ".join(lines[0]) if named else "an unnamed dataset"
         raise MeshError(
-            f"{partial} holds what a killed search found in {' at '.join(lines[0]) if lines else 'another dataset'}, "
-            f"not in {' at '.join(own)}: delete it, or write to another file"
+            f"{partial} holds what a killed search found in {where}, not in {' at '.join(own)}: delete it, or write to "
+            "another file"
         )
     return {file: Person(*person) if person is not None else None for file, person in lines[1:]}

@@ -114,8 +114,7 @@ def test_a_second_kill_loses_nothing_that_was_found_behind_a_cut_line(
         stream.write('["bounding')
     killed_at(1)
     found = [json.loads(line)[0] for line in (tmp_path / ".k.json.partial").read_text().splitlines()[1:]]
-    assert found == FILES[: len(found)]
-    assert len(found) >= 2
+    assert found == FILES[:3]
 
 
 def test_what_was_found_in_another_dataset_is_not_taken_over(root: Path, stand_in, tmp_path: Path):
@@ -125,6 +124,22 @@ def test_what_was_found_in_another_dataset_is_not_taken_over(root: Path, stand_i
     with pytest.raises(MeshError, match="folder at /somewhere/else, not in folder at"):
         detect_keypoints(root, tmp_path / "k.json", device="cpu")
     assert partial.read_bytes() == before
+
+
+@pytest.mark.parametrize("person", [None, [64, 128, [1.0, 2.0, 2] * 17, 0.9]])
+def test_what_an_earlier_version_left_is_refused_and_kept(root: Path, stand_in, tmp_path: Path, person):
+    partial = tmp_path / ".k.json.partial"
+    partial.write_text(json.dumps([FILES[0], person]) + "\n")  # it did not write which dataset that is
+    before = partial.read_bytes()
+    with pytest.raises(MeshError, match=r"\.k\.json\.partial holds .* an unnamed dataset, not in folder at"):
+        detect_keypoints(root, tmp_path / "k.json", device="cpu")
+    assert partial.read_bytes() == before
+    assert stand_in.seen == 0
+
+
+def test_an_empty_file_of_a_killed_run_is_begun_anew(root: Path, stand_in, tmp_path: Path):
+    (tmp_path / ".k.json.partial").touch()
+    assert detect_keypoints(root, tmp_path / "k.json", device="cpu") == (2, 4)
 
 
 class _Killed(torch.nn.Module):

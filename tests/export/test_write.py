@@ -114,6 +114,26 @@ def test_full_disk_leaves_nothing_half_and_the_same_command_goes_on(
     assert bytes_of(tmp_path / "views") == bytes_of(export_views(layout, tmp_path / "other", Choice()))
 
 
+def test_an_input_that_fails_behind_written_pictures_is_told_as_it_is(
+    layout: Layout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    real, batches = module.draw_views, []
+
+    def until_unplugged(*given, **options):
+        batches.append(given)
+        if len(batches) > 1:
+            raise OSError(errno.EIO, "Input/output error", "pictures.npy")
+        return real(*given, **options)
+
+    with monkeypatch.context() as broken:
+        broken.setattr(module, "draw_views", until_unplugged)
+        with pytest.raises(OSError, match=r"Input/output error: 'pictures\.npy'"):
+            export_views(layout, tmp_path / "views", Choice())
+    assert list((tmp_path / "views").rglob("*.png"))
+    export_views(layout, tmp_path / "views", Choice())  # nobody is at work there any more
+    assert verify_views(tmp_path / "views") == 49 + 5
+
+
 def test_a_file_lost_or_changed_in_a_finished_batch_is_drawn_again(
     layout: Layout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, drawn: list[int]
 ):
