@@ -4,7 +4,7 @@ import itertools
 import json
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -108,6 +108,12 @@ class RunFolder:
         write_text(self.path / "metrics.jsonl", "\n".join(lines) + "\n")
         with (self.path / "times.jsonl").open("a", encoding="utf-8") as stream:
             stream.write(json.dumps({"epoch": line["epoch"], "time": time.time()}) + "\n")
+
+
+def kept_line(run: Path, lines: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return, of a run's lines, that of the epoch whose weights it keeps: the last, or the best on test (D15)."""
+    kept = read_json(run / "manifest.json").get("kept_epoch")
+    return next((line for line in lines if line["epoch"] == kept), lines[-1])
 
 
 def read_metrics(folder: Path) -> list[dict[str, Any]]:

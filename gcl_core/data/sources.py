@@ -45,7 +45,7 @@ def list_meshes(mesh_root: Path, index: pd.DataFrame) -> Meshes:
 def list_names(folder: Path, names: Collection[str]) -> list[str]:
     """Return the names of a folder's pictures, and those of `names`, as `hall/1.jpg`, that lie in folders below it.
 
-    None where there is no folder. Raises DataError as `list_meshes`.
+    There are none where there is no folder. Raises DataError as `list_meshes`.
     """
     try:
         here = os.listdir(folder)

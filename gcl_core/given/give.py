@@ -16,8 +16,9 @@ from gcl_core.given.card import model_card
 from gcl_core.given.packed import Bits, pack_file, unpack_file
 from gcl_core.given.take import MANIFEST, STUDY
 from gcl_core.layout import Layout
-from gcl_core.measure.artifacts import finished_run, kept_line, measured_today
+from gcl_core.measure.artifacts import finished_run, measured_today
 from gcl_core.models.weights import load_encoder
+from gcl_core.run_folder import kept_line
 
 VARIANTS = ("gcl", "tda", "surface")  # whose networks are given, where a profile has them
 SEED = 0

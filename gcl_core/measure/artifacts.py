@@ -15,7 +15,7 @@ from gcl_core.layout import Layout
 from gcl_core.outputs import seed_suffix
 from gcl_core.provenance import code_of_stage, fingerprint, measuring_of
 from gcl_core.records import RECORDS
-from gcl_core.run_folder import read_metrics
+from gcl_core.run_folder import kept_line, read_metrics
 from gcl_core.seeding import training_draws
 from gcl_core.typed_frames import typed
 
@@ -168,12 +168,6 @@ def repeated(layout: Layout) -> pd.DataFrame:
                 facts = {"variant": variant, "seed": seed, "repeat": repeat}
                 lines.append(facts | {name: kept.get(name) for name in ("map", "rank1", "clusters", "ari")})
     return typed(pd.DataFrame(lines), RECORDS["repeats"][1])
-
-
-def kept_line(run: Path, lines: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Return, of a run's lines, that of the epoch whose weights it keeps: the last, or the best on test (D15)."""
-    kept = read_json(run / "manifest.json").get("kept_epoch")
-    return next((line for line in lines if line["epoch"] == kept), lines[-1])
 
 
 def measured_today(layout: Layout, stage: str, seed: int, run: Path) -> list[dict[str, Any]]:

@@ -7,9 +7,9 @@ from typing import Any
 from gcl_core.config import Study
 from gcl_core.files import RunError, read_json
 from gcl_core.layout import Layout
-from gcl_core.measure.artifacts import kept_line, measured_today
+from gcl_core.measure.artifacts import measured_today
 from gcl_core.measure.published import DATASETS
-from gcl_core.run_folder import read_metrics
+from gcl_core.run_folder import kept_line, read_metrics
 
 METHODS = {  # of stage 1, by its setting
     "tda": "TDA contrast",

@@ -32,8 +32,10 @@ def read_plan(run: Path, epoch: int) -> Plan:
 def kept_merged_views(
     layout: Layout, people: PersonSet, variant: str, seed: int, rows: Int64[np.ndarray, " n"]
 ) -> tuple[UInt8[np.ndarray, "n 7 h w 3"], Bool[np.ndarray, " n"]]:
-    """Return the views of training pictures, `rows` of the set, in the epoch that a finished run keeps, as
-    `carried_views` does. Raises RunError as `finished_run` and `stored_views`."""
+    """Return the views of training pictures, `rows` of the set, in the epoch that a finished run keeps.
+
+    They are as those of `carried_views`. Raises RunError as `finished_run` and `stored_views`.
+    """
     run = finished_run(layout, variant, seed)
     merged = merged_views(layout, people, layout.study.variants[variant].bodies)
     places = np.searchsorted(people.rows("train"), rows)

@@ -6,10 +6,10 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from gcl_core.files import RunError, read_json
+from gcl_core.files import RunError
 from gcl_core.layout import Layout
 from gcl_core.models.weights import load_encoder, save_weights
-from gcl_core.run_folder import read_metrics
+from gcl_core.run_folder import kept_line, read_metrics
 from gcl_core.seeding import rng
 from gcl_core.training.joint import train_jointly
 
@@ -53,8 +53,7 @@ def _repeat(layout: Layout, variant: str, seed: int, place: int, out: Path) -> d
             weight.mul_(1 + RELATIVE * torch.randn(weight.shape, generator=draw))
     save_weights(encoder, own.stage("baseline", seed) / "encoder.safetensors")
     run = train_jointly(own, variant, seed)
-    lines, kept = read_metrics(run), read_json(run / "manifest.json")["kept_epoch"]
-    line = next(each for each in lines if each["epoch"] == kept)
+    line = kept_line(run, read_metrics(run))
     found = {key: float("nan") if line.get(key) is None else float(line[key]) for key in SHOWN}
     return {title: scale * found[key] for key, (title, scale) in SHOWN.items()}
 
