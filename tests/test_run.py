@@ -1,10 +1,8 @@
-"""Artifacts are whole or absent, a folder belongs to one run at a time, and records never mix runs."""
+"""A run folder belongs to one run at a time, and records never mix runs."""
 
-import errno
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 from dataclasses import replace
@@ -16,9 +14,9 @@ import torch
 
 from gcl_core.config import ConfigError, load_study
 from gcl_core.device import resolve_device
-from gcl_core.files import RunError, atomic, concerns, hash_file, read_json, remove_scraps, write_json, write_text
+from gcl_core.files import RunError, read_json
 from gcl_core.layout import Layout
-from gcl_core.provenance import fingerprint, provenance
+from gcl_core.provenance import provenance
 from gcl_core.run_folder import RunFolder, read_metrics, set_aside
 
 CPU = torch.device("cpu")
@@ -61,107 +59,6 @@ def test_layout_takes_the_users_folders() -> None:
     assert layout.mesh_root == Path("/elsewhere/people/meshes")
     layout = Layout(load_study("smoke", ["data_root=/elsewhere/people", "mesh_root=/meshes"]))
     assert layout.mesh_root == Path("/meshes")
-
-
-def test_failed_write_leaves_the_earlier_file_and_nothing_else(tmp_path: Path) -> None:
-    path = tmp_path / "deep" / "facts.json"
-    write_json(path, {"a": 1})
-    with pytest.raises(ZeroDivisionError), atomic(path) as temporary:
-        assert temporary.write_text("half") / 0
-    assert read_json(path) == {"a": 1}
-    assert [each.name for each in path.parent.iterdir()] == ["facts.json"]
-
-
-def test_nothing_is_seen_before_a_write_is_whole(tmp_path: Path) -> None:
-    path = tmp_path / "facts.txt"
-    with atomic(path) as temporary:
-        temporary.write_text("half")
-        assert not path.exists()
-        temporary.write_text("whole")
-    assert path.read_text() == "whole"
-
-
-def test_killed_write_leaves_the_earlier_file(tmp_path: Path) -> None:
-    path = tmp_path / "facts.txt"
-    write_text(path, "earlier")
-    child = os.fork()
-    if child == 0:
-        with atomic(path) as temporary:
-            temporary.write_text("half")
-            os.kill(os.getpid(), signal.SIGKILL)
-    assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL
-    assert path.read_text() == "earlier"
-
-
-def test_full_disk_and_unwritable_folder_name_the_file(tmp_path: Path) -> None:
-    path = tmp_path / "facts.txt"
-    write_text(path, "earlier")
-    with pytest.raises(RunError, match=r"facts\.txt.*No space left"), atomic(path):
-        raise OSError(28, "No space left on device")
-    assert path.read_text() == "earlier"
-    (tmp_path / "file").write_text("")
-    with pytest.raises(RunError, match=r"inside\.txt"):
-        write_text(tmp_path / "file" / "inside.txt", "a folder that is a file cannot be written into")
-
-
-def test_a_missing_input_is_not_told_as_a_failed_write(tmp_path: Path) -> None:
-    path = tmp_path / "new" / "out.png"
-    with pytest.raises(FileNotFoundError, match=r"input\.jpg"), atomic(path):
-        (tmp_path / "input.jpg").read_bytes()
-    assert list(path.parent.iterdir()) == []
-
-
-def test_a_copy_onto_a_full_disk_names_the_target(tmp_path: Path) -> None:
-    """`shutil.copy` names its source first, also when the target cannot be written."""
-    path, source = tmp_path / "out.pdf", tmp_path / "made.pdf"
-
-    def full(temporary: Path) -> OSError:
-        return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(source), None, str(temporary))
-
-    with pytest.raises(RunError, match=r"cannot write .*out\.pdf: No space left"), atomic(path) as temporary:
-        raise full(temporary)
-    with pytest.raises(FileNotFoundError, match=r"made\.pdf"), atomic(path) as temporary:
-        shutil.copy(source, temporary)
-
-
-def test_a_folder_that_is_a_link_is_the_one_it_leads_to(tmp_path: Path) -> None:
-    (tmp_path / "disk").mkdir()
-    (tmp_path / "runs").symlink_to(tmp_path / "disk")
-    refused = PermissionError(errno.EACCES, "Permission denied", str(tmp_path / "disk" / "a.txt"))
-    assert concerns(refused, tmp_path / "runs" / "a.txt")
-    assert concerns(refused, tmp_path / "runs")
-    assert not concerns(refused, tmp_path / "runs" / "b.txt")
-    assert concerns(OSError(errno.ENOSPC, "No space left on device"), tmp_path / "runs" / "b.txt")
-
-
-def test_json_refuses_nan_and_keeps_the_earlier_file(tmp_path: Path) -> None:
-    path = tmp_path / "facts.json"
-    write_json(path, {"a": 1})
-    with pytest.raises(ValueError, match="JSON"):
-        write_json(path, {"a": float("nan")})
-    assert read_json(path) == {"a": 1}
-
-
-@pytest.mark.parametrize("text", [None, "", "{", '{"a": 1'])
-def test_missing_or_cut_json_is_named(text: str | None, tmp_path: Path) -> None:
-    path = tmp_path / "facts.json"
-    if text is not None:
-        path.write_text(text)
-    with pytest.raises(RunError, match=r"facts\.json.*run the step that writes it again"):
-        read_json(path)
-
-
-def test_a_file_that_cannot_be_hashed_is_named(tmp_path: Path) -> None:
-    with pytest.raises(RunError, match=r"cannot read .*absent\.safetensors: No such file.*run the step that writes it"):
-        hash_file(tmp_path / "absent.safetensors")
-
-
-def test_hashes(tmp_path: Path) -> None:
-    path = tmp_path / "abc"
-    path.write_bytes(b"abc")
-    assert hash_file(path) == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"  # FIPS 180-2
-    assert fingerprint({"a": 1, "b": [2]}) == fingerprint({"b": [2], "a": 1})
-    assert fingerprint({"a": 1}) != fingerprint({"a": 2})
 
 
 def test_manifest_tells_what_a_run_was(tmp_path: Path) -> None:
@@ -288,10 +185,6 @@ def test_no_scrap_comes_back_with_a_run_that_was_set_aside(tmp_path: Path, dead:
     (aside / f".checkpoint.safetensors.{dead}.tmp").write_text("half")
     with run_folder(path):
         assert [each.name for each in path.iterdir()] == ["manifest.json"]
-
-
-def test_no_scraps_where_there_is_no_folder(tmp_path: Path) -> None:
-    remove_scraps(tmp_path / "absent")
 
 
 def test_second_process_is_refused_until_the_first_is_gone(tmp_path: Path, repository: Path) -> None:

@@ -1,0 +1,117 @@
+"""Files are whole or absent, and errors name the file that they are about."""
+
+import errno
+import os
+import shutil
+import signal
+from pathlib import Path
+
+import pytest
+
+from gcl_core.files import RunError, atomic, concerns, hash_file, read_json, remove_scraps, write_json, write_text
+from gcl_core.provenance import fingerprint
+
+
+def test_failed_write_leaves_the_earlier_file_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "facts.json"
+    write_json(path, {"a": 1})
+    with pytest.raises(ZeroDivisionError), atomic(path) as temporary:
+        assert temporary.write_text("half") / 0
+    assert read_json(path) == {"a": 1}
+    assert [each.name for each in path.parent.iterdir()] == ["facts.json"]
+
+
+def test_nothing_is_seen_before_a_write_is_whole(tmp_path: Path) -> None:
+    path = tmp_path / "facts.txt"
+    with atomic(path) as temporary:
+        temporary.write_text("half")
+        assert not path.exists()
+        temporary.write_text("whole")
+    assert path.read_text() == "whole"
+
+
+def test_killed_write_leaves_the_earlier_file(tmp_path: Path) -> None:
+    path = tmp_path / "facts.txt"
+    write_text(path, "earlier")
+    child = os.fork()
+    if child == 0:
+        with atomic(path) as temporary:
+            temporary.write_text("half")
+            os.kill(os.getpid(), signal.SIGKILL)
+    assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL
+    assert path.read_text() == "earlier"
+
+
+def test_full_disk_and_unwritable_folder_name_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "facts.txt"
+    write_text(path, "earlier")
+    with pytest.raises(RunError, match=r"facts\.txt.*No space left"), atomic(path):
+        raise OSError(28, "No space left on device")
+    assert path.read_text() == "earlier"
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RunError, match=r"inside\.txt"):
+        write_text(tmp_path / "file" / "inside.txt", "a folder that is a file cannot be written into")
+
+
+def test_a_missing_input_is_not_told_as_a_failed_write(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "out.png"
+    with pytest.raises(FileNotFoundError, match=r"input\.jpg"), atomic(path):
+        (tmp_path / "input.jpg").read_bytes()
+    assert list(path.parent.iterdir()) == []
+
+
+def test_a_copy_onto_a_full_disk_names_the_target(tmp_path: Path) -> None:
+    """`shutil.copy` names its source first, also when the target cannot be written."""
+    path, source = tmp_path / "out.pdf", tmp_path / "made.pdf"
+
+    def full(temporary: Path) -> OSError:
+        return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(source), None, str(temporary))
+
+    with pytest.raises(RunError, match=r"cannot write .*out\.pdf: No space left"), atomic(path) as temporary:
+        raise full(temporary)
+    with pytest.raises(FileNotFoundError, match=r"made\.pdf"), atomic(path) as temporary:
+        shutil.copy(source, temporary)
+
+
+def test_a_folder_that_is_a_link_is_the_one_it_leads_to(tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "runs").symlink_to(tmp_path / "disk")
+    refused = PermissionError(errno.EACCES, "Permission denied", str(tmp_path / "disk" / "a.txt"))
+    assert concerns(refused, tmp_path / "runs" / "a.txt")
+    assert concerns(refused, tmp_path / "runs")
+    assert not concerns(refused, tmp_path / "runs" / "b.txt")
+    assert concerns(OSError(errno.ENOSPC, "No space left on device"), tmp_path / "runs" / "b.txt")
+
+
+def test_json_refuses_nan_and_keeps_the_earlier_file(tmp_path: Path) -> None:
+    path = tmp_path / "facts.json"
+    write_json(path, {"a": 1})
+    with pytest.raises(ValueError, match="JSON"):
+        write_json(path, {"a": float("nan")})
+    assert read_json(path) == {"a": 1}
+
+
+@pytest.mark.parametrize("text", [None, "", "{", '{"a": 1'])
+def test_missing_or_cut_json_is_named(text: str | None, tmp_path: Path) -> None:
+    path = tmp_path / "facts.json"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(RunError, match=r"facts\.json.*run the step that writes it again"):
+        read_json(path)
+
+
+def test_a_file_that_cannot_be_hashed_is_named(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match=r"cannot read .*absent\.safetensors: No such file.*run the step that writes it"):
+        hash_file(tmp_path / "absent.safetensors")
+
+
+def test_hashes(tmp_path: Path) -> None:
+    path = tmp_path / "abc"
+    path.write_bytes(b"abc")
+    assert hash_file(path) == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"  # FIPS 180-2
+    assert fingerprint({"a": 1, "b": [2]}) == fingerprint({"b": [2], "a": 1})
+    assert fingerprint({"a": 1}) != fingerprint({"a": 2})
+
+
+def test_no_scraps_where_there_is_no_folder(tmp_path: Path) -> None:
+    remove_scraps(tmp_path / "absent")
