@@ -45,9 +45,13 @@ def _search(chosen: argparse.Namespace) -> None:
     figure = search_figure(found, height=run.height, width=run.width)
     with atomic(chosen.out / "ranked.png") as temporary:
         figure.savefig(temporary, format="png")
-    for query, lines in found.groupby("query", sort=False):
-        first = lines.iloc[0]
-        print(f"{query}: most similar is {first['file']} (cosine similarity {first['similarity']:.3f})")
+    first = found.drop_duplicates("query").set_index("query")
+    for query in map(str, queries):
+        if query in first.index:
+            file, similarity = first.at[query, "file"], first.at[query, "similarity"]
+            print(f"{query}: most similar is {file} (cosine similarity {similarity:.3f})")
+        else:
+            print(f"{query}: {chosen.gallery} holds nothing but this very picture, so it has no line in ranked.csv")
     print(
         f"{chosen.out / 'ranked.csv'}, {chosen.out / 'ranked.png'}: {len(queries)} queries in {len(gallery)} pictures"
     )

@@ -111,6 +111,13 @@ def test_a_gallery_of_the_query_alone_is_refused_before_anything_is_written(
         main(["search", "--run", str(run), "--gallery", str(alone), "--out", str(tmp_path / "out"), str(picture)])
     assert "holds nothing but the query's own picture" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+    other = next((gallery / "second").glob("*.png"))
+    main(
+        ["search", "--run", str(run), "--gallery", str(alone), "--out", str(tmp_path / "out"), str(picture), str(other)]
+    )
+    told = capsys.readouterr().out
+    assert f"{picture}: {alone} holds nothing but this very picture" in told
+    assert f"{other}: most similar is {picture}" in told
 
 
 def test_imported_weights_are_embedded_and_those_imported_before_say_what_to_do(gallery: Path, tmp_path: Path, capsys):
