@@ -178,8 +178,15 @@ def test_profiles_of_a_round_differ_in_people_seeds_and_variants_alone() -> None
                 ours, theirs = (each.variants[name].model_dump(exclude={"repeats"}) for each in (one, other))
                 assert ours == theirs
         assert {study.people.test_identities * study.people.cameras for study in studies} == {384}
-    large = load_study("people_750").model_dump(exclude=own | {"warm_up"})
-    assert large == load_study("evidence2").model_dump(exclude=own | {"warm_up"})
+    scaled = own | {"warm_up", "clustering", "baseline"}
+    large, small = load_study("people_750"), load_study("evidence2")
+    assert large.model_dump(exclude=scaled) == small.model_dump(exclude=scaled)
+    assert large.baseline.model_copy(update={"clustering": None}) == small.baseline
+    assert large.clustering.model_copy(update={"rho": small.clustering.rho}) == small.clustering
+    people = [study.people.train_identities for study in (large, small)]
+    assert large.clustering.rho * people[0] == pytest.approx(
+        small.clustering.rho * people[1]
+    )  # as many pairs a picture
     assert {load_study(name).training_seed for name in (*second, "people_750")} == {1000}
     tuning = [load_study(name) for name in ("tuning_optimizer", "tuning_views")]
     assert all(study.training_seed + study.seeds <= 1000 for study in tuning)

@@ -30,7 +30,7 @@ def protocol() -> str:
 def paragraphs(page: str) -> list[str]:
     """The part of the second round, without what the page says was added later."""
     part = page.partition("## The second round")[2].partition("## The first round")[0]
-    added = ("This part of the page is that of commit", "**Order within `evidence2`**")
+    added = ("This part of the page is that of commit", "**Order within `evidence2`**", "**`people_750`, corrected")
     return [each for each in part.strip().split("\n\n") if not each.startswith(added)]
 
 

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from gcl_core.settings.common import OptimizerSettings, Positive, Rate, Settings, Share, Weight
+from gcl_core.settings.training import ClusteringSettings
 
 
 class TdaSettings(Settings):
@@ -73,5 +74,7 @@ class BaselineSettings(Settings):
     tda: TdaSettings = TdaSettings()
     jvtc: JvtcSettings = JvtcSettings()
     cluster_contrast: ClusterContrastSettings = ClusterContrastSettings()
+    # of methods tda and cluster_contrast, for features too young for stage 3's (ours); null: the study's clustering
+    clustering: ClusteringSettings | None = None
     checkpoint: Path | None = None  # method `checkpoint`: ours (.safetensors) or the authors' (.pth, .pt)
     threads: Positive | None = None  # CPU threads; null: all

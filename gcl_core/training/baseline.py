@@ -52,7 +52,9 @@ def train_baseline(layout: Layout, seed: int) -> Path:
     draws = training_draws(whole.study.training_seed, seed)
     sections = {"picture", "identity_encoder", "compute"} | DECIDES[method]
     own = {"baseline": {"method", method, "threads"}}
-    study, used = handed(whole.study, {**dict.fromkeys(sections, True), **own}, besides={"source"})
+    clustering = whole.study.baseline.clustering or whole.study.clustering
+    clustered = whole.study.model_copy(update={"clustering": clustering})
+    study, used = handed(clustered, {**dict.fromkeys(sections, True), **own}, besides={"source"})
     layout, device = replace(layout, study=study), resolve_device(study.device)
     with (
         cpu_threads(study.baseline.threads),

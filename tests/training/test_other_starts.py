@@ -58,6 +58,18 @@ def same_weights(one: Path, other: Path) -> bool:
     return all(torch.equal(value, found[name]) for name, value in expected.items())
 
 
+@pytest.mark.parametrize("method", [[], SLOTS], ids=["tda", "cluster_contrast"])
+def test_stage_one_clusters_by_settings_of_its_own(boxes: MakeLayout, method: list[str]) -> None:
+    """As a study with those settings for all stages does, to the same bits; stage 3 is not handed them."""
+    own = boxes("profile=own", *method, "baseline.clustering={k1: 4, k2: 2, rho: 0.1, min_samples: 2}")
+    every = boxes("profile=every", *method, "clustering={k1: 4, k2: 2, rho: 0.1, min_samples: 2}")
+    usual = boxes("profile=usual", *method)
+    found = [train_baseline(each, 0) for each in (own, every, usual)]
+    assert same_weights(found[0], found[1])
+    assert not same_weights(found[0], found[2])
+    assert own.study.clustering == usual.study.clustering
+
+
 @pytest.fixture
 def with_source(boxes: MakeLayout) -> MakeLayout:
     """A layout whose source set is prepared: boxes as well."""
