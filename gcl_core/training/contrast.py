@@ -19,12 +19,17 @@ def relabel(
 ) -> tuple[Int64[Tensor, " n"], dict[str, Any]]:
     """Cluster unit features into pseudo labels (-1: outlier) and say how good they are.
 
-    `identities` serve the record alone, never the labels, but where `cluster_by` takes them for clusters.
+    `identities` serve the record alone, never the labels, but where `cluster_by` takes them for clusters. Where DBSCAN
+    chains more than half of the pictures into one cluster, which teaches little, a note says what to change.
     """
     found = cluster_by(settings, features, identities)
     facts = {"clusters": found.clusters, "outliers": found.outliers, "eps": found.eps, "recall": found.recall}
     quality = clustering_quality(found.labels, identities)
-    return torch.as_tensor(found.labels), facts | {name: quality[name] for name in ("ari", "nmi", "purity")}
+    facts |= {name: quality[name] for name in ("ari", "nmi", "purity")}
+    if settings.method == "dbscan" and 2 * quality["largest"] > len(features):
+        share = f"{quality['largest']:.0f} of {len(features)} pictures"
+        facts["note"] = f"one cluster holds {share}: a smaller clustering.rho (or pairs_per_picture) keeps people apart"
+    return torch.as_tensor(found.labels), facts
 
 
 def draw_own_partners(

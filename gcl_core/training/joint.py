@@ -239,4 +239,4 @@ def _note(clusters: int, chosen: int, batches: int) -> dict[str, str]:
         return {"note": f"no clustered picture has a mesh: {nothing}"}
     if batches == 0:
         return {"note": f"{chosen} pictures are too few for a batch: {nothing}"}
-    return {"note": "one cluster found: only outliers are negatives in this epoch"} if clusters == 1 else {}
+    return {}

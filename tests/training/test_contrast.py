@@ -30,3 +30,14 @@ def test_who_looks_into_the_clusters_sees_those_of_training(method: Any) -> None
     labels, facts = relabel(features, identities, settings)
     assert facts["clusters"] > 1
     assert analyse(features, identities, settings).labels.tolist() == labels.tolist()
+
+
+def test_a_cluster_of_most_pictures_is_noted_with_what_to_change() -> None:
+    identities = np.repeat(np.arange(12), 6)
+    features = normalize(
+        torch.eye(12)[identities] + 0.1 * torch.randn(72, 12, generator=torch.Generator().manual_seed(0))
+    )
+    _, fine = relabel(features, identities, ClusteringSettings(k1=6, k2=2, rho=0.05, min_samples=2))
+    assert "note" not in fine
+    _, chained = relabel(features, identities, ClusteringSettings(k1=30, k2=6, rho=0.9, min_samples=2))
+    assert chained["note"].startswith("one cluster holds 72 of 72 pictures: a smaller clustering.rho")
