@@ -3,10 +3,12 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
 
+from gcl_core.clustering.pseudo_labels import Clusters
 from gcl_core.files import RunError, read_json
 from gcl_core.layout import Layout
 from gcl_core.measure.artifacts import finished_run
@@ -191,13 +193,12 @@ def test_no_cluster_is_recorded_and_training_goes_on(boxes: MakeLayout):
 def test_one_cluster_is_recorded(boxes: MakeLayout, monkeypatch: pytest.MonkeyPatch):
     train_baseline(boxes(), 0)
 
-    def everyone(features: torch.Tensor, identities: object, settings: object) -> tuple[torch.Tensor, dict]:
-        labels, facts = contrast.relabel(features, identities, settings)  # pyright: ignore[reportArgumentType]
-        return torch.zeros_like(labels), {**facts, "clusters": 1, "outliers": 0}
+    def everyone(settings: object, features: torch.Tensor, identities: object) -> Clusters:
+        return Clusters(np.zeros(len(features), dtype=np.int64))
 
-    monkeypatch.setattr(joint, "relabel", everyone)
+    monkeypatch.setattr(contrast, "cluster_by", everyone)
     last = read_metrics(train_jointly(boxes(), "tda", 0))[-1]
-    assert last["note"].startswith("one cluster")
+    assert last["note"].startswith("one cluster holds 36 of 36 pictures: a smaller clustering.rho")
     assert last["l_vi_prime"] == 0  # no negatives: nothing to tell apart
 
 
