@@ -57,7 +57,7 @@ def run_problem(layout: Layout, stage: str, seed: int, repeat: int = 0) -> str |
     facts, again = read_json(folder / "manifest.json"), f"run {maker(stage, seed)} again"
     if "finished" not in facts:
         return f"has not run to its end; {again}, it goes on where it stopped"
-    ours, theirs = layout.study.of_variant(stage).model_dump(mode="json"), facts["settings"]
+    ours, theirs = layout.study.of_stage(stage).model_dump(mode="json"), facts["settings"]
     other = sorted(key for key in theirs if key in ours and _differ(theirs[key], ours[key]))
     if other:
         return f"was made with other settings of {', '.join(other)}; {again}"

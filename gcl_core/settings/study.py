@@ -158,6 +158,11 @@ class Study(Settings):
             set_dotted(tree, key, value)
         return Study.model_validate(tree)
 
+    def of_stage(self, name: str) -> "Study":
+        """Return the settings under which a stage trains: stage 1 with its own clustering, a variant as `of_variant`."""
+        own = self.baseline.clustering if name == "baseline" else None
+        return self.of_variant(name) if own is None else self.model_copy(update={"clustering": own})
+
 
 def set_dotted(tree: dict[str, Any], key: str, value: Any) -> None:
     """Set a nested value by its dotted key. Raises ConfigError where a parent is a single value."""

@@ -52,9 +52,8 @@ def train_baseline(layout: Layout, seed: int) -> Path:
     draws = training_draws(whole.study.training_seed, seed)
     sections = {"picture", "identity_encoder", "compute"} | DECIDES[method]
     own = {"baseline": {"method", method, "threads"}}
-    clustering = whole.study.baseline.clustering or whole.study.clustering
-    clustered = whole.study.model_copy(update={"clustering": clustering})
-    study, used = handed(clustered, {**dict.fromkeys(sections, True), **own}, besides={"source"})
+    trains = whole.study.of_stage("baseline")
+    study, used = handed(trains, {**dict.fromkeys(sections, True), **own}, besides={"source"})
     layout, device = replace(layout, study=study), resolve_device(study.device)
     with (
         cpu_threads(study.baseline.threads),

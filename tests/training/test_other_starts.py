@@ -10,6 +10,7 @@ from safetensors.torch import load_file
 from gcl_core.data.source_set import load_source_set, source_layout
 from gcl_core.files import RunError, read_json
 from gcl_core.layout import Layout
+from gcl_core.measure.artifacts import finished_run
 from gcl_core.models.released import export_encoder
 from gcl_core.models.weights import load_encoder
 from gcl_core.run_folder import read_metrics
@@ -67,6 +68,7 @@ def test_stage_one_clusters_by_settings_of_its_own(boxes: MakeLayout, method: li
     found = [train_baseline(each, 0) for each in (own, every, usual)]
     assert same_weights(found[0], found[1])
     assert not same_weights(found[0], found[2])
+    assert finished_run(own, "baseline", 0) == found[0]  # not taken for one of other settings
     assert own.study.clustering == usual.study.clustering
 
 
