@@ -159,7 +159,7 @@ class Study(Settings):
         return Study.model_validate(tree)
 
     def of_stage(self, name: str) -> "Study":
-        """Return the settings under which a stage trains: stage 1 with its own clustering, a variant as `of_variant`."""
+        """Return the settings under which a stage trains: stage 1 by its own clustering, variants as `of_variant`."""
         own = self.baseline.clustering if name == "baseline" else None
         return self.of_variant(name) if own is None else self.model_copy(update={"clustering": own})
 
