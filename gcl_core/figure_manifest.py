@@ -82,18 +82,6 @@ def enter_page(folder: Path, name: str, caption: str) -> None:
         write_manifest(folder, shared["profile"], entries)
 
 
-def drop_files(folder: Path, names: Iterable[str]) -> None:
-    """Remove files from a folder and their entries from its manifest."""
-    with _alone(folder):
-        entries = read_manifest(folder)
-        gone = [name for name in names if name in entries]
-        for name in gone:
-            (folder / name).unlink(missing_ok=True)
-            del entries[name]
-        if gone and entries:
-            write_manifest(folder, next(iter(entries.values()))["profile"], entries)
-
-
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
     """Let one process at a time change a folder's manifest; the lock lies beside it, since it holds results only."""

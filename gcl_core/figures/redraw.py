@@ -11,7 +11,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from gcl_core.config import Study
-from gcl_core.figure_manifest import drop_files, given_words, read_manifest, renew_hashes
+from gcl_core.figure_manifest import given_words, read_manifest, renew_hashes
 from gcl_core.figures import style
 from gcl_core.figures.ablations import ablation_figure
 from gcl_core.figures.claims import claims_figure
@@ -136,9 +136,9 @@ def redraw(study: Study, folder: Path, out: Path | None = None, look: Path | Non
 
     What has records is made of them, by the functions that the notebooks call; of a table without records, Markdown and
     LaTeX are made of its CSV. Captions are those of the manifest. Pictures of people, and plots whose records were
-    never kept, stay as they are (`not_redrawn`). In place, files that the study does not make are removed (`not_made`),
-    and the gallery is written anew. `look` is a matplotlib style file, applied over the study's own; it needs `out`.
-    Raises RunError for a folder without figures or a style that cannot be read.
+    never kept, stay as they are (`not_redrawn`); nothing is removed. In place, the gallery is written anew. `look` is a
+    matplotlib style file, applied over the study's own; it needs `out`.
+    Raises RunError for a folder without figures, one that another profile made, or a style that cannot be read.
     """
     if look is not None and out is None:
         raise RunError("redraw: another style needs --out DIR, so that the study's own figures stay as they are")
@@ -162,23 +162,16 @@ def redraw(study: Study, folder: Path, out: Path | None = None, look: Path | Non
                 reading = _reading(kept, output, caption)
                 files += write_table(kept.table(output.name), out or folder, name, caption=caption, reading=reading)
     if out is None:
-        drop_files(folder, not_made(study, folder))
         renew_hashes(folder, files)
         files.append(write_gallery(study, folder))
     return files
-
-
-def not_made(study: Study, folder: Path) -> list[str]:
-    """Return the files of a folder that a study does not make: an earlier version wrote them to say "not run"."""
-    entries, run = read_manifest(folder), as_run(study, folder)
-    return [name for output in OUTPUTS if not output.made_by(run) for name in output.files() if name in entries]
 
 
 def not_redrawn(study: Study, folder: Path) -> list[str]:
     """Return the figures of a folder that `redraw` leaves as they are: pictures, and plots without their records."""
     entries = read_manifest(folder)
     drawn = {name for output, suffix in _redrawable(study, folder, entries) for name in output.files(suffix)}
-    return [name for name in entries if name.endswith(".png") and name not in {*drawn, *not_made(study, folder)}]
+    return [name for name in entries if name.endswith(".png") and name not in drawn]
 
 
 def _redrawable(study: Study, folder: Path, entries: Mapping[str, Any]) -> Iterator[tuple[Output, str]]:

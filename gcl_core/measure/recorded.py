@@ -8,7 +8,8 @@ from typing import Any, cast
 import numpy as np
 import pandas as pd
 
-from gcl_core.config import Study
+from gcl_core.config import STAGES, Study
+from gcl_core.files import RunError
 from gcl_core.measure.artifacts import where
 from gcl_core.measure.evidence import Evidence, Measured
 from gcl_core.mesh.projection import NOVEL
@@ -70,11 +71,17 @@ def _measured(line: Mapping[Any, Any], queries: pd.DataFrame | None) -> Measured
 def as_run(study: Study, folder: Path) -> Study:
     """Return a study with the variants alone that the record `epochs` in a folder of figures tells of, if it is there.
 
-    A profile may have got variants since its runs: what is made of records shows what was run.
+    A profile may have got variants since its runs: what is made of records shows what was run. Raises RunError for
+    records of variants that the study does not have: another profile made them.
     """
     if not record_path(folder, "epochs").is_file():
         return study
     run = set(read_record(folder, "epochs")["stage"])
+    if unknown := sorted(run - {*study.variants, *STAGES}):
+        raise RunError(
+            f"{folder} has records of {', '.join(unknown)}, which profile {study.profile} does not train; name the "
+            "profile that made them, as in `redraw BASE profile=NAME`"
+        )
     return study.model_copy(update={"variants": {name: each for name, each in study.variants.items() if name in run}})
 
 

@@ -99,6 +99,20 @@ def test_every_mark_lies_within_its_interval(profile: str):
         assert all(low <= marks[place] <= high for low, high in ends)
 
 
+def test_figures_of_another_profile_are_refused(tmp_path: Path):
+    shutil.copytree(FIGURES / "evidence2", tmp_path / "mine")
+    with pytest.raises(RunError, match=r"surface_unturned.*, which profile mini does not train; name the profile"):
+        redraw(load_study("mini"), tmp_path / "mine")
+
+
+def test_nothing_is_removed_where_no_record_tells_which_profile_it_was(tmp_path: Path):
+    folder = tmp_path / "mine"
+    shutil.copytree(FIGURES / "evidence_settings", folder)
+    before = set(folder.rglob("*"))
+    redraw(load_study("mini"), folder)
+    assert before <= set(folder.rglob("*"))
+
+
 def test_another_style_is_written_elsewhere_and_leaves_ours_alone(tmp_path: Path):
     study, folder = load_study("evidence_light"), FIGURES / "evidence_light"
     look = tmp_path / "mine.mplstyle"
