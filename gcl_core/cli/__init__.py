@@ -139,7 +139,12 @@ def _study(chosen: argparse.Namespace, words: Sequence[str]) -> tuple[Study, str
     overrides = [settled(word) for word in words if is_setting(word)]
     if getattr(chosen, "seeds", None):
         overrides.append(f"seeds={chosen.seeds}")
-    return load_study(profile, overrides), profile, overrides
+    study = load_study(profile, overrides)
+    if study.given_weights is not None:
+        from gcl_core.given.take import check_given
+
+        check_given(study)
+    return study, profile, overrides
 
 
 def _run(chosen: argparse.Namespace, words: Sequence[str]) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from gcl_core.config import ConfigError, Study, load_study
 from gcl_core.files import RunError, hash_file, read_json, write_text
 from gcl_core.given.packed import unpack_file
 from gcl_core.layout import Layout
@@ -18,6 +19,25 @@ MANIFEST, STUDY = "manifest.json", "study.yaml"  # of a folder of weights
 GIVEN = "given"  # of a run's manifest: the folder of weights that it was made of, their hashes, who trained them
 
 
+def check_given(study: Study) -> None:
+    """Raise ConfigError where a study takes given weights for people or seeds that they were not trained on.
+
+    Their runs keep the records of their training, whose clusters would be compared with other people. Raises RunError
+    for a folder without weights.
+    """
+    if study.given_weights is None:
+        return
+    read_manifest(study.given_weights)
+    known = load_study(str(study.given_weights / STUDY))
+    others = {"dataset", "people", "seeds", "training_seed"}
+    if changed := sorted(name for name in others if getattr(study, name) != getattr(known, name)):
+        raise ConfigError(
+            f"{', '.join(changed)}: the weights of {shown(study.given_weights)} come with the record of a training on "
+            "other data or seeds. Leave these settings as they are, train the profile without given weights, or "
+            "measure an encoder on other people by `python -m gcl_core evaluate`"
+        )
+
+
 def given_run(layout: Layout, stage: str, seed: int) -> Path | None:
     """Return the run folder of a stage or variant made of given weights; None where the study trains by itself.
 
@@ -25,9 +45,10 @@ def given_run(layout: Layout, stage: str, seed: int) -> Path | None:
     accuracies are measured anew. The optimisers of a warm-up are as at its start, since their moments are not given. A
     folder of other weights is set aside; a training is never replaced.
 
-    Raises RunError: no weights are given of this stage and seed, a file does not have its SHA-256, or the folder holds
-    a training.
+    Raises ConfigError as `check_given` does. Raises RunError: no weights are given of this stage and seed, a file does
+    not have its SHA-256, or the folder holds a training.
     """
+    check_given(layout.study)
     source = layout.study.given_weights
     if source is None:
         return None

@@ -104,7 +104,9 @@ def _read(path: Path) -> tuple[Description | None, dict[str, Tensor]]:
                 found["settings"] = {"kind": "resnet", **found["settings"]}  # older files name no kind
             return found, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (OSError, SafetensorError, ValueError) as error:
-        raise RunError(f"{path} is broken ({error}); delete its run folder and run that stage again") from error
+        raise RunError(
+            f"{path} is broken ({error}); fetch it again, or delete the run folder that it is of and run that stage again"
+        ) from error
 
 
 def load_encoder(study: Study, folder: Path, device: torch.device) -> IdentityEncoder:

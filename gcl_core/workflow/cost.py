@@ -68,9 +68,17 @@ class Cost:
 def measure_costs(layout: Layout, counts: dict[str, int]) -> Iterator[Cost]:
     """Yield the costs of one seed of a study, each measured when it is asked for, on random pictures and weights.
 
-    Assumes that every training picture has a mesh and is clustered. Left out: preparing the data, figures.
+    Assumes that every training picture has a mesh and is clustered. Left out: preparing the data, figures. A study that
+    takes given weights trains nothing.
     """
     study, device = layout.study, resolve_device(layout.study.device)
+    if study.given_weights is None:
+        yield from _trainings(layout, counts, device)
+    yield from _fid(study, counts, device)
+
+
+def _trainings(layout: Layout, counts: dict[str, int], device: torch.device) -> Iterator[Cost]:
+    study = layout.study
     train, test = counts["train"], counts["query"] + counts["gallery"]
     encoder = _loaded_encoder(study, device)
     with cpu_threads(study.baseline.threads):
@@ -98,6 +106,10 @@ def measure_costs(layout: Layout, counts: dict[str, int]) -> Iterator[Cost]:
                 run = _joint_step(study, study.variants[names[0]], train, device)
                 trained = sum(len(study.repeats_of(name)) for name in names)
                 yield _cost(f"stage 3, {title}: step ({trained} trained)", steps * joint_epochs(study, names), run)
+
+
+def _fid(study: Study, counts: dict[str, int], device: torch.device) -> Iterator[Cost]:
+    train = counts["train"]
     pictures = min(study.evaluation.fid_pictures or train, train)
     measured = VIEWS * pictures * (len(study.evaluation.fid_variants) + 1) + train + min(pictures, counts["gallery"])
     try:
@@ -105,7 +117,7 @@ def measure_costs(layout: Layout, counts: dict[str, int]) -> Iterator[Cost]:
     except (FileNotFoundError, ValueError) as error:
         print(f"FID is left out of the estimate: {error}", file=sys.stderr)
         return
-    small = (pixels.float() * 20 + 120).clamp(0, 255).to(torch.uint8)[:16].cpu()
+    small = (_pictures(study, 16, device).float() * 20 + 120).clamp(0, 255).to(torch.uint8).cpu()
     yield _cost("FID: pass of 16 pictures", -(-measured // 16), lambda: inception_features(network, small))
 
 

@@ -138,6 +138,21 @@ def test_weights_that_are_not_there_or_damaged_are_told(given: Layout):
         given_run(elsewhere, "tda", 0)
 
 
+@pytest.mark.parametrize("words", ["people.seed=3", "people.train_identities=5", "seeds=2", "training_seed=1"])
+def test_weights_are_not_taken_for_people_or_seeds_that_they_were_not_trained_on(
+    given: Layout, words: str, capsys: pytest.CaptureFixture[str]
+):
+    assert given.study.given_weights is not None
+    profile = str(given.study.given_weights / "study.yaml")
+    study = load_study(profile, ["profile=others", words])
+    changed = words.partition("=")[0].partition(".")[0]
+    with pytest.raises(ConfigError, match=f"{changed}: the weights of weights/boxes"):
+        given_run(Layout(study, root=given.root), "tda", 0)
+    with pytest.raises(SystemExit, match="2"):
+        main(["run", profile, "profile=others", words])  # before anything is made
+    assert "come with the record of a training on other data or seeds" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(("bound", "most", "message"), [(-1, 1e9, "mAP moves by"), (100, 1000, "at most 0 MB")])
 def test_what_would_be_too_large_or_another_network_is_not_given(
     trained: Layout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bound: float, most: float, message: str

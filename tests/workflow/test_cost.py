@@ -1,6 +1,7 @@
 """What a study would cost: the numbers of steps are exact, the measured parts are real and add up."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -66,6 +67,12 @@ def test_every_kind_of_step_is_counted_by_the_settings(layout: Layout, monkeypat
     assert times["FID"] == -(-pictures // 16)
     assert all(each.seconds > 0 for each in costs[:-1])
     assert all(each.memory > 50_000_000 for each in costs)  # a process with torch in it
+
+
+def test_given_weights_cost_no_training(layout: Layout, tmp_path: Path):
+    given = layout.study.model_copy(update={"given_weights": tmp_path})
+    costs = measure_costs(replace(layout, study=given), {"train": 32, "query": 8, "gallery": 16})
+    assert [cost.what.partition(":")[0] for cost in costs] == ["FID"]
 
 
 @pytest.mark.parametrize("error", [FileNotFoundError("no weights here"), ValueError("the file is damaged")])
