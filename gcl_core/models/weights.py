@@ -105,7 +105,7 @@ def _read(path: Path) -> tuple[Description | None, dict[str, Tensor]]:
             return found, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (OSError, SafetensorError, ValueError) as error:
         raise RunError(
-            f"{path} is broken ({error}); fetch it again, or delete the run folder that it is of and run that stage again"
+            f"{path} is broken ({error}); fetch it again; of a run, delete its folder and run that stage again"
         ) from error
 
 
