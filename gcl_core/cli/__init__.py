@@ -21,6 +21,7 @@ from gcl_core.machine import settle_caches, settle_streams
 from gcl_core.settings.paths import placed
 
 Command = Callable[[argparse.Namespace, Sequence[str]], None]
+STOPPED = "stopped; what was computed is kept, the same command goes on from there"  # a command may set other words
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -40,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except ConfigError as error:
         sys.exit(_tell(error, 2))
     except KeyboardInterrupt:
-        sys.exit(_tell("stopped; what was computed is kept, the same command goes on from there", 130))
+        sys.exit(_tell(getattr(chosen, "stopped", STOPPED), 130))
     except (RuntimeError, ValueError) as error:
         if type(error).__module__.partition(".")[0] != "gcl_core":
             raise  # a fault of ours keeps its traceback

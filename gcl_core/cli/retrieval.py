@@ -6,6 +6,8 @@ from pathlib import Path
 from gcl_core.cli.words import Add, count
 from gcl_core.files import RunError, atomic, write_text
 
+STOPPED = "stopped; the same command starts from the beginning"
+
 
 def add_retrieval_commands(add: Add) -> None:
     """Add the commands to `python -m gcl_core`."""
@@ -13,6 +15,7 @@ def add_retrieval_commands(add: Add) -> None:
     search = add("search", _search, "rank a folder of pictures by their similarity to pictures of a person")
     export = add("export-onnx", _export, "write a run's identity encoder as an ONNX file")
     for each in (embed, search, export):
+        each.set_defaults(stopped=STOPPED)
         each.add_argument("--run", type=Path, required=True, metavar="DIR", help="run folder, as runs/mini/gcl/seed0")
     embed.add_argument("--out", type=Path, required=True, metavar="FILE", help="features.parquet or features.npz")
     embed.add_argument("places", type=Path, nargs="+", metavar="PICTURE", help="pictures, or folders of them")

@@ -16,6 +16,7 @@ from gcl_core.files import read_json, write_json
 from gcl_core.layout import Layout
 from gcl_core.models.released import export_encoder
 from gcl_core.models.weights import build_encoder, save_weights
+from gcl_core.retrieval import folder, onnx_file
 from gcl_core.retrieval.encoder import Embedder, load_run_encoder
 from gcl_core.seeding import numpy_rng
 
@@ -99,6 +100,25 @@ def test_what_cannot_be_used_is_named_and_nothing_is_written(run: Path, gallery:
         assert ended.value.code == 1
         assert told in capsys.readouterr().err
     assert not out.exists()
+
+
+def test_a_stopped_command_does_not_promise_to_go_on(
+    run: Path, gallery: Path, tmp_path: Path, capsys, monkeypatch: pytest.MonkeyPatch
+):
+    def stop(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(folder, "embed_pictures", stop)
+    monkeypatch.setattr(onnx_file, "export_onnx", stop)
+    for words in (
+        ["embed", "--out", str(tmp_path / "features.npz"), str(gallery)],
+        ["search", "--out", str(tmp_path / "out"), "--gallery", str(gallery), str(gallery)],
+        ["export-onnx", "--out", str(tmp_path / "encoder.onnx")],
+    ):
+        with pytest.raises(SystemExit) as ended:
+            main([words[0], "--run", str(run), *words[1:]])
+        assert ended.value.code == 130
+        assert capsys.readouterr().err.strip() == "stopped; the same command starts from the beginning"
 
 
 def test_a_gallery_of_the_query_alone_is_refused_before_anything_is_written(
