@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from gcl_core.cli.words import Add, count
-from gcl_core.files import RunError, atomic, write_text
+from gcl_core.files import RunError, atomic
 
 STOPPED = "stopped; the same command starts from the beginning"
 
@@ -37,17 +37,18 @@ def _embed(chosen: argparse.Namespace) -> None:
 
 
 def _search(chosen: argparse.Namespace) -> None:
-    from gcl_core.figures.search import search_figure
+    from gcl_core.figures.search import ROWS, search_figure
     from gcl_core.retrieval.folder import embed_pictures, find_pictures, rank_gallery
 
     run, gallery, queries = _run(chosen), find_pictures([chosen.gallery]), find_pictures(chosen.pictures)
     found = rank_gallery(embed_pictures(run, queries), embed_pictures(run, gallery), queries, gallery, top=chosen.top)
     if found.empty:
         raise RunError(f"{chosen.gallery} holds nothing but the query's own picture; give a folder with others")
-    write_text(chosen.out / "ranked.csv", found.to_csv(index=False, lineterminator="\n"))
     figure = search_figure(found, height=run.height, width=run.width)
-    with atomic(chosen.out / "ranked.png") as temporary:
-        figure.savefig(temporary, format="png")
+    table, picture = chosen.out / "ranked.csv", chosen.out / "ranked.png"
+    with atomic(table) as new_table, atomic(picture) as new_picture:  # both or none
+        found.to_csv(new_table, index=False, lineterminator="\n")
+        figure.savefig(new_picture, format="png")
     first = found.drop_duplicates("query").set_index("query")
     for query in map(str, queries):
         if query in first.index:
@@ -55,9 +56,9 @@ def _search(chosen: argparse.Namespace) -> None:
             print(f"{query}: most similar is {file} (cosine similarity {similarity:.3f})")
         else:
             print(f"{query}: {chosen.gallery} holds nothing but this very picture, so it has no line in ranked.csv")
-    print(
-        f"{chosen.out / 'ranked.csv'}, {chosen.out / 'ranked.png'}: {len(queries)} queries in {len(gallery)} pictures"
-    )
+    print(f"{table}, {picture}: {len(queries)} queries in {len(gallery)} pictures")
+    if (drawn := len(set(found["query"]))) > ROWS:
+        print(f"{picture} shows the first {ROWS} of {drawn} queries, {table} all")
 
 
 def _export(chosen: argparse.Namespace) -> None:

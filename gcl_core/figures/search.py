@@ -11,16 +11,17 @@ from gcl_core.figures.galleries import WHITE, canvas_figure, mark_columns
 from gcl_core.figures.style import styled
 
 COLUMNS = 10  # gallery pictures that a row shows
+ROWS = 50  # queries that are drawn: more would make a picture that no viewer opens
 
 
 @styled()
 def search_figure(found: pd.DataFrame, *, height: int, width: int) -> Figure:
-    """Return one row per query: the query, then its most similar gallery pictures; below each its cosine similarity.
+    """Return one row per query, of the first ROWS: the query, then the most similar pictures, cosine similarity below.
 
     `found` is what `rank_gallery` returns; pictures are drawn at `height` x `width` pixels. Nobody knows here who is
     who, so no frame says right or wrong.
     """
-    queries = found["query"].unique()
+    queries = found["query"].unique()[:ROWS]
     shown = min(COLUMNS, int(found["rank"].to_numpy().max()))
     gap, between = max(2, width // 8), max(4, height // 5)
     lefts = [0, *(width + width // 2 + place * (width + gap) for place in range(shown))]

@@ -6,12 +6,14 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from matplotlib.figure import Figure
 from PIL import Image
 
 from gcl_core.cli import main
 from gcl_core.config import load_study
 from gcl_core.data.pictures import read_picture
 from gcl_core.exchange import import_run
+from gcl_core.figures import search
 from gcl_core.files import read_json, write_json
 from gcl_core.layout import Layout
 from gcl_core.models.released import export_encoder
@@ -119,6 +121,41 @@ def test_a_stopped_command_does_not_promise_to_go_on(
             main([words[0], "--run", str(run), *words[1:]])
         assert ended.value.code == 130
         assert capsys.readouterr().err.strip() == "stopped; the same command starts from the beginning"
+
+
+def test_a_stopped_search_changes_neither_file(
+    run: Path, gallery: Path, tmp_path: Path, capsys, monkeypatch: pytest.MonkeyPatch
+):
+    out, query = tmp_path / "out", next(gallery.rglob("*.png"))
+    words = ["search", "--run", str(run), "--gallery", str(gallery), "--out", str(out), str(query)]
+    main(words)
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    assert before.keys() == {"ranked.csv", "ranked.png"}
+
+    def stop(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Figure, "savefig", stop)
+    with pytest.raises(SystemExit) as ended:
+        main([*words, "--top", "1"])
+    assert ended.value.code == 130
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+
+
+def test_only_the_first_queries_are_drawn_and_all_are_written(
+    run: Path, gallery: Path, tmp_path: Path, capsys, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(search, "ROWS", 3)
+    queries, heights = [str(path) for path in sorted((gallery / "first").iterdir())], []
+    for number in (3, 6):
+        out = tmp_path / str(number)
+        words = ["--gallery", str(gallery), "--out", str(out), "--top", "2", *queries[:number]]
+        main(["search", "--run", str(run), *words])
+        with Image.open(out / "ranked.png") as picture:
+            heights.append(picture.height)
+        assert pd.read_csv(out / "ranked.csv")["query"].nunique() == number
+        assert ("shows the first 3 of 6 queries" in capsys.readouterr().out) == (number == 6)
+    assert heights[0] == heights[1]
 
 
 def test_a_gallery_of_the_query_alone_is_refused_before_anything_is_written(
