@@ -1,10 +1,15 @@
 """The commands that use a trained encoder on pictures of one's own: embed, search, export-onnx."""
 
 import argparse
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gcl_core.cli.words import Add, count
 from gcl_core.files import RunError, atomic
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 STOPPED = "stopped; the same command starts from the beginning"
 
@@ -29,36 +34,44 @@ def add_retrieval_commands(add: Add) -> None:
 def _embed(chosen: argparse.Namespace) -> None:
     if chosen.out.suffix not in (".parquet", ".npz"):
         raise RunError(f"--out {chosen.out}: features are written to a file that ends in .parquet or .npz")
-    from gcl_core.retrieval.folder import embed_pictures, find_pictures, write_features
+    from gcl_core.retrieval.folder import embed_pictures, write_features
 
-    files = find_pictures(chosen.places)
+    files = _find(chosen.places, [chosen.out])
     write_features(chosen.out, files, embed_pictures(_run(chosen), files))
     print(f"{chosen.out}: features of {len(files)} pictures")
 
 
 def _search(chosen: argparse.Namespace) -> None:
     from gcl_core.figures.search import ROWS, search_figure
-    from gcl_core.retrieval.folder import embed_pictures, find_pictures, rank_gallery
+    from gcl_core.retrieval.folder import embed_pictures, rank_gallery
 
-    run, gallery, queries = _run(chosen), find_pictures([chosen.gallery]), find_pictures(chosen.pictures)
+    table, picture = chosen.out / "ranked.csv", chosen.out / "ranked.png"
+    if chosen.out.is_dir() and chosen.gallery.resolve() in chosen.out.resolve().parents:
+        print(f"{chosen.out} lies in the gallery: the pictures in this folder are left out")
+    own = (chosen.out, table, picture)
+    run, gallery, queries = _run(chosen), _find([chosen.gallery], own), _find(chosen.pictures, own)
     found = rank_gallery(embed_pictures(run, queries), embed_pictures(run, gallery), queries, gallery, top=chosen.top)
     if found.empty:
         raise RunError(f"{chosen.gallery} holds nothing but the query's own picture; give a folder with others")
     figure = search_figure(found, height=run.height, width=run.width)
-    table, picture = chosen.out / "ranked.csv", chosen.out / "ranked.png"
     with atomic(table) as new_table, atomic(picture) as new_picture:  # both or none
         found.to_csv(new_table, index=False, lineterminator="\n")
         figure.savefig(new_picture, format="png")
+    _tell_first(chosen.gallery, queries, found)
+    print(f"{table}, {picture}: {len(queries)} queries in {len(gallery)} pictures")
+    if (drawn := len(set(found["query"]))) > ROWS:
+        print(f"{picture} shows the first {ROWS} of {drawn} queries, {table} all")
+
+
+def _tell_first(gallery: Path, queries: Sequence[Path], found: "pd.DataFrame") -> None:
+    """Print each query's most similar picture, or that it has none."""
     first = found.drop_duplicates("query").set_index("query")
     for query in map(str, queries):
         if query in first.index:
             file, similarity = first.at[query, "file"], first.at[query, "similarity"]
             print(f"{query}: most similar is {file} (cosine similarity {similarity:.3f})")
         else:
-            print(f"{query}: {chosen.gallery} holds nothing but this very picture, so it has no line in ranked.csv")
-    print(f"{table}, {picture}: {len(queries)} queries in {len(gallery)} pictures")
-    if (drawn := len(set(found["query"]))) > ROWS:
-        print(f"{picture} shows the first {ROWS} of {drawn} queries, {table} all")
+            print(f"{query}: {gallery} holds nothing but this very picture, so it has no line in ranked.csv")
 
 
 def _export(chosen: argparse.Namespace) -> None:
@@ -66,6 +79,16 @@ def _export(chosen: argparse.Namespace) -> None:
 
     export_onnx(_run(chosen), chosen.out)
     print(f"{chosen.out}: input `pictures` (RGB in [0, 1]), output `features` (L2-normalised)")
+
+
+def _find(places: Sequence[Path], without: Iterable[Path]) -> list[Path]:
+    """Return the pictures in some places, and print of each folder how many other files were passed over."""
+    from gcl_core.retrieval.folder import SUFFIXES, find_pictures
+
+    files, others = find_pictures(places, without)
+    for folder, number in others.items():
+        print(f"{folder}: other files passed over: {number}; pictures end in {', '.join(sorted(SUFFIXES))}")
+    return files
 
 
 def _run(chosen: argparse.Namespace):

@@ -1,6 +1,7 @@
 """Pictures of one's own: found in folders, embedded, ranked by their similarity to a query."""
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterable, Sequence
 from itertools import islice
 from pathlib import Path
 
@@ -15,28 +16,74 @@ from gcl_core.evaluation.features import extract_features
 from gcl_core.files import RunError, atomic
 from gcl_core.retrieval.encoder import RunEncoder
 
-SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
+SUFFIXES = {".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
+OF_THE_SYSTEM = {"desktop.ini", "thumbs.db"}  # what Windows puts into folders of pictures
 AT_ONCE = 1024  # pictures decoded before they are embedded
 NAMED = 5  # bad pictures that an error names
 
 
-def find_pictures(places: Sequence[Path]) -> list[Path]:
-    """Return the named pictures, and those in the named folders and below them by suffix, in the order of their names.
+def find_pictures(places: Sequence[Path], without: Iterable[Path] = ()) -> tuple[list[Path], dict[Path, int]]:
+    """Return the named pictures and, in the order of their names, those in the named folders and below them by suffix.
 
-    Raises RunError for a place that does not exist, and for a folder without a picture.
+    Also returned: folder → how many other files it holds, hidden ones and the system's not counted. Linked folders are
+    searched too; a folder that is reached twice counts once. What `without` names is left out where it lies below a
+    named folder. Raises RunError for a place that does not exist, a folder without a picture or that cannot be listed,
+    and names that are not UTF-8, which no table can hold.
     """
-    found: list[Path] = []
+    found, others, left_out = dict[str, Path](), dict[Path, int](), {os.path.realpath(path) for path in without}
     for place in places:
         if place.is_dir():
-            below = sorted(path for path in place.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
-            if not below:
+            below = _files_below(place, left_out)
+            pictures = {real: path for real, path in below.items() if path.suffix.lower() in SUFFIXES}
+            if not pictures:
                 raise RunError(f"{place} holds no picture; pictures end in {', '.join(sorted(SUFFIXES))}")
-            found += below
+            others[place] = sum(_is_shown(below[real].relative_to(place)) for real in below.keys() - pictures.keys())
         elif place.exists():
-            found.append(place)
+            pictures = {os.path.join(os.path.realpath(place.parent), place.name): place}
         else:
             raise RunError(f"{place} does not exist; give a picture or a folder of pictures")
-    return list(dict.fromkeys(found))
+        for real, path in sorted(pictures.items(), key=lambda each: each[1]):
+            found.setdefault(real, path)
+    _check_names(found.values())
+    return list(found.values()), {place: count for place, count in others.items() if count}
+
+
+def _files_below(place: Path, left_out: set[str]) -> dict[str, Path]:
+    """Return all that is no folder in a folder and below it: name in the real folder → path; each real folder once."""
+    found, seen = dict[str, Path](), left_out - {os.path.realpath(place)}
+    for folder, folders, names in os.walk(place, followlinks=True, onerror=_refuse):
+        real = os.path.realpath(folder)
+        if real in seen:
+            folders.clear()
+            continue
+        seen.add(real)
+        folders.sort()
+        for name in names:
+            if (file := os.path.join(real, name)) not in seen:
+                found[file] = Path(folder, name)
+    return found
+
+
+def _refuse(error: OSError) -> None:
+    raise RunError(
+        f"{error.filename} cannot be searched ({error.strerror}); give yourself the right to read it, or take it out"
+    ) from error
+
+
+def _is_shown(path: Path) -> bool:
+    return path.name.lower() not in OF_THE_SYSTEM and not any(part.startswith(".") for part in path.parts)
+
+
+def _check_names(files: Iterable[Path]) -> None:
+    bad = [repr(name) for name in map(str, files) if name != name.encode("utf-8", "replace").decode()]
+    if bad:
+        raise RunError(f"{_some(bad)}: no table can hold a name that is not UTF-8; rename these files or their folders")
+
+
+def _some(texts: Sequence[str]) -> str:
+    """Return the first of many texts, and how many more there are."""
+    more = f"; and {len(texts) - NAMED} more" if len(texts) > NAMED else ""
+    return "; ".join(texts[:NAMED]) + more
 
 
 def embed_pictures(run: RunEncoder, files: Sequence[Path]) -> Float[Tensor, "n d"]:
@@ -55,8 +102,7 @@ def embed_pictures(run: RunEncoder, files: Sequence[Path]) -> Float[Tensor, "n d
         if not bad:
             features.append(extract_features(run.encoder, np.stack(pictures), np.arange(len(pictures))))
     if bad:
-        more = f"; and {len(bad) - NAMED} more" if len(bad) > NAMED else ""
-        raise RunError(f"{len(bad)} of {len(files)} pictures cannot be used: {'; '.join(bad[:NAMED])}{more}")
+        raise RunError(f"{len(bad)} of {len(files)} pictures cannot be used: {_some(bad)}")
     return torch.cat(features)
 
 
@@ -77,7 +123,7 @@ def rank_gallery(
     for query, similarity in zip(query_files, queries @ gallery.T, strict=True):
         order = torch.argsort(similarity, descending=True, stable=True).tolist()
         own = query.resolve()
-        others = list(islice((place for place in order if places[place] != own), top))
+        others = list(islice((place for place in order if places[place] != own), min(top, len(order))))
         lines += [
             {
                 "query": str(query),
@@ -96,9 +142,8 @@ def write_features(path: Path, files: Sequence[Path], features: Float[Tensor, "n
     Parquet has one line per picture with the columns file and feature, npz the arrays files and features.
     """
     names = [str(file) for file in files]
-    with atomic(path) as temporary:
+    with atomic(path) as temporary, temporary.open("wb") as stream:
         if path.suffix == ".npz":
-            with temporary.open("wb") as stream:
-                np.savez(stream, files=np.array(names), features=features.numpy())
+            np.savez(stream, files=np.array(names), features=features.numpy())
         else:
-            pd.DataFrame({"file": names, "feature": list(features.numpy())}).to_parquet(temporary, index=False)
+            pd.DataFrame({"file": names, "feature": list(features.numpy())}).to_parquet(stream, index=False)

@@ -1,5 +1,6 @@
 """embed, search and export-onnx as a user types them, on an untrained encoder and pictures of any size."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from gcl_core.models.released import export_encoder
 from gcl_core.models.weights import build_encoder, save_weights
 from gcl_core.retrieval import folder, onnx_file
 from gcl_core.retrieval.encoder import Embedder, load_run_encoder
+from gcl_core.retrieval.folder import write_features
 from gcl_core.seeding import numpy_rng
 
 CPU = torch.device("cpu")
@@ -104,23 +106,63 @@ def test_what_cannot_be_used_is_named_and_nothing_is_written(run: Path, gallery:
     assert not out.exists()
 
 
-def test_a_stopped_command_does_not_promise_to_go_on(
+def test_dangling_links_and_pipes_are_named_and_never_opened(run: Path, gallery: Path, tmp_path: Path, capsys):
+    (gallery / "lost.png").symlink_to(gallery / "absent.png")
+    os.mkfifo(gallery / "pipe.png")
+    with pytest.raises(SystemExit):
+        main(["embed", "--run", str(run), "--out", str(tmp_path / "features.npz"), str(gallery)])
+    told = capsys.readouterr().err
+    assert "lost.png is missing" in told
+    assert "pipe.png is no ordinary file" in told
+
+
+def test_names_that_no_table_can_hold_are_refused_before_anything_is_embedded(
     run: Path, gallery: Path, tmp_path: Path, capsys, monkeypatch: pytest.MonkeyPatch
 ):
-    def stop(*_, **__):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(folder, "embed_pictures", stop)
-    monkeypatch.setattr(onnx_file, "export_onnx", stop)
+    picture = next(gallery.rglob("*.png"))
+    (bad := gallery / os.fsdecode(b"caf\xff.png")).write_bytes(picture.read_bytes())
+    monkeypatch.setattr(folder, "embed_pictures", lambda *_: pytest.fail("pictures were embedded"))
     for words in (
-        ["embed", "--out", str(tmp_path / "features.npz"), str(gallery)],
-        ["search", "--out", str(tmp_path / "out"), "--gallery", str(gallery), str(gallery)],
-        ["export-onnx", "--out", str(tmp_path / "encoder.onnx")],
+        ["embed", "--out", str(tmp_path / "features.parquet"), str(gallery)],
+        ["search", "--out", str(tmp_path / "out"), "--gallery", str(gallery), str(picture)],
+        ["search", "--out", str(tmp_path / "out"), "--gallery", str(gallery / "first"), str(bad)],
     ):
-        with pytest.raises(SystemExit) as ended:
+        with pytest.raises(SystemExit):
             main([words[0], "--run", str(run), *words[1:]])
-        assert ended.value.code == 130
-        assert capsys.readouterr().err.strip() == "stopped; the same command starts from the beginning"
+        assert r"caf\udcff.png" in capsys.readouterr().err
+
+
+def test_features_are_written_under_a_name_that_is_not_utf8(tmp_path: Path):
+    out = tmp_path / os.fsdecode(b"caf\xff.parquet")
+    write_features(out, [Path("a.png")], torch.eye(1))
+    assert out.read_bytes()
+
+
+def test_files_passed_over_are_counted(run: Path, gallery: Path, tmp_path: Path, capsys):
+    (gallery / "notes.txt").touch()
+    out = gallery / "features.npz"
+    for _ in range(2):  # what the command wrote itself is not counted
+        main(["embed", "--run", str(run), "--out", str(out), str(gallery)])
+        assert f"{gallery}: other files passed over: 1; pictures end in" in capsys.readouterr().out
+    (gallery / "notes.txt").unlink()
+    main(["embed", "--run", str(run), "--out", str(out), str(gallery)])
+    assert "passed over" not in capsys.readouterr().out
+    (gallery / "first" / "notes").touch()
+    query = next((gallery / "second").glob("*.png"))
+    words = ["--out", str(tmp_path / "out"), "--gallery", str(gallery / "first"), str(query)]
+    main(["search", "--run", str(run), *words])
+    assert f"{gallery / 'first'}: other files passed over: 1" in capsys.readouterr().out
+
+
+def test_search_leaves_its_own_earlier_picture_out(run: Path, gallery: Path, capsys):
+    query, out = gallery / "first" / "same.png", gallery / "found"
+    for folder_out, told in ((out, False), (out, True), (gallery, False), (gallery, False)):
+        words = ["--gallery", str(gallery), "--out", str(folder_out), "--top", "100", str(query)]
+        main(["search", "--run", str(run), *words])
+        files = pd.read_csv(folder_out / "ranked.csv")["file"]
+        assert str(folder_out / "ranked.png") not in files.tolist()
+        assert sum(not file.endswith("ranked.png") for file in files) == 11
+        assert ("lies in the gallery" in capsys.readouterr().out) == told
 
 
 def test_a_stopped_search_changes_neither_file(
@@ -156,6 +198,25 @@ def test_only_the_first_queries_are_drawn_and_all_are_written(
         assert pd.read_csv(out / "ranked.csv")["query"].nunique() == number
         assert ("shows the first 3 of 6 queries" in capsys.readouterr().out) == (number == 6)
     assert heights[0] == heights[1]
+
+
+def test_a_stopped_command_does_not_promise_to_go_on(
+    run: Path, gallery: Path, tmp_path: Path, capsys, monkeypatch: pytest.MonkeyPatch
+):
+    def stop(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(folder, "embed_pictures", stop)
+    monkeypatch.setattr(onnx_file, "export_onnx", stop)
+    for words in (
+        ["embed", "--out", str(tmp_path / "features.npz"), str(gallery)],
+        ["search", "--out", str(tmp_path / "out"), "--gallery", str(gallery), str(gallery)],
+        ["export-onnx", "--out", str(tmp_path / "encoder.onnx")],
+    ):
+        with pytest.raises(SystemExit) as ended:
+            main([words[0], "--run", str(run), *words[1:]])
+        assert ended.value.code == 130
+        assert capsys.readouterr().err.strip() == "stopped; the same command starts from the beginning"
 
 
 def test_a_gallery_of_the_query_alone_is_refused_before_anything_is_written(
