@@ -2,6 +2,8 @@
 
 import argparse
 import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from gcl_core.cli.words import Add
@@ -23,29 +25,62 @@ def run_folders(root: Path) -> list[Path]:
 
 def describe(folder: Path) -> str:
     """Return in words what a run folder is: finished, unfinished or set aside, by which code, when."""
-    from gcl_core.files import read_json
+    from gcl_core.files import RunError, read_json
     from gcl_core.run_folder import SUPERSEDED
 
-    facts = read_json(folder / "manifest.json")
-    state = "finished" if "finished" in facts else "unfinished"
     aside = "set aside, " if SUPERSEDED in folder.name else ""
+    try:
+        facts = read_json(folder / "manifest.json")
+    except (RunError, ValueError):  # ValueError: bytes that are no text
+        facts = None
+    if not isinstance(facts, dict):
+        return f"{aside}its manifest.json is unreadable"
+    state = "finished" if "finished" in facts else "unfinished"
     when = facts.get("finished", facts.get("started", ""))
-    return f"{aside}{state} {when}, commit {facts.get('git_revision', 'unknown')[:10]}"
+    return f"{aside}{state} {when}, commit {str(facts.get('git_revision', 'unknown'))[:10]}"
 
 
 def _runs(chosen: argparse.Namespace) -> None:
     folders = {path.relative_to(REPOSITORY).as_posix(): path for path in run_folders(REPOSITORY)}
-    named = [name.rstrip("/") for name in chosen.remove]
+    named = list(dict.fromkeys(name.rstrip("/") for name in chosen.remove))
     if unknown := [name for name in named if name not in folders]:
         raise ConfigError(f"no run folder {unknown[0]}; `runs` lists them, as runs/mini/gcl/seed0; nothing was removed")
-    for name in named:
-        shutil.rmtree(folders[name])
-        print(f"removed {name}")
+    with _at_rest([folders[name] for name in named]):
+        for name in named:
+            shutil.rmtree(folders[name])
+            print(f"removed {name}")
     if not named:
         for name, path in folders.items():
             print(f"{_size(path):>9}  {name}  ({describe(path)})")
         if not folders:
             print("no runs yet")
+
+
+@contextmanager
+def _at_rest(folders: Sequence[Path]) -> Iterator[None]:
+    """Hold the locks of runs, so that none is trained meanwhile; one that was set aside has that of its own name.
+
+    Raises RunError when another process holds one of them, or when a folder cannot be written.
+    """
+    from filelock import FileLock, Timeout
+
+    from gcl_core.files import RunError
+    from gcl_core.run_folder import SUPERSEDED
+
+    runs = dict.fromkeys(path.with_name(path.name.partition(SUPERSEDED)[0]) for path in folders)
+    with ExitStack() as held:
+        for run in runs:
+            try:
+                held.enter_context(FileLock(run.with_name(f".{run.name}.lock"), timeout=0))
+            except Timeout as error:
+                raise RunError(
+                    f"another run is at work in {run}; wait for it or stop it, then try again; nothing was removed"
+                ) from error
+            except OSError as error:
+                raise RunError(
+                    f"cannot write in {run.parent}: {error.strerror or error}; nothing was removed"
+                ) from error
+        yield
 
 
 def _size(folder: Path) -> str:
