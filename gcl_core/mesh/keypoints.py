@@ -29,6 +29,7 @@ from gcl_core.mesh.stick_figure import POINTS
 TRUST = np.array([0.0, 0.3, 1.0], dtype=np.float32)  # how far a point with v = 0, 1, 2 is believed
 NOT_FOUND = ((0.0, 0.0), (-1.0, -1.0))  # where estimators put points that they did not find
 LARGEST = 1e5  # pixels along a picture's side
+GZIP = b"\x1f\x8b"  # how a gzipped file begins, whatever its name; no JSON does
 SHARES = 1.5  # no person is so few pixels large: coordinates below are shares of the picture
 
 WANTED = "17 times column, row (pixels), v (0, 1 or 2) in one flat list of 51 numbers"
@@ -235,6 +236,6 @@ def _records(listed: Any, what: str, path: Path) -> Iterator[dict[str, Any]]:
 def _read_json(path: Path) -> Any:
     try:
         data = path.read_bytes()
-        return json.loads((gzip.decompress(data) if path.suffix == ".gz" else data).decode("utf-8-sig"))
+        return json.loads((gzip.decompress(data) if data.startswith(GZIP) else data).decode("utf-8-sig"))
     except (OSError, EOFError, ValueError, zlib.error, RecursionError) as error:
         raise MeshError(f"{path} cannot be read as JSON ({error}); give the pose estimator's COCO file") from error

@@ -31,11 +31,11 @@ def _write(path: Path, table: Any) -> Path:
 
 
 @pytest.mark.parametrize("packed", [False, True])
-def test_the_surest_person_of_each_picture_is_read(tmp_path: Path, packed: bool):
-    path = _write(tmp_path / "k.json", _table())
+@pytest.mark.parametrize("name", ["k.json", "k.json.gz", "K.JSON.GZ"])
+def test_the_surest_person_of_each_picture_is_read(tmp_path: Path, name: str, packed: bool):
+    path = _write(tmp_path / name, _table())
     if packed:
-        path = tmp_path / "k.json.gz"
-        path.write_bytes(gzip.compress(json.dumps(_table()).encode()))
+        path.write_bytes(gzip.compress(path.read_bytes()))
     found = read_coco(path)
     by_name = dict(zip(found.files, range(2), strict=True))
     assert set(by_name) == {"query/a.jpg", "query/b.jpg"}
