@@ -6,6 +6,7 @@ import tarfile
 import tempfile
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -29,8 +30,10 @@ TALLEST = 16383  # rows that a WebP file can have
 def make_data(file: Path, words: Sequence[str]) -> None:
     """Make the study's people and their surface views on this machine and write them to `file`, at most 40 MB.
 
-    Raises RunError when they take more, ConfigError for wrong words.
+    Raises RunError when they take more or `file` is something else already, ConfigError for wrong words.
     """
+    if file.exists() and not (file.is_file() and _ours(file)):
+        raise RunError(f"{file} is there and holds no data of the check; nothing was replaced: name another file")
     with tempfile.TemporaryDirectory() as folder:
         layout = Layout(load_study(STUDY, words), root=Path(folder))
         people = prepare_data(layout)
@@ -55,6 +58,15 @@ def make_data(file: Path, words: Sequence[str]) -> None:
     print(f"{file}: {len(people.index)} pictures, {size / 1e6:.1f} MB")
 
 
+def _ours(file: Path) -> bool:
+    """Whether a file begins as `make_data` writes it; one that was cut off still does."""
+    try:
+        with tarfile.open(file, "r:") as archive:
+            return [entry.name for entry in islice(archive, 2)] == [SETTINGS, SHAPES]
+    except (OSError, tarfile.TarError):
+        return False
+
+
 def unpacked(file: Path, root: Path, changes: Sequence[str]) -> Layout:
     """Return the layout, below `root`, of the study that a file of data was made for, its data in place.
 
@@ -71,7 +83,8 @@ def unpacked(file: Path, root: Path, changes: Sequence[str]) -> Layout:
         }
     except (OSError, tarfile.TarError, KeyError, ValueError) as error:
         raise RunError(
-            f"{file} holds no data of the check ({error!r}): make it by `python -m gcl_core gpu-data {file}`"
+            f"{file} holds no data of the check ({error!r}): make them by `python -m gcl_core gpu-data FILE`, "
+            "FILE being a new name"
         ) from error
     layout = Layout(load_study(STUDY, [*words, *changes]), root=root)
     layout.store.mkdir(parents=True, exist_ok=True)

@@ -5,7 +5,9 @@ import json
 import os
 import subprocess
 import sys
+import tarfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -166,8 +168,41 @@ def test_a_file_of_something_else_is_refused(content: bytes, tmp_path: Path) -> 
     from gpu_data import unpacked
 
     (tmp_path / "data.tar").write_bytes(content)
-    with pytest.raises(RunError, match="holds no data of the check"):
+    with pytest.raises(RunError, match="holds no data of the check") as told:
         unpacked(tmp_path / "data.tar", tmp_path / "out", ())
+    assert str(told.value).count("data.tar") == 1  # the advice names no file that is somebody's
+
+
+def _archive(path: Path, names: Sequence[str]) -> None:
+    with tarfile.open(path, "w") as archive:
+        for name in names:
+            archive.addfile(tarfile.TarInfo(name))
+
+
+@pytest.mark.parametrize("names", [None, [], ["settings.json"], ["photo.jpg", "settings.json", "shapes.json"]])
+def test_a_file_that_is_something_else_is_not_replaced(names: list[str] | None, tmp_path: Path) -> None:
+    from gpu_data import make_data
+
+    path = tmp_path / "data.tar"
+    path.write_bytes(b"somebody's thesis")
+    if names is not None:
+        _archive(path, names)
+    before = path.read_bytes()
+    with pytest.raises(RunError, match=r"data\.tar is there and holds no data of the check.*name another file"):
+        make_data(path, TINY)
+    assert path.read_bytes() == before
+    with pytest.raises(RunError, match="is there and holds no data"):
+        make_data(tmp_path, TINY)
+
+
+def test_a_file_of_data_is_replaced_even_when_it_was_cut_off(tmp_path: Path) -> None:
+    import gpu_data
+
+    path = tmp_path / "data.tar"
+    _archive(path, [gpu_data.SETTINGS, gpu_data.SHAPES])
+    path.write_bytes(path.read_bytes()[:1100])
+    gpu_data.make_data(path, TINY)
+    assert gpu_data.unpacked(path, tmp_path / "out", ()).study.picture.height == 64
 
 
 @pytest.mark.parametrize("shape", [(3, 32, 16, 3), (3, 8, 32, 16), (3, 7, 32, 16, 3)])
