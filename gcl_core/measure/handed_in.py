@@ -44,8 +44,10 @@ class HandedIn:
 def pack_results(study: Study, figures: Path, out: Path) -> list[str]:
     """Write a profile's tables, records and manifest as one file; return their names.
 
-    Raises RunError for a folder without figures, and for a file that is gone or was changed after it was made.
+    Raises RunError for a folder without figures, for a file that is gone or was changed after it was made, and for an
+    `out` that is not named .zip, lies among the figures, or is there and no results file.
     """
+    _check_place(figures, out)
     entries = read_manifest(figures)
     if not entries:
         raise RunError(f"{figures} holds no figures with a {MANIFEST}; run the study of that profile first")
@@ -65,6 +67,25 @@ def pack_results(study: Study, figures: Path, out: Path) -> list[str]:
         for name, content in sorted(files.items()):
             archive.writestr(_entry(name), content)
     return sorted(files)
+
+
+def _check_place(figures: Path, out: Path) -> None:
+    """Raise RunError where a results file must not be written: it replaces nothing but another results file."""
+    if out.suffix != ".zip":
+        raise RunError(f"{out} is no name for a results file; name one that ends in .zip, as market1501.zip")
+    if out.resolve().is_relative_to(figures.resolve()):
+        raise RunError(f"{out} lies in {figures}, which is what is packed; name a file elsewhere")
+    if out.exists() and not (out.is_file() and _is_packed(out)):
+        raise RunError(f"{out} is there and no results file; nothing was replaced: name another file")
+
+
+def _is_packed(path: Path) -> bool:
+    """Whether a file is a ZIP archive with the names that every results file has."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return {SUMS, FACTS} <= set(archive.namelist())
+    except (*BROKEN, OSError):
+        return False
 
 
 def _entry(name: str) -> zipfile.ZipInfo:

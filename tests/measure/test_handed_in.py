@@ -123,6 +123,30 @@ def test_a_table_that_was_changed_by_hand_is_not_packed(theirs: Layout, tmp_path
     assert not (tmp_path / "out.zip").exists()
 
 
+def test_nothing_but_a_results_file_is_replaced(theirs: Layout, tmp_path: Path):
+    place = tmp_path / "out.zip"
+    pack_results(theirs.study, theirs.figures, place)
+    pack_results(theirs.study, theirs.figures, place)
+    table, others = theirs.figures / "accuracy.csv", tmp_path / "others.zip"
+    with zipfile.ZipFile(others, "w") as archive:
+        archive.writestr("photo.jpg", b"somebody")
+    shutil.copy(table, tmp_path / "table.zip")
+    (tmp_path / "linked").symlink_to(theirs.figures)
+    (tmp_path / "folder.zip").mkdir()
+    for out, told in (
+        (table, "no name for a results file"),
+        (theirs.figures / "new.zip", "lies in .*figures/market1501, which is what is packed"),
+        (tmp_path / "linked" / "new.zip", "which is what is packed"),
+        (others, r"others\.zip is there and no results file"),
+        (tmp_path / "table.zip", r"table\.zip is there and no results file"),
+        (tmp_path / "folder.zip", r"folder\.zip is there and no results file"),
+    ):
+        before = out.read_bytes() if out.is_file() else None
+        with pytest.raises(RunError, match=told):
+            pack_results(theirs.study, theirs.figures, out)
+        assert (out.read_bytes() if out.is_file() else None) == before
+
+
 def test_a_damaged_file_is_named_with_what_is_wrong(theirs: Layout, ours: Layout, tmp_path: Path):
     whole, place = tmp_path / "whole.zip", ours.root / "results" / "market1501.zip"
     pack_results(theirs.study, theirs.figures, whole)
