@@ -41,13 +41,15 @@ def write_report(layout: Layout, runs: Path | None = None) -> list[Path]:
 
     Both follow from the figures, their manifest and what `runs` (the study's own folder) recorded, with no clock of
     their own: the same inputs give the same bytes. What is not there is said to be not run. They show the manifest and
-    have no entry in it. Raises RunError when the study has no figures.
+    have no entry in it. Raises RunError when the study has no figures or a given `runs` is no folder.
     """
     if not layout.figures.is_dir():
         raise RunError(
             f"{layout.figures} is not there: profile {layout.study.profile!r} has no figures to report; "
             f"make them by ./run_all.sh {layout.study.profile}"
         )
+    if runs is not None and not runs.is_dir():
+        raise RunError(f"{runs} is no folder: --runs names that of a profile's runs, as {layout.runs}; or leave it out")
     entries = read_manifest(layout.figures)
     runs = runs or layout.runs
     found, sections, made_by = (

@@ -184,6 +184,13 @@ def test_figures_alone_are_enough_and_the_page_says_that_the_runs_are_not_here(l
     assert "torch 2.9.1" in (layout.figures / "report.html").read_text(encoding="utf-8")
 
 
+def test_a_folder_of_runs_that_is_not_there_is_told(layout: Layout):
+    for runs in (layout.root / "nope", layout.figures / "claims.csv"):
+        with pytest.raises(RunError, match=f"{runs} is no folder: --runs names that of a profile's runs"):
+            write_report(layout, runs)
+    assert not (layout.figures / "report.html").exists()
+
+
 def test_a_run_made_anew_and_a_file_changed_by_hand_are_told(layout: Layout, write_run: Callable[..., Path]):
     manifest = layout.stage("tda", 1) / "manifest.json"
     write_json(manifest, {**read_json(manifest), "fingerprint": "another"})
