@@ -9,10 +9,12 @@ import torch
 from gcl_core.files import RunError
 from gcl_core.layout import Layout
 from gcl_core.models.weights import load_encoder, save_weights
-from gcl_core.run_folder import kept_line, read_metrics
+from gcl_core.run_folder import SUPERSEDED, kept_line, read_metrics
 from gcl_core.seeding import rng
 from gcl_core.training.joint import train_jointly
 
+TABLE = "repeats.csv"  # in the folder of the repeats
+LINKED = ("data", "people", "warm_up")  # of the study, the same for every repeat
 RELATIVE = 1e-6  # standard deviation of the change of a weight, as a share of it: about ten float32 roundings
 SHOWN = {"map": ("mAP", 100), "rank1": ("rank-1", 100), "clusters": ("clusters", 1), "ari": ("ARI", 1)}
 
@@ -26,12 +28,11 @@ def train_repeats(layout: Layout, variant: str, seed: int, times: int, out: Path
 
     Returns one line per repeat (mAP and rank-1 in percent, clusters and ARI of the kept epoch, NaN where none is),
     then their mean and standard deviation. Raises RunError for fewer than two repeats, a folder `out` that is the
-    study's own, a missing baseline or warm-up, else as `train_jointly`.
+    study's own, holds other repeats or cannot be written, a missing baseline or warm-up, else as `train_jointly`.
     """
     if times < 2:
         raise RunError(f"{times} repeat has no spread; ask for two or more, better five")
-    if out.resolve() == layout.root.resolve():
-        raise RunError(f"{out} is where the study's own runs lie; name another folder for the repeats")
+    _check_place(layout, variant, seed, out)
     frame = pd.DataFrame([_repeat(layout, variant, seed, place, out) for place in range(1, times + 1)])
     summary = pd.DataFrame([frame.mean(), frame.std()])
     names = [*(f"repeat {place}" for place in range(1, times + 1)), "mean", "standard deviation"]
@@ -40,9 +41,35 @@ def train_repeats(layout: Layout, variant: str, seed: int, times: int, out: Path
     return table
 
 
+def _check_place(layout: Layout, variant: str, seed: int, out: Path) -> None:
+    """Raise RunError where repeats must not be written: among the study's own files, beside others, or no folder."""
+    root, place = layout.root.resolve(), out.resolve()
+    if place == root or any(place.is_relative_to(root / name) for name in ("runs", "figures")):
+        raise RunError(f"{out} is where the study's own runs and figures lie; name another folder for the repeats")
+    if others := _other_repeats(layout, variant, seed, out):
+        raise RunError(f"{out} holds repeats of something else, {others[0]}; name another folder by --out")
+    try:
+        (out / "repeat1").mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunError(
+            f"cannot write repeats into {out}: {error.strerror or error}; name another folder by --out"
+        ) from error
+
+
+def _other_repeats(layout: Layout, variant: str, seed: int, out: Path) -> list[Path]:
+    """Return what a folder holds of repeats of another profile, variant or seed."""
+    runs = [path for path in sorted(out.glob("repeat*/runs/*/*/seed*")) if path.parent.name not in LINKED]
+    own = [(layout.study.profile, stage, f"seed{seed}") for stage in ("baseline", variant)]
+    others = [path for path in runs if (*path.parts[-3:-1], path.name.partition(SUPERSEDED)[0]) not in own]
+    table = out / TABLE
+    if table.is_file() and table.read_text(encoding="utf-8", errors="replace").partition(",")[0] != variant:
+        others.append(table)
+    return others
+
+
 def _repeat(layout: Layout, variant: str, seed: int, place: int, out: Path) -> dict[str, float]:
     own = replace(layout, root=out.resolve() / f"repeat{place}")
-    for name in ("data", "people", "warm_up"):
+    for name in LINKED:
         if (layout.runs / name).is_dir():
             _link(own.runs / name, layout.runs / name)
     study = layout.of_seed(seed).study

@@ -78,12 +78,51 @@ def test_a_link_to_another_place_is_replaced_and_nothing_else_is(tmp_path: Path)
     assert path.is_dir()
 
 
+@pytest.mark.parametrize(
+    "other",
+    ["runs/smoke/tda/seed0", "runs/smoke/baseline/seed1", "runs/smoke/gcl/seed1.superseded-ab", "runs/mini/gcl/seed0"],
+)
+def test_repeats_of_something_else_are_left_alone(boxes: MakeLayout, tmp_path: Path, other: str):
+    (tmp_path / "out" / "repeat2" / other).mkdir(parents=True)
+    with pytest.raises(RunError, match=f"out holds repeats of something else, .*{other}; name another folder by --out"):
+        train_repeats(boxes(), "gcl", 0, 2, tmp_path / "out")
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["repeat2"]
+
+
+@pytest.mark.parametrize("content", [b"tda,mAP\nrepeat 1,80\n", b"", b"\xff\xfe"])
+def test_a_table_of_something_else_is_left_alone(boxes: MakeLayout, tmp_path: Path, content: bytes):
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "repeats.csv").write_bytes(content)
+    with pytest.raises(RunError, match=r"holds repeats of something else, .*repeats\.csv; name another folder"):
+        train_repeats(boxes(), "gcl", 0, 2, out)
+    assert (out / "repeats.csv").read_bytes() == content
+
+
+def test_repeats_of_the_same_variant_and_seed_go_on(boxes: MakeLayout, tmp_path: Path):
+    for name in ("baseline/seed0", "gcl/seed0", "gcl/seed0.superseded-ab", "warm_up/seed1"):
+        (tmp_path / "out" / "repeat1" / "runs" / "smoke" / name).mkdir(parents=True)
+    (tmp_path / "out" / "repeats.csv").write_text("gcl,mAP\n")
+    repeats._check_place(boxes(), "gcl", 0, tmp_path / "out")
+
+
+def test_a_folder_that_is_the_study_s_or_none_is_refused(boxes: MakeLayout, tmp_path: Path):
+    layout, file = boxes(), tmp_path / "afile"
+    file.write_text("somebody's")
+    (tmp_path / "linked").symlink_to(layout.runs)
+    for out in (layout.root, layout.runs, layout.root / "runs", layout.figures / "new", tmp_path / "linked" / "new"):
+        with pytest.raises(RunError, match="where the study's own runs and figures lie; name another folder"):
+            train_repeats(layout, "tda", 0, 2, out)
+    for out in (file, file / "out"):
+        with pytest.raises(RunError, match=r"cannot write repeats into .*afile.*; name another folder by --out"):
+            train_repeats(layout, "tda", 0, 2, out)
+    assert file.read_text() == "somebody's"
+
+
 def test_what_cannot_be_repeated_is_told(boxes: MakeLayout, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     layout = boxes()
     with pytest.raises(RunError, match="1 repeat has no spread"):
         train_repeats(layout, "tda", 0, 1, tmp_path / "out")
-    with pytest.raises(RunError, match="where the study's own runs lie"):
-        train_repeats(layout, "tda", 0, 2, layout.root)
     with pytest.raises(RunError, match=r"baseline.*is missing"):
         train_repeats(layout, "tda", 0, 2, tmp_path / "out")
     with pytest.raises(SystemExit) as ended:
