@@ -15,7 +15,7 @@ from gcl_core.cli.retrieval import add_retrieval_commands
 from gcl_core.cli.runs import add_run_commands
 from gcl_core.cli.views import add_view_commands
 from gcl_core.cli.weights import add_weight_commands
-from gcl_core.cli.words import count, is_setting, repetition, run_folder, split_name, study_of_weights
+from gcl_core.cli.words import count, is_setting, local_path, repetition, run_folder, split_name, study_of_weights
 from gcl_core.config import ConfigError, Study, is_file_of_settings, known_profiles, load_study, settled
 from gcl_core.machine import settle_caches, settle_streams
 from gcl_core.settings.paths import placed
@@ -80,7 +80,10 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--dry-run", action="store_true", help="only say what would run, how long and in how much memory")
     run.add_argument("--jobs", type=count, metavar="N", help="use at most N CPU cores (default: all)")
     run.add_argument(
-        "--cluster", type=Path, metavar="DIR", help="run the steps where this Snakemake profile says (docs/CLUSTER.md)"
+        "--cluster",
+        type=local_path,
+        metavar="DIR",
+        help="run the steps where this Snakemake profile says (docs/CLUSTER.md)",
     )
     run.add_argument(
         "--from-weights", action="store_true", help="take the trained networks of weights/PROFILE and train nothing"
@@ -96,11 +99,13 @@ def _parser() -> argparse.ArgumentParser:
         "write figures/PROFILE/report.html, one page with all it found, how-to-cite.md and README.md, a gallery",
     )
     report.add_argument("--reference", action="store_true", help=COMMITTED)
-    report.add_argument("--runs", type=Path, metavar="DIR", help="the profile's run folders (default: runs/PROFILE)")
+    report.add_argument(
+        "--runs", type=local_path, metavar="DIR", help="the profile's run folders (default: runs/PROFILE)"
+    )
     book = add_study(
         "book", _book, study, "make a book of a profile's executed notebooks that a browser opens from disk"
     )
-    book.add_argument("--out", type=Path, metavar="DIR", help="folder to write (default: runs/PROFILE/book)")
+    book.add_argument("--out", type=local_path, metavar="DIR", help="folder to write (default: runs/PROFILE/book)")
     evaluate = add_study(
         "evaluate", _evaluate, "[PROFILE] RUN [key=value ...]", "measure mAP and CMC of a trained encoder"
     )
@@ -112,9 +117,11 @@ def _parser() -> argparse.ArgumentParser:
     people = add_study(
         "make-people", _make_people, study, "write a set of synthetic people in the layout of Market-1501"
     )
-    people.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write")
+    people.add_argument("--out", type=local_path, required=True, metavar="DIR", help="folder to write")
     switches = add("switches", _switches, "show where paper and release differ, and the setting for each")
-    switches.add_argument("--out", type=Path, metavar="FILE", help="write it there instead (docs/FIDELITY.md is that)")
+    switches.add_argument(
+        "--out", type=local_path, metavar="FILE", help="write it there instead (docs/FIDELITY.md is that)"
+    )
     add_article_command(add_study, _study)
     add_run_commands(add)
     add_repeat_command(add_study, _study)

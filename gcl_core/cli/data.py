@@ -2,9 +2,8 @@
 
 import argparse
 import sys
-from pathlib import Path
 
-from gcl_core.cli.words import Add
+from gcl_core.cli.words import Add, local_path
 
 DATASETS = ("folder", "market1501", "dukemtmc_reid", "msmt17")
 
@@ -13,38 +12,46 @@ def add_data_commands(add: Add) -> None:
     """Add the commands to `python -m gcl_core`."""
     report = add("data-report", _data_report, "say what a dataset's folder holds, what is missing and what is wrong")
     _dataset(report)
-    report.add_argument("--mesh-root", type=Path, metavar="DIR", help="folder of the meshes (default: ROOT/meshes)")
+    report.add_argument(
+        "--mesh-root", type=local_path, metavar="DIR", help="folder of the meshes (default: ROOT/meshes)"
+    )
 
     unpack = add("unpack", _unpack, "unpack a dataset's zip or tar archive, safely, whole or not at all")
-    unpack.add_argument("archive", type=Path, metavar="FILE")
-    unpack.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to make")
+    unpack.add_argument("archive", type=local_path, metavar="FILE")
+    unpack.add_argument("--out", type=local_path, required=True, metavar="DIR", help="folder to make")
 
     keypoints = add("keypoints", _keypoints, "find each person's 17 keypoints with torchvision's Keypoint R-CNN")
     _dataset(keypoints)
-    keypoints.add_argument("--out", type=Path, required=True, metavar="FILE", help="COCO JSON to write")
+    keypoints.add_argument("--out", type=local_path, required=True, metavar="FILE", help="COCO JSON to write")
     keypoints.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
 
     fit = add("fit-bodies", _fit_bodies, "fit a body to every picture's keypoints and render its eight projections")
     _dataset(fit)
-    fit.add_argument("--keypoints", type=Path, required=True, metavar="FILE", help="COCO JSON, 17 points per person")
-    fit.add_argument("--depths", type=Path, metavar="FILE", help="the same points in space: .npz of BlazePose's 33")
+    fit.add_argument(
+        "--keypoints", type=local_path, required=True, metavar="FILE", help="COCO JSON, 17 points per person"
+    )
+    fit.add_argument(
+        "--depths", type=local_path, metavar="FILE", help="the same points in space: .npz of BlazePose's 33"
+    )
 
     pose = add("pose-bodies", _pose_bodies, "render projections of bodies given as SMPL parameters (HMR, ROMP, …)")
     _dataset(pose)
     pose.add_argument(
-        "--smpl", type=Path, required=True, metavar="FILE", help=".npz, .pkl, or a folder of one per picture"
+        "--smpl", type=local_path, required=True, metavar="FILE", help=".npz, .pkl, or a folder of one per picture"
     )
-    pose.add_argument("--model", type=Path, metavar="FILE", help="your SMPL model; without it poses go to a free body")
+    pose.add_argument(
+        "--model", type=local_path, metavar="FILE", help="your SMPL model; without it poses go to a free body"
+    )
 
     for each in (fit, pose):
-        each.add_argument("--out", type=Path, metavar="DIR", help="folder of the meshes (default: ROOT/meshes)")
+        each.add_argument("--out", type=local_path, metavar="DIR", help="folder of the meshes (default: ROOT/meshes)")
         each.add_argument(
             "--height", type=_height, default=256, metavar="PIXELS", help="of a projection (default: 256)"
         )
 
 
 def _dataset(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--root", type=Path, required=True, metavar="DIR", help="the dataset's folder")
+    parser.add_argument("--root", type=local_path, required=True, metavar="DIR", help="the dataset's folder")
     parser.add_argument("--dataset", choices=DATASETS, default="folder", help="its layout (default: folder)")
 
 

@@ -4,9 +4,8 @@ import argparse
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 
-from gcl_core.cli.words import Add, ReadStudy
+from gcl_core.cli.words import Add, ReadStudy, local_path
 from gcl_core.config import REPOSITORY
 from gcl_core.layout import REFERENCE, Layout
 
@@ -23,8 +22,8 @@ def add_figure_commands(add: Add, add_study: Add, read_study: ReadStudy) -> None
         "make the tables and plots of figures/PROFILE anew from its records, without runs",
     )
     parser.add_argument("--reference", action="store_true", help=COMMITTED)
-    parser.add_argument("--out", type=Path, metavar="DIR", help="write there instead")
-    parser.add_argument("--style", type=Path, metavar="FILE", help="a matplotlib style file; needs --out")
+    parser.add_argument("--out", type=local_path, metavar="DIR", help="write there instead")
+    parser.add_argument("--style", type=local_path, metavar="FILE", help="a matplotlib style file; needs --out")
     add_study(
         "so-far",
         partial(_so_far, read_study),
@@ -43,7 +42,9 @@ def add_figure_commands(add: Add, add_study: Add, read_study: ReadStudy) -> None
         "[PROFILE] [key=value ...]",
         "pack the tables, records and manifest of figures/PROFILE into one file that is verified when it is read",
     )
-    results.add_argument("--out", type=Path, required=True, metavar="FILE", help="file to write, as market1501.zip")
+    results.add_argument(
+        "--out", type=local_path, required=True, metavar="FILE", help="file to write, as market1501.zip"
+    )
     words = "give the claims in figures/PROFILE their verdicts anew from its tables, and pool seeds of equal settings"
     verdicts = add("verdicts", _verdicts, words)
     verdicts.add_argument("profiles", nargs="+", metavar="PROFILE", help="profiles with figures, as evidence")

@@ -3,9 +3,8 @@
 import argparse
 from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
 
-from gcl_core.cli.words import Add, ReadStudy, count, repetition, split_name
+from gcl_core.cli.words import Add, ReadStudy, count, local_path, repetition, split_name
 from gcl_core.config import ConfigError
 
 
@@ -18,7 +17,9 @@ def add_repeat_command(add_study: Add, read_study: ReadStudy) -> None:
         "train a variant again from slightly changed weights of its baseline, and say how far apart the runs end",
     )
     repeat.add_argument("--times", type=count, default=5, metavar="R", help="how often (default: 5)")
-    repeat.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for these runs and repeats.csv")
+    repeat.add_argument(
+        "--out", type=local_path, required=True, metavar="DIR", help="folder for these runs and repeats.csv"
+    )
     repeat.add_argument("--seed", type=repetition, default=0, metavar="K", help="from whose baseline (default: 0)")
 
 

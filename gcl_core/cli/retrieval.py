@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gcl_core.cli.words import Add, count
+from gcl_core.cli.words import Add, count, local_path
 from gcl_core.files import RunError, atomic
 
 if TYPE_CHECKING:
@@ -21,14 +21,18 @@ def add_retrieval_commands(add: Add) -> None:
     export = add("export-onnx", _export, "write a run's identity encoder as an ONNX file")
     for each in (embed, search, export):
         each.set_defaults(stopped=STOPPED)
-        each.add_argument("--run", type=Path, required=True, metavar="DIR", help="run folder, as runs/mini/gcl/seed0")
-    embed.add_argument("--out", type=Path, required=True, metavar="FILE", help="features.parquet or features.npz")
-    embed.add_argument("places", type=Path, nargs="+", metavar="PICTURE", help="pictures, or folders of them")
-    search.add_argument("--gallery", type=Path, required=True, metavar="DIR", help="folder that is searched")
-    search.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for ranked.csv and ranked.png")
+        each.add_argument(
+            "--run", type=local_path, required=True, metavar="DIR", help="run folder, as runs/mini/gcl/seed0"
+        )
+    embed.add_argument("--out", type=local_path, required=True, metavar="FILE", help="features.parquet or features.npz")
+    embed.add_argument("places", type=local_path, nargs="+", metavar="PICTURE", help="pictures, or folders of them")
+    search.add_argument("--gallery", type=local_path, required=True, metavar="DIR", help="folder that is searched")
+    search.add_argument(
+        "--out", type=local_path, required=True, metavar="DIR", help="folder for ranked.csv and ranked.png"
+    )
     search.add_argument("--top", type=count, default=10, metavar="N", help="pictures per query (default: 10)")
-    search.add_argument("pictures", type=Path, nargs="+", metavar="PICTURE", help="pictures of whom to find")
-    export.add_argument("--out", type=Path, required=True, metavar="FILE", help="file to write, ending in .onnx")
+    search.add_argument("pictures", type=local_path, nargs="+", metavar="PICTURE", help="pictures of whom to find")
+    export.add_argument("--out", type=local_path, required=True, metavar="FILE", help="file to write, ending in .onnx")
 
 
 def _embed(chosen: argparse.Namespace) -> None:

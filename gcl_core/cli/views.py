@@ -4,9 +4,8 @@ import argparse
 import shlex
 from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
 
-from gcl_core.cli.words import Add, ReadStudy, count, repetition
+from gcl_core.cli.words import Add, ReadStudy, count, local_path, repetition
 
 
 def add_view_commands(add: Add, add_study: Add, read_study: ReadStudy) -> None:
@@ -17,7 +16,7 @@ def add_view_commands(add: Add, add_study: Add, read_study: ReadStudy) -> None:
         "[PROFILE] [key=value ...]",
         "write a finished run's drawn views as a dataset of files; goes on (docs/NOVEL_VIEWS.md)",
     )
-    export.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write")
+    export.add_argument("--out", type=local_path, required=True, metavar="DIR", help="folder to write")
     export.add_argument("--variant", default="gcl", metavar="RUN", help="whose generator draws (default: gcl)")
     export.add_argument(
         "--surface", choices=("fitted", "known"), help="no run draws: carried over the surface of these bodies"
@@ -31,7 +30,7 @@ def add_view_commands(add: Add, add_study: Add, read_study: ReadStudy) -> None:
     export.add_argument("--pixels", action="store_true", help="draw real people too: else recipe and manifest alone")
 
     verify = add("verify-views", _verify_views, "say which files of an export were changed, lost or added")
-    verify.add_argument("folder", type=Path, metavar="DIR")
+    verify.add_argument("folder", type=local_path, metavar="DIR")
 
 
 def _export_views(read_study: ReadStudy, chosen: argparse.Namespace, words: Sequence[str]) -> None:

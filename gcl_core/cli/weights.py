@@ -3,9 +3,8 @@
 import argparse
 from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
 
-from gcl_core.cli.words import Add, ReadStudy, repetition, run_folder, split_name
+from gcl_core.cli.words import Add, ReadStudy, local_path, repetition, run_folder, split_name
 
 
 def add_weight_commands(add_study: Add, read_study: ReadStudy) -> None:
@@ -17,10 +16,14 @@ def add_weight_commands(add_study: Add, read_study: ReadStudy) -> None:
         "make a run of the authors' published weights (docs/WEIGHTS.md)",
     )
     importing.add_argument(
-        "--encoder", type=Path, required=True, metavar="FILE", help="id_*.pt, a stage-1 .pth, or ours (.safetensors)"
+        "--encoder",
+        type=local_path,
+        required=True,
+        metavar="FILE",
+        help="id_*.pt, a stage-1 .pth, or ours (.safetensors)",
     )
-    importing.add_argument("--generator", type=Path, metavar="FILE", help="gen_*.pt; needs fidelity: [D3]")
-    importing.add_argument("--discriminator", type=Path, metavar="FILE", help="dis_*.pt")
+    importing.add_argument("--generator", type=local_path, metavar="FILE", help="gen_*.pt; needs fidelity: [D3]")
+    importing.add_argument("--discriminator", type=local_path, metavar="FILE", help="dis_*.pt")
     importing.add_argument("--to", required=True, metavar="RUN", help="name of the run, as in `evaluate PROFILE RUN`")
 
     exporting = add_study(
@@ -30,7 +33,7 @@ def add_weight_commands(add_study: Add, read_study: ReadStudy) -> None:
         "write a run's networks as the authors' code reads them",
     )
     exporting.add_argument(
-        "--out", type=Path, required=True, metavar="DIR", help="folder of id_*.pt, gen_*.pt, dis_*.pt"
+        "--out", type=local_path, required=True, metavar="DIR", help="folder of id_*.pt, gen_*.pt, dis_*.pt"
     )
     exporting.add_argument("--encoder-only", action="store_true", help="leave generator and discriminator out")
     giving = add_study(
@@ -39,7 +42,7 @@ def add_weight_commands(add_study: Add, read_study: ReadStudy) -> None:
         "[PROFILE] [key=value ...]",
         "write a finished profile's networks, small, for `run_all.sh PROFILE --from-weights` (docs/WEIGHTS.md)",
     )
-    giving.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write, as weights/mini")
+    giving.add_argument("--out", type=local_path, required=True, metavar="DIR", help="folder to write, as weights/mini")
     for each in (importing, exporting):
         each.add_argument("--seed", type=repetition, default=0, metavar="K", help="whose run folder (default: 0)")
 

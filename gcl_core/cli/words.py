@@ -65,6 +65,11 @@ def study_of_weights(profile: str) -> str:
     return str(path)
 
 
+def local_path(text: str) -> Path:
+    """Read a path, `~` as the home folder: after = in --out=~/x no shell does that."""
+    return Path(text).expanduser()
+
+
 def count(text: str) -> int:
     """Read a whole number from 1."""
     if not text.isdecimal() or int(text) < 1:

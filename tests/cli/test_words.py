@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from gcl_core import cli
-from gcl_core.cli.words import is_setting, run_folder, split_name
+from gcl_core.cli.words import is_setting, local_path, run_folder, split_name
 from gcl_core.config import ConfigError, load_study
 from gcl_core.files import write_json
 from gcl_core.layout import Layout
@@ -98,3 +98,15 @@ def test_redraw_takes_a_profile_by_the_path_of_its_file(
         with pytest.raises(SystemExit):
             cli.main(["redraw", *words])
         assert "figures/never_run holds no" in capsys.readouterr().err
+
+
+def test_a_path_behind_an_equals_sign_has_its_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert local_path("~/x.npz") == tmp_path / "x.npz"
+    assert local_path("a~/x.npz") == Path("a~/x.npz")
+
+
+def test_every_path_of_a_command_is_read_that_way() -> None:
+    """By the source, so that a new option is not forgotten."""
+    for source in (Path(cli.__file__).parent).glob("*.py"):
+        assert "type=Path" not in source.read_text(encoding="utf-8"), source
