@@ -183,10 +183,8 @@ def test_profiles_of_a_round_differ_in_people_seeds_and_variants_alone() -> None
     assert large.model_dump(exclude=scaled) == small.model_dump(exclude=scaled)
     assert large.baseline.model_copy(update={"clustering": None}) == small.baseline
     assert large.clustering.model_copy(update={"rho": small.clustering.rho}) == small.clustering
-    people = [study.people.train_identities for study in (large, small)]
-    assert large.clustering.rho * people[0] == pytest.approx(
-        small.clustering.rho * people[1]
-    )  # as many pairs a picture
+    pairs = [study.clustering.rho * study.people.train_identities for study in (large, small)]
+    assert pairs[0] == pytest.approx(pairs[1])  # as many a picture
     assert {load_study(name).training_seed for name in (*second, "people_750")} == {1000}
     tuning = [load_study(name) for name in ("tuning_optimizer", "tuning_views")]
     assert all(study.training_seed + study.seeds <= 1000 for study in tuning)
