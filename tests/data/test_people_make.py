@@ -1,7 +1,10 @@
 """A small set of synthetic people on disk: layout, the same bytes however made, and what is said of bad folders."""
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +19,7 @@ from gcl_core.data.index import DataError
 from gcl_core.data.people import make
 from gcl_core.data.people.make import make_people
 from gcl_core.data.people.plan import FOLDERS, count_files, plan_people
+from gcl_core.files import RunError
 from gcl_core.mesh.projection import YAWS, projection_folder
 
 SETTINGS = PeopleSettings(
@@ -83,9 +87,28 @@ def test_the_table_tells_what_is_known_of_every_picture(people):
     assert {"upper", "top", "carried"} <= set(looks["looks"][0])
 
 
-def test_two_processes_write_the_same_bytes(people, tmp_path):
-    other = make_people(tmp_path / "other", SETTINGS, height=HEIGHT, width=WIDTH, workers=2, progress=False)
-    assert _contents(other) == _contents(people)
+def test_two_processes_of_a_plain_script_write_the_same_bytes(people, tmp_path):
+    """A script without `if __name__ == "__main__"`, as people write them."""
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from gcl_core.config import PeopleSettings\n"
+        "from gcl_core.data.people.make import make_people\n"
+        f"settings = PeopleSettings(**{SETTINGS.model_dump()!r})\n"
+        f"make_people({str(tmp_path / 'set')!r}, settings, height={HEIGHT}, width={WIDTH}, workers=2, progress=False)\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(Path(make.__file__).parents[3])}
+    subprocess.run([sys.executable, script], env=environment, cwd=tmp_path, check=True, timeout=300)
+    assert _contents(tmp_path / "set") == _contents(people)
+
+
+def test_a_process_ended_from_outside_is_told(tmp_path, monkeypatch):
+    monkeypatch.setattr(make, "_photograph_here", _end_this_process)
+    with pytest.raises(RunError, match=r"was ended from outside.*kept.*run this again"):
+        make_people(tmp_path / "set", SETTINGS, height=HEIGHT, width=WIDTH, workers=2, progress=False)
+
+
+def _end_this_process(*_: object) -> None:
+    os._exit(9)
 
 
 def test_a_set_that_lost_files_is_completed_to_the_same_bytes(people, copy):

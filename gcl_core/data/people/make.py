@@ -1,17 +1,19 @@
 """Writing a set of synthetic people to disk, in the layout of Market-1501: whole, resumable, by several processes."""
 
-import multiprocessing
 import os
 import threading
 from collections import deque
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import psutil
 from filelock import FileLock, Timeout
+from loky.process_executor import ProcessPoolExecutor
 from PIL import Image
 from tqdm import tqdm
 
@@ -21,7 +23,7 @@ from gcl_core.data.people.camera import CAMERAS
 from gcl_core.data.people.folder import PeopleFolder
 from gcl_core.data.people.plan import Shot, count_files, plan_people
 from gcl_core.data.people.wardrobe import Looks, draw_looks
-from gcl_core.files import atomic
+from gcl_core.files import RunError, atomic
 
 if TYPE_CHECKING:  # what draws is imported where it is needed: a finished set asks for none of it
     from gcl_core.data.people.figure import Mannequin
@@ -109,12 +111,16 @@ def _work(folder: PeopleFolder, people: list[list[Shot]], workers: int | None) -
     if count == 1:
         yield from (_photograph(studio, *order) for order in orders())
         return
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(count, mp_context=context, initializer=_set_up, initargs=(studio,)) as pool:
+    with ProcessPoolExecutor(count, initializer=_set_up, initargs=(studio,)) as pool:
         try:
             yield from _in_order(pool, orders(), ahead=4 * count)
+        except BrokenProcessPool as error:
+            raise RunError(
+                "a process that drew people was ended from outside, perhaps for want of memory; what it drew is kept: "
+                "run this again, with fewer workers if it happens again"
+            ) from error
         except BaseException:
-            pool.shutdown(cancel_futures=True)
+            pool.shutdown(kill_workers=True)
             raise
 
 
@@ -139,10 +145,10 @@ def _set_up(studio: _Studio) -> None:
 
 def _end_with_parent() -> None:
     """Leave when the parent was killed: a pool's process would wait for its next order for ever."""
-    parent = multiprocessing.parent_process()
+    parent = psutil.Process().parent()
     if parent is not None:
-        parent.join()
-        os._exit(1)
+        parent.wait()
+    os._exit(1)
 
 
 def _photograph_here(shots: list[Shot], looks: Looks, rest: "RestBody") -> int:
