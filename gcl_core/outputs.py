@@ -57,7 +57,7 @@ def _synthetic(study: Study) -> bool:
 def _doses(study: Study) -> bool:
     """Whether TDA is compared with views of other quality than GCL's, and that quality is known."""
     others = (name in RUNGS or variant.purpose == "dose" for name, variant in study.variants.items())
-    return _synthetic(study) and "tda" in study.variants and any(others)
+    return _synthetic(study) and study.people.true_views and "tda" in study.variants and any(others)
 
 
 def _merges(study: Study) -> bool:

@@ -63,7 +63,8 @@ def test_every_run_began_after_the_protocol_and_with_its_code_or_later(committed
         commit = committed[profile]
         fixed = datetime.fromtimestamp(int(git("show", "-s", "--format=%ct", commit).stdout), UTC)
         runs = pd.read_csv(REFERENCE / profile / "records" / "runs.csv")
-        assert len(runs) > 0
-        for run in runs.to_dict("records"):
+        trained = [run for run in runs.to_dict("records") if "/data/" not in run["folder"]]
+        assert trained
+        for run in trained:
             assert datetime.fromisoformat(run["started"]) > fixed, run["folder"]
             assert git("merge-base", "--is-ancestor", commit, run["git_revision"]).returncode == 0, run["folder"]
