@@ -80,16 +80,16 @@ def ask() -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
-@pytest.mark.parametrize("end", [kill, ask])
 def test_every_stage_goes_on_from_any_step_to_the_same_bits(
-    boxes: MakeLayout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: Callable[[], None]
+    boxes: MakeLayout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     whole, broken = boxes(), boxes(root=tmp_path / "broken")
     random = numpy_rng(0, "test kills")
     for stage in CHAIN:
         expected = result(stage(whole))
         places = random.choice(4, 2, replace=False) + 1  # each is counted from where the one before it ended
-        assert all([ended(stage, broken, int(place), end, monkeypatch) for place in places])
+        ends = zip(places, (kill, ask), strict=True)
+        assert all([ended(stage, broken, int(place), end, monkeypatch) for place, end in ends])
         assert result(stage(broken)) == expected
 
 
