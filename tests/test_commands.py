@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from gcl_core.cli import _study, main
+from gcl_core import cli
+from gcl_core.cli import GO_ON, _study, main
 from gcl_core.config import PeopleSettings, known_profiles
 from gcl_core.data.index import read_index
 from gcl_core.data.people.estimates import known_bodies
@@ -174,6 +175,27 @@ def test_dry_run_from_anywhere_says_what_would_run_and_touches_nothing(repositor
     assert list(tmp_path.iterdir()) == []
     assert not (repository / "runs" / "never_run").exists()
     assert not (repository / "figures" / "never_run").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "kept"), [(["train", "smoke", "baseline"], True), (["evaluate", "smoke", "gcl"], False)]
+)
+def test_what_a_stopped_command_kept_is_said(
+    words: list[str], kept: bool, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, f"_{words[0]}", stop)
+    with pytest.raises(SystemExit) as ended:
+        main(words)
+    assert ended.value.code == 130
+    assert ("goes on from there" in capsys.readouterr().err) is kept
+
+
+def test_every_command_that_goes_on_is_there() -> None:
+    help_ = cli._parser().format_help()
+    assert all(re.search(rf"^    {name}\s", help_, re.MULTILINE) for name in GO_ON)
 
 
 def test_git_ignores_what_runs_write_and_keeps_the_reference(repository: Path) -> None:

@@ -21,7 +21,12 @@ from gcl_core.machine import settle_caches, settle_streams
 from gcl_core.settings.paths import placed
 
 Command = Callable[[argparse.Namespace, Sequence[str]], None]
-STOPPED = "stopped; what was computed is kept, the same command goes on from there"  # a command may set other words
+GO_ON = {  # commands whose work is kept when they are stopped
+    *("run", "train", "make-people", "repeat", "so-far"),
+    *("keypoints", "fit-bodies", "pose-bodies", "export-views", "gpu-check"),
+}
+KEPT = "stopped; what was computed is kept, the same command goes on from there"
+BEGINS = "stopped; the same command starts from the beginning"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -41,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except ConfigError as error:
         sys.exit(_tell(error, 2))
     except KeyboardInterrupt:
-        sys.exit(_tell(getattr(chosen, "stopped", STOPPED), 130))
+        sys.exit(_tell(KEPT if chosen.name in GO_ON else BEGINS, 130))
     except (RuntimeError, ValueError) as error:
         if type(error).__module__.partition(".")[0] != "gcl_core":
             raise  # a fault of ours keeps its traceback
@@ -61,7 +66,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog=f"profiles: {', '.join(known_profiles())}",
         allow_abbrev=False,
     )
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", dest="name", required=True)
 
     def add(name: str, command: Callable[..., None], summary: str) -> argparse.ArgumentParser:
         each = commands.add_parser(name, help=summary, description=summary, allow_abbrev=False)

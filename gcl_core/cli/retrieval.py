@@ -11,8 +11,6 @@ from gcl_core.files import RunError, atomic
 if TYPE_CHECKING:
     import pandas as pd
 
-STOPPED = "stopped; the same command starts from the beginning"
-
 
 def add_retrieval_commands(add: Add) -> None:
     """Add the commands to `python -m gcl_core`."""
@@ -20,7 +18,6 @@ def add_retrieval_commands(add: Add) -> None:
     search = add("search", _search, "rank a folder of pictures by their similarity to pictures of a person")
     export = add("export-onnx", _export, "write a run's identity encoder as an ONNX file")
     for each in (embed, search, export):
-        each.set_defaults(stopped=STOPPED)
         each.add_argument(
             "--run", type=local_path, required=True, metavar="DIR", help="run folder, as runs/mini/gcl/seed0"
         )
