@@ -97,9 +97,11 @@ def show_comparison(layout: Layout) -> None:
 
 
 def _verdicts(chosen: argparse.Namespace) -> None:
+    from gcl_core.figures.pooled import draw_pooled_claims
     from gcl_core.tables.pooled import write_verdicts
 
-    for path in write_verdicts(FIGURES / REFERENCE if chosen.reference else FIGURES, chosen.profiles):
+    figures = FIGURES / REFERENCE if chosen.reference else FIGURES
+    for path in [*write_verdicts(figures, chosen.profiles), *draw_pooled_claims(figures)]:
         print(path)
 
 

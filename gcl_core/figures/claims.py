@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from gcl_core.config import Study
+from gcl_core.evaluation.verdicts import FEWEST
 from gcl_core.figures.style import COLOURS, GREY, PAGE, new_figure, styled
 from gcl_core.measure.evidence import MAP, Evidence, differences_of
 from gcl_core.tables.claim_words import compared_words
@@ -26,7 +27,6 @@ PLAIN = (GREY, "s")  # a row without a verdict
 INTERVALS = {"queries": "95 % interval over queries", "seeds": "95 % interval over seeds (decides)"}
 SEEDS = "single seeds"
 ABOVE = 0.27  # rows: single seeds stand so far above their mean
-WIDEST = 35  # points to each side: an interval over two seeds may reach far beyond what mAP can be
 
 
 @styled()
@@ -34,8 +34,8 @@ def claims_figure(study: Study, table: pd.DataFrame, evidence: Sequence[Evidence
     """Return every effect on mAP of `claims_table` (points): a mark, thick interval over queries, thin over seeds.
 
     Filled marks decide a claim, hollow ones stand beside it or are ours. Other metrics, which have other units, are
-    left out. Small dots are the seeds of `evidence`, where there are several. Intervals are cut off at WIDEST. The
-    legend lists what is drawn.
+    left out. Small dots are the seeds of `evidence`, where there are several; an interval over two of them is not
+    drawn. The legend lists what is drawn.
     """
     lines = [line for line in table.to_dict("records") if line["metric"].startswith(MAP) and line["effect"] != NOT_RUN]
     drawn: dict[str, Line2D] = {}
@@ -46,7 +46,7 @@ def claims_figure(study: Study, table: pd.DataFrame, evidence: Sequence[Evidence
         colour, marker = {**LOOKS, **SIDES}.get(line["verdict"], PLAIN)
         for kind, width in (("seeds", 0.8), ("queries", 2.4)):
             ends = [line[f"low over {kind}"], line[f"high over {kind}"]]
-            if np.isfinite(ends).all():
+            if np.isfinite(ends).all() and (kind == "queries" or line["seeds"] >= FEWEST):
                 axes.plot(ends, [place, place], color=colour, linewidth=width, alpha=0.6, solid_capstyle="butt")
                 drawn[INTERVALS[kind]] = Line2D([], [], color=GREY, linewidth=width)
         ours, theirs = line["compared"].split(" - ")
@@ -56,19 +56,22 @@ def claims_figure(study: Study, table: pd.DataFrame, evidence: Sequence[Evidence
             drawn[SEEDS] = Line2D([], [], **(dots | {"markersize": 5}))
         fill = colour if decides(line) else "white"
         axes.plot(line["effect"], place, marker=marker, color=colour, mfc=fill, markersize=4)
-        words = line["verdict"] or "beside a claim, no verdict"
-        drawn[f"{words}{'' if decides(line) or not line['verdict'] else ' (decides no claim)'}"] = Line2D(
-            [], [], color=colour, marker=marker, mfc=fill, linestyle=""
-        )
+        drawn[_verdict_words(line)] = Line2D([], [], color=colour, marker=marker, mfc=fill, linestyle="")
     axes.set_yticks(range(len(lines)), [_name(study, line) for line in lines])
     axes.set_ylim(max(2.5, len(lines) - 0.5), -0.5)
-    low, high = axes.get_xlim()
-    axes.set_xlim(max(low, -WIDEST), min(high, WIDEST))
     axes.set_xlabel("effect, in points of mAP")
     axes.grid(visible=True, axis="x")
     axes.grid(visible=False, axis="y")
     figure.legend(list(drawn.values()), list(drawn), loc="outside lower center", ncols=3)
     return figure
+
+
+def _verdict_words(line: Mapping[str, Any]) -> str:
+    if not line["verdict"]:
+        return "beside a claim, no verdict"
+    if not decides(line):
+        return f"{line['verdict']} (decides no claim)"
+    return f"{line['verdict']} (one of several that decide)" if line["verdict"] in SIDES else line["verdict"]
 
 
 def _name(study: Study, line: Mapping[str, Any]) -> str:

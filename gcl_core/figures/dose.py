@@ -10,6 +10,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from gcl_core.config import Study
+from gcl_core.evaluation.verdicts import FEWEST
 from gcl_core.figures.style import GREY, PAGE, VARIANTS, new_figure, styled
 from gcl_core.measure.evidence import PSNR
 from gcl_core.tables.claim_words import titles
@@ -43,7 +44,7 @@ def dose_figure(study: Study, table: pd.DataFrame) -> Figure:
         for kind, width, cap in (("seeds", 0.8, 2), ("queries", 2.4, 0)):
             ends = [[gain - line[f"low over {kind}"]], [line[f"high over {kind}"] - gain]]
             bar: dict[str, Any] = {"ecolor": colour, "elinewidth": width, "capsize": cap, "alpha": 0.6, "fmt": "none"}
-            if np.isfinite(ends).all():
+            if np.isfinite(ends).all() and (kind == "queries" or line["seeds"] >= FEWEST):
                 axes.errorbar([place], [gain], ends, **bar)
                 named[f"95 % interval over {kind}"] = Line2D([], [], color=GREY, linewidth=width)
         axes.plot([place], [gain], "o", color=colour, zorder=3, label=titles(study).get(line["rung"], line["rung"]))

@@ -59,13 +59,14 @@ def claims_so_far(layout: Layout) -> list[str]:
     caption = f"Controls and variants, last epoch, mean and half the range over seeds; {words}."
     save_table(controls_table(study, epochs, repeats), layout, "controls", runs=runs, caption=caption)
     table, dose, written = claims_table(evidence), dose_table(evidence), written_by("11_claims", study)
-    caption = f"The paper's claims: effects, 95 % intervals over queries and over seeds, verdicts; {words}."
+    caption = f"The paper's claims: effects, 95 % intervals, verdicts; {words}."
     page = claims_page(study, table, dose_reading(dose, titles(study)))
     save_table(table, layout, "claims", runs=runs, caption=caption, reading=page)
-    caption = f"Effects on mAP by claim, with 95 % intervals over queries and over seeds; dots: single seeds; {words}."
+    caption = f"Effects on mAP by claim, with 95 % intervals; dots, if there are several seeds: single ones; {words}."
     save_figure(claims_figure(study, table, evidence), layout, "claims", runs=runs, caption=caption)
     if "dose.csv" in written:
         caption = f"Gain in mAP over TDA by the quality of the views given, with 95 % intervals; {words}."
         save_table(dose, layout, "dose", runs=runs, caption=caption)
+        caption = f"{caption[:-1]}; points of nearly the same quality stand side by side."
         save_figure(dose_figure(study, dose), layout, "dose", runs=runs, caption=caption)
     return names

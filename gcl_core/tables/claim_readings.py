@@ -50,8 +50,9 @@ OWN = (
     "rank-1 is shown as well."
 )
 ROWS = (
-    "The verdict of a row is that of its quantity alone, whose printed interval holds 95 %. A claim that needs several "
-    "is decided by all of its rows together (Rules); rows without a verdict decide nothing."
+    "The verdict of a row is that of its quantity alone, whose printed interval holds 95 %. Where a claim needs "
+    "several quantities, a row says only on which side of zero its own lies, and all of them together decide (Rules). Rows "
+    "without a verdict decide nothing. An interval over two seeds is printed here alone: it says next to nothing."
 )
 VERDICTS = {  # as the summary counts them
     **{
@@ -77,12 +78,12 @@ def claims_summary(frame: pd.DataFrame) -> str:
     """Return in a sentence or two how many claims, and how many comparisons of ours, have which verdict."""
     verdicts = Counter(claim_verdict(frame, key) for key in CLAIMS)
     tested = len(CLAIMS) - verdicts[NOT_RUN]
-    if not tested:
-        return f"None of the paper's {len(CLAIMS)} claims was tested."
-    seeds = int(numbers(frame, "seeds").max())
-    over = "one seed, which decides nothing" if seeds == 1 else f"{seeds} seeds"
-    told = [f"{verdicts[each]} {words}" for each, words in VERDICTS.items() if each != "no verdict" or verdicts[each]]
-    sentences = [f"Of the paper's {len(CLAIMS)} claims, {tested} were tested here on {over}: {_listed(told)}."]
+    sentences = [f"None of the paper's {len(CLAIMS)} claims has been tested here."]
+    if tested:
+        seeds = int(numbers(frame, "seeds").max())
+        over = "one seed, which decides nothing" if seeds == 1 else f"{seeds} seeds"
+        told = [f"{verdicts[each]} {name}" for each, name in VERDICTS.items() if each != "no verdict" or verdicts[each]]
+        sentences = [f"Of the paper's {len(CLAIMS)} claims, {tested} were tested here on {over}: {_listed(told)}."]
     sides = Counter(where(frame, claim=OURS, metric=MAP)["verdict"])
     if sides:
         told = [f"{sides[each]} {words}" for each, words in SIDES.items() if sides[each]]

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from gcl_core.config import Study
+from gcl_core.evaluation.verdicts import FEWEST
 from gcl_core.losses.names import VIEW_INVARIANT
 from gcl_core.measure.artifacts import where
 from gcl_core.measure.evidence import CLUSTERS, DISTANCE, FAR_NEAR, FID, MAP, PSNR, RANK1
@@ -61,7 +62,6 @@ MEANINGS = {
     "Queries that have right pictures of one kind only are left out of it, so it is not quite the difference of the "
     "rows for far and for near views.",
 }
-SIDES = {"reproduced": "above zero", "contradicted": "below zero"}  # of one quantity, where several decide a claim
 TWO_DECIMALS = (RHO, PSNR)
 
 
@@ -78,8 +78,7 @@ def found_words(frame: pd.DataFrame, key: str) -> str:
         words = (higher if line["effect"] >= 0 else lower).format(size=size, loss=_loss(line["compared"]))
         if not float(size):
             words = f"There is no difference at the digits shown ({UNITS[line['metric']]})"
-        side = SIDES.get(line["verdict"], line["verdict"])
-        told.append(f"{words} ({side})" if len(lines) > 1 or side == line["verdict"] else words)
+        told.append(f"{words} ({line['verdict']})" if line["verdict"] not in ("reproduced", "contradicted") else words)
     return "; ".join(told)
 
 
@@ -137,8 +136,8 @@ def titles(study: Study) -> dict[str, str]:
 def effect_words(line: Mapping[str, Any]) -> str:
     """Return an effect with its unit and its interval over seeds: `+1.2 mAP (−0.4 to +2.8)`."""
     metric, interval, loss = line["metric"], over_seeds(line), _loss(line["compared"])
-    words = "one seed, no interval" if line["seeds"] == 1 else "no interval"
-    if interval:
+    words = "one seed, no interval" if line["seeds"] == 1 else f"{line['seeds']} seeds, no interval"
+    if interval and line["seeds"] >= FEWEST:
         words = " to ".join(signed(limit, metric) for limit in interval)
     return f"{signed(line['effect'], metric)} {UNITS[metric]}{f' for {loss}' if loss else ''} ({words})"
 

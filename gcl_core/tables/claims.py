@@ -38,6 +38,7 @@ CHANCE, REVERSE = "permutation p, pooled (%)", "permutation p of the reverse, po
 CHANCE_LIMIT = 2.5  # %: where more orders agree as well, rho is no evidence for the published one
 OURS = "ours"  # stands for the claim where a comparison is the study's own: no paper claims it
 SETTINGS = "C7"  # the one claim that gets no verdict
+SIDES = {"reproduced": "above zero", "contradicted": "below zero"}  # of one quantity, where several decide a claim
 ORDER = "gcl, published order of views"  # what C3 compares
 LIMITS = ("low over queries", "high over queries", "low over seeds", "high over seeds")
 COLUMNS = ["claim", "compared", "metric", "effect", *LIMITS, "seeds", "verdict"]
@@ -135,7 +136,8 @@ def table_row(claim: str, compared: str, metric: str, effect: Effect | None) -> 
 def judged(frame: pd.DataFrame) -> pd.DataFrame:
     """Return a claims table with each row's verdict, which follows from the table alone.
 
-    A row that decides a claim: `verdict`. A setting (C7), and the mAP of a comparison of ours: the side on which its
+    A row that decides a claim alone: `verdict`; one of several that do: the same, told by its side of zero. A setting
+    (C7), and the mAP of a comparison of ours: the side on which its
     interval over seeds lies; of ours, with `holm` among MAIN and among all others. A row that stands beside these:
     blank. Rows without an effect, which older tables have, are dropped.
     """
@@ -217,6 +219,8 @@ def _row_verdict(frame: pd.DataFrame, line: Mapping[str, Any]) -> str:
     outcome = verdict(_quantity(line))
     if line["metric"] == CLUSTERS and outcome == "reproduced" and not _ari_not_lower(frame):
         return "open"  # closer in number, but maybe not in substance
+    if _DECIDING.count(line["claim"]) > 1:
+        return SIDES.get(outcome, outcome)
     limits = {"reproduced": CHANCE, "contradicted": REVERSE}
     if line["metric"] == RHO and outcome in limits:  # seeds may share an order that agrees by chance
         return outcome if _only(frame, limits[outcome])["effect"] <= CHANCE_LIMIT else "open"
