@@ -1,6 +1,5 @@
 """Two folders of figures of one profile beside each other: whose trainings end alike, by the spread of repeats."""
 
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,9 @@ from scipy.special import stdtrit
 
 from gcl_core.files import RunError
 from gcl_core.records import record_path
+from gcl_core.tables.controls import BASELINE
 from gcl_core.tables.formats import read_table
+from gcl_core.tables.repeats import COUNTED
 from gcl_core.typed_frames import OTHERS, read_typed
 
 LEVEL = 0.95
@@ -85,9 +86,12 @@ def _ends(folder: Path) -> dict[str, dict[str, Any]]:
     path = folder / f"{TRAININGS}.csv"
     if not path.is_file():
         raise RunError(f"{path} is not there: nothing to compare. Run the study of that profile first")
-    runs = Counter(_repeats(folder)["variant"])
-    rows = {str(row["variant"]).partition(" (")[0]: row for row in read_table(path).to_dict("records")}
-    return {name: {**row, "runs": runs[name] or row["seeds"]} for name, row in rows.items()}
+    ends = {}
+    for row in read_table(path).to_dict("records"):
+        repeats = row.get(COUNTED, 1)  # older tables do not tell; of the baseline it is blank
+        name = "baseline" if row["variant"] == BASELINE else str(row["variant"])
+        ends[name] = {**row, "runs": row["seeds"] * (1 if pd.isna(repeats) else int(repeats))}
+    return ends
 
 
 def _repeats(folder: Path) -> pd.DataFrame:

@@ -51,8 +51,8 @@ OWN = (
 )
 ROWS = (
     "The verdict of a row is that of its quantity alone, whose printed interval holds 95 %. Where a claim needs "
-    "several quantities, a row says only on which side of zero its own lies, and all of them together decide (Rules). Rows "
-    "without a verdict decide nothing. An interval over two seeds is printed here alone: it says next to nothing."
+    "several quantities, a row says only on which side of zero its own lies, and all of them together decide (Rules). "
+    "Rows without a verdict decide nothing. An interval over two seeds is printed here alone: it says next to nothing."
 )
 VERDICTS = {  # as the summary counts them
     **{

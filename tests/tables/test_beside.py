@@ -21,6 +21,7 @@ from gcl_core.tables.beside import (
     recorded_spread,
     side_by_side,
 )
+from gcl_core.tables.controls import BASELINE
 
 
 def words_of(ours: Path, theirs: Path, spread: Spread = MEASURED) -> dict[tuple[str, str], str]:
@@ -28,10 +29,18 @@ def words_of(ours: Path, theirs: Path, spread: Spread = MEASURED) -> dict[tuple[
     return {(line["training"], line["metric"]): line["agrees"] for line in lines}
 
 
-def kept(folder: Path, *rows: tuple[str, int, float, float], repeats: pd.DataFrame | None = None) -> Path:
-    """Write a profile's table of trainings: name, seeds, mAP, clusters of each; and maybe its record of repeats."""
+def kept(
+    folder: Path,
+    *rows: tuple[str, int, float, float],
+    repeats: pd.DataFrame | None = None,
+    counts: list[float] | None = None,
+) -> Path:
+    """Write a profile's table of trainings: title, seeds, mAP, clusters of each, and maybe how often it was trained on
+    each seed; and maybe its record of repeats, which knows variants by their names.
+    """
     folder.mkdir()
     frame = pd.DataFrame(rows, columns=["variant", "seeds", "mAP", "clusters"])
+    frame = frame if counts is None else frame.assign(repeats=counts)
     frame.assign(**{"rank-1": 90.0, "ARI": 0.8}).to_csv(folder / "controls.csv", index=False)
     if repeats is not None:
         path = record_path(folder, "repeats")
@@ -58,10 +67,8 @@ def repeated(**maps: list[float]) -> pd.DataFrame:
 
 
 def test_numbers_are_the_same_within_or_outside_what_repeats_differ_by(tmp_path: Path):
-    reference = kept(
-        tmp_path / "theirs", ("baseline (and more)", 1, 66, 47), ("gcl", 1, 81.8, 45), ("no_vi", 1, 43, 40)
-    )
-    ours = kept(tmp_path / "ours", ("baseline (and more)", 1, 66, 47), ("gcl", 1, 84.0, 46), ("no_vi", 1, 49.7, 40))
+    reference = kept(tmp_path / "theirs", (BASELINE, 1, 66, 47), ("gcl", 1, 81.8, 45), ("no_vi", 1, 43, 40))
+    ours = kept(tmp_path / "ours", (BASELINE, 1, 66, 47), ("gcl", 1, 84.0, 46), ("no_vi", 1, 49.7, 40))
     lines = words_of(ours, reference)
     assert [lines[name, "mAP"] for name in ("baseline", "gcl", "no_vi")] == [SAME, WITHIN, OUTSIDE]
     assert lines["gcl", "clusters"] == UNKNOWN  # nobody measured how far these move
@@ -90,16 +97,23 @@ def test_two_repeats_of_one_training_lie_within_the_limit_in_19_of_20_cases():
 
 def test_the_spread_is_that_within_each_training_and_repeats_shorten_the_limit(tmp_path: Path):
     repeats = repeated(gcl=[0.80, 0.82, 0.84], tda=[0.50, 0.50])
-    folder = kept(tmp_path / "theirs", ("gcl", 1, 82.0, 41), ("tda", 1, 50.0, 40.5), repeats=repeats)
+    rows, both = (("GCL", 1, 82.0, 41.0), ("TDA control", 1, 50.0, 40.5)), {"repeats": repeats, "counts": [3.0, 2.0]}
+    folder = kept(tmp_path / "theirs", *rows, **both)
     spread = recorded_spread(folder)
     assert spread is not None
     assert spread.freedom == 3
     assert spread.deviations["mAP"] == pytest.approx(np.sqrt((2 * 2.0**2 + 0) / 3))
     assert spread.deviations["clusters"] == pytest.approx(np.sqrt((2 * 1 + 0.5) / 3))
     three, single = (spread.limit("mAP", count, count) for count in (3, 1))
-    ours = kept(tmp_path / "ours", ("gcl", 1, 82 + (three + single) / 2, 41), ("tda", 1, 50, 40.5), repeats=repeats)
+    ours = kept(tmp_path / "ours", ("GCL", 1, 82 + (three + single) / 2, 41), rows[1], **both)
     lines = words_of(ours, folder, spread)
-    assert (lines["gcl", "mAP"], lines["tda", "mAP"]) == (OUTSIDE, SAME)  # single trainings would be within
+    assert (lines["GCL", "mAP"], lines["TDA control", "mAP"]) == (OUTSIDE, SAME)  # single trainings would be within
+
+
+def test_titles_that_share_their_first_words_stay_apart_and_a_blank_number_of_trainings_is_one(tmp_path: Path):
+    rows = ((BASELINE, 1, 60.0, 40.0), ("GCL (loud)", 1, 82.0, 41.0), ("GCL (quiet)", 1, 50.0, 40.5))
+    ours, theirs = (kept(tmp_path / name, *rows, counts=[np.nan, 1, 1]) for name in ("ours", "theirs"))
+    assert {training for training, _ in words_of(ours, theirs)} == {"baseline", "GCL (loud)", "GCL (quiet)"}
 
 
 def test_where_nothing_was_repeated_no_spread_is_made_up(tmp_path: Path):
