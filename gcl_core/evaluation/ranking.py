@@ -19,6 +19,10 @@ ROWS = 64  # queries that a thread ranks at a time
 Precision = Literal["step", "trapezoid"]
 
 
+class NoMatchError(ValueError):
+    """No query has a right picture in the gallery."""
+
+
 @dataclass(frozen=True)
 class RankingResult:
     """Accuracy over the queries that have a match, in [0, 1], and the same per query.
@@ -91,7 +95,7 @@ def rank_distances(
     all other pids, distractors (0) included, stay as wrong answers. Average precision is by step interpolation, with
     equal distances as one step, as in scikit-learn, or by trapezoids, as Market-1501's own tool has it; that and first
     matches use the order of the gallery among equals. Queries without a match are skipped.
-    Raises ValueError if no query has a match or a distance is NaN. Source: METHOD.md §5.4, D28.
+    Raises NoMatchError if no query has a match, ValueError if a distance is NaN. Source: METHOD.md §5.4, D28.
     """
     shape = (len(distances), distances.shape[1])
     return _rank([distances], shape, query_pids, gallery_pids, query_camids, gallery_camids, topk, average_precision)
@@ -139,7 +143,7 @@ def _rank(
 
     found = first > 0
     if not found.any():
-        raise ValueError(
+        raise NoMatchError(
             f"none of {len(query_pid)} queries has a match among {len(columns)} gallery pictures: expected the "
             "same pid seen by another camera; check that pids and camids of query and gallery belong together"
         )

@@ -25,6 +25,8 @@ def embed(
     coloured = np.flatnonzero(np.isin(identities, people))
     rest = random.permutation(np.flatnonzero(~np.isin(identities, people)))
     rows = np.sort(np.concatenate([coloured, rest])[: max(EMBEDDED, len(coloured))])
+    if len(rows) < 3:  # no map can be made of them
+        return np.zeros((len(rows), 2)), rows, np.isin(identities[rows], people)
     tsne = TSNE(
         perplexity=min(30.0, (len(rows) - 1) / 3),
         init="pca",

@@ -133,22 +133,26 @@ def clustering_reading(clustering: Clustering, split: pd.DataFrame) -> str:
     members = clustering.labels >= 0
     parts = pd.Series(clustering.labels[members]).groupby(clustering.identities[members]).nunique()
     known = [line for line in split.to_dict("records") if line["pairs"]]
-    kind, near, far = split.columns[0], known[0], min(known, key=lambda line: line["together"])
-    told = (
-        f"and in {100 * far['together']:.0f} % where it holds least ({far[kind]}): that gap is what view-invariance is "
-        "to close."
-        if far is not near
-        else "and no less often when they differ more: this difference is not what splits people."
-    )
+    told = " No two of these pictures are numbered as one person's, so nobody can be split."
+    if known:
+        kind, near, far = split.columns[0], known[0], min(known, key=lambda line: line["together"])
+        least = (
+            f"and in {100 * far['together']:.0f} % where it holds least ({far[kind]}): that gap is what "
+            "view-invariance is to close."
+            if far is not near
+            else "and no less often when they differ more: this difference is not what splits people."
+        )
+        told = (
+            f" Of the pairs in one cluster {100 * quality['pair_precision']:.0f} % are of one person; of the pairs of "
+            f"one person {100 * quality['pair_recall']:.0f} % are in one cluster. A person is spread over "
+            f"{parts.mean():.2f} clusters on average. Two pictures of one person share a cluster in "
+            f"{100 * near['together']:.0f} % of the pairs that differ least ({kind} {near[kind]}), {least}"
+        )
     recall = clustering.distances.recall
     searched = "" if recall == 1 else f" Neighbours were searched approximately: {100 * recall:.1f} % were found."
     return (
         f"{quality['clusters']:.0f} clusters for {quality['identities']:.0f} people, {quality['outliers']:.0f} of "
         f"{len(clustering.labels)} pictures are outliers; ε = {clustering.eps:.3f}, ARI {quality['ari']:.3f}, NMI "
         f"{quality['nmi']:.3f}, purity {quality['purity']:.3f}. A cluster has {quality['smallest']:.0f} to "
-        f"{quality['largest']:.0f} pictures, {quality['median_size']:g} in the median. Of the pairs in one cluster "
-        f"{100 * quality['pair_precision']:.0f} % are of one person; of the pairs of one person "
-        f"{100 * quality['pair_recall']:.0f} % are in one cluster. A person is spread over {parts.mean():.2f} clusters "
-        f"on average. Two pictures of one person share a cluster in {100 * near['together']:.0f} % of the pairs that "
-        f"differ least ({kind} {near[kind]}), {told}{searched}"
+        f"{quality['largest']:.0f} pictures, {quality['median_size']:g} in the median.{told}{searched}"
     )

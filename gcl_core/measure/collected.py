@@ -108,7 +108,9 @@ def _measure(
         psnr = given_psnr(layout, people, truth, variant, seed)
     queries = query_precision(found, truth).to_dict("list")
     known = {name: [None if np.isnan(value) else value for value in values] for name, values in queries.items()}
-    return {"queries": known, "distance": distance, "psnr": psnr if psnr is not None and np.isfinite(psnr) else None}
+    views = {"distance": distance, "psnr": psnr}  # not finite: one person alone, or views that are the truth
+    finite = {name: each if each is not None and np.isfinite(each) else None for name, each in views.items()}
+    return {"queries": known, **finite}
 
 
 def query_precision(found: Retrieval, truth: Truth | None) -> pd.DataFrame:

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from gcl_core.files import RunError
 from gcl_core.models.network import Network
 from gcl_core.models.timm_trunk import TimmTrunk
 from gcl_core.models.trunks import ResNetTrunk, Trunk
@@ -95,19 +96,18 @@ class IdentityEncoder(Network):
 def load_imagenet(encoder: IdentityEncoder) -> None:
     """Load torchvision's ResNet-50 (IMAGENET1K_V1) into the trunk, strictly but for the classifier (METHOD.md §2.5).
 
-    Raises ValueError when the trunk is not a ResNet-50 of width 64; FileNotFoundError, which says where to put the
-    file, when the weights are neither in the torch hub cache nor to be had from the network; RuntimeError when the
-    cached file cannot be read.
+    Raises RunError when the trunk is not a ResNet-50 of width 64; when the weights are neither in the torch hub cache
+    nor to be had from the network, which says where to put the file; and when the cached file cannot be read.
     """
     file = Path(torch.hub.get_dir()) / "checkpoints" / IMAGENET.rsplit("/", 1)[-1]
     try:
         state = torch.hub.load_state_dict_from_url(IMAGENET, progress=False, check_hash=True)
     except (EOFError, RuntimeError, pickle.UnpicklingError) as error:
-        raise RuntimeError(
+        raise RunError(
             f"the ImageNet weights in {file} cannot be read ({error}): delete the file, try again"
         ) from error
     except OSError as error:
-        raise FileNotFoundError(
+        raise RunError(
             f"the ImageNet weights could not be downloaded from {IMAGENET} ({error}): fetch that file elsewhere and "
             f"put it at {file}, or set the profile's identity_encoder.weights to null"
         ) from error
@@ -115,7 +115,7 @@ def load_imagenet(encoder: IdentityEncoder) -> None:
     try:
         encoder.trunk.load_state_dict(state)
     except RuntimeError as error:
-        raise ValueError(
+        raise RunError(
             "ImageNet weights are those of a ResNet-50; this identity encoder is none: use block bottleneck, layers "
             "(3, 4, 6, 3), width 64, or set the profile's identity_encoder.weights to null"
         ) from error

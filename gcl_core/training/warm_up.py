@@ -9,6 +9,7 @@ import torch
 
 from gcl_core.data.batches import draw_angles, epoch_batches, imagenet_normalize
 from gcl_core.data.feed import Feed
+from gcl_core.data.index import DataError
 from gcl_core.data.person_set import PersonSet, load_person_set
 from gcl_core.device import cpu_threads, resolve_device
 from gcl_core.files import hash_file
@@ -74,6 +75,11 @@ def _train(
     study, settings = layout.study, layout.study.warm_up
     ranks.check_batch_size(settings.batch_size)
     rows = people.with_mesh(people.rows("train"))
+    if len(rows) < 2:
+        raise DataError(
+            f"{len(rows)} of {len(people.rows('train'))} training pictures have projections: a generator needs two or "
+            "more to learn from (docs/MESHES.md)"
+        )
     drawing = Drawing.start(study, settings, encoder.code_dim, run.seed, device)
     average_over_ranks(drawing.generator_optimizer, drawing.discriminator_optimizer)
     feed, every = Feed(people, rows, device, projections=True), np.arange(len(rows))

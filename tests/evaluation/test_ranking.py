@@ -10,7 +10,7 @@ from sklearn.metrics import average_precision_score
 from torch.nn.functional import normalize
 
 from gcl_core.evaluation import ranking
-from gcl_core.evaluation.ranking import RankingResult, evaluate_ranking, rank_distances
+from gcl_core.evaluation.ranking import NoMatchError, RankingResult, evaluate_ranking, rank_distances
 from gcl_core.seeding import numpy_rng, rng
 
 
@@ -177,7 +177,7 @@ def test_features_equal_squared_euclidean_distances_in_any_blocks(monkeypatch: p
 
 
 def test_no_query_with_a_match() -> None:
-    with pytest.raises(ValueError, match="none of 2 queries has a match"):
+    with pytest.raises(NoMatchError, match="none of 2 queries has a match"):
         rank([[0.1], [0.2]], [(1, 1), (2, 1)], [(1, 1)])
 
 

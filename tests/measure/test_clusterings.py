@@ -1,5 +1,6 @@
 """One clustering taken apart: quality, and which pairs of a person are split."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from gcl_core.config import ClusteringSettings
 from gcl_core.data.person_set import PersonSet
 from gcl_core.data.truth import Truth
 from gcl_core.figures.clusters import clustering_figure
-from gcl_core.measure.clustered import clustered_distances, clustered_pictures
+from gcl_core.measure.clustered import clustered_distances, clustered_pictures, embed
 from gcl_core.measure.clusterings import Clustering, analyse, clustering_reading, clustering_table, split_of_people
 
 SETTINGS = ClusteringSettings(k1=6, k2=3, rho=0.4, min_samples=3)
@@ -95,6 +96,23 @@ def test_the_reading_tells_what_splits_people(people: PersonSet, clustering: Clu
 def test_a_difference_that_splits_nobody_is_not_blamed(people: PersonSet, clustering: Clustering):
     split = split_of_people(clustering, people, None).assign(together=[0.5, 0.6])
     assert "not what splits people" in clustering_reading(clustering, split)
+
+
+def test_pictures_that_are_each_numbered_as_a_person_are_read_too(people: PersonSet, clustering: Clustering):
+    """As people number theirs who have no identities (docs/DATASETS.md)."""
+    alone = replace(clustering, identities=np.arange(1, 17))
+    split = split_of_people(alone, people, None)
+    assert split["pairs"].tolist() == [0] * len(split)
+    text = clustering_reading(alone, split)
+    assert "No two of these pictures are numbered as one person's" in text
+    assert "nan" not in text
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_a_map_of_hardly_any_picture_is_made(count: int):
+    places, rows, _ = embed(torch.eye(4)[:count], np.arange(count))
+    assert places.shape == (count, 2)
+    assert rows.tolist() == list(range(count))
 
 
 def test_no_cluster_at_all_is_told_and_drawn(people: PersonSet, clustering: Clustering):

@@ -89,6 +89,13 @@ def variants_of(layout: Layout, seed: int = 0) -> dict[str, Measured]:
 
 
 @pytest.mark.usefixtures("runs")
+def test_a_distance_that_one_person_alone_leaves_unknown_is_left_blank(layout: Layout, monkeypatch: pytest.MonkeyPatch):
+    measured = module.view_quality
+    monkeypatch.setattr(module, "view_quality", lambda *given: measured(*given).assign(distance_others=np.nan))
+    assert variants_of(layout)["gcl"].distance is None
+
+
+@pytest.mark.usefixtures("runs")
 def test_every_variant_of_every_seed_is_there_with_its_last_epoch(layout: Layout):
     evidence = collected_evidence(layout)
     assert [each.people for each in evidence] == [4, 4]

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torchvision.models import ResNet50_Weights, resnet50
 
+from gcl_core.files import RunError
 from gcl_core.models.identity_encoder import IdentityEncoder, load_imagenet
 
 NAME = ResNet50_Weights.IMAGENET1K_V1.url.rsplit("/", 1)[-1]
@@ -50,7 +51,7 @@ def answer(body, monkeypatch):
 
 
 def test_offline_says_where_the_file_belongs_and_what_to_do(cached, encoder):
-    with pytest.raises(FileNotFoundError, match="no route to host") as caught:
+    with pytest.raises(RunError, match="no route to host") as caught:
         load_imagenet(encoder)
     text = str(caught.value)
     assert all(part in text for part in (ResNet50_Weights.IMAGENET1K_V1.url, str(cached), "weights to null"))
@@ -60,7 +61,7 @@ def test_offline_says_where_the_file_belongs_and_what_to_do(cached, encoder):
 @pytest.mark.parametrize("body", [b"", b"<html>please log in</html>", b"PK\x03\x04 cut off"])
 def test_a_download_with_another_checksum_is_refused_and_not_kept(cached, encoder, monkeypatch, body):
     answer(body, monkeypatch)
-    with pytest.raises(RuntimeError, match=r'invalid hash value.*expected "0676ba61"') as caught:
+    with pytest.raises(RunError, match=r'invalid hash value.*expected "0676ba61"') as caught:
         load_imagenet(encoder)
     assert str(cached) in str(caught.value)
     assert not list(cached.parent.iterdir())
@@ -71,13 +72,13 @@ def test_a_truncated_file_in_the_cache_is_named(cached, encoder, theirs, share):
     torch.save({name: value for name, value in theirs.items() if not name.startswith("layer")}, cached)
     whole = cached.read_bytes()
     cached.write_bytes(whole[: int(share * len(whole))])
-    with pytest.raises(RuntimeError, match=rf"{re.escape(str(cached))} cannot be read .*delete the file"):
+    with pytest.raises(RunError, match=rf"{re.escape(str(cached))} cannot be read .*delete the file"):
         load_imagenet(encoder)
 
 
 def test_a_web_page_in_the_cache_is_named(cached, encoder):
     cached.write_text("<!DOCTYPE html><html></html>")
-    with pytest.raises(RuntimeError, match=rf"{re.escape(str(cached))} cannot be read .*delete the file"):
+    with pytest.raises(RunError, match=rf"{re.escape(str(cached))} cannot be read .*delete the file"):
         load_imagenet(encoder)
 
 
@@ -91,5 +92,5 @@ def test_loading_is_strict(cached, theirs, change):
     else:
         state["conv1.weight"] = torch.zeros(64, 3, 3, 3)
     torch.save(state, cached)
-    with pytest.raises(ValueError, match="ResNet-50"):
+    with pytest.raises(RunError, match="ResNet-50"):
         load_imagenet(IdentityEncoder())

@@ -11,14 +11,14 @@ from gcl_core.config import load_study
 from gcl_core.data.bodies import POSES, TABLE, fit_bodies, pose_bodies
 from gcl_core.data.people.estimates import known_bodies
 from gcl_core.data.preparation import prepare_data
-from gcl_core.files import RunError
+from gcl_core.files import RunError, hash_file
 from gcl_core.layout import Layout
 from gcl_core.mesh.body import BODY_PARAMETERS
 from gcl_core.mesh.errors import DoubtfulFacingError, MeshError
 from gcl_core.mesh.fitted import load_table, save_table
 from gcl_core.mesh.keypoints import Person, write_coco
 from gcl_core.mesh.projection import view_matrix
-from gcl_core.surface.bodies import body_source
+from gcl_core.surface.bodies import body_source, fits_hash, known_ways
 from gcl_core.surface.placement import Placement
 from gcl_core.surface.stored import carried_views, stored_views
 from gcl_core.surface.views import carry_views
@@ -188,6 +188,10 @@ def test_smpl_parameters_with_their_cameras_stand_where_the_known_bodies_do(own:
             mine = placed(place).places(placed(place).body.vertices, 0, (64, 32))[:, :2]
             off.append(np.abs([mine.min(axis=0) - true.min(axis=0), mine.max(axis=0) - true.max(axis=0)]).mean())
     assert np.median(off) < 2  # pixels
+    (own.data_root / "people.json").rename(tmp_path / "people.json")  # as a set that was not made here
+    assert known_ways(own) == ["fitted"]
+    assert fits_hash(own, "fitted") == hash_file(own.mesh_root / POSES)
+    (tmp_path / "people.json").rename(own.data_root / "people.json")
     people = prepare_data(own)
     assert stored_views(own, people, "fitted").there.tolist() == [place != 1 for place in range(len(files))]
 
@@ -205,6 +209,7 @@ def test_smpl_parameters_with_their_cameras_stand_where_the_known_bodies_do(own:
 def test_projections_alone_have_no_body(own: Layout):
     files = _files(own)
     (own.data_root / "people.json").unlink()
+    assert known_ways(own) == []
     for way in ("known", "fitted"):
         with pytest.raises(RunError, match=r"bodies\.csv is missing.*fit-bodies"):
             body_source(own, files, way)

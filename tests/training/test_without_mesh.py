@@ -8,6 +8,7 @@ import torch
 from safetensors.torch import load_file
 
 from gcl_core.data.batches import epoch_batches
+from gcl_core.data.index import DataError
 from gcl_core.data.person_set import load_person_set
 from gcl_core.evaluation.features import extract_features
 from gcl_core.layout import Layout
@@ -63,6 +64,13 @@ def test_no_batch_holds_a_picture_without_a_mesh_but_clusters_do(boxes: MakeLayo
             assert (labels[list(LACKING)] >= 0).any()
             usable = (labels >= 0).sum() - (labels[list(LACKING)] >= 0).sum()
             assert line["trained_on"] == usable // 8 * 8
+
+
+def test_a_generator_without_two_pictures_to_learn_from_is_refused(boxes: MakeLayout):
+    layout = boxes(lacking=range(1, 36))
+    train_baseline(layout, 0)
+    with pytest.raises(DataError, match="1 of 36 training pictures have projections"):
+        warm_up_generator(layout, 0)
 
 
 def test_with_all_meshes_every_clustered_picture_is_drawn_in_the_order_of_before(

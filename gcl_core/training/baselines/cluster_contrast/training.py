@@ -70,7 +70,7 @@ def train_cluster_contrast(
             memory = ClusterMemory(features.to(device), labels, keep_old=settings.keep_old)
             epochs.hold("memory", memory)
             if not batches:
-                facts["note"] = f"{facts['clusters']} clusters found: nothing to train on in this epoch"
+                facts["note"] = f"{facts.get('clusters', 0)} clusters found: nothing to train on in this epoch"
             encoder.train()
             for step, picture in epochs.fed(batches, feed.pictures):
                 copy = augment(picture, study.augmentation, rng(run.seed, "cluster contrast augment", epoch, step))
