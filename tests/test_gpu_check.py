@@ -27,7 +27,7 @@ TINY = (
     "discriminator.dim=8",
 )
 # what a machine with a GPU need not have (docs/GPU.md)
-ABSENT = ("anny", "IPython", "matplotlib", "papermill", "skimage", "snakemake")
+ABSENT = ("anny", "IPython", "loky", "matplotlib", "papermill", "psutil", "skimage", "snakemake")
 
 
 @pytest.fixture(autouse=True)

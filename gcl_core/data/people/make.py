@@ -11,9 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import psutil
 from filelock import FileLock, Timeout
-from loky.process_executor import ProcessPoolExecutor
 from PIL import Image
 from tqdm import tqdm
 
@@ -26,6 +24,8 @@ from gcl_core.data.people.wardrobe import Looks, draw_looks
 from gcl_core.files import RunError, atomic
 
 if TYPE_CHECKING:  # what draws is imported where it is needed: a finished set asks for none of it
+    from loky.process_executor import ProcessPoolExecutor
+
     from gcl_core.data.people.figure import Mannequin
     from gcl_core.data.people.scene import Street
     from gcl_core.mesh.body import RestBody
@@ -94,6 +94,8 @@ def _work(folder: PeopleFolder, people: list[list[Shot]], workers: int | None) -
     """Make each person's pictures; yield how many were made, person by person."""
     if not people:
         return
+    from loky.process_executor import ProcessPoolExecutor  # a machine that makes no people need not have it
+
     from gcl_core.data.people.figure import make_mannequin
     from gcl_core.data.people.scene import make_streets
     from gcl_core.mesh.body import load_bodies
@@ -124,7 +126,7 @@ def _work(folder: PeopleFolder, people: list[list[Shot]], workers: int | None) -
             raise
 
 
-def _in_order(pool: ProcessPoolExecutor, orders: Iterable[tuple], ahead: int) -> Iterator[int]:
+def _in_order(pool: "ProcessPoolExecutor", orders: Iterable[tuple], ahead: int) -> Iterator[int]:
     """Yield results in order, with at most `ahead` orders given out, so that memory does not grow with the set."""
     running: deque[Future[int]] = deque()
     for order in orders:
@@ -145,6 +147,8 @@ def _set_up(studio: _Studio) -> None:
 
 def _end_with_parent() -> None:
     """Leave when the parent was killed: a pool's process would wait for its next order for ever."""
+    import psutil
+
     parent = psutil.Process().parent()
     if parent is not None:
         parent.wait()
