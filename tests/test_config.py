@@ -79,13 +79,6 @@ def message(profile: str, *overrides: str) -> str:
     return str(caught.value)
 
 
-def test_an_optimiser_whose_moments_stage_3_cannot_take_over_is_refused() -> None:
-    said = message("smoke", "warm_up.generator_optimizer.kind=sgd")
-    assert "stage 3 goes on with the moments of stage 2's optimiser; give both one kind" in said
-    both = [f"{stage}.generator_optimizer.kind=sgd" for stage in ("warm_up", "joint")]
-    assert load_study("smoke", both).joint.generator_optimizer.kind == "sgd"
-
-
 @pytest.mark.parametrize("key", PUBLISHED)
 def test_default_is_the_published_constant(key: str) -> None:
     assert value_at(Study(), key) == PUBLISHED[key]

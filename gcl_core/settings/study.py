@@ -92,13 +92,6 @@ class Study(Settings):
             raise ValueError(
                 f"source.data_root: dataset {self.source.dataset} needs its folder; give source.data_root=/path/to/it"
             )
-        for name in ("generator_optimizer", "discriminator_optimizer"):
-            kinds = [getattr(stage, name).kind for stage in (self.warm_up, self.joint)]
-            if kinds[0] != kinds[1]:
-                raise ValueError(
-                    f"warm_up.{name}.kind is {kinds[0]} and joint.{name}.kind {kinds[1]}: stage 3 goes on with the "
-                    "moments of stage 2's optimiser; give both one kind"
-                )
         made = self.dataset == "synthetic" and self.data_root is None
         if self.people.each_seed and not made:
             raise ValueError("people.each_seed: only synthetic people made under the run folder differ by seed")

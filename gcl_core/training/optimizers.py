@@ -36,5 +36,11 @@ def with_schedule(
 
 
 def carry_over(optimizer: Optimizer, state: dict[str, Any]) -> None:
-    """Take over the moments of an earlier stage's optimiser; rates, betas and decay stay those of this one (D11)."""
+    """Take over the moments of an earlier stage's optimiser; rates, betas and decay stay those of this one (D11).
+
+    An optimiser of another kind has no moments that this one could use: it starts with its own.
+    """
+    moment = "exp_avg" if isinstance(optimizer, Adam) else "momentum_buffer"
+    if any(moment not in each for each in state["state"].values()):
+        return
     optimizer.load_state_dict({"state": state["state"], "param_groups": optimizer.state_dict()["param_groups"]})

@@ -36,3 +36,17 @@ def test_carry_over_takes_moments_and_keeps_this_stages_settings():
     later.step()
     schedule.step()
     assert later.param_groups[0]["lr"] == pytest.approx(1e-5)
+
+
+@pytest.mark.parametrize(("before", "after"), [("sgd", "adam"), ("adam", "sgd")])
+def test_an_optimiser_of_another_kind_starts_with_moments_of_its_own(before: str, after: str):
+    parameter = _parameter()
+    parameter.grad = torch.tensor([1.0, 2.0, 3.0])
+    earlier, later = (
+        make_optimizer([parameter], OptimizerSettings.model_validate({"kind": kind, "lr": 1e-2}))[0]
+        for kind in (before, after)
+    )
+    earlier.step()
+    carry_over(later, earlier.state_dict())
+    assert not later.state
+    later.step()
