@@ -3,17 +3,15 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from gcl_core.config import Study
-from gcl_core.evaluation.verdicts import FEWEST
 from gcl_core.figures.style import COLOURS, GREY, PAGE, new_figure, styled
 from gcl_core.measure.evidence import MAP, Evidence, differences_of
 from gcl_core.tables.claim_words import compared_words
-from gcl_core.tables.claims import OURS, SETTINGS, decides
+from gcl_core.tables.claims import OURS, SETTINGS, decides, shown_interval
 from gcl_core.tables.formats import NOT_RUN
 
 LOOKS = {
@@ -45,8 +43,7 @@ def claims_figure(study: Study, table: pd.DataFrame, evidence: Sequence[Evidence
     for place, line in enumerate(lines):
         colour, marker = {**LOOKS, **SIDES}.get(line["verdict"], PLAIN)
         for kind, width in (("seeds", 0.8), ("queries", 2.4)):
-            ends = [line[f"low over {kind}"], line[f"high over {kind}"]]
-            if np.isfinite(ends).all() and (kind == "queries" or line["seeds"] >= FEWEST):
+            if ends := shown_interval(line, kind):
                 axes.plot(ends, [place, place], color=colour, linewidth=width, alpha=0.6, solid_capstyle="butt")
                 drawn[INTERVALS[kind]] = Line2D([], [], color=GREY, linewidth=width)
         ours, theirs = line["compared"].split(" - ")

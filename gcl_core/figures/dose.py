@@ -10,10 +10,10 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from gcl_core.config import Study
-from gcl_core.evaluation.verdicts import FEWEST
 from gcl_core.figures.style import GREY, PAGE, VARIANTS, new_figure, styled
 from gcl_core.measure.evidence import PSNR
 from gcl_core.tables.claim_words import titles
+from gcl_core.tables.claims import shown_interval
 from gcl_core.tables.dose import GAIN, placed
 
 APART = 0.05  # of the axis' width: labels stand at least so far from each other
@@ -42,10 +42,9 @@ def dose_figure(study: Study, table: pd.DataFrame) -> Figure:
     for line, place in zip(lines, places, strict=True):
         colour, gain = VARIANTS.get(line["rung"], GREY), line[GAIN]
         for kind, width, cap in (("seeds", 0.8, 2), ("queries", 2.4, 0)):
-            ends = [[gain - line[f"low over {kind}"]], [line[f"high over {kind}"] - gain]]
             bar: dict[str, Any] = {"ecolor": colour, "elinewidth": width, "capsize": cap, "alpha": 0.6, "fmt": "none"}
-            if np.isfinite(ends).all() and (kind == "queries" or line["seeds"] >= FEWEST):
-                axes.errorbar([place], [gain], ends, **bar)
+            if ends := shown_interval(line, kind):
+                axes.errorbar([place], [gain], [[gain - ends[0]], [ends[1] - gain]], **bar)
                 named[f"95 % interval over {kind}"] = Line2D([], [], color=GREY, linewidth=width)
         axes.plot([place], [gain], "o", color=colour, zorder=3, label=titles(study).get(line["rung"], line["rung"]))
     ticks = {tick: f"{tick:g}" for tick in MaxNLocator(5, integer=True).tick_values(low, high) if low <= tick <= high}

@@ -7,11 +7,10 @@ import numpy as np
 import pandas as pd
 
 from gcl_core.config import Study
-from gcl_core.evaluation.verdicts import FEWEST
 from gcl_core.losses.names import VIEW_INVARIANT
 from gcl_core.measure.artifacts import where
 from gcl_core.measure.evidence import CLUSTERS, DISTANCE, FAR_NEAR, FID, MAP, PSNR, RANK1
-from gcl_core.tables.claims import CLAIMS, OURS, RHO, SETTINGS, claim_verdict, decides, over_seeds
+from gcl_core.tables.claims import CLAIMS, OURS, RHO, SETTINGS, claim_verdict, decides, shown_interval
 from gcl_core.tables.formats import NOT_RUN
 
 MINUS = "\u2212"
@@ -135,9 +134,9 @@ def titles(study: Study) -> dict[str, str]:
 
 def effect_words(line: Mapping[str, Any]) -> str:
     """Return an effect with its unit and its interval over seeds: `+1.2 mAP (−0.4 to +2.8)`."""
-    metric, interval, loss = line["metric"], over_seeds(line), _loss(line["compared"])
+    metric, interval, loss = line["metric"], shown_interval(line, "seeds"), _loss(line["compared"])
     words = "one seed, no interval" if line["seeds"] == 1 else f"{line['seeds']} seeds, no interval"
-    if interval and line["seeds"] >= FEWEST:
+    if interval:
         words = " to ".join(signed(limit, metric) for limit in interval)
     return f"{signed(line['effect'], metric)} {UNITS[metric]}{f' for {loss}' if loss else ''} ({words})"
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from gcl_core.evaluation.effects import Effect, Interval, correlation_effect, p_value, rank_agreement
-from gcl_core.evaluation.verdicts import Quantity, holm, side, verdict, verdict_of_all
+from gcl_core.evaluation.verdicts import FEWEST, Quantity, holm, side, verdict, verdict_of_all
 from gcl_core.losses.names import VIEW_INVARIANT
 from gcl_core.measure.artifacts import where
 from gcl_core.measure.evidence import (
@@ -137,9 +137,9 @@ def judged(frame: pd.DataFrame) -> pd.DataFrame:
     """Return a claims table with each row's verdict, which follows from the table alone.
 
     A row that decides a claim alone: `verdict`; one of several that do: the same, told by its side of zero. A setting
-    (C7), and the mAP of a comparison of ours: the side on which its
-    interval over seeds lies; of ours, with `holm` among MAIN and among all others. A row that stands beside these:
-    blank. Rows without an effect, which older tables have, are dropped.
+    (C7), and the mAP of a comparison of ours: the side on which its interval over seeds lies; of ours, with `holm`
+    among MAIN and among all others. A row that stands beside these: blank. Rows without an effect, which older tables
+    have, are dropped.
     """
     run = frame.iloc[np.flatnonzero(frame["effect"] != NOT_RUN)].reset_index(drop=True).astype({"effect": "float64"})
     run = run.assign(verdict=[_row_verdict(run, line) for line in run.to_dict("records")])
@@ -182,6 +182,13 @@ def over_seeds(line: Mapping[str, Any]) -> Interval | None:
     """Return a row's interval over seeds, None where it has none."""
     low, high = (float(line[name]) for name in LIMITS[2:])
     return (low, high) if np.isfinite(low) else None
+
+
+def shown_interval(line: Mapping[str, Any], over: str) -> Interval | None:
+    """Return a row's interval over `queries` or `seeds`, None where it has none or two seeds hardly tell one."""
+    low, high = (float(line[f"{end} over {over}"]) for end in ("low", "high"))
+    known = np.isfinite([low, high]).all() and (over == "queries" or line["seeds"] >= FEWEST)
+    return (low, high) if known else None
 
 
 def _row(evidence: Sequence[Evidence], claim: str, ours: str, theirs: str, metric: str) -> dict[str, Any] | None:
