@@ -198,7 +198,14 @@ def _reading(kept: Kept, output: Output, caption: str) -> str:
     """Return what stands above a table: made anew with it or, where only its CSV is kept, what was written then."""
     if output.name in READINGS and kept.has(output):
         return READINGS[output.name](kept)
-    written = (kept.folder / f"{output.name}{kept.suffix}.md").read_text(encoding="utf-8")
+    page = kept.folder / f"{output.name}{kept.suffix}.md"
+    try:
+        written = page.read_text(encoding="utf-8")
+    except OSError as error:
+        raise RunError(
+            f"cannot read {page}: {error.strerror or error}; what stands above this table is kept there alone: "
+            "take it back, or run the notebook that writes it"
+        ) from error
     return written.rpartition(f"{caption}\n\n")[0].removesuffix("\n\n")
 
 

@@ -13,14 +13,14 @@ from gcl_core.figures.redraw import TABLES, not_redrawn, redraw
 from gcl_core.files import RunError, hash_file
 from gcl_core.outputs import GALLERY, OUTPUTS
 from gcl_core.records import FOLDER, record_path
+from gcl_core.tables.claim_readings import REPORTING
 from gcl_core.tables.formats import read_table
 
 FIGURES = Path(__file__).resolve().parents[2] / "figures" / "reference"
-PROFILES = ["mini", "evidence", "evidence_background", "evidence_light", "evidence_settings"]
+PROFILES = ["mini", *(profile for profile in REPORTING if (FIGURES / profile).is_dir())]
 PICTURES = ("dataset_examples", "mesh_ways", "figure1", "figure3", "ranked_lists", "novel_view", "surface_steps")
 # made before there were records: numbers of single seeds, or of the data, are nowhere
-NEVER_KEPT = {
-    "mini": set[str](),
+NEVER_KEPT: dict[str, set[str]] = {
     "evidence": {"ablations", "clusterers", "clustering_analysis"},
     "evidence_background": {"ablations", "clusterers", "clustering_analysis"},
     "evidence_light": {"ablations", "figure2_cluster_count"},
@@ -35,7 +35,7 @@ def test_what_is_committed_is_what_the_records_give(profile: str, tmp_path: Path
     assert [path.name for path in files if path.read_bytes() != (folder / path.name).read_bytes()] == []
     entered = set(read_manifest(folder))
     left = {Path(name).stem for name in not_redrawn(load_study(profile), folder)}
-    assert {name for name in left if not name.startswith(PICTURES)} == NEVER_KEPT[profile]
+    assert {name for name in left if not name.startswith(PICTURES)} == NEVER_KEPT.get(profile, set())
     others = {f"{name}{ending}" for name in left for ending in (".png", ".pdf")}
     assert {path.name for path in files} == {name for name in entered if not name.startswith(FOLDER)} - others - {
         GALLERY
@@ -48,8 +48,8 @@ def test_the_manifest_is_that_of_the_files_that_lie_there(profile: str):
     entries = read_manifest(folder)
     assert [name for name, entry in entries.items() if hash_file(folder / name) != entry["sha256"]] == []
     kept = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
-    assert kept - set(entries) <= {"manifest.json", "how-to-cite.md", "report.html", f"{FOLDER}/runs.csv"}
-    assert (folder / "manifest.json").stat().st_size < 50_000
+    assert kept - set(entries) <= {"README.md", "manifest.json", "how-to-cite.md", "report.html", f"{FOLDER}/runs.csv"}
+    assert (folder / "manifest.json").stat().st_size < 200_000  # it names every run of every seed
 
 
 def test_tables_are_made_of_records_where_they_are(tmp_path: Path):
@@ -137,3 +137,11 @@ def test_a_folder_without_figures_is_named(tmp_path: Path):
 def test_mini_has_every_table_that_is_made_of_records():
     made = {each.name for each in OUTPUTS if each.kind == "table" and each.made_by(load_study("mini"))}
     assert made & set(TABLES) <= {name for name in TABLES if (FIGURES / "mini" / f"{name}.csv").is_file()}
+
+
+def test_a_page_that_is_gone_is_named_where_what_it_says_is_kept_nowhere_else(tmp_path: Path):
+    folder = tmp_path / "mini"
+    shutil.copytree(FIGURES / "mini", folder)
+    (folder / "ablations.md").unlink()
+    with pytest.raises(RunError, match=r"cannot read .*ablations\.md: No such file"):
+        redraw(load_study("mini"), folder, tmp_path / "out")

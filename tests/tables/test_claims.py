@@ -1,8 +1,6 @@
 """The claims table: from evidence made by hand, each verdict comes out each way, and what is missing says so."""
 
-import re
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +9,6 @@ import pytest
 
 from gcl_core.config import load_study
 from gcl_core.evaluation.effects import p_value
-from gcl_core.layout import Layout
 from gcl_core.measure.artifacts import where
 from gcl_core.measure.evidence import (
     ARI,
@@ -30,14 +27,10 @@ from gcl_core.measure.evidence import (
 )
 from gcl_core.mesh.projection import NOVEL
 from gcl_core.tables.claim_readings import (
-    POOL,
-    REPORTING,
     claims_page,
     claims_summary,
-    reported_claims,
-    told_comparisons,
 )
-from gcl_core.tables.claim_words import FOUND, MEANINGS, UNITS, claim_rows, found_words, own_rows
+from gcl_core.tables.claim_words import claim_rows, found_words
 from gcl_core.tables.claims import (
     CHANCE,
     CLAIMS,
@@ -53,41 +46,9 @@ from gcl_core.tables.claims import (
     judged,
 )
 from gcl_core.tables.formats import NOT_RUN, latex_table, markdown_table
+from tests.tables.made_evidence import PIDS, gains, numbers_of, queries, row, seeds
 
 PUBLISHED = dict(zip(NOVEL, (3.0, 7.0, 5.0, 2.0, 4.0, 6.0, 1.0), strict=True))  # ranks of the means of Table 1
-PIDS = np.repeat(np.arange(30), 2)
-
-
-def queries(gain: float, *, far: float = 0, near: float = 0, rank1: int = 30) -> pd.DataFrame:
-    """Return 60 queries of 30 people: AP 0.4 and `gain` on average, more for one person than for another."""
-    uneven = gain * (1 + 0.1 * np.cos(np.pi * PIDS))
-    no_far = np.where(PIDS < 5, np.nan, 0.3 + far)
-    hits = (np.arange(60) < rank1).astype(int)
-    return pd.DataFrame({"pid": PIDS, "ap": 0.4 + uneven, "rank1": hits, "ap_far": no_far, "ap_near": 0.5 + near})
-
-
-def seeds(**variants: list[Measured]) -> list[Evidence]:
-    """Return evidence with 100 true people from variant → one Measured a seed."""
-    count = max(map(len, variants.values()))
-    return [
-        Evidence(100, {name: each[seed] for name, each in variants.items() if seed < len(each)})
-        for seed in range(count)
-    ]
-
-
-def gains(*values: float) -> list[Measured]:
-    return [Measured(queries(value)) for value in values]
-
-
-def numbers_of(name: str, *values: Any) -> list[Measured]:
-    return [Measured(**{name: value}) for value in values]
-
-
-def row(evidence: list[Evidence], claim: str, metric: str, compared: str) -> dict[str, Any]:
-    lines = where(claims_table(evidence), claim=claim, metric=metric).to_dict("records")
-    found = [line for line in lines if line["compared"].split(",")[0] == compared]
-    assert len(found) == 1
-    return found[0]
 
 
 def test_without_evidence_there_is_no_row_and_nothing_fails():
@@ -302,90 +263,3 @@ def test_variants_of_a_seed_with_other_queries_are_refused():
     other = queries(0).assign(pid=PIDS[::-1])
     with pytest.raises(ValueError, match="60 queries of gcl and 60 of tda differ in their pids"):
         claims_table(seeds(gcl=gains(0), tda=[Measured(other)]))
-
-
-def test_claims_in_words_say_what_was_found_and_name_no_variant_by_its_code():
-    frame = claims_table(seeds(gcl=gains(0.03, 0.031, 0.03), tda=gains(0, 0, 0), no_l_vi=gains(0.06, 0.06, 0.06)))
-    rows = {row["claim"]: row for row in claim_rows(frame).to_dict("records")}
-    assert list(rows) == ["C2", "C5", "C6"]
-    assert rows["C2"]["the paper says"] == "Drawn views make a better contrast than TDA"
-    assert rows["C2"]["found here"] == "GCL's mAP is 3.0 points higher than TDA's"
-    assert rows["C2"]["verdict"] == "reproduced"
-    assert rows["C5"]["found here"] == "mAP is 3.0 points lower with L_vi (below zero)"
-    assert rows["C5"]["verdict"] == "contradicted"  # one loss that harms is enough, at the level for three
-    assert rows["C5"]["effect (95 % interval)"].startswith("\u22123.0 mAP for L_vi (\u22123.")
-    assert rows["C6"]["found here"].endswith("(no difference of note)")
-    for row in rows.values():
-        assert not {"gcl", "tda", "no_l_vi"} & set(" ".join(row.values()).replace("'", " ").split())
-
-
-def test_what_is_said_of_an_effect_follows_its_sign():
-    up, down = (
-        claims_table(seeds(gcl=gains(*values), tda=gains(0, 0, 0)))
-        for values in ((0.03, -0.01, 0.02), (-0.03, 0, 0.01))
-    )
-    assert found_words(up, "C2") == "GCL's mAP is 1.3 points higher than TDA's (open)"
-    assert found_words(down, "C2") == "GCL's mAP is 0.7 points lower than TDA's (open)"
-    same = claims_table(seeds(gcl=gains(0.01, -0.01), tda=gains(0, 0)))
-    assert found_words(same, "C2") == "There is no difference at the digits shown (mAP) (open)"
-
-
-def test_every_quantity_that_decides_a_claim_has_words():
-    needed = {(key, metric) for key, claim in CLAIMS.items() for metric in claim.smallest}
-    assert set(FOUND) == needed
-    assert {metric for _, metric in needed} <= set(UNITS)
-    assert {metric for _, metric in needed} <= set(MEANINGS)
-
-
-def test_comparisons_as_the_report_tells_them_are_those_that_decide_or_are_settings():
-    frame = claims_table(seeds(gcl=gains(0.03, 0.031, 0.03), tda=gains(0, 0, 0)))
-    [text] = told_comparisons(frame, "C2")
-    assert text.startswith("gcl - tda: mAP +3.03 (")
-    assert text.endswith("3 seeds), reproduced")
-
-
-def test_the_page_answers_first_and_tells_rules_and_names_last():
-    study = load_study("evidence")
-    frame = claims_table(seeds(gcl=gains(0.03, 0.031, 0.03), tda=gains(0, 0, 0), copy=gains(0.05, 0.05, 0.05)))
-    page = claims_page(study, frame, "How good views must be.")
-    assert page.startswith(
-        "Of the paper's 7 claims, 2 were tested here on 3 seeds: 1 reproduced, 0 contradicted, 1 with no difference of "
-        "note and 0 open. Of 2 comparisons of our own: 1 above zero and 1 below zero."
-    )
-    order = [
-        "| C2 |",
-        "Not tested here: C1 (",
-        "| GCL against copies, no new view |",
-        "How good views must be.",
-        "### What the",
-    ]
-    places = [page.index(words) for words in [*order, "### Rules", "### Full table"]]
-    assert places == sorted(places)
-    assert all(f"`{name}`: {variant.title}" in page for name, variant in study.variants.items())
-    for outcome in ("*Reproduced*", "*Contradicted*", "*No difference of note*", "*Open*", "*above zero*"):
-        assert outcome in page
-    assert "`evidence_background`, `evidence_light` and `evidence_settings`" in page
-    assert NOT_RUN not in page
-
-
-def test_comparisons_of_ours_are_told_by_titles_and_by_the_side_on_which_they_lie():
-    frame = claims_table(seeds(gcl=gains(0.03, 0.031, 0.03), tda=gains(0, 0, 0), copy=gains(0.05, 0.05, 0.05)))
-    rows = own_rows(load_study("evidence"), frame).set_index("comparison")["it is"].to_dict()
-    assert rows["copies, no new view against TDA control"] == "above zero"
-    assert len(own_rows(load_study("evidence"), claims_table([]))) == 0
-
-
-def test_claims_of_the_reporting_profiles_are_read_as_they_lie_and_missing_ones_named(tmp_path: Path):
-    layout = Layout(load_study("mini"), root=tmp_path)
-    for folder, words in ((POOL, "all of them"), ("evidence", "what runs gave")):
-        there = replace(layout, reference=True).figures.parent / folder / "claims.md"
-        there.parent.mkdir(parents=True)
-        there.write_text(f"{words}\n\n### Rules")
-    first, *told = re.split("^### ", reported_claims(layout), flags=re.MULTILINE)[1:]
-    assert first.strip() == "All seeds with equal settings\n\nall of them\n\n#### Rules"
-    found = told.pop(REPORTING.index("evidence"))
-    assert found.strip() == "Profile `evidence`\n\nwhat runs gave\n\n#### Rules"
-    assert [each.split("\n")[0] for each in told] == [
-        f"Profile `{profile}`" for profile in REPORTING if profile != "evidence"
-    ]
-    assert all("not run" in each and "claims.md is not there" in each for each in told)

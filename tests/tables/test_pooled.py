@@ -17,7 +17,7 @@ from gcl_core.measure.evidence import MAP
 from gcl_core.tables.claims import COLUMNS, OURS, claims_table
 from gcl_core.tables.formats import NOT_RUN, read_table
 from gcl_core.tables.pooled import POOLED_PROFILES, pooled_claims, write_verdicts
-from tests.tables.test_claims import gains, seeds
+from tests.tables.made_evidence import gains, seeds
 
 FIGURES = Path(__file__).resolve().parents[2] / "figures" / "reference"
 PROFILES = ["mini", "evidence", "evidence_background", "evidence_light", "evidence_settings"]

@@ -1,0 +1,109 @@
+"""Claims in words: what a table of claims says to somebody who knows no variant by its code."""
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+from gcl_core.config import load_study
+from gcl_core.layout import Layout
+from gcl_core.tables.claim_readings import (
+    POOL,
+    REPORTING,
+    claims_page,
+    reported_claims,
+    told_comparisons,
+)
+from gcl_core.tables.claim_words import FOUND, MEANINGS, UNITS, claim_rows, found_words, own_rows
+from gcl_core.tables.claims import (
+    CLAIMS,
+    claims_table,
+)
+from gcl_core.tables.formats import NOT_RUN
+from tests.tables.made_evidence import gains, seeds
+
+
+def test_claims_in_words_say_what_was_found_and_name_no_variant_by_its_code():
+    frame = claims_table(seeds(gcl=gains(0.03, 0.031, 0.03), tda=gains(0, 0, 0), no_l_vi=gains(0.06, 0.06, 0.06)))
+    rows = {row["claim"]: row for row in claim_rows(frame).to_dict("records")}
+    assert list(rows) == ["C2", "C5", "C6"]
+    assert rows["C2"]["the paper says"] == "Drawn views make a better contrast than TDA"
+    assert rows["C2"]["found here"] == "GCL's mAP is 3.0 points higher than TDA's"
+    assert rows["C2"]["verdict"] == "reproduced"
+    assert rows["C5"]["found here"] == "mAP is 3.0 points lower with L_vi (below zero)"
+    assert rows["C5"]["verdict"] == "contradicted"  # one loss that harms is enough, at the level for three
+    assert rows["C5"]["effect (95 % interval)"].startswith("\u22123.0 mAP for L_vi (\u22123.")
+    assert rows["C6"]["found here"].endswith("(no difference of note)")
+    for row in rows.values():
+        assert not {"gcl", "tda", "no_l_vi"} & set(" ".join(row.values()).replace("'", " ").split())
+
+
+def test_what_is_said_of_an_effect_follows_its_sign():
+    up, down = (
+        claims_table(seeds(gcl=gains(*values), tda=gains(0, 0, 0)))
+        for values in ((0.03, -0.01, 0.02), (-0.03, 0, 0.01))
+    )
+    assert found_words(up, "C2") == "GCL's mAP is 1.3 points higher than TDA's (open)"
+    assert found_words(down, "C2") == "GCL's mAP is 0.7 points lower than TDA's (open)"
+    same = claims_table(seeds(gcl=gains(0.01, -0.01), tda=gains(0, 0)))
+    assert found_words(same, "C2") == "There is no difference at the digits shown (mAP) (open)"
+
+
+def test_every_quantity_that_decides_a_claim_has_words():
+    needed = {(key, metric) for key, claim in CLAIMS.items() for metric in claim.smallest}
+    assert set(FOUND) == needed
+    assert {metric for _, metric in needed} <= set(UNITS)
+    assert {metric for _, metric in needed} <= set(MEANINGS)
+
+
+def test_comparisons_as_the_report_tells_them_are_those_that_decide_or_are_settings():
+    frame = claims_table(seeds(gcl=gains(0.03, 0.031, 0.03), tda=gains(0, 0, 0)))
+    [text] = told_comparisons(frame, "C2")
+    assert text.startswith("gcl - tda: mAP +3.03 (")
+    assert text.endswith("3 seeds), reproduced")
+
+
+def test_the_page_answers_first_and_tells_rules_and_names_last():
+    study = load_study("evidence")
+    frame = claims_table(seeds(gcl=gains(0.03, 0.031, 0.03), tda=gains(0, 0, 0), copy=gains(0.05, 0.05, 0.05)))
+    page = claims_page(study, frame, "How good views must be.")
+    assert page.startswith(
+        "Of the paper's 7 claims, 2 were tested here on 3 seeds: 1 reproduced, 0 contradicted, 1 with no difference of "
+        "note and 0 open. Of 2 comparisons of our own: 1 above zero and 1 below zero."
+    )
+    order = [
+        "| C2 |",
+        "Not tested here: C1 (",
+        "| GCL against copies, no new view |",
+        "How good views must be.",
+        "### What the",
+    ]
+    places = [page.index(words) for words in [*order, "### Rules", "### Full table"]]
+    assert places == sorted(places)
+    assert all(f"`{name}`: {variant.title}" in page for name, variant in study.variants.items())
+    for outcome in ("*Reproduced*", "*Contradicted*", "*No difference of note*", "*Open*", "*above zero*"):
+        assert outcome in page
+    assert "`evidence_background`, `evidence_light` and `evidence_settings`" in page
+    assert NOT_RUN not in page
+
+
+def test_comparisons_of_ours_are_told_by_titles_and_by_the_side_on_which_they_lie():
+    frame = claims_table(seeds(gcl=gains(0.03, 0.031, 0.03), tda=gains(0, 0, 0), copy=gains(0.05, 0.05, 0.05)))
+    rows = own_rows(load_study("evidence"), frame).set_index("comparison")["it is"].to_dict()
+    assert rows["copies, no new view against TDA control"] == "above zero"
+    assert len(own_rows(load_study("evidence"), claims_table([]))) == 0
+
+
+def test_claims_of_the_reporting_profiles_are_read_as_they_lie_and_missing_ones_named(tmp_path: Path):
+    layout = Layout(load_study("mini"), root=tmp_path)
+    for folder, words in ((POOL, "all of them"), ("evidence", "what runs gave")):
+        there = replace(layout, reference=True).figures.parent / folder / "claims.md"
+        there.parent.mkdir(parents=True)
+        there.write_text(f"{words}\n\n### Rules")
+    first, *told = re.split("^### ", reported_claims(layout), flags=re.MULTILINE)[1:]
+    assert first.strip() == "All seeds with equal settings\n\nall of them\n\n#### Rules"
+    found = told.pop(REPORTING.index("evidence"))
+    assert found.strip() == "Profile `evidence`\n\nwhat runs gave\n\n#### Rules"
+    assert [each.split("\n")[0] for each in told] == [
+        f"Profile `{profile}`" for profile in REPORTING if profile != "evidence"
+    ]
+    assert all("not run" in each and "claims.md is not there" in each for each in told)
