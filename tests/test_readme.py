@@ -22,7 +22,11 @@ INTERVALS = (  # told on that page with their interval over seeds, rounded once:
     *(("evidence", f"{name} - tda", "mAP") for name in ("true_views", "dose_blur_2", "dose_blur_4")),
     ("evidence_light", "gcl - tda", "mAP"),
     *(("evidence_light", "gcl_light - tda", metric) for metric in ("mAP", "rank-1")),
-    *(("evidence2", f"surface - {name}", "mAP") for name in ("tda", "copy", "surface_unturned")),
+    *(("evidence2", f"surface - {name}", "mAP") for name in ("tda", "copy", "surface_unturned", "gcl", "drawn_once")),
+    *(("evidence2", f"gcl - {name}", "mAP") for name in ("tda", "copy", "drawn_once")),
+    *(("evidence2", f"drawn_once - {name}", "mAP") for name in ("tda", "copy")),
+    ("evidence2", "gcl - tda", "mAP, far - near views"),
+    ("evidence_light", "gcl - drawn_once", "mAP"),
     *(("evidence2", f"{name} - tda", "mAP") for name in ("surface_known", "true_views", "copy")),
     ("evidence2", "surface_cluster - surface", "mAP"),
 )
@@ -55,7 +59,7 @@ def test_table_of_mini_says_what_the_figures_say(repository: Path):
 
 
 def test_table_of_evidence_says_what_the_figures_say(repository: Path):
-    told = {name.split("`")[1]: row for name, row in told_under(repository, "# What was found").items()}
+    told = {name.split("`")[1]: row for name, row in told_under(repository, "## The first round").items()}
     controls = pd.read_csv(repository / "figures" / "reference" / "evidence" / "controls.csv").set_index("variant")
     titles = {each.title: name for name, each in load_study("evidence").variants.items()}
     controls.index = [titles.get(name, name.split()[0]) for name in controls.index]

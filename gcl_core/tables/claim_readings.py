@@ -32,8 +32,9 @@ RULES = (
     "alone. Comparisons of our own are decided by mAP: *above zero*, *below zero*, *no difference of note* (within ± 1 "
     "point) or *open*. The main ones (surface views against TDA, copies and views that are not turned) and all others "
     "are each adjusted for their number by Holm's method, so a comparison whose interval leaves zero out can be "
-    "*open*. The smallest effects worth having: one point of mAP, one percent of the number of people, a rank "
-    "correlation of 0.5, one FID, 0.5 dB, 5 % of the distance to other people. docs/PROTOCOL.md has the whole protocol."
+    "*open*; *no difference of note* is not adjusted. The smallest effects worth having: one point of mAP, one percent "
+    "of the number of people, a rank correlation of 0.5, one FID, 0.5 dB, 5 % of the distance to other people. "
+    "docs/PROTOCOL.md has the whole protocol."
 )
 WHO = (
     "The claims are those of *GCL: Joint Generative and Contrastive Learning for Unsupervised Person "

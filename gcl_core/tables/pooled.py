@@ -43,7 +43,9 @@ def pooled_page(frame: pd.DataFrame, profiles: Sequence[str] = POOLED_PROFILES) 
     names = " and ".join(f"`{profile}`" for profile in profiles)
     about = (
         f"All seeds of profiles {names} stand together here; they train with the same settings on other people. This "
-        "was decided after the results of both were known (post hoc). What each shows alone is in its own `claims`."
+        "was decided after the results of both were known (post hoc). What each shows alone is in its own `claims`. "
+        "Comparisons of our own are adjusted for the few that both profiles happen to share, in each profile's own "
+        "`claims` for all that it has."
     )
     study = load_study(profiles[0])
     compared = {name for words in frame["compared"] for name in words.split(",")[0].split(" - ")}
