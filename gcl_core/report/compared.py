@@ -28,7 +28,7 @@ ORIGIN = ("processor", "kernels", "device", "python", "packages")  # of a run, i
 MEANINGS = {
     SAME: "to the last digit",
     WITHIN: "as near as 19 of 20 repeats of one training come to each other",
-    OUTSIDE: "further off; by chance alone 1 in 20 is",
+    OUTSIDE: "further off; from the same baseline 1 in 20 is, by chance alone",
     OTHER_SEEDS: "means over other numbers of seeds, which cannot be compared",
     UNKNOWN: "how far repeats end apart is not known",
 }
@@ -74,7 +74,8 @@ def _agreements(lines: pd.DataFrame, spread: Spread) -> Iterator[str]:
     yield (
         "The measure: one training repeated with other roundings has a standard deviation of "
         f"{spread.deviations['mAP']:.1f} points of mAP, so two of them differ by at most {spread.limit('mAP'):.1f} "
-        f"in 19 of 20 cases ({spread.source}). Means of several trainings must be nearer."
+        f"in 19 of 20 cases ({spread.source}). Means of several trainings must be nearer. "
+        "Where the baseline itself is another, more may lie outside."
     )
 
 

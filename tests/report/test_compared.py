@@ -55,7 +55,7 @@ def test_what_differs_is_told_training_by_training_with_its_verdict_and_origin(o
     write_manifest(ours, "mini", entries)
     text = comparison(ours, REFERENCE)
     assert f"| GCL | {gcl + 0.5:.1f} (+0.5, within)" in text
-    assert "- 1 outside (further off; by chance alone 1 in 20 is): TDA control" in text
+    assert "- 1 outside (further off; from the same baseline 1 in 20 is, by chance alone): TDA control" in text
     assert "C2 is 'reproduced' here and" in text
     assert "Made by another commit: ffffffffff here" in text
     assert "A Chip (model 1) here" in text
