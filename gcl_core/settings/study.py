@@ -151,12 +151,13 @@ class Study(Settings):
         """
         if name not in self.variants or not self.variants[name].changes:
             return self
-        tree = self.model_dump()
-        for variant in tree["variants"].values():  # what the changes were for is settled with them
-            variant |= {"changes": {}, "purpose": "main"}
+        kept = {"variants", "evaluation"}  # no change reaches them; a study of some variants alone has its own, too
+        tree = self.model_dump(exclude=kept)
         for key, value in self.variants[name].changes.items():
             set_dotted(tree, key, value)
-        return Study.model_validate(tree)
+        settled = {"changes": {}, "purpose": "main"}  # what the changes were for is settled with them
+        variants = {each: variant.model_copy(update=settled) for each, variant in self.variants.items()}
+        return Study.model_validate(tree).model_copy(update={"variants": variants, "evaluation": self.evaluation})
 
     def of_stage(self, name: str) -> "Study":
         """Return the settings under which a stage trains: stage 1 by its own clustering, variants as `of_variant`."""

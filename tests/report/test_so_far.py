@@ -22,12 +22,13 @@ Write = Callable[..., None]
 VARIANTS = (
     *("variants.gcl.view=drawn", "variants.tda.view=augmented", "variants.copy.view=copied", "variants.copy.repeats=2"),
     "variants.surface.view=surface",
+    *("variants.copy.changes={joint.epochs: 3}", "variants.copy.purpose=control"),
 )
 
 
 @pytest.fixture
 def layout(tmp_path: Path) -> Layout:
-    words = ["seeds=2", "evaluation.fid_variants=[]", *VARIANTS]
+    words = ["seeds=2", "evaluation.fid_variants=[gcl]", *VARIANTS]
     return Layout(load_study("smoke", words), root=tmp_path)
 
 
