@@ -29,6 +29,7 @@ INTERVALS = (  # told on that page with their interval over seeds, rounded once:
     ("evidence_light", "gcl - drawn_once", "mAP"),
     *(("evidence2", f"{name} - tda", "mAP") for name in ("surface_known", "true_views", "copy")),
     ("evidence2", "surface_cluster - surface", "mAP"),
+    *(("evidence2", f"surface_30 - {name}_30", "mAP") for name in ("tda", "copy")),
 )
 EFFECTS = (
     ("evidence_background", "true_views - tda"),
