@@ -1,6 +1,7 @@
 """Reading and writing files: whole or not at all, and errors that name the file."""
 
 import contextlib
+import functools
 import hashlib
 import json
 import os
@@ -101,3 +102,17 @@ def hash_file(path: Path) -> str:
         raise RunError(
             f"cannot read {path}: {error.strerror or error}; run the step that writes it, or check its permissions"
         ) from error
+
+
+def known_hash(path: Path) -> str:
+    """Return `hash_file`, of a file that was hashed before from memory, as long as it keeps its size and time."""
+    try:
+        facts = path.stat()
+    except OSError:
+        return hash_file(path)  # which says what is wrong
+    return _known_hash(path, facts.st_size, facts.st_mtime_ns)
+
+
+@functools.cache
+def _known_hash(path: Path, _size: int, _time: int) -> str:
+    return hash_file(path)

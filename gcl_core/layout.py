@@ -5,6 +5,7 @@ from pathlib import Path
 
 from gcl_core.config import REPOSITORY, ConfigError, Study, check_name
 
+BODIES = ("bodies.csv", "poses.npz")  # beside the projections: of `fit-bodies` and of `pose-bodies`
 REFERENCE = "reference"  # in `figures/`: the folder of the figures that are committed, which no run writes
 
 
@@ -59,6 +60,11 @@ class Layout:
     def mesh_root(self) -> Path:
         """Folder of the mesh projections in the released layout (§1.3)."""
         return self.study.mesh_root or self.data_root / "meshes"
+
+    @property
+    def bodies(self) -> Path | None:
+        """File of the bodies estimated for the projections, the first of BODIES that is there; None without."""
+        return next((path for name in BODIES if (path := self.mesh_root / name).is_file()), None)
 
     @property
     def store(self) -> Path:

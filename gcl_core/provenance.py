@@ -40,7 +40,7 @@ BY_NAME = ("gcl_core/models/weights.py", "gcl_core/models/drawing.py")
 CONTRAST = ("gcl_core.losses.view_invariant", "gcl_core.models.memory_bank")  # in the step's file, not in the warm-up
 SOURCE = "gcl_core.training.baselines.source"
 MERGING = ("gcl_core.surface.merging",)  # of variants with surface views merged within clusters
-SURFACE = ("gcl_core.surface.stored", *MERGING)  # of those with surface views
+SURFACE = ("gcl_core.surface.bodies", "gcl_core.surface.stored", *MERGING)  # of those with surface views
 METHODS = {  # of stage 1
     "tda": "gcl_core.training.baselines.tda",
     "jvtc": "gcl_core.training.baselines.jvtc.training",

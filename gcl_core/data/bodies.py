@@ -10,6 +10,7 @@ import pandas as pd
 from gcl_core.data.index import read_index
 from gcl_core.data.names import match_names, mesh_names
 from gcl_core.files import hash_file
+from gcl_core.layout import BODIES
 from gcl_core.mesh.depths import add_depths, read_depths
 from gcl_core.mesh.errors import MeshError
 from gcl_core.mesh.fit import fit_figures
@@ -23,7 +24,7 @@ from gcl_core.mesh.stick_figure import StickFigure, load_family
 from gcl_core.mesh.transfer import TransferredBodies
 
 FORMAT = 2  # raise it when the same inputs come to be fitted or drawn differently
-TABLE, POSES = "bodies.csv", "poses.npz"
+TABLE, POSES = BODIES
 
 
 @dataclass(frozen=True)

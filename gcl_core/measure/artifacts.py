@@ -9,8 +9,10 @@ import pandas as pd
 from jaxtyping import Float, Float64
 
 from gcl_core.config import Study
+from gcl_core.data.index import DataError
 from gcl_core.data.person_set import PersonSet, load_person_set, stored_fingerprint
-from gcl_core.files import RunError, hash_file, read_json, write_json
+from gcl_core.data.sources import describe_source, list_source
+from gcl_core.files import RunError, hash_file, known_hash, read_json, write_json
 from gcl_core.layout import Layout
 from gcl_core.outputs import seed_suffix
 from gcl_core.provenance import code_of_stage, fingerprint, measuring_of
@@ -20,6 +22,14 @@ from gcl_core.seeding import training_draws
 from gcl_core.typed_frames import typed
 
 MAKERS = {"baseline": "01_baseline", "warm_up": "03_generator_warm_up"}
+NETWORKS = {"baseline": "encoder", "warm_up": "generator", "source": "encoder"}  # of a stage, that others start from
+INPUTS = {  # of a run, when they are others now
+    "data": "made of other data than are prepared now",
+    **{name: f"trained from another {name} than lies there now" for name in (*NETWORKS, "checkpoint")},
+    "weights": "trained from another file of weights than lies there now",
+    "camera_styles": "trained on other camera styles than lie there now",
+    "bodies": "trained on views of other bodies than lie there now",
+}
 ACCURACIES = {"map": "mAP", "rank1": "rank-1", "rank5": "rank-5", "rank10": "rank-10"}
 
 
@@ -75,14 +85,35 @@ def run_problem(layout: Layout, stage: str, seed: int, repeat: int = 0) -> str |
     if changed:
         more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""
         return f"was made with other code ({', '.join(changed[:3])}{more} changed since); {again}"
-    described, data = layout.of_seed(seed).store / "store.json", facts["inputs"].get("data")
-    if data is not None and described.is_file() and stored_fingerprint(read_json(described)) != data:
-        return f"was made of other data than are prepared now; {again}"
-    for name, file in (("baseline", "encoder"), ("warm_up", "generator"), ("source", "encoder")):
-        path, recorded = layout.stage(name, seed) / f"{file}.safetensors", facts["inputs"].get(name)
-        if recorded is not None and path.is_file() and hash_file(path) != recorded:
-            return f"was trained from another {name} than lies there now; {again}"
+    for name, recorded in facts["inputs"].items():
+        if _input_now(layout, seed, name) not in (recorded, None):
+            return f"was {INPUTS[name]}; {again}"
     return None
+
+
+def _input_now(layout: Layout, seed: int, name: str) -> str | None:
+    """Return the hash of an input as a training that began now would record it; None where it cannot be read here."""
+    study, own = layout.study, layout.of_seed(seed)
+    try:
+        match name:
+            case "data":
+                return stored_fingerprint(read_json(own.store / "store.json"))
+            case "camera_styles":
+                styles = study.baseline.jvtc.camera_styles
+                return None if styles is None else describe_source(list_source(styles))["sha256"]
+            case "weights":
+                from gcl_core.models.timm_trunk import weights_file  # here, as it takes torch
+
+                path = weights_file(str(study.identity_encoder.weights))
+            case "checkpoint":
+                path = study.baseline.checkpoint
+            case "bodies":
+                path = own.bodies
+            case _:
+                path = layout.stage(name, seed) / f"{NETWORKS[name]}.safetensors"
+        return None if path is None else known_hash(path)
+    except (DataError, RunError):  # as on another machine
+        return None
 
 
 def _given_problem(study: Study, given: dict[str, Any], again: str) -> str | None:
@@ -90,7 +121,7 @@ def _given_problem(study: Study, given: dict[str, Any], again: str) -> str | Non
     assert study.given_weights is not None
     for name, digest in given["files"].items():
         path = study.given_weights / name
-        if not path.is_file() or hash_file(path) != digest:
+        if not path.is_file() or known_hash(path) != digest:
             return f"was made of another {path} than lies there now; {again}"
     return None
 

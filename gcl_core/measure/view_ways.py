@@ -31,6 +31,7 @@ from gcl_core.measure.view_sources import DRAWN, MERGED, TRUE, Rows, Source, Vie
 from gcl_core.mesh.projection import NOVEL
 from gcl_core.outputs import MERGING
 from gcl_core.provenance import code_of, fingerprint
+from gcl_core.surface.bodies import fits_hash
 
 COPIED = "copied"
 MEASURES = {
@@ -103,7 +104,8 @@ def _fids(
     """Return way → yaw as text → FID: of drawn views what `view_fid` keeps, of others kept in the data store."""
     study = layout.study
     path, encoding = layout.store / "fid_of_ways.json", study.evaluation.encoding
-    facts = [people.fingerprint, truth is not None, rows.tolist(), encoding, inception_source()]
+    bodies = fits_hash(layout, "fitted")
+    facts = [people.fingerprint, bodies, truth is not None, rows.tolist(), encoding, inception_source()]
     kept = _kept(path, fingerprint([code_of(__name__), facts]))
     keys = {way: way for way in sources if way != DRAWN}
     if MERGED in sources:  # other colours in every training

@@ -32,19 +32,13 @@ Place = Callable[[int], Placement]
 def known_ways(layout: Layout) -> list[Way]:
     """Return the ways by which `body_source` comes to bodies of a study: none where there are projections alone."""
     made_here = (layout.data_root / "people.json").is_file()
-    ways: dict[Way, bool] = {"fitted": made_here or _estimates(layout) is not None, "known": made_here}
+    ways: dict[Way, bool] = {"fitted": made_here or layout.bodies is not None, "known": made_here}
     return [way for way, there in ways.items() if there]
 
 
 def fits_hash(layout: Layout, way: Way) -> str | None:
     """Return the SHA-256 of the file of estimates that a study's bodies come from; None where they come from none."""
-    estimates = _estimates(layout)
-    return hash_file(estimates) if way == "fitted" and estimates else None
-
-
-def _estimates(layout: Layout) -> Path | None:
-    """Return the file of bodies beside a set's projections, of `fit-bodies` or of `pose-bodies`; the first counts."""
-    return next((path for name in (TABLE, POSES) if (path := layout.mesh_root / name).is_file()), None)
+    return hash_file(layout.bodies) if way in ESTIMATED and layout.bodies else None
 
 
 @cache

@@ -9,15 +9,14 @@ import numpy as np
 from filelock import FileLock
 from jaxtyping import Bool, Int64, UInt8
 
-from gcl_core.data.bodies import POSES, TABLE
 from gcl_core.data.person_set import PersonSet
 from gcl_core.data.store import fill_array, open_array, place_array, require_space
-from gcl_core.files import RunError, hash_file, read_json, write_json
+from gcl_core.files import RunError, read_json, write_json
 from gcl_core.layout import Layout
 from gcl_core.mesh.errors import DoubtfulFacingError, MeshError
 from gcl_core.mesh.projection import YAWS
 from gcl_core.provenance import code_of, fingerprint
-from gcl_core.surface.bodies import ESTIMATED, Way, body_source
+from gcl_core.surface.bodies import Way, body_source, fits_hash
 from gcl_core.surface.carrier import Carrier
 from gcl_core.surface.placement import Placement
 from gcl_core.surface.topology import Topology
@@ -41,9 +40,7 @@ class StoredViews:
 
 def views_identity(layout: Layout, people: PersonSet, way: Way, *, turned: bool = True) -> str:
     """Return the fingerprint of all that decides the carried views of a set's training pictures."""
-    kept = [layout.mesh_root / name for name in (TABLE, POSES)] if way in ESTIMATED else []
-    bodies = next((hash_file(path) for path in kept if path.is_file()), None)
-    return fingerprint([people.fingerprint, way, turned, bodies, code_of(__name__)])
+    return fingerprint([people.fingerprint, way, turned, fits_hash(layout, way), code_of(__name__)])
 
 
 def stored_views(layout: Layout, people: PersonSet, way: Way, *, turned: bool = True) -> StoredViews:

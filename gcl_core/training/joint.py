@@ -30,8 +30,9 @@ from gcl_core.parallel import on_devices, ranks
 from gcl_core.provenance import code_of_stage, handed, measuring_of
 from gcl_core.run_folder import RunFolder
 from gcl_core.seeding import rng, training_draws
+from gcl_core.surface.bodies import ESTIMATED, fits_hash
 from gcl_core.surface.merging import Plan, merged_views
-from gcl_core.surface.stored import stored_views, views_identity
+from gcl_core.surface.stored import stored_views
 from gcl_core.training.best import BestEpoch
 from gcl_core.training.contrast import draw_own_partners, relabel
 from gcl_core.training.data_parallel import SharedMemoryBank, average_over_ranks
@@ -84,8 +85,8 @@ def train_jointly(layout: Layout, variant: str, seed: int, repeat: int = 0) -> P
         drawing.take_over(warm_up, device)
     if chosen.needs_generator:
         inputs["warm_up"] = hash_file(warm_up / "generator.safetensors")
-    if chosen.needs_bodies:
-        inputs["surface"] = views_identity(layout, people, chosen.bodies, turned=chosen.turned)
+    if chosen.needs_bodies and chosen.bodies in ESTIMATED:
+        inputs["bodies"] = fits_hash(layout, chosen.bodies) or "none"
     with (
         cpu_threads(study.joint.threads),
         ranks.opened(

@@ -1,11 +1,14 @@
 """What earlier notebooks left: found and read, or an error that names who makes it."""
 
+import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from gcl_core import files
 from gcl_core.config import load_study
 from gcl_core.data.person_set import ARRAYS, describe_store, stored_fingerprint
 from gcl_core.files import RunError, hash_file, read_json, write_json, write_text
@@ -24,6 +27,9 @@ from gcl_core.measure.artifacts import (
     spread,
     where,
 )
+from gcl_core.surface.bodies import fits_hash
+from gcl_core.training.baseline import _read_besides
+from gcl_core.training.start import start_inputs
 
 WriteRun = Callable[..., Path]
 
@@ -203,3 +209,59 @@ def test_old_variants_beside_a_retrained_baseline_are_not_read(layout: Layout, w
     (baseline / "encoder.safetensors").write_bytes(b"second")
     with pytest.raises(RunError, match=r"trained from another baseline than lies there now; run .*tda"):
         finished_run(layout, "tda", 0)
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("checkpoint", "trained from another checkpoint than lies there now"),
+        ("weights", "trained from another file of weights than lies there now"),
+        ("camera_styles", "trained on other camera styles than lie there now"),
+        ("bodies", "trained on views of other bodies than lie there now"),
+    ],
+)
+def test_a_run_made_from_another_file_of_the_users_is_not_read(
+    tmp_path: Path, write_run: WriteRun, name: str, told: str
+):
+    """A file that is not there, as on another machine, tells nothing."""
+    file = tmp_path / "given" / ("bodies.csv" if name == "bodies" else "one.jpg")
+    words = {
+        "checkpoint": ("baseline.method=checkpoint", f"baseline.checkpoint={file}"),
+        "weights": (f"identity_encoder={{kind: timm, model: resnet10t, stride: 16, weights: {file}}}",),
+        "camera_styles": ("baseline.method=jvtc", f"baseline.jvtc.camera_styles={file.parent}"),
+        "bodies": (*TWO.split(), "variants.gcl.title=GCL", "variants.carried.view=surface"),
+    }[name]
+    layout = Layout(load_study("smoke", [*words, f"mesh_root={file.parent}"]), root=tmp_path)
+    stage = "carried" if name == "bodies" else "baseline"
+    write_text(file, "first")
+    recorded = {
+        "checkpoint": lambda: _read_besides(layout.study),
+        "weights": lambda: start_inputs(layout, 0),
+        "camera_styles": lambda: _read_besides(layout.study),
+        "bodies": lambda: {"bodies": fits_hash(layout, "fitted")},
+    }[name]()
+    assert set(recorded) == {name}
+    folder = write_run(layout, stage, 0, [])
+    facts = read_json(folder / "manifest.json")
+    write_json(folder / "manifest.json", {**facts, "inputs": recorded})
+    assert finished_run(layout, stage, 0) == folder
+    write_text(file, "another")
+    with pytest.raises(RunError, match=f"was {told}; run "):
+        finished_run(layout, stage, 0)
+    shutil.rmtree(file.parent)
+    assert finished_run(layout, stage, 0) == folder
+
+
+def test_inputs_are_hashed_once_while_they_stay(layout: Layout, write_run: WriteRun, monkeypatch: pytest.MonkeyPatch):
+    encoder, folder = write_run(layout, "baseline", 0, []) / "encoder.safetensors", write_run(layout, "tda", 0, [])
+    encoder.write_bytes(b"weights")
+    facts = read_json(folder / "manifest.json")
+    write_json(folder / "manifest.json", {**facts, "inputs": {"baseline": hash_file(encoder)}})
+    read: list[Path] = []
+    monkeypatch.setattr(files, "hash_file", lambda path: read.append(path) or hash_file(path))
+    for _ in range(3):
+        assert finished_run(layout, "tda", 0) == folder
+    assert read == [encoder]
+    os.utime(encoder, (1, 1))
+    assert finished_run(layout, "tda", 0) == folder
+    assert read == [encoder, encoder]

@@ -82,13 +82,13 @@ def test_a_killed_training_on_merged_views_ends_with_the_same_bits(
     assert (read_plan(two, 1).donors >= 0).any()
 
 
-def test_merged_views_count_their_code_and_their_bodies(trained: Layout):
+def test_merged_views_count_their_code(trained: Layout):
     manifest = read_json(trained.stage("merged", 0) / "manifest.json")
-    assert "surface" in manifest["inputs"]
     assert {"gcl_core/surface/merging.py", "gcl_core/surface/views.py"} <= manifest["code"].keys()
     alone = code_of_stage(trained.study, "surface")
     assert "gcl_core/surface/views.py" in alone
     assert "gcl_core/surface/merging.py" not in alone
+    assert not {"gcl_core/surface/bodies.py", "gcl_core/surface/stored.py"} & code_of_stage(trained.study, "tda").keys()
 
 
 def test_what_was_merged_is_told_and_measured(trained: Layout):

@@ -10,7 +10,7 @@ import torch
 
 from gcl_core.data.person_set import PersonSet
 from gcl_core.data.truth import Truth
-from gcl_core.files import read_json
+from gcl_core.files import read_json, write_text
 from gcl_core.layout import Layout
 from gcl_core.measure import view_fid
 from gcl_core.measure import view_ways as module
@@ -84,7 +84,9 @@ def test_an_offset_on_the_person_is_seen_there_and_half_of_it_over_all(
     assert numbers(copied, "fid")[0] < numbers(true, "fid")[0]  # whose pictures are darker than all real ones
 
 
-def test_distances_are_kept_until_the_data_changes(layout: Layout, people: PersonSet, truth: Truth, asked: list[int]):
+def test_distances_are_kept_until_data_or_bodies_change(
+    layout: Layout, people: PersonSet, truth: Truth, asked: list[int]
+):
     first = way_quality(layout, people, truth, 0)
     passes = len(asked)
     assert passes == 1 + 1 + 7 + 7  # all real pictures, copies once, two ways at each angle
@@ -94,6 +96,9 @@ def test_distances_are_kept_until_the_data_changes(layout: Layout, people: Perso
     other = PersonSet(people.index, people.pictures, people.projections, "changed")
     way_quality(layout, other, truth, 0)
     assert len(asked) == 2 * passes
+    write_text(layout.mesh_root / "bodies.csv", "other bodies")  # real pictures are the same
+    way_quality(layout, other, truth, 0)
+    assert len(asked) == 3 * passes - 1
 
 
 def test_without_truth_there_are_distances_alone(layout: Layout, people: PersonSet, asked: list[int], tmp_path: Path):
