@@ -87,7 +87,8 @@ class JointSettings(Settings):
     drawing_schedule: Literal["stated", "released_torch_1_2", "released_torch_1_4"] = "stated"  # D11: of G and D
     refresh_outliers: bool = False  # D9: extract the memory rows of outliers anew before each clustering
     generator_ema: Annotated[float, Field(gt=0, lt=1)] | None = None  # ours: share of the old average of G in the new
-    bn_real_only: bool = False  # D16: drawn pictures leave E_id's running statistics alone
+    # D16: drawn pictures, of this step or drawn once, with TDA or without, leave E_id's running statistics alone
+    bn_real_only: bool = False
     # ours; false: image, feature and adversarial losses train G alone, through E_id but not E_id itself
     drawing_trains_encoder: bool = True
     keep: Literal["last", "best_on_test"] = "last"  # D15: whose weights and accuracy are the run's result

@@ -5,7 +5,7 @@ process: where several train together, training/data_parallel.py averages what t
 """
 
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from typing import NamedTuple
 
 import torch
@@ -69,10 +69,13 @@ def joint_step(
     changes drawn views, in [0, 1], before E_id sees them for the contrast.
     """
     encoder, drawing, bank = learners.encoder, learners.drawing, learners.bank
+    real_only = study.joint.bn_real_only
 
     if drawing is None:
         assert batch.view is not None
-        z, z_nv = encoder(batch.x).feature, encoder(batch.view).feature
+        z = encoder(batch.x).feature
+        with statistics_of_drawn(encoder, real_only=real_only and variant.view == "drawn_once"):
+            z_nv = encoder(batch.view).feature
         drawing_loss, losses = batch.x.new_zeros(()), {}
     else:
         # Draw: x_rec, x_nv and x_cyc, and what E_id makes of them (steps 2 to 5)
@@ -85,7 +88,7 @@ def joint_step(
             batch.mesh,
             batch.turned,
             encode_rec=study.losses.needs_rec,
-            real_only=study.joint.bn_real_only,
+            real_only=real_only,
         )
         z, z_nv = cycle.real.feature, cycle.nv.feature
 
@@ -96,7 +99,9 @@ def joint_step(
         drawing_loss, losses = generator_losses(cycle, batch.x, drawing.discriminator, study.losses)
         losses |= scores
         if augment_drawn is not None:
-            z_nv = encoder(imagenet_normalize(augment_drawn(imagenet_denormalize(cycle.x_nv)))).feature
+            augmented = imagenet_normalize(augment_drawn(imagenet_denormalize(cycle.x_nv)))
+            with statistics_of_drawn(encoder, real_only=real_only):
+                z_nv = encoder(augmented).feature
 
     # Contrast: L_vi, L'_vi, L''_vi of pictures, new views and the memory (§3.3)
     contrast_loss, contrasts = contrast_losses(z, z_nv, bank, batch.indices, batch.partners, study.contrast, variant)
@@ -156,12 +161,17 @@ def draw_cycle(
     real = encoder(x)
     structure = generator.structure(torch.cat([mesh, turned_mesh]))  # instance statistics: batching changes nothing
     x_rec, x_nv = generator(structure, torch.cat([real.code, real.code])).chunk(2)
-    with kept_statistics(encoder) if real_only and encoder.training else nullcontext():
+    with statistics_of_drawn(encoder, real_only=real_only):
         rec = encoder(x_rec) if encode_rec else None
         nv = encoder(x_nv)
         x_cyc = generator(structure[: len(x)], nv.code)
         cyc = encoder(x_cyc)
     return Cycle(x_rec, x_nv, x_cyc, real, rec, nv, cyc)
+
+
+def statistics_of_drawn(encoder: IdentityEncoder, *, real_only: bool) -> AbstractContextManager[None]:
+    """Return a context for drawn pictures: with `real_only` they leave the running statistics of E_id alone (D16)."""
+    return kept_statistics(encoder) if real_only and encoder.training else nullcontext()
 
 
 def update_discriminator(

@@ -11,7 +11,7 @@ from torch import nn
 from torch.optim import Adam
 from torch.optim.lr_scheduler import MultiStepLR
 
-from gcl_core.config import OptimizerSettings, Study
+from gcl_core.config import OptimizerSettings, Study, VariantSettings
 from gcl_core.data.person_set import load_person_set
 from gcl_core.evaluation.features import extract_features
 from gcl_core.files import read_json
@@ -175,6 +175,28 @@ def test_running_statistics_come_from_real_pictures_alone_on_request(tiny_study:
         every = 0.9 * every + 0.1 * batch_mean(picture)
     torch.testing.assert_close(means[0], every)
     torch.testing.assert_close(means[1], 0.1 * batch_mean(x))
+
+
+@pytest.mark.parametrize("real_only", [False, True])
+@pytest.mark.parametrize(("view", "passes", "drawn"), [("drawn", 4, 3), ("drawn_once", 2, 1), ("known", 2, 0)])
+def test_what_is_drawn_leaves_the_running_statistics_alone_in_every_kind_of_step(
+    tiny_study: Callable[..., Study], view: str, passes: int, drawn: int, real_only: bool
+):
+    """D16 where E_id sees drawn views after TDA, or views that were drawn once; true views are not drawn."""
+    study = tiny_study(f"joint.bn_real_only={str(real_only).lower()}", "losses.feature_at=novel_view")
+    variant = VariantSettings.model_validate({"view": view})
+    encoder = build_encoder(study, 0).train()
+    draw = torch.Generator().manual_seed(0)
+    x, nv = torch.randn(2, 4, 3, 64, 32, generator=draw)
+    mesh, turned = torch.rand(2, 4, 1, 64, 32, generator=draw).mul(2).sub(1)
+    bank, indices = MemoryBank(torch.randn(12, encoder.feature_dim, generator=draw)), torch.tensor([0, 4, 7, 10])
+    partners = draw_own_partners(torch.arange(12) // 3, indices, study.contrast, draw)
+    drawing = Drawing.start(study, study.joint, encoder.code_dim, 0, CPU) if view == "drawn" else None
+    batch = Batch(indices, partners, x, mesh, turned) if drawing else Batch(indices, partners, x, view=nv)
+    optimizer = make_optimizer(encoder.parameters(), study.joint.encoder_optimizer)
+    learners = Learners(encoder, *optimizer, bank, drawing)
+    joint_step(learners, batch, study, variant, step=0, augment_drawn=lambda picture: picture.flip(3))
+    assert int(encoder.neck.num_batches_tracked or 0) == (passes - drawn if real_only else passes)
 
 
 def test_a_released_study_runs_and_its_memory_starts_from_the_baseline(boxes: MakeLayout):
