@@ -25,7 +25,7 @@ from gcl_core.measure.evidence import Evidence, Measured, clusters_off
 from gcl_core.measure.found_runs import headline
 from gcl_core.measure.merged_views import kept_merged_views
 from gcl_core.measure.retrievals import precision_by_range, view_differences
-from gcl_core.measure.view_fid import chosen_rows, kept_fid
+from gcl_core.measure.view_fid import chosen_rows, todays_fid
 from gcl_core.measure.view_quality import view_quality
 from gcl_core.mesh.projection import NOVEL
 from gcl_core.models.weights import load_encoder
@@ -41,7 +41,7 @@ def collected_evidence(layout: Layout) -> list[Evidence]:
     """Return what finished runs hold of every variant, one entry a seed of the study.
 
     What is slow is kept in `claims.json` of each run folder, under a hash of its weights and data: a second call costs
-    nothing. FID is there where notebook 05 measured it. Raises RunError as `finished_run` does.
+    nothing. FID is there where notebook 05 measured it, of the same. Raises RunError as `finished_run` does.
     """
     evidence = []
     for seed in range(layout.study.seeds):
@@ -64,7 +64,8 @@ def measured(layout: Layout, people: PersonSet, truth: Truth | None, variant: st
     runs = [finished_run(layout, variant, seed, repeat) for repeat in study.repeats_of(variant)]
     kept, *others = [_remembered(layout, people, truth, variant, seed, run) for run in runs]
     queries = [pd.DataFrame(each["queries"]).astype(np.float64) for each in (kept, *others)]
-    heads, fid, identities = [headline(run) for run in runs], kept_fid(runs[0]), training_identities(people)
+    heads, identities = [headline(run) for run in runs], training_identities(people)
+    fid = todays_fid(layout, people, runs[0])
     views = fid["views"].get(study.evaluation.encoding) if fid else None
     return Measured(
         queries=(sum(queries[1:], queries[0]) / len(queries)).astype({"pid": np.int64}),

@@ -77,9 +77,8 @@ def view_fid(layout: Layout, people: PersonSet, variant: str, seed: int) -> dict
     """
     study, run = layout.study, finished_run(layout, variant, seed)
     rows, encodings = chosen_rows(people, study), fid_encodings(study, variant)
-    weights = [hash_file(run / f"{name}.safetensors") for name in ("encoder", "generator")]
     facts = {"pictures": len(rows), "reference": len(people.rows("train")), "network": inception_source()}
-    identity = fingerprint([code_of(__name__), weights, people.fingerprint, rows.tolist(), facts])
+    identity = _identity(people, rows, run, facts)
     kept = _kept(run / "fid.json", identity, dict(facts))
     for encoding in encodings:
         kept.setdefault(KEPT_AS[encoding], {})
@@ -116,6 +115,23 @@ def view_fid(layout: Layout, people: PersonSet, variant: str, seed: int) -> dict
             for path in run.glob("inception_*.npy"):  # also those of weights that have changed since
                 path.unlink(missing_ok=True)
     return result
+
+
+def _identity(people: PersonSet, rows: Int64[np.ndarray, " n"], run: Path, facts: dict[str, Any]) -> str:
+    weights = [hash_file(run / f"{name}.safetensors") for name in ("encoder", "generator")]
+    return fingerprint([code_of(__name__), weights, people.fingerprint, rows.tolist(), facts])
+
+
+def todays_fid(layout: Layout, people: PersonSet, run: Path) -> dict[str, Any] | None:
+    """Return `kept_fid` of a run where it is of today's weights, data, choice of pictures and code, else None.
+
+    The network may be the one it was measured by: none has to be here.
+    """
+    found, rows = kept_fid(run), chosen_rows(people, layout.study)
+    if found is None:
+        return None
+    facts = {"pictures": len(rows), "reference": len(people.rows("train")), "network": found["network"]}
+    return found if read_json(run / "fid.json").get("identity") == _identity(people, rows, run, facts) else None
 
 
 def kept_fid(run: Path) -> dict[str, Any] | None:

@@ -17,10 +17,11 @@ from gcl_core.evaluation.ranking import evaluate_ranking
 from gcl_core.files import RunError, read_json, write_json
 from gcl_core.layout import Layout
 from gcl_core.measure import collected as module
-from gcl_core.measure import view_quality
+from gcl_core.measure import view_fid, view_quality
 from gcl_core.measure.artifacts import where
 from gcl_core.measure.collected import collected_evidence, given_psnr, query_precision
 from gcl_core.measure.evidence import MAP, Measured
+from gcl_core.measure.view_fid import chosen_rows
 from gcl_core.mesh.projection import NOVEL
 from gcl_core.models.weights import build_encoder, save_weights
 from gcl_core.tables.claims import claims_table
@@ -173,15 +174,19 @@ def test_without_truth_there_is_neither_psnr_nor_a_view_difference(layout: Layou
 
 
 @pytest.mark.usefixtures("runs")
-def test_fid_is_that_of_the_headline_encoding_where_it_was_measured(layout: Layout):
+def test_fid_is_that_of_the_headline_encoding_where_it_was_measured(layout: Layout, people: PersonSet):
     assert variants_of(layout)["gcl"].fid is None
     yaws = (0, *NOVEL)
     views = {
         kind: {str(yaw): {"fid": add + yaw} for yaw in yaws} for kind, add in (("views", 0.5), ("views_jpeg75", 2.5))
     }
-    facts = {"pictures": 4, "reference": 16, "network": "made up"}
-    write_json(layout.stage("gcl", 0) / "fid.json", {**facts, **views})
+    run, facts = layout.stage("gcl", 0), {"pictures": 4, "reference": 16, "network": "made up"}
+    (run / "generator.safetensors").write_bytes(b"made up")
+    identity = view_fid._identity(people, chosen_rows(people, layout.study), run, facts)
+    write_json(run / "fid.json", {"identity": identity, **facts, **views})
     assert variants_of(layout)["gcl"].fid == {yaw: 0.5 + yaw for yaw in NOVEL}
+    write_json(run / "fid.json", {"identity": "of others", **facts, **views})
+    assert variants_of(layout)["gcl"].fid is None
 
 
 @pytest.mark.usefixtures("runs")

@@ -16,7 +16,7 @@ from gcl_core.evaluation.moments import gaussian_statistics
 from gcl_core.files import read_json, write_json
 from gcl_core.layout import Layout
 from gcl_core.measure import view_fid as module
-from gcl_core.measure.view_fid import chosen_rows, fid_encodings, kept_fid, real_floor, study_fid, view_fid
+from gcl_core.measure.view_fid import chosen_rows, fid_encodings, kept_fid, real_floor, study_fid, todays_fid, view_fid
 from gcl_core.mesh.projection import YAWS
 from gcl_core.models.weights import build_encoder, build_generator, save_weights
 from gcl_core.seeding import numpy_rng
@@ -273,6 +273,23 @@ def test_numbers_of_the_earlier_protocol_are_read_by_others_but_measured_anew_he
     write_json(run / "fid.json", {"identity": "of protocol 1", **facts, "views": old})
     assert kept_fid(run) == {**facts, "views": {"png": old}}
     assert view_fid(layout, people, "gcl", 0) == result
+
+
+def test_a_claim_takes_numbers_of_todays_weights_data_and_pictures_alone_and_needs_no_network(
+    layout: Layout, people: PersonSet, run: Path, calls: Drawn, monkeypatch: pytest.MonkeyPatch
+):
+    assert todays_fid(layout, people, run) is None
+    result = view_fid(layout, people, "gcl", 0)
+    monkeypatch.setattr(module, "inception_source", lambda: pytest.fail("asked for the network"))
+    assert todays_fid(layout, people, run) == result
+    more = Layout(load_study("smoke", "evaluation.fid_pictures=5"), root=layout.root)
+    other = PersonSet(people.index, people.pictures, people.projections, fingerprint="others")
+    assert todays_fid(more, people, run) is None
+    assert todays_fid(layout, other, run) is None
+    code = build_encoder(layout.study, 0).code_dim
+    save_weights(build_generator(layout.study, code, 1), run / "generator.safetensors")
+    assert todays_fid(layout, people, run) is None
+    assert kept_fid(run) == result
 
 
 def test_the_real_floor_compares_disjoint_pictures_and_is_kept(
