@@ -12,6 +12,7 @@ from gcl_core.data.augment import augment
 from gcl_core.data.batches import unit_pictures
 from gcl_core.data.person_set import PersonSet
 from gcl_core.data.truth import load_truth
+from gcl_core.files import RunError
 from gcl_core.layout import Layout
 from gcl_core.models.drawing import draw_views
 from gcl_core.models.weights import load_encoder, load_generator
@@ -31,11 +32,19 @@ def merged_source(merged: MergedViews, plan: Plan, device: torch.device) -> View
 def view_source(
     layout: Layout, people: PersonSet, rows: Int64[np.ndarray, " n"], name: str, seed: int, device: torch.device
 ) -> ViewSource | None:
-    """Return what gives a variant's new views without learning to draw; None where they are made of the pictures."""
+    """Return what gives a variant's new views without learning to draw; None where they are made of the pictures.
+
+    Raises RunError: true views are not there, or as `stored_views`, `load_encoder` and `load_generator`.
+    """
     variant = layout.study.variants[name]
     if variant.view == "known":
         truth, files = load_truth(layout), people.index["file"].to_numpy()[rows]
-        assert truth is not None
+        if truth is None:
+            raise RunError(
+                f"{layout.data_root / 'true_views'} is missing, from which variant {name} learns: run notebook "
+                "00_data_preparation again, or `python -m gcl_core make-people` for people in a folder of your own, "
+                "with people.true_views=true, or leave the variant out"
+            )
 
         def known(picked: Int64[np.ndarray, " b"], yaws: Int64[np.ndarray, " b"]) -> Float[Tensor, "b 3 h w"]:
             views = truth.true_views(files[picked].tolist(), yaws, blur=variant.blur)

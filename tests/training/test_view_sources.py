@@ -232,5 +232,9 @@ def test_views_that_nobody_knows_are_refused(words: str, told: str):
         load_study("smoke", [*BOTH, *words.split()])
 
 
-def test_a_set_without_true_views_has_none(tmp_path: Path):
-    assert load_truth(Layout(load_study("smoke"), root=tmp_path)) is None
+def test_a_set_without_true_views_has_none_and_a_variant_that_needs_them_names_the_folder(boxes: MakeLayout):
+    layout = boxes(*BOTH, "variants.known.view=known")
+    assert load_truth(layout) is None
+    people = load_person_set(layout)
+    with pytest.raises(RunError, match=r"people/true_views is missing.*variant known.*make-people"):
+        views.view_source(layout, people, people.rows("train"), "known", 0, torch.device("cpu"))
