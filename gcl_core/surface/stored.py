@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from filelock import FileLock
@@ -48,8 +49,8 @@ def stored_views(layout: Layout, people: PersonSet, way: Way, *, turned: bool = 
 
     A picture whose body may as well face elsewhere is a view of itself from every side. They lie in `surface_<way>.npy`
     (`surface_<way>_unturned.npy`) beside the set's store, and in a JSON file of that name which pictures have none and
-    why. A killed call goes on where it was. Raises RunError as `body_source` does, for a full disk, and when no picture
-    has views.
+    why. A killed call goes on where it was. Raises RunError as `body_source` does, for a full disk, a store that cannot
+    be written, or when no picture has views.
     """
 
     def carry(picture: UInt8[np.ndarray, "h w 3"], placed: Placed, topology: Topology) -> UInt8[np.ndarray, "..."]:
@@ -73,14 +74,25 @@ def stored_array(
 ) -> tuple[UInt8[np.ndarray, "n ..."], dict[str, str]]:
     """Return what `make` makes of each training picture and its body, and which files have none and why.
 
-    `identity` is of all that it depends on, `shape` that of one picture's bytes. As `stored_views`.
+    `identity` is of all that it depends on, `shape` that of one picture's bytes. As `stored_views`; what is up to date
+    is read without writing anything.
     """
-    rows = people.rows("train")
-    path, told = layout.store / f"{name}.npy", layout.store / f"{name}.json"
-    with FileLock(path.with_suffix(".lock")):
-        if not (told.is_file() and path.is_file() and read_json(told)["identity"] == identity):
-            _make(layout, people, way, path, identity, (len(rows), *shape), make)
-    return open_array(path), read_json(told)["without"]
+    path = layout.store / f"{name}.npy"
+    if _told(path).get("identity") != identity:
+        try:
+            held = FileLock(path.with_suffix(".lock")).acquire()
+        except OSError as error:
+            raise RunError(f"cannot write {path}: {error.strerror or error}; check permissions") from error
+        with held:
+            if _told(path).get("identity") != identity:  # another process may have made it meanwhile
+                _make(layout, people, way, path, identity, (len(people.rows("train")), *shape), make)
+    return open_array(path), _told(path)["without"]
+
+
+def _told(path: Path) -> dict[str, Any]:
+    """Return what stands beside a finished array; nothing where there is none."""
+    told = path.with_suffix(".json")
+    return read_json(told) if told.is_file() and path.is_file() else {}
 
 
 def carried_views(

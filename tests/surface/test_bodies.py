@@ -240,6 +240,21 @@ def test_views_are_made_once_and_anew_when_the_bodies_change(own: Layout, monkey
     assert (other.views[0] != first.views[0]).mean() > 0.9
 
 
+def test_finished_views_are_read_from_a_store_that_cannot_be_written_and_others_are_refused(
+    own: Layout, monkeypatch: pytest.MonkeyPatch
+):
+    people = prepare_data(own)
+    first = stored_views(own, people, "known")
+
+    def refused(_lock: object) -> None:  # as by a folder's rights, which do not bind everyone who runs tests
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("filelock.FileLock._acquire", refused)
+    np.testing.assert_array_equal(stored_views(own, people, "known").views, first.views)
+    with pytest.raises(RunError, match=r"cannot write .*surface_known_unturned\.npy: Permission denied; check"):
+        stored_views(own, people, "known", turned=False)
+
+
 def test_pictures_without_a_body_are_told_and_left_black_and_doubtful_ones_are_views_of_themselves(
     own: Layout, monkeypatch: pytest.MonkeyPatch
 ):
