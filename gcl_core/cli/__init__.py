@@ -1,6 +1,7 @@
 """The command `python -m gcl_core`: what people do outside notebooks."""
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -270,14 +271,20 @@ def _train(chosen: argparse.Namespace, words: Sequence[str]) -> None:
             f"train: profile {study.profile} takes the weights of {study.given_weights} and trains nothing"
         )
     from gcl_core.layout import Layout
+    from gcl_core.measure.artifacts import finished_run, required_runs
     from gcl_core.training.baseline import train_baseline
     from gcl_core.training.joint import train_jointly
     from gcl_core.training.warm_up import warm_up_generator
 
-    layout, stages = Layout(study), {"baseline": train_baseline, "warm_up": warm_up_generator}
-    if name in stages:
-        stages[name](layout, chosen.seed)
+    started = int(os.environ.get("WORLD_SIZE", "1"))  # by torchrun: those train, not `devices`
+    layout = Layout(study if started == 1 else study.model_copy(update={"devices": started}))
+    if name == "baseline":
+        train_baseline(layout, chosen.seed)
+    elif name == "warm_up":
+        finished_run(layout, "baseline", chosen.seed)
+        warm_up_generator(layout, chosen.seed)
     else:
+        required_runs(layout, name, chosen.seed)
         train_jointly(layout, name, chosen.seed)
 
 

@@ -32,9 +32,12 @@ def _repeat(read_study: ReadStudy, chosen: argparse.Namespace, words: Sequence[s
         )
     from gcl_core.files import write_text
     from gcl_core.layout import Layout
+    from gcl_core.measure.artifacts import required_runs
     from gcl_core.tables.formats import markdown_table
     from gcl_core.training.repeats import TABLE, train_repeats
 
-    table = train_repeats(Layout(study), variant, chosen.seed, chosen.times, chosen.out)
+    layout = Layout(study)
+    required_runs(layout, variant, chosen.seed)
+    table = train_repeats(layout, variant, chosen.seed, chosen.times, chosen.out)
     write_text(chosen.out / TABLE, table.to_csv(index=False, lineterminator="\n"))
     print(markdown_table(table), end="")

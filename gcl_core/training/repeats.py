@@ -28,7 +28,8 @@ def train_repeats(layout: Layout, variant: str, seed: int, times: int, out: Path
 
     Returns one line per repeat (mAP and rank-1 in percent, clusters and ARI of the kept epoch, NaN where none is),
     then their mean and standard deviation. Raises RunError for fewer than two repeats, a folder `out` that is the
-    study's own, holds other repeats or cannot be written, a missing baseline or warm-up, else as `train_jointly`.
+    study's own, holds other repeats or cannot be written, a missing baseline or warm-up, else as `train_jointly`. As
+    there, whether those are of today's settings is for the caller to see (`required_runs`).
     """
     if times < 2:
         raise RunError(f"{times} repeat has no spread; ask for two or more, better five")
