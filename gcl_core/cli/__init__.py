@@ -115,7 +115,7 @@ def _parser() -> argparse.ArgumentParser:
     evaluate = add_study(
         "evaluate", _evaluate, "[PROFILE] RUN [key=value ...]", "measure mAP and CMC of a trained encoder"
     )
-    evaluate.add_argument("--seed", type=repetition, default=0, metavar="K", help="whose run folder (default: 0)")
+    evaluate.add_argument("--seed", type=repetition, metavar="K", help="whose run (default: 0, or that of the folder)")
     train = add_study(
         "train", _train, "[PROFILE] STAGE [key=value ...]", "train a stage: baseline, warm_up or a variant; goes on"
     )
@@ -254,10 +254,10 @@ def _evaluate(chosen: argparse.Namespace, words: Sequence[str]) -> None:
     from gcl_core.layout import Layout
     from gcl_core.models.weights import load_encoder
 
-    layout = Layout(study).of_seed(chosen.seed)
-    folder = run_folder(layout, name, chosen.seed)
+    layout = Layout(study)
+    folder, seed = run_folder(layout, name, chosen.seed)
     encoder = load_encoder(study, folder, resolve_device(study.device))
-    result = evaluate_encoder(encoder, load_person_set(layout), study.evaluation)
+    result = evaluate_encoder(encoder, load_person_set(layout.of_seed(seed)), study.evaluation)
     print(f"{_short(folder)}: mAP {_percent(result.map)}", *(f"rank-{k} {_percent(v)}" for k, v in result.cmc.items()))
 
 

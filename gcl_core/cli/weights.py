@@ -43,8 +43,8 @@ def add_weight_commands(add_study: Add, read_study: ReadStudy) -> None:
         "write a finished profile's networks, small, for `run_all.sh PROFILE --from-weights` (docs/WEIGHTS.md)",
     )
     giving.add_argument("--out", type=local_path, required=True, metavar="DIR", help="folder to write, as weights/mini")
-    for each in (importing, exporting):
-        each.add_argument("--seed", type=repetition, default=0, metavar="K", help="whose run folder (default: 0)")
+    importing.add_argument("--seed", type=repetition, default=0, metavar="K", help="whose run folder (default: 0)")
+    exporting.add_argument("--seed", type=repetition, metavar="K", help="whose run (default: 0, or that of the folder)")
 
 
 def _import_weights(read_study: ReadStudy, chosen: argparse.Namespace, words: Sequence[str]) -> None:
@@ -90,5 +90,6 @@ def _export_weights(read_study: ReadStudy, chosen: argparse.Namespace, words: Se
     from gcl_core.layout import Layout
 
     layout = Layout(study)
-    for path in export_run(layout, run_folder(layout, name, chosen.seed), chosen.out, encoder_only=chosen.encoder_only):
+    folder, _ = run_folder(layout, name, chosen.seed)
+    for path in export_run(layout, folder, chosen.out, encoder_only=chosen.encoder_only):
         print(path)

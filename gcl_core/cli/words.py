@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,20 +34,26 @@ def split_name(words: Sequence[str], advice: str) -> tuple[str, list[str]]:
     return words[last], [*words[:last], *words[last + 1 :]]
 
 
-def run_folder(layout: "Layout", name: str, seed: int) -> Path:
-    """Return the folder of a run: a word with / is a folder's path, any other the name of a run of the profile.
+def run_folder(layout: "Layout", name: str, seed: int | None) -> tuple[Path, int]:
+    """Return the folder of a run and its seed: a word with / is a folder's path, any other a run's name in the profile.
 
-    Raises ConfigError that lists the known runs when there is no such run or folder.
+    A folder's name says its seed, as in seed1 or seed1_repeat2; where none does it is `seed`, 0 if that is None. The
+    manifest tells the draws of the training, which repeats and training_seed move. Raises ConfigError where the name
+    says another seed than `seed`, and one that lists the known runs when there is no such run or folder.
     """
     if os.sep in name:
         if not os.path.isdir(name):
             raise ConfigError(f"no run folder {name}; give the path of one, as runs/mini/gcl/seed0, or a run's name")
-        return Path(name)
+        told = re.fullmatch(r"seed(\d+)([._].*)?", Path(name).resolve().name)
+        own = int(told[1]) if told else seed or 0
+        if seed not in (None, own):
+            raise ConfigError(f"{name} is of seed {own}, --seed says {seed}: leave --seed out or give another folder")
+        return Path(name), own
     study = layout.study
     made = {path.parent.parent.name for path in layout.runs.glob("*/seed*/manifest.json")}
     known = list(dict.fromkeys(["baseline", "warm_up", *study.variants, *sorted(made)]))
     if name in known:
-        return layout.stage(name, seed)
+        return layout.stage(name, seed or 0), seed or 0
     hint = f"; {name} is a profile: say the run as well" if name in known_profiles() else ""
     hint = f"; for the folder of that name in the current one write ./{name}" if os.path.isdir(name) else hint
     raise ConfigError(f"profile {study.profile} has no run {name!r}{hint}; known: {', '.join(known)}")

@@ -1,6 +1,7 @@
 """Runs, profiles and folders by name: none is taken for another, whatever lies in the current folder."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -25,9 +26,30 @@ def layout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Layout:
 
 def test_a_folder_in_the_current_one_is_no_run(layout: Layout) -> None:
     for name in ("gcl", "mini", "baseline"):
-        assert run_folder(layout, name, 2) == layout.stage(name, 2)
-    assert run_folder(layout, "./gcl", 2) == Path("gcl")
-    assert run_folder(layout, "weights/", 2) == Path("weights")
+        assert run_folder(layout, name, 2) == (layout.stage(name, 2), 2)
+    assert run_folder(layout, "./gcl", 2) == (Path("gcl"), 2)
+    assert run_folder(layout, "weights/", None) == (Path("weights"), 0)
+
+
+def test_a_folder_is_of_the_seed_in_its_name(layout: Layout) -> None:
+    for name in ("seed12", "seed12_repeat1", "seed12.superseded-0123"):
+        Path(name).mkdir()
+        assert run_folder(layout, f"./{name}", None) == run_folder(layout, f"./{name}", 12) == (Path(name), 12)
+        with pytest.raises(ConfigError, match=rf"\./{name} is of seed 12, --seed says 0: leave --seed out"):
+            run_folder(layout, f"./{name}", 0)
+
+
+def test_evaluate_measures_the_run_of_a_folder_on_its_own_people(
+    layout: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+    monkeypatch.setattr("gcl_core.models.weights.load_encoder", lambda *_: None)
+    monkeypatch.setattr("gcl_core.data.person_set.load_person_set", lambda own: seen.append(own.people_of))
+    measured = SimpleNamespace(map=0.5, cmc={})
+    monkeypatch.setattr("gcl_core.evaluation.accuracy.evaluate_encoder", lambda *_: measured)
+    Path("seed1").mkdir()
+    cli.main(["evaluate", "smoke", "profile=never_run", "people.each_seed=true", "seeds=2", "./seed1"])
+    assert seen == [1]
 
 
 @pytest.mark.parametrize(
@@ -49,7 +71,7 @@ def test_a_word_that_names_no_run_is_told(layout: Layout, name: str, told: str) 
 
 def test_an_imported_run_is_known_by_its_name(layout: Layout) -> None:
     write_json(layout.stage("weights", 0) / "manifest.json", {})
-    assert run_folder(layout, "weights", 0) == layout.stage("weights", 0)
+    assert run_folder(layout, "weights", None) == (layout.stage("weights", 0), 0)
 
 
 def test_the_last_word_is_the_run_also_when_it_equals_the_profile() -> None:
