@@ -29,6 +29,8 @@ INTERVALS = (  # told on that page with their interval over seeds, rounded once:
     ("evidence_light", "gcl - drawn_once", "mAP"),
     *(("evidence2", f"{name} - tda", "mAP") for name in ("surface_known", "true_views", "copy")),
     ("evidence2", "surface_cluster - surface", "mAP"),
+    *(("evidence2_worn", f"surface - {name}", "mAP") for name in ("tda", "copy", "surface_unturned")),
+    *(("evidence2_worn", *each, "mAP") for each in (("true_views - tda",), ("surface_cluster - surface",))),
     *(("evidence2", f"surface_30 - {name}_30", "mAP") for name in ("tda", "copy")),
 )
 EFFECTS = (
@@ -41,7 +43,7 @@ EFFECTS = (
 def told_under(repository: Path, heading: str) -> dict[str, list[str]]:
     """The rows of five cells under a heading of the page, by their first cell; nothing is in bold."""
     _, _, section = (repository / FINDINGS).read_text(encoding="utf-8").partition(heading)
-    lines = [line for line in section.partition("\n## ")[0].splitlines() if line.startswith("| ")]
+    lines = [line for line in re.split(r"\n##+ ", section)[0].splitlines() if line.startswith("| ")]
     cells = [[cell.strip().strip("*") for cell in line.strip("|").split("|")] for line in lines]
     return {row[0]: row[1:] for row in cells if len(row) == 5 and re.match(r"\d", row[1])}
 
@@ -73,6 +75,15 @@ def test_table_of_evidence_says_what_the_figures_say(repository: Path):
 def test_table_of_the_second_round_says_what_the_figures_say(repository: Path):
     told = told_under(repository, "## The second round")
     controls = own_controls(repository, "evidence2")
+    assert set(told) == set(controls.index) - {"random start"}
+    for name, cells in told.items():
+        line = controls.loc[name].to_dict()
+        assert cells == [f"{line['mAP']:.1f} ± {line['± mAP']:.1f}", *beside(line, ".1f")], name
+
+
+def test_table_of_the_worn_people_says_what_the_figures_say(repository: Path):
+    told = told_under(repository, "### People whose left and right")
+    controls = own_controls(repository, "evidence2_worn")
     assert set(told) == set(controls.index) - {"random start"}
     for name, cells in told.items():
         line = controls.loc[name].to_dict()
