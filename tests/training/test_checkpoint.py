@@ -1,6 +1,7 @@
 """Checkpoints come back as they went, and training goes on from them bit by bit."""
 
 import json
+import resource
 from collections import Counter, OrderedDict
 from pathlib import Path
 from typing import Any
@@ -233,18 +234,19 @@ def test_a_damaged_last_checkpoint_gives_way_to_the_one_before(tmp_path: Path, c
         resume(path, {"part": part})
 
 
-def test_a_full_disk_leaves_both_checkpoints(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_full_disk_leaves_both_checkpoints_and_names_the_file(tmp_path: Path):
+    """A limit on the size of files ends a write of safetensors as a full disk does."""
     path = tmp_path / "c.safetensors"
     for epoch in (1, 2):
         save_checkpoint(path, {"part": Holder({"t": torch.ones(9)})}, epoch=epoch)
     before = {file: file.read_bytes() for file in tmp_path.iterdir()}
-
-    def full(*_: object, **__: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(checkpoint, "save_file", full)
-    with pytest.raises(RunError, match="No space left on device; nothing there changed"):
-        save_checkpoint(path, {"part": Holder({"t": torch.ones(9)})}, epoch=3)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, hard))
+    try:
+        with pytest.raises(RunError, match=r"cannot write .*c\.safetensors: .*File too large.*; nothing there changed"):
+            save_checkpoint(path, {"part": Holder({"t": torch.ones(9000)})}, epoch=3)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert {file: file.read_bytes() for file in tmp_path.iterdir()} == before
 
 
