@@ -91,6 +91,7 @@ def test_settings_are_frozen() -> None:
         ),
         ("source={dataset: synthetic, people: {size: 1}}", ["source.people.size", "cameras", "train_identities"]),
         ("clustering.method=kmeans", ["clustering", "kmeans_clusters"]),
+        ("clustering={method: hdbscan, min_samples: 1}", ["clustering", "min_samples of 2 or more"]),
         ("joint.epochs=many", ["joint.epochs", "integer", "'many'"]),
         ("joint.epochs=2.5", ["joint.epochs", "integer", "2.5"]),
         ("joint.epochs=0", ["joint.epochs", "greater than or equal to 1", "got 0"]),
@@ -210,6 +211,20 @@ def test_a_variant_may_change_settings_of_its_own_stage():
 def test_changes_that_are_no_settings_of_stage_3_are_refused(changes: str, told: str):
     with pytest.raises(ConfigError, match=told):
         load_study("smoke", f"{CHANGED} 'variants.warm.changes={changes}'")
+
+
+@pytest.mark.parametrize(
+    ("stage", "words"),
+    [
+        ("baseline", "'baseline.clustering={method: kmeans, kmeans_clusters: 36}'"),
+        ("warm", "'variants.warm.changes={clustering.method: kmeans, clustering.kmeans_clusters: 36}'"),
+    ],
+)
+def test_no_stage_may_ask_for_more_clusters_than_pictures(stage: str, words: str):
+    study = load_study("smoke", CHANGED + words)
+    study.check_pictures(36)
+    with pytest.raises(ConfigError, match=f"clustering.kmeans_clusters of {stage} is 36, and there are 35 training"):
+        study.check_pictures(35)
 
 
 def test_changed_training_is_refused_under_a_shipped_name(tmp_path: Path):

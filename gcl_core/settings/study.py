@@ -164,6 +164,17 @@ class Study(Settings):
         own = self.baseline.clustering if name == "baseline" else None
         return self.of_variant(name) if own is None else self.model_copy(update={"clustering": own})
 
+    def check_pictures(self, count: int) -> None:
+        """Raise ConfigError where a stage is to find more clusters by k-means than there are training pictures."""
+        for stage in ("baseline", *self.variants):
+            settings = self.of_stage(stage).clustering
+            wanted = settings.kmeans_clusters or 0
+            if settings.method == "kmeans" and wanted > count:
+                raise ConfigError(
+                    f"clustering.kmeans_clusters of {stage} is {wanted}, and there are {count} training pictures: set "
+                    "as many or fewer"
+                )
+
 
 def set_dotted(tree: dict[str, Any], key: str, value: Any) -> None:
     """Set a nested value by its dotted key. Raises ConfigError where a parent is a single value."""

@@ -24,9 +24,11 @@ class ClusteringSettings(Settings):
     kmeans_clusters: Positive | None = None  # needed by kmeans alone
 
     @model_validator(mode="after")
-    def _clusters_are_counted(self) -> "ClusteringSettings":
+    def _method_has_what_it_needs(self) -> "ClusteringSettings":
         if self.method == "kmeans" and self.kmeans_clusters is None:
             raise ValueError("method kmeans needs the number of clusters: give clustering.kmeans_clusters")
+        if self.method == "hdbscan" and self.min_samples < 2:
+            raise ValueError("method hdbscan needs min_samples of 2 or more: one picture alone is no dense region")
         return self
 
 

@@ -42,11 +42,12 @@ def train_baseline(layout: Layout, seed: int) -> Path:
     """Warm up E_id and return the run folder; goes on where a killed run was, does nothing when done.
 
     With a source set, E_id learns that first (`pretrain_on_source`).
-    Raises DataError without prepared data, RunError for a folder in use or a broken checkpoint, TrainingError for a
-    loss that is not finite.
+    Raises DataError without prepared data, ConfigError for more clusters than pictures, RunError for a folder in use or
+    a broken checkpoint, TrainingError for a loss that is not finite.
     """
     layout = layout.of_seed(seed)
     people, whole, method = load_person_set(layout), layout, layout.study.baseline.method
+    whole.study.check_pictures(len(people.rows("train")))
     if whole.study.source is not None:
         ranks.broadcast(lambda: pretrain_on_source(whole, seed))
     draws = training_draws(whole.study.training_seed, seed)

@@ -68,6 +68,7 @@ def train_jointly(layout: Layout, variant: str, seed: int, repeat: int = 0) -> P
     whole, people = layout.study.of_variant(variant), load_person_set(layout)
     if variant not in whole.variants:
         raise RunError(f"no variant {variant!r} in profile {whole.profile!r}; known: {', '.join(whole.variants)}")
+    layout.study.check_pictures(len(people.rows("train")))
     chosen = whole.variants[variant]
     sections = DECIDES | DECIDES_VIEW[chosen.view] | ({"augmentation"} if chosen.augment else set())
     decides = {**dict.fromkeys(sections, True), "variants": {variant: set(VariantSettings.model_fields) - TOLD}}

@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import load_file
 
 from gcl_core.clustering.pseudo_labels import Clusters
+from gcl_core.config import ConfigError
 from gcl_core.files import RunError, read_json
 from gcl_core.layout import Layout
 from gcl_core.measure.artifacts import finished_run
@@ -242,3 +243,11 @@ def test_a_broken_checkpoint_is_named(boxes: MakeLayout, monkeypatch: pytest.Mon
     checkpoint.with_stem("checkpoint.previous").write_bytes(b"")
     with pytest.raises(RunError, match=r"checkpoint\.previous\.safetensors cannot be read .*delete"):
         train_baseline(boxes(), 0)
+
+
+def test_more_clusters_than_pictures_are_told_before_anything_trains(boxes: MakeLayout):
+    layout = boxes("clustering.method=kmeans", "clustering.kmeans_clusters=37")
+    for train in (lambda: train_baseline(layout, 0), lambda: train_jointly(layout, "tda", 0)):
+        with pytest.raises(ConfigError, match="37, and there are 36 training pictures"):
+            train()
+    assert not layout.stage("baseline", 0).exists()
