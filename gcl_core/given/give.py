@@ -36,11 +36,12 @@ def give_weights(layout: Layout, out: Path) -> list[Path]:
     These are the encoder of the baseline and of each of VARIANTS, and the generators of the warm-up and of GCL, in 8
     bits, or in 16 where mAP would move by more than BOUND points. `manifest.json` has the SHA-256 of every file, and of
     each run its settings, epochs and versions; `study.yaml` is the profile that takes the weights; README.md the model
-    card. Raises RunError as `finished_run` does, for a folder that holds something already, and when it takes more than
-    MOST bytes or mAP moves too far: nothing is left there then.
+    card. Raises RunError as `finished_run` does, where there is something already that is no empty folder, and when it
+    takes more than MOST bytes or mAP moves too far: nothing is left there then.
     """
-    if out.is_dir() and any(out.iterdir()):
-        raise RunError(f"{out} holds files already and stays as it is; remove it, or give another folder to --out")
+    out = out.resolve()
+    if out.exists() and not (out.is_dir() and not any(out.iterdir())):
+        raise RunError(f"{out} is no empty folder and stays as it is; remove it, or give another folder to --out")
     stages = ["baseline", "warm_up", *(name for name in VARIANTS if name in layout.study.variants)]
     own = layout.of_seed(SEED)
     people = load_person_set(own)

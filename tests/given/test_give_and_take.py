@@ -162,10 +162,19 @@ def test_what_would_be_too_large_or_another_network_is_not_given(
     with pytest.raises(RunError, match=message):
         give_weights(trained, tmp_path / "given" / "boxes")
     assert list((tmp_path / "given").iterdir()) == []
-    (tmp_path / "given" / "mine").mkdir()
-    (tmp_path / "given" / "mine" / "file").touch()
-    with pytest.raises(RunError, match="holds files already"):
-        give_weights(trained, tmp_path / "given" / "mine")
+
+
+def test_weights_take_the_place_of_an_empty_folder_alone(trained: Layout, tmp_path: Path):
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "file").touch()
+    for there in (mine, mine / "file"):
+        with pytest.raises(RunError, match=f"{there.name} is no empty folder and stays as it is"):
+            give_weights(Layout(trained.study, root=tmp_path / "nothing was run here"), there)
+    assert [path.name for path in mine.iterdir()] == ["file"]
+    (mine / "file").unlink()
+    (tmp_path / "link").symlink_to(mine)
+    assert give_weights(trained, tmp_path / "link")[-1] == mine / "manifest.json"
 
 
 def test_every_saved_figure_says_that_weights_were_given(given: Layout, trained: Layout):
