@@ -92,7 +92,7 @@ def read_json(path: Path) -> Any:
     """Read JSON; a missing or broken file is a RunError that names it."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, json.JSONDecodeError) as error:
+    except (OSError, ValueError) as error:  # no JSON, or no UTF-8
         raise RunError(f"cannot read {path}: {error}; run the step that writes it again") from error
 
 

@@ -117,9 +117,19 @@ def kept_line(run: Path, lines: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 
 def read_metrics(folder: Path) -> list[dict[str, Any]]:
-    """Return the lines of a run's metrics.jsonl, oldest first; an empty list before the first epoch."""
+    """Return the lines of a run's metrics.jsonl, oldest first; an empty list before the first epoch.
+
+    Raises RunError for a file that is broken or cannot be read.
+    """
     path = folder / "metrics.jsonl"
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.is_file() else []
+    if not path.is_file():
+        return []
+    try:
+        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    except (OSError, ValueError) as error:
+        raise RunError(
+            f"cannot read {path}: {error}; copy it again, or delete its folder and run that stage again"
+        ) from error
 
 
 def set_aside(folder: Path, fingerprint: str | None) -> Path:

@@ -91,11 +91,11 @@ def test_json_refuses_nan_and_keeps_the_earlier_file(tmp_path: Path) -> None:
     assert read_json(path) == {"a": 1}
 
 
-@pytest.mark.parametrize("text", [None, "", "{", '{"a": 1'])
-def test_missing_or_cut_json_is_named(text: str | None, tmp_path: Path) -> None:
+@pytest.mark.parametrize("content", [None, b"", b"{", b'{"a": 1', b'{"a": "\xff"}'])
+def test_missing_or_broken_json_is_named(content: bytes | None, tmp_path: Path) -> None:
     path = tmp_path / "facts.json"
-    if text is not None:
-        path.write_text(text)
+    if content is not None:
+        path.write_bytes(content)
     with pytest.raises(RunError, match=r"facts\.json.*run the step that writes it again"):
         read_json(path)
 

@@ -86,6 +86,14 @@ def test_same_run_goes_on_in_its_folder(tmp_path: Path) -> None:
     assert [each.name for each in tmp_path.iterdir() if each.is_dir()] == ["seed0"]
 
 
+@pytest.mark.parametrize("content", [b'{"epoch": 1}\n{"epoch"', b"\xff\xfe", b"\n"])
+def test_broken_records_are_named(content: bytes, tmp_path: Path) -> None:
+    assert read_metrics(tmp_path) == []
+    (tmp_path / "metrics.jsonl").write_bytes(content)
+    with pytest.raises(RunError, match=r"cannot read .*metrics\.jsonl: .*; copy it again"):
+        read_metrics(tmp_path)
+
+
 @pytest.mark.parametrize(
     "change", [{"settings": {"lr": 1}}, {"inputs": {"data": "d"}}, {"code": {"c": "2"}}, {"seed": 1}]
 )

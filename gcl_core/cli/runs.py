@@ -31,7 +31,7 @@ def describe(folder: Path) -> str:
     aside = "set aside, " if SUPERSEDED in folder.name else ""
     try:
         facts = read_json(folder / "manifest.json")
-    except (RunError, ValueError):  # ValueError: bytes that are no text
+    except RunError:
         facts = None
     if not isinstance(facts, dict):
         return f"{aside}its manifest.json is unreadable"
