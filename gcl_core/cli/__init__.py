@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
 from gcl_core.cli.article import add_article_command
@@ -223,13 +224,14 @@ def _book(chosen: argparse.Namespace, words: Sequence[str]) -> None:
 def _show_trainings(layout) -> None:
     """Print each training's last epoch, or the one it keeps: accuracy in percent, clusters found, its run folder."""
     from gcl_core.files import read_json
+    from gcl_core.measure.artifacts import repeats_of
     from gcl_core.measure.found_runs import headline_today
     from gcl_core.run_folder import read_metrics
 
     print(f"{'training':<16}{'seed':>5}{'epoch':>8}{'mAP':>7}{'rank-1':>8}{'clusters':>10}  run folder")
     for stage in ("baseline", *layout.study.variants):
-        for seed in range(layout.study.seeds):
-            folder = layout.stage(stage, seed)
+        for seed, repeat in product(range(layout.study.seeds), repeats_of(layout.study, stage)):
+            folder = layout.stage(stage, seed, repeat)
             lines = read_metrics(folder)
             finished = bool(lines) and "finished" in read_json(folder / "manifest.json")
             last = headline_today(layout.of_seed(seed), folder) if finished else lines[-1] if lines else {}

@@ -103,7 +103,8 @@ def headline_today(layout: Layout, run: Path) -> dict[str, Any]:
     kept = headline(run)
     if not run.is_relative_to(layout.runs):
         return kept
-    lines = measured_today(layout, run.parent.name, int(run.name.removeprefix("seed")), run)
+    seed = int(run.name.removeprefix("seed").partition("_")[0])  # a repeat's folder is seed0_repeat1
+    lines = measured_today(layout, run.parent.name, seed, run)
     return next(line for line in lines if line["epoch"] == kept["epoch"])
 
 
