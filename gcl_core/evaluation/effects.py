@@ -39,13 +39,12 @@ class Effect:
 
 @dataclass(frozen=True)
 class RankAgreement:
-    """Spearman's rho of observed orders with a published one and one-sided p (the same order), a seed and pooled.
+    """Spearman's rho of observed orders with a published one, a seed and pooled; the rest is of the pooled one.
 
-    `p_reverse` is the other side's, pooled: how many of all orders agree as badly or worse.
+    `p` is one-sided (the same order), `p_reverse` the other side's: how many of all orders agree as badly or worse.
     """
 
     per_seed: tuple[float, ...]
-    p_per_seed: tuple[float, ...]
     pooled: float
     p: float
     p_reverse: float
@@ -159,8 +158,8 @@ def rank_agreement(observed: Real[np.ndarray, "seeds n"], published: Real[np.nda
     ranks = _ranks(observed)
     orders = _ranks(published)[np.array(list(itertools.permutations(range(size))))]
     tested = [_permutation_test(values, published, orders) for values in (*ranks, ranks.mean(axis=0))]
-    rhos, ps, reverse = zip(*tested, strict=True)
-    return RankAgreement(rhos[:-1], ps[:-1], rhos[-1], ps[-1], reverse[-1])
+    *seeds, (pooled, p, reverse) = tested
+    return RankAgreement(tuple(rho for rho, _, _ in seeds), pooled, p, reverse)
 
 
 def _differences(

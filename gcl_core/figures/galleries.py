@@ -16,7 +16,6 @@ from gcl_core.figures.style import PAGE, new_figure, styled
 from gcl_core.mesh.projection import YAWS
 from gcl_core.seeding import numpy_rng
 
-Pixels = UInt8[np.ndarray, "h w 3"]
 Row = Sequence[np.ndarray | None]  # eight pictures for yaw 0, 45 ... 315; None leaves a place white
 Person = Mapping[str, Row]  # label of a row → its pictures, in the order shown
 WHITE = 255

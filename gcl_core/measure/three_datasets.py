@@ -6,7 +6,6 @@ from typing import Any
 
 import pandas as pd
 
-from gcl_core.evaluation.encoding import Encoding
 from gcl_core.files import read_json
 from gcl_core.layout import Layout
 from gcl_core.measure.found_runs import (
@@ -24,8 +23,6 @@ from gcl_core.measure.view_fid import kept_fid
 
 STAGES = ("baseline", "tda", "gcl")
 PLUS = "jvtc_plus"  # the baseline again, by looks and time stamps
-ENCODED: tuple[Encoding, ...] = ("png", "jpeg75")
-FLOOR = ("halves", "gallery")
 
 
 def dataset_runs(layout: Layout) -> pd.DataFrame:
