@@ -140,8 +140,8 @@ def test_mini_has_every_table_that_is_made_of_records():
 
 
 def test_a_page_that_is_gone_is_named_where_what_it_says_is_kept_nowhere_else(tmp_path: Path):
-    folder = tmp_path / "mini"
-    shutil.copytree(FIGURES / "mini", folder)
-    (folder / "ablations.md").unlink()
-    with pytest.raises(RunError, match=r"cannot read .*ablations\.md: No such file"):
-        redraw(load_study("mini"), folder, tmp_path / "out")
+    folder = tmp_path / "people_750"
+    shutil.copytree(FIGURES / "people_750", folder)
+    (folder / "dataset.md").unlink()
+    with pytest.raises(RunError, match=r"cannot read .*dataset\.md: No such file"):
+        redraw(load_study("people_750"), folder, tmp_path / "out")
