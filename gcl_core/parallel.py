@@ -150,8 +150,8 @@ def on_devices(stage: Callable[Concatenate[Layout, Given], Path]) -> Callable[Co
     def started(layout: Layout, *given: Given.args, **named: Given.kwargs) -> Path:
         study = layout.study
         if not dist.is_initialized():
-            if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-                _join("env://", int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"]), study.device)
+            if torchrun_processes() > 1:
+                _join("env://", int(os.environ["RANK"]), torchrun_processes(), study.device)
             elif study.devices > 1:
                 work = functools.partial(started, layout, *given, **named)
                 return run_processes(study.devices, work, device=study.device)
@@ -160,6 +160,11 @@ def on_devices(stage: Callable[Concatenate[Layout, Given], Path]) -> Callable[Co
         return stage(layout, *given, **named)
 
     return started
+
+
+def torchrun_processes() -> int:
+    """Return how many processes torchrun started, which train in the place of `devices`; 1 without it."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
 
 
 def run_processes(number: int, work: Callable[[], Result], *, device: str) -> Result:

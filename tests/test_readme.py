@@ -72,18 +72,13 @@ def test_table_of_evidence_says_what_the_figures_say(repository: Path):
         assert cells == [f"{line['mAP']:.1f} ± {line['± mAP']:.1f}", *beside(line, ".1f")], name
 
 
-def test_table_of_the_second_round_says_what_the_figures_say(repository: Path):
-    told = told_under(repository, "## The second round")
-    controls = own_controls(repository, "evidence2")
-    assert set(told) == set(controls.index) - {"random start"}
-    for name, cells in told.items():
-        line = controls.loc[name].to_dict()
-        assert cells == [f"{line['mAP']:.1f} ± {line['± mAP']:.1f}", *beside(line, ".1f")], name
-
-
-def test_table_of_the_worn_people_says_what_the_figures_say(repository: Path):
-    told = told_under(repository, "### People whose left and right")
-    controls = own_controls(repository, "evidence2_worn")
+@pytest.mark.parametrize(
+    ("heading", "profile"),
+    [("## The second round", "evidence2"), ("### People whose left and right", "evidence2_worn")],
+)
+def test_tables_of_the_second_round_say_what_the_figures_say(repository: Path, heading: str, profile: str):
+    told = told_under(repository, heading)
+    controls = own_controls(repository, profile)
     assert set(told) == set(controls.index) - {"random start"}
     for name, cells in told.items():
         line = controls.loc[name].to_dict()

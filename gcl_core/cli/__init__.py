@@ -1,7 +1,6 @@
 """The command `python -m gcl_core`: what people do outside notebooks."""
 
 import argparse
-import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -274,11 +273,12 @@ def _train(chosen: argparse.Namespace, words: Sequence[str]) -> None:
         )
     from gcl_core.layout import Layout
     from gcl_core.measure.artifacts import finished_run, required_runs
+    from gcl_core.parallel import torchrun_processes
     from gcl_core.training.baseline import train_baseline
     from gcl_core.training.joint import train_jointly
     from gcl_core.training.warm_up import warm_up_generator
 
-    started = int(os.environ.get("WORLD_SIZE", "1"))  # by torchrun: those train, not `devices`
+    started = torchrun_processes()
     layout = Layout(study if started == 1 else study.model_copy(update={"devices": started}))
     if name == "baseline":
         train_baseline(layout, chosen.seed)
