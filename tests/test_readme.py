@@ -149,6 +149,7 @@ def test_what_fid_said_is_told_whole(repository: Path):
 def test_the_readmes_numbers_are_those_of_the_tables(repository: Path):
     text = (repository / "README.md").read_text(encoding="utf-8")
     assert len(MARK.findall(text)) >= 10
+    assert not re.search(r"^\s*<!--", text, re.MULTILINE)  # a line that begins so is HTML up to the next blank one
     assert filled(text, repository / "figures" / "reference") == text, "run `python -m gcl_core readme`"
     assert len(text.splitlines()) <= 120
 
