@@ -157,10 +157,14 @@ def source_files(notebook: Path) -> list[str]:
 
 def _closure(modules: Sequence[str], apart: frozenset[str]) -> tuple[str, ...]:
     waiting, found = [name for module in modules for name in _packages_of(module)], set[Path]()
+    met = set(apart)
     while waiting:
         name = waiting.pop()
-        path = None if name in apart else _module(name)
-        if path is None or path in found:
+        if name in met:
+            continue
+        met.add(name)
+        path = _module(name)
+        if path is None:
             continue
         found |= {path, *path.parent.glob("*.csv")}
         if not path.relative_to(REPOSITORY).as_posix().startswith(BY_VALUE):

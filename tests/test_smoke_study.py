@@ -193,8 +193,9 @@ def test_notebooks_run_in_jupyterlab_and_their_sliders_move(study: object, repos
     moved = set()
     kernel = None
     with lab.jupyterlab(tmp_path / "notebooks") as address, lab.browser() as browser:
+        window = browser.new_context(viewport=lab.WINDOW)  # one for all, so that JupyterLab is loaded once
         for name in names:
-            page = browser.new_page(viewport=lab.WINDOW)
+            page = window.new_page()
             page.on("pageerror", lambda error, name=name: told.append(f"{name}: {error}"))
             kernel = lab.start_all_cells(page, address, name, kernel)
             assert lab.wait_for_cells(page, seconds=300) > 3

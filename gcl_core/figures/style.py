@@ -108,7 +108,11 @@ def picture(figure: Figure) -> Image:
     """Return a figure as a picture for a notebook to display, whatever the plotting backend."""
     stream = io.BytesIO()
     figure.savefig(stream, format="png", dpi=2 * SCREEN_DPI)
-    return Image(data=stream.getvalue(), width=round(figure.get_figwidth() * SCREEN_DPI))
+    return _on_screen(figure, stream.getvalue())
+
+
+def _on_screen(figure: Figure, png: bytes) -> Image:
+    return Image(data=png, width=round(figure.get_figwidth() * SCREEN_DPI))
 
 
 def save_figure(figure: Figure, layout: Layout, name: str, *, runs: Sequence[Path], caption: str) -> Image:
@@ -117,8 +121,9 @@ def save_figure(figure: Figure, layout: Layout, name: str, *, runs: Sequence[Pat
     Both are entered into the manifest with the run folders that they show.
     """
     write_foot(figure, given_words(layout.study))
-    record_files(layout, write_figure(figure, layout.figures, name), runs=runs, caption=caption)
-    return picture(figure)
+    files = write_figure(figure, layout.figures, name)
+    record_files(layout, files, runs=runs, caption=caption)
+    return _on_screen(figure, files[-1].read_bytes())
 
 
 def write_foot(figure: Figure, words: str) -> None:

@@ -9,6 +9,7 @@ from gcl_core.files import RunError
 from gcl_core.layout import Layout
 from gcl_core.measure.artifacts import finished_runs, records, repeated, run_problem
 from gcl_core.measure.collected import collected_evidence
+from gcl_core.measure.protocols import protocol_lines
 from gcl_core.measure.recorded import evidence_lines, precision_lines, recorded_evidence
 from gcl_core.outputs import written_by
 from gcl_core.records import save_record
@@ -18,6 +19,7 @@ from gcl_core.tables.claims import claims_table
 from gcl_core.tables.controls import controls_table
 from gcl_core.tables.dose import dose_reading, dose_table
 from gcl_core.tables.formats import save_table
+from gcl_core.tables.protocols import protocols_table
 
 CONTROL = "tda"  # what nearly everything is compared with
 
@@ -37,8 +39,9 @@ def finished_variants(layout: Layout) -> list[str]:
 def claims_so_far(layout: Layout) -> list[str]:
     """Make the tables, figures and records of notebook 11 from what has finished; return the variants they have.
 
-    A variant counts when it has finished on every seed of the study; comparisons with others have no row. Once all
-    have run, notebook 11 writes the same files anew. Raises RunError unless TDA and another variant have finished.
+    A variant counts when it has finished on every seed of the study; comparisons with others have no row. For real
+    people the table of retrieval protocols is made too. Once all have run, the notebooks write the same files anew.
+    Raises RunError unless TDA and another variant have finished.
     """
     names = finished_variants(layout)
     if CONTROL not in names or len(names) == 1:
@@ -69,4 +72,8 @@ def claims_so_far(layout: Layout) -> list[str]:
         save_table(dose, layout, "dose", runs=runs, caption=caption)
         caption = f"{caption[:-1]}; points of nearly the same quality stand side by side."
         save_figure(dose_figure(study, dose), layout, "dose", runs=runs, caption=caption)
+    if "protocols.csv" in written_by("07_ablations", study):
+        asked = save_record(protocol_lines(layout), layout, "protocols", runs=runs)
+        caption = f"Retrieval by three protocols in percent, last epoch, means over seeds; {words}."
+        save_table(protocols_table(study, asked), layout, "protocols", runs=runs, caption=caption)
     return names

@@ -1,6 +1,7 @@
 """Claims of an unfinished study: variants that have finished on every seed, and no others."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from gcl_core.data.person_set import PersonSet
 from gcl_core.figures.redraw import redraw
 from gcl_core.files import RunError
 from gcl_core.layout import Layout
-from gcl_core.measure import collected
+from gcl_core.measure import collected, protocols
 from gcl_core.models.weights import build_encoder, save_weights
 from gcl_core.records import read_record
 from gcl_core.report.so_far import claims_so_far, finished_variants
@@ -83,6 +84,26 @@ def test_what_was_made_is_redrawn_from_its_records(layout: Layout, write: Write)
     redraw(layout.study, layout.figures)
     assert {name: (layout.figures / name).read_bytes() for name in before} == before
     assert {"claims.csv", "controls.csv"} <= before.keys()
+
+
+def test_real_people_are_also_searched_by_three_protocols(
+    layout: Layout, people: PersonSet, write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(protocols, "load_person_set", lambda _: people)
+    real = replace(layout, study=layout.study.model_copy(update={"dataset": "folder"}))
+    for stage in ("tda", "surface"):
+        for seed in (0, 1):
+            write(stage, seed)
+    claims_so_far(layout)
+    assert not (layout.figures / "protocols.csv").exists()
+    claims_so_far(real)
+    table = read_table(layout.figures / "protocols.csv")
+    assert table["encoder"].tolist() == [
+        "start",
+        "baseline",
+        *(layout.study.variants[name].title for name in ("tda", "surface")),
+    ]
+    assert table["mAP, standard"].between(0, 100).all()
 
 
 def test_a_missing_repeat_is_not_passed_over(layout: Layout, write: Write) -> None:
