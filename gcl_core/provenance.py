@@ -5,6 +5,7 @@ import functools
 import hashlib
 import importlib.metadata
 import json
+import os
 import platform
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
@@ -54,8 +55,7 @@ def code_of(*modules: str, apart: Sequence[str] = ()) -> dict[str, str]:
     Keys are paths in the repository. Modules named in `apart`, and what only they import, are left out; so are the
     files that describe settings, which are compared by value, and those that only keep results (BOOKKEEPING).
     """
-    files = _closure(modules, frozenset(apart))
-    return {name: _code_hash(REPOSITORY / name) for name in files if name not in BOOKKEEPING}
+    return dict(_hashes(modules, frozenset(apart), _times()))
 
 
 def handed(study: Study, decides: Names, besides: Names = frozenset()) -> tuple[Study, dict[str, Any]]:
@@ -153,6 +153,24 @@ def source_files(notebook: Path) -> list[str]:
     """
     trees = [ast.parse(cell, filename=str(notebook)) for cell in code_cells(notebook)]
     return list(_closure([name for tree in trees for name in _imports(tree)], frozenset()))
+
+
+def _times() -> tuple[tuple[str, int], ...]:
+    """Return every file of the package with its time: as long as none changes, what imports reach stays the same."""
+    found, folders = list[tuple[str, int]](), [str(REPOSITORY / PACKAGE)]
+    while folders:
+        with os.scandir(folders.pop()) as entries:
+            for entry in entries:
+                if entry.is_dir():
+                    folders.append(entry.path)
+                elif entry.name.endswith((".py", ".csv")):
+                    found.append((entry.path, entry.stat().st_mtime_ns))
+    return tuple(found)
+
+
+@functools.cache
+def _hashes(modules: tuple[str, ...], apart: frozenset[str], _state: tuple[tuple[str, int], ...]) -> dict[str, str]:
+    return {name: _code_hash(REPOSITORY / name) for name in _closure(modules, apart) if name not in BOOKKEEPING}
 
 
 def _closure(modules: Sequence[str], apart: frozenset[str]) -> tuple[str, ...]:
