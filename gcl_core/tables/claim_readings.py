@@ -42,8 +42,7 @@ WHO = (
     "labels. Training has three stages: 1, a baseline encoder; 2, a generator of views, the encoder held fixed; 3, "
     "both together. *GCL* trains stage 3 with views of each person that the generator draws from other sides. *TDA*, "
     "its control, trains with augmented copies of the picture instead (traditional data augmentation). L_vi, L'_vi and "
-    "L''_vi are the paper's three view-invariant losses. A *seed* is a set of people of its own, with a training of "
-    "its own"
+    "L''_vi are the paper's three view-invariant losses. A *seed* is "
 )
 SIGN = "A positive effect speaks for the claim."
 OWN = (
@@ -104,7 +103,7 @@ def claims_page(study: Study, frame: pd.DataFrame, doses: str, *, about: str = "
     parts = [
         claims_summary(frame),
         about,
-        f"{WHO} ({_people(study)}).",
+        WHO + _seeds(study),
         "### The paper's claims",
         SIGN,
         markdown_table(claim_rows(frame)) if len(missing) < len(CLAIMS) else "",
@@ -121,12 +120,16 @@ def claims_page(study: Study, frame: pd.DataFrame, doses: str, *, about: str = "
     return "\n\n".join(part.strip() for part in parts if part)
 
 
-def _people(study: Study) -> str:
+def _seeds(study: Study) -> str:
+    size = f"pictures of {study.picture.height}x{study.picture.width} pixels"
     if study.dataset != "synthetic":
-        return f"dataset {study.dataset}"
-    size = f"{study.picture.height}x{study.picture.width} pixels"
+        return (
+            f"a training of its own on the same people (dataset {study.dataset}, {size}), so an interval over seeds "
+            "says nothing of other people, nor one over queries of people that no setting was chosen on."
+        )
     train, test = study.people.train_identities, study.people.test_identities
-    return f"synthetic people, {train} to train on and {test} others to find, pictures of {size}"
+    people = f"synthetic people, {train} to train on and {test} others to find, {size}"
+    return f"a set of people of its own, with a training of its own ({people})."
 
 
 def _listed(words: list[str]) -> str:
