@@ -97,6 +97,22 @@ def test_table_of_750_people_says_what_the_figures_say(repository: Path):
     assert f"left out ({left_out['gcl']:,.0f} with GCL, {left_out['tda']:,.0f} with TDA)" in findings(repository)
 
 
+def test_table_of_real_photographs_says_what_the_figures_say(repository: Path):
+    _, _, section = (repository / FINDINGS).read_text(encoding="utf-8").partition("## Real photographs")
+    lines = [line for line in section.split("\n## ")[0].splitlines() if line.startswith("| ")]
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    told = {row[0]: row[1:] for row in cells if re.match(r"\d", row[1])}
+    protocols = read_table(repository / "figures" / "reference" / "real_small" / "protocols.csv").set_index("encoder")
+    controls = own_controls(repository, "real_small")
+    assert set(told) == set(protocols.index)
+    for name, (*found, clusters, ari) in told.items():
+        line = protocols.loc[name].to_dict()
+        columns = [f"mAP, {protocol}" for protocol in ("standard", "other", "within")]
+        assert found == [f"{line[column]:.1f} ± {line[f'± {column}']:.1f}" for column in columns], name
+        if clusters:
+            assert [clusters, ari] == beside(controls.loc[name].to_dict(), ",.0f")[1:], name
+
+
 def beside(line: Mapping[Hashable, Any], clusters: str) -> list[str]:
     """What stands beside a variant's mAP."""
     return [f"{line['rank-1']:.1f}", f"{line['clusters']:{clusters}}", f"{line['ARI']:.3f}"]

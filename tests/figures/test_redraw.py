@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gcl_core.config import load_study
+from gcl_core.config import Study, load_study
 from gcl_core.figure_manifest import read_manifest, write_manifest
 from gcl_core.figures.claims import claims_figure
 from gcl_core.figures.redraw import TABLES, not_redrawn, redraw
@@ -17,7 +17,8 @@ from gcl_core.tables.claim_readings import REPORTING
 from gcl_core.tables.formats import read_table
 
 FIGURES = Path(__file__).resolve().parents[2] / "figures" / "reference"
-PROFILES = ["mini", *(profile for profile in REPORTING if (FIGURES / profile).is_dir())]
+REAL = "real_small"
+PROFILES = ["mini", *(profile for profile in (*REPORTING, REAL) if (FIGURES / profile).is_dir())]
 PICTURES = ("dataset_examples", "mesh_ways", "figure1", "figure3", "ranked_lists", "novel_view", "surface_steps")
 # made before there were records: numbers of single seeds, or of the data, are nowhere
 NEVER_KEPT: dict[str, set[str]] = {
@@ -28,13 +29,18 @@ NEVER_KEPT: dict[str, set[str]] = {
 }
 
 
+def study_of(profile: str) -> Study:
+    """The study of a profile; that of real people is told a folder, from which nothing is read."""
+    return load_study(profile, ["data_root=nowhere"] if profile == REAL else [])
+
+
 @pytest.mark.parametrize("profile", PROFILES)
 def test_what_is_committed_is_what_the_records_give(profile: str, tmp_path: Path):
     folder = FIGURES / profile
-    files = redraw(load_study(profile), folder, tmp_path)
+    files = redraw(study_of(profile), folder, tmp_path)
     assert [path.name for path in files if path.read_bytes() != (folder / path.name).read_bytes()] == []
     entered = set(read_manifest(folder))
-    left = {Path(name).stem for name in not_redrawn(load_study(profile), folder)}
+    left = {Path(name).stem for name in not_redrawn(study_of(profile), folder)}
     assert {name for name in left if not name.startswith(PICTURES)} == NEVER_KEPT.get(profile, set())
     others = {f"{name}{ending}" for name in left for ending in (".png", ".pdf")}
     assert {path.name for path in files} == {name for name in entered if not name.startswith(FOLDER)} - others - {
@@ -84,7 +90,7 @@ def test_in_place_the_manifest_keeps_what_is_known_and_lost_files_come_back(tmp_
 
 @pytest.mark.parametrize("profile", PROFILES)
 def test_every_mark_lies_within_its_interval(profile: str):
-    axes = claims_figure(load_study(profile), read_table(FIGURES / profile / "claims.csv")).axes[0]
+    axes = claims_figure(study_of(profile), read_table(FIGURES / profile / "claims.csv")).axes[0]
     intervals: dict[float, list[np.ndarray]] = {}
     marks: dict[float, float] = {}
     for line in axes.lines[1:]:  # the first is that of no effect
