@@ -125,7 +125,7 @@ def _seeds(study: Study) -> str:
     if study.dataset != "synthetic":
         return (
             f"a training of its own on the same people (dataset {study.dataset}, {size}), so an interval over seeds "
-            "says nothing of other people, nor one over queries of people that no setting was chosen on."
+            "says nothing of other people."
         )
     train, test = study.people.train_identities, study.people.test_identities
     people = f"synthetic people, {train} to train on and {test} others to find, {size}"
