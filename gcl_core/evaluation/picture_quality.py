@@ -2,7 +2,6 @@
 
 import numpy as np
 from jaxtyping import Bool, Float64, UInt8
-from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from torch import Tensor
 
 
@@ -16,6 +15,8 @@ def psnr_ssim(
     """
     if min(drawn.shape[2:]) < 11:
         raise ValueError(f"pictures of {drawn.shape[2]}x{drawn.shape[3]}: SSIM needs at least 11 pixels per side")
+    from skimage.metrics import structural_similarity  # a second to import
+
     psnr, ssim = np.empty(len(drawn)), np.empty(len(drawn))
     for index, (ours, true) in enumerate(zip(drawn.cpu().numpy(), truth.cpu().numpy(), strict=True)):
         psnr[index] = _psnr(ours, true)
@@ -37,5 +38,7 @@ def person_psnr(
 
 
 def _psnr(ours: UInt8[np.ndarray, "..."], true: UInt8[np.ndarray, "..."]) -> float:
+    from skimage.metrics import peak_signal_noise_ratio  # a second to import
+
     same = np.array_equal(ours, true)  # scikit-image divides by zero
     return np.inf if same else float(peak_signal_noise_ratio(true, ours, data_range=255))

@@ -31,9 +31,11 @@ class OwnKernel(AsyncKernelManager):
 
 def run_notebook(notebook: Path, executed: Path, parameters: dict[str, str | int]) -> None:
     """Execute a notebook into a copy, printing what it prints. Raises papermill's error when a cell fails."""
-    # jsonschema goes without this package; it compiles a grammar of web addresses, which takes longer than all the rest
-    with patch.dict(sys.modules, {"rfc3987_syntax": None}):
-        from papermill import execute_notebook
+    # jsonschema goes without this package; it compiles a grammar of web addresses, which takes longer than all else.
+    # Never stopped: that would also take out of sys.modules what was imported since, and the next import starts over.
+    patch.dict(sys.modules, {"rfc3987_syntax": None}).start()
+    from papermill import execute_notebook
+
     with tempfile.TemporaryDirectory(prefix="gcl_core-") as scratch:
         search = os.pathsep.join(filter(None, [str(REPOSITORY), os.environ.get("PYTHONPATH")]))
         os.environ.update({"PYTHONPATH": search, "IPYTHONDIR": scratch, "JUPYTER_RUNTIME_DIR": scratch})
