@@ -51,15 +51,22 @@ class RankAgreement:
 
 
 def paired_effect(
-    ours: PerQuery, theirs: PerQuery, people: People, *, resamples: int = RESAMPLES, rng: np.random.Generator
+    ours: PerQuery,
+    theirs: PerQuery,
+    people: People,
+    *,
+    same_people: bool = False,
+    resamples: int = RESAMPLES,
+    rng: np.random.Generator,
 ) -> Effect:
     """Return the mean over seeds of the mean difference over queries, both variants on the same queries of each seed.
 
     Over queries: percentile bootstrap that draws people, not queries, since the queries of a person hang together; the
-    seeds are held fixed and each is drawn by itself, as seeds whose data are other people are. Over seeds: Student's t
-    on the differences of the seeds; a percentile bootstrap of three seeds would cover about 75 % instead of 95 %.
-    Raises ValueError when there is no seed, lengths differ, variants lack values for different queries or a seed has
-    no value at all.
+    seeds are held fixed. Each draws its own people, and if `same_people` says that equal pids are the same people, one
+    draw serves all: as many trainings as one likes show no more people. Over seeds: Student's t on the differences of
+    the seeds; a percentile bootstrap of three seeds would cover about 75 % instead of 95 %. Raises ValueError when
+    there is no seed, lengths differ, variants lack values for different queries, a seed has no value at all, or seeds
+    of the same people have other pids.
     """
     if not len(ours) == len(theirs) == len(people) > 0:
         raise ValueError(
@@ -67,11 +74,15 @@ def paired_effect(
             "of both, at least one: give one array a seed"
         )
     means, drawn, queries, fewest = [], np.zeros(resamples), 0, np.inf
+    first, times = np.empty(0), np.empty(0)
     for seed, values in enumerate(zip(ours, theirs, people, strict=True)):
         difference, pids = _differences(seed, *values)
-        _, places = np.unique(pids, return_inverse=True)
+        known, places = np.unique(pids, return_inverse=True)
         sums, counts = np.bincount(places, difference), np.bincount(places)
-        times = _times_drawn(len(counts), resamples, rng)
+        if seed == 0 or not same_people:
+            first, times = known, _times_drawn(len(counts), resamples, rng)
+        elif not np.array_equal(known, first):
+            raise ValueError(f"seed {seed} has queries of other people than seed 0; same_people says they are the same")
         drawn += (times @ sums) / (times @ counts) / len(ours)
         means.append(float(difference.mean()))
         queries, fewest = queries + len(difference), min(fewest, len(counts))

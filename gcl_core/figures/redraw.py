@@ -72,7 +72,7 @@ class Kept:
         """Return the evidence for the claims, none where it was not recorded."""
         if not record_path(self.folder, "evidence", self.suffix).is_file():
             return []
-        return recorded_evidence(self.record("evidence"), self.record("precision"))
+        return recorded_evidence(self.study, self.record("evidence"), self.record("precision"))
 
     def people(self) -> int:
         """Return the number of training people."""

@@ -49,7 +49,8 @@ def collected_evidence(layout: Layout) -> list[Evidence]:
         people, truth = load_person_set(own), load_truth(own)
         names = tqdm(own.study.variants, desc=f"evidence seed {seed}", mininterval=2)
         variants = {name: measured(own, people, truth, name, seed) for name in names}
-        evidence.append(Evidence(training_identities(people), variants))
+        same_people = not layout.study.people.each_seed
+        evidence.append(Evidence(training_identities(people), variants, same_people))
     return evidence
 
 

@@ -57,10 +57,14 @@ class Measured:
 
 @dataclass(frozen=True)
 class Evidence:
-    """One data seed: true number of training people; variant (gcl, tda, ...) → what was measured."""
+    """One data seed: true number of training people; variant (gcl, tda, ...) → what was measured.
+
+    `same_people`: whether the other seeds are trainings on the very same people, so that equal pids are one person.
+    """
 
     people: int
     variants: Mapping[str, Measured]
+    same_people: bool = False
 
 
 def clusters_off(clusters: float | int, people: int) -> float:
@@ -109,7 +113,8 @@ def effect_of(evidence: Sequence[Evidence], ours: str, theirs: str, metric: str)
             )
     people = [values.index.to_numpy() for values in first]
     ours_, theirs_ = ([values.to_numpy() for values in side] for side in (first, second))
-    return paired_effect(ours_, theirs_, people, rng=numpy_rng(0, "claims"))
+    same = all(each.same_people for each in evidence)
+    return paired_effect(ours_, theirs_, people, same_people=same, rng=numpy_rng(0, "claims"))
 
 
 def differences_of(evidence: Sequence[Evidence], ours: str, theirs: str, metric: str) -> list[float]:

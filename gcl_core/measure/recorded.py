@@ -47,14 +47,14 @@ def precision_lines(evidence: Sequence[Evidence]) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
 
 
-def recorded_evidence(lines: pd.DataFrame, precision: pd.DataFrame) -> list[Evidence]:
-    """Return the evidence that these records were made of, one entry per seed."""
+def recorded_evidence(study: Study, lines: pd.DataFrame, precision: pd.DataFrame) -> list[Evidence]:
+    """Return the evidence that these records of a study were made of, one entry per seed."""
     queries = {key: group for key, group in precision.groupby(["seed", "variant"], sort=False)}
     evidence = []
     for seed in dict.fromkeys(lines["seed"]):
         own = where(lines, seed=seed).to_dict("records")
         variants = {str(line["variant"]): _measured(line, queries.get((seed, line["variant"]))) for line in own}
-        evidence.append(Evidence(int(own[0]["people"]), variants))
+        evidence.append(Evidence(int(own[0]["people"]), variants, not study.people.each_seed))
     return evidence
 
 

@@ -55,7 +55,8 @@ def claims_so_far(layout: Layout) -> list[str]:
     runs = finished_runs(layout, stages)
     found = collected_evidence(layout)
     measured = save_record(evidence_lines(found), layout, "evidence", runs=runs)
-    evidence = recorded_evidence(measured, save_record(precision_lines(found), layout, "precision", runs=runs))
+    precision = save_record(precision_lines(found), layout, "precision", runs=runs)
+    evidence = recorded_evidence(study, measured, precision)
     epochs = save_record(records(layout, stages), layout, "epochs", runs=runs)
     repeats = save_record(repeated(layout), layout, "repeats", runs=runs)
     words = f"profile {study.profile}, seeds: {study.seeds}, variants that have finished on all of them"

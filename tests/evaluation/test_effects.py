@@ -48,6 +48,23 @@ def test_every_seed_counts_the_same_however_many_queries_it_has():
     assert effect.per_seed == pytest.approx((0.3, 0.05))
 
 
+def test_more_trainings_on_the_same_people_do_not_narrow_the_interval_over_them():
+    random = numpy_rng(0, "people")
+    pids, difference = np.repeat(np.arange(40), 3), np.repeat(random.standard_normal(40), 3)
+    nothing = [np.zeros(120)]
+    (one, others, same) = (
+        paired_effect([difference] * seeds, nothing * seeds, [pids] * seeds, same_people=same, rng=numpy_rng(0, "a"))
+        for seeds, same in ((1, True), (3, False), (3, True))
+    )
+    assert same.over_queries == pytest.approx(one.over_queries)
+    assert others.over_queries is not None
+    assert same.over_queries is not None
+    narrower = (others.over_queries[1] - others.over_queries[0]) / (same.over_queries[1] - same.over_queries[0])
+    assert narrower == pytest.approx(1 / np.sqrt(3), rel=0.05)
+    with pytest.raises(ValueError, match="seed 1 has queries of other people than seed 0"):
+        paired_effect([difference] * 2, nothing * 2, [pids, pids + 1], same_people=True, rng=numpy_rng(0, "a"))
+
+
 def test_sign_is_ours_minus_theirs_and_pairing_is_query_by_query():
     random = numpy_rng(0, "pairs")
     theirs = random.random(200)

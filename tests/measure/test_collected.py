@@ -214,8 +214,9 @@ def test_each_seed_is_measured_on_its_own_people(
     each_seed = Layout(layout.study.model_copy(update={"people": own}), root=layout.root)
     asked: list[int] = []
     monkeypatch.setattr(module, "load_person_set", lambda at: asked.append(at.study.people.seed) or people)
-    collected_evidence(each_seed)
+    assert [each.same_people for each in collected_evidence(each_seed)] == [False, False]
     assert asked == [100, 101]
+    assert [each.same_people for each in collected_evidence(layout)] == [True, True]
 
 
 @pytest.mark.usefixtures("runs")

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from gcl_core.config import load_study
 from gcl_core.layout import Layout
 from gcl_core.measure.evidence import Evidence, Measured
 from gcl_core.measure.recorded import (
@@ -45,7 +46,7 @@ def some_evidence() -> list[Evidence]:
             "dose_blur_1": Measured(queries(0.1), 45, 0.7, psnr=20.0, purpose="dose"),
             "tau_005": Measured(queries(0.1), 45, 0.7, purpose="setting", changes=("contrast.temperature",)),
         }
-        seeds.append(Evidence(people, variants))
+        seeds.append(Evidence(people, variants, same_people=True))
     return seeds
 
 
@@ -53,8 +54,9 @@ def test_evidence_comes_back(layout: Layout):
     before = some_evidence()
     lines = save_record(evidence_lines(before), layout, "evidence", runs=[])
     precision = save_record(precision_lines(before), layout, "precision", runs=[])
-    after = recorded_evidence(lines, precision)
+    after = recorded_evidence(layout.study, lines, precision)
     assert [each.people for each in after] == [each.people for each in before]
+    assert [each.same_people for each in after] == [True, True]  # as the study says
     for one, other in zip(before, after, strict=True):
         assert list(one.variants) == list(other.variants)
         for name, found in one.variants.items():
@@ -95,4 +97,4 @@ def test_a_study_without_evidence_has_none():
         typed(frame([]), RECORDS[name][1])
         for name, frame in (("evidence", evidence_lines), ("precision", precision_lines))
     ]
-    assert recorded_evidence(*empty) == []
+    assert recorded_evidence(load_study("smoke"), *empty) == []
