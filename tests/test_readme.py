@@ -59,6 +59,7 @@ def test_table_of_mini_says_what_the_figures_say(repository: Path):
         line = source.loc[name].to_dict()
         assert (map_, rank1) == (f"{line['mAP']:.1f}", f"{line['rank-1']:.1f}"), name
         if clusters:
+            line = line if name in variants.index else variants.loc["start"].to_dict()  # all start with its clusters
             assert (clusters, ari) == (f"{line['clusters']:.0f}", f"{line['ARI']:.3f}"), name
 
 

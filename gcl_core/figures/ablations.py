@@ -5,7 +5,7 @@ from matplotlib.figure import Figure
 
 from gcl_core.config import Study
 from gcl_core.figures.style import COLOURS, COLUMN, GREY, new_figure, styled
-from gcl_core.measure.artifacts import headline_epochs, numbers, where
+from gcl_core.measure.artifacts import headline_epochs, numbers, start_of_training, where
 
 STANDING_OUT = ("gcl", "tda")
 
@@ -22,10 +22,12 @@ def ablation_figure(study: Study, records: pd.DataFrame, repeats: pd.DataFrame) 
     several = repeats.loc[repeats.duplicated(["variant", "seed"], keep=False)]
     order = sorted(means, key=lambda name: -means[name])
     figure = new_figure(COLUMN, 0.75 + 0.2 * len(order))
-    panels = figure.subplots(1, 2, sharey=True, width_ratios=(3, 2))
-    start = 100 * numbers(where(records, stage="gcl", epoch=0), "map").mean()
-    panels[0].axvline(start, color=GREY, linewidth=0.8, linestyle="--")
-    for axes, column, scale, digits in zip(panels, ("map", "ari"), (100, 1), (1, 2), strict=True):
+    panels = figure.subplots(1, 2, sharey=True)
+    starts = {"map": where(records, stage="gcl", epoch=0), "ari": start_of_training(records)}
+    for axes, column, scale, digits in zip(panels, starts, (100, 1), (1, 2), strict=True):
+        start = scale * numbers(starts[column], column).mean()
+        axes.axvline(start, color=GREY, linewidth=0.8, linestyle="--")
+        axes.annotate("start", (start, 1), (0, 2), ("data", "axes fraction"), "offset points", ha="center", fontsize=6)
         for place, variant in enumerate(order):
             values = scale * numbers(where(heads, stage=variant), column)
             rings = scale * numbers(where(several, variant=variant), column)
@@ -43,12 +45,12 @@ def ablation_figure(study: Study, records: pd.DataFrame, repeats: pd.DataFrame) 
                 axes.plot([values.mean()] * 2, [-place - 0.3, -place + 0.3], color=COLOURS[0])
             beside = (max([*values, *rings]), -place)
             text = f"{values.mean():.{digits}f}"
-            axes.annotate(text, beside, (4, 0), textcoords="offset points", va="center", fontsize=6)
+            behind = {"facecolor": "white", "edgecolor": "none", "pad": 0.5}  # the dashed line goes no further
+            axes.annotate(text, beside, (4, 0), textcoords="offset points", va="center", fontsize=6, bbox=behind)
         axes.grid(visible=True, axis="x")
         axes.grid(visible=False, axis="y")
         low, high = axes.get_xlim()
         axes.set_xlim(low - 0.05 * (high - low), high + 0.45 * (high - low))  # room for the numbers
-    panels[0].annotate("start", (start, 1), (0, 2), ("data", "axes fraction"), "offset points", ha="center", fontsize=6)
     panels[0].set(xlabel="mAP (%)", ylim=(0.6 - len(order), 0.6))
     panels[0].set_yticks([-place for place in range(len(order))], [study.variants[name].title for name in order])
     for name, label in zip(order, panels[0].get_yticklabels(), strict=True):

@@ -130,7 +130,7 @@ def averaged_reading(study: Study, lines: pd.DataFrame) -> str:
         )
     sentences.append(
         "The mirror image is the control: it is no new view, so what it brings comes from averaging alone. True views "
-        "are a bound, as no camera took them. "
+        "are there for comparison: no camera took them. "
         "These are the queries of one seed; several encoders of one seed are no repetitions."
     )
     return " ".join(sentences)

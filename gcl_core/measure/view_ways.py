@@ -1,6 +1,6 @@
 """How good the views of each way are, angle by angle: against true views, and as a crowd against real pictures (ours).
 
-The ways are copies, the generator's drawings, colours carried over the surface of bodies, and true views as the bound.
+The ways are copies, the generator's drawings, colours carried over the surface of bodies, and true ones for comparison.
 """
 
 from collections.abc import Callable, Mapping

@@ -71,7 +71,7 @@ def claims_so_far(layout: Layout) -> list[str]:
     if "dose.csv" in written:
         caption = f"Gain in mAP over TDA by the quality of the views given, with 95 % intervals; {words}."
         save_table(dose, layout, "dose", runs=runs, caption=caption)
-        caption = f"{caption[:-1]}; points of nearly the same quality stand side by side."
+        caption = f"{caption[:-1]}; points of nearly the same quality are moved a little to the right of each other."
         save_figure(dose_figure(study, dose), layout, "dose", runs=runs, caption=caption)
     if "protocols.csv" in written_by("07_ablations", study):
         asked = save_record(protocol_lines(layout), layout, "protocols", runs=runs)

@@ -17,10 +17,9 @@ from gcl_core.tables.claim_words import MEANINGS, claim_rows, own_rows
 from gcl_core.tables.claims import CLAIMS, OURS, SETTINGS, claim_verdict, decides
 from gcl_core.tables.formats import NOT_RUN, markdown_table
 
-REPORTING = (  # docs/PROTOCOL.md
-    *("evidence2", "evidence2_worn", "people_750"),
-    *("evidence", "evidence_background", "evidence_light", "evidence_settings"),
-)
+FIRST = ("evidence", "evidence_background", "evidence_light", "evidence_settings")  # round: docs/PROTOCOL.md
+SECOND = ("evidence2", "evidence2_worn", "people_750")
+REPORTING = (*SECOND, *FIRST)
 POOL = "pooled"  # the folder of figures where seeds of several profiles stand together
 RULES = (
     "An effect is the first of two variants minus the second, on the same queries. Its 95 % interval over seeds "
@@ -140,14 +139,15 @@ def _listed(words: list[str]) -> str:
 def reported_claims(layout: Layout) -> str:
     """Return the claims of the profiles that report, from their committed tables.
 
-    First all seeds with equal settings together, then each profile. A table that is not there is said to be not run.
+    The second round's profiles first, then the first round's, whose seeds with equal settings stand together before
+    them. A table that is not there is said to be not run.
     """
     texts, committed = [], replace(layout, reference=True).figures.parent
-    for folder in (POOL, *REPORTING):
+    for folder in (*SECOND, POOL, *FIRST):
         path = committed / folder / "claims.md"
         text = path.read_text(encoding="utf-8") if path.is_file() else f"{NOT_RUN}: {path} is not there."
         text = re.sub("^###", "####", text, flags=re.MULTILINE)  # its headings stand below the profile's
-        title = "All seeds with equal settings" if folder == POOL else f"Profile `{folder}`"
+        title = "All seeds of `evidence` and `evidence_light`" if folder == POOL else f"Profile `{folder}`"
         texts.append(f"### {title}\n\n{text}")
     return "\n\n".join(texts)
 

@@ -1,6 +1,7 @@
 """The book of executed notebooks: readable from the disk without a network, small, and with its equations."""
 
 import base64
+import html
 import io
 import re
 from pathlib import Path
@@ -17,6 +18,7 @@ from gcl_core.layout import Layout
 from gcl_core.report.book import SLIDER, WIDEST, build_book, shortened
 from gcl_core.report.book_math import equation
 from gcl_core.seeding import numpy_rng
+from gcl_core.tables.claim_readings import REPORTING
 from tests import lab
 
 
@@ -162,3 +164,11 @@ def test_an_equation_that_cannot_be_set_is_an_error():
     assert equation(r"\frac{a}{b}").startswith("<svg")
     with pytest.raises(ValueError, match="nonsense"):
         equation(r"\nonsense{a}")
+
+
+@pytest.mark.parametrize("profile", REPORTING)
+def test_the_book_in_this_checkout_tells_what_the_reporting_runs_say_today(profile: str, repository: Path):
+    page = (repository / "docs" / "book" / "mini" / "11_claims.html").read_text(encoding="utf-8")
+    shown = " ".join(html.unescape(re.sub("<[^>]+>", "", page)).replace("\N{RIGHT SINGLE QUOTATION MARK}", "'").split())
+    summary = (repository / "figures" / "reference" / profile / "claims.md").read_text(encoding="utf-8").split("\n")[0]
+    assert summary.replace("*", "") in shown

@@ -108,13 +108,15 @@ def test_the_figure_has_a_mark_per_seed_and_a_ring_per_training_of_several(layou
     facts = {"seed": 0, "rank1": 0.5, "clusters": 9.0, "ari": 0.5}
     trained = [("gcl", 0, 0.41), ("tda", 0, 0.5), ("tda", 1, 0.6), ("tda", 2, 0.7)]
     lines = [{"variant": variant, "repeat": repeat, "map": value, **facts} for variant, repeat, value in trained]
-    panel = ablation_figure(layout.study, frame, pd.DataFrame(lines)).axes[0]
+    panel, agreement = ablation_figure(layout.study, frame, pd.DataFrame(lines)).axes
     marks = [line for line in panel.lines if line.get_linestyle() == "None" and line.get_markerfacecolor() != "none"]
     rings = [line for line in panel.lines if line.get_markerfacecolor() == "none"]
     assert [len(np.atleast_1d(line.get_xdata())) for line in marks] == [2] * len(layout.study.variants)
     assert [each for line in rings for each in np.atleast_1d(line.get_xdata())] == pytest.approx([50, 60, 70])
     start = next(line for line in panel.lines if line.get_linestyle() == "--")
     assert start.get_xdata() == pytest.approx([40, 40])
+    start = next(line for line in agreement.lines if line.get_linestyle() == "--")
+    assert start.get_xdata() == pytest.approx([0.2, 0.2])  # of the clusters with which all start
 
 
 def test_repeats_give_their_mean_and_their_spread(
