@@ -23,7 +23,7 @@ from PIL import Image
 
 from gcl_core.data.person_set import load_person_set
 from gcl_core.device import resolve_device
-from gcl_core.files import RunError, read_json, write_json, write_text
+from gcl_core.files import RunError, hash_file, read_json, write_json, write_text
 from gcl_core.layout import Layout
 from gcl_core.measure.drawn_people import draw_people
 from gcl_core.run_folder import read_metrics
@@ -53,13 +53,16 @@ def check(file: Path, out: Path, *, rehearse: bool) -> bool:
     """Do every part that is not done yet and write `out`/summary.md; return whether all are done without a problem.
 
     Beside the summary lie a JSON file and a log for each part, the galleries, and the runs of the study.
-    Raises RunError for a file that is none of ours, or when `out` holds results of another machine or mode.
+    Raises RunError for a file that is none of ours, or when `out` holds results of another machine, mode or file.
     """
+    if not file.is_file():
+        raise RunError(f"{file} is not there: make it by `python -m gcl_core gpu-data FILE`")
     out.mkdir(parents=True, exist_ok=True)
+    log, data = out / "machine.log", hash_file(file)
+    if _within(120, log, lambda: _same_machine(out / "machine.json", _machine(data, rehearse=rehearse))) != 0:
+        told = log.read_text().strip().splitlines() or ["no answer within 120 seconds"]
+        raise RunError(f"{told[-1]} ({log}; --rehearse needs no GPU)")
     layout = unpacked(file, out.resolve(), TINY if rehearse else ())
-    log = out / "machine.log"
-    if _within(120, log, lambda: _same_machine(out / "machine.json", _machine(rehearse=rehearse))) != 0:
-        raise RunError(f"{log.read_text().strip().splitlines()[-1]} ({log}; --rehearse needs no GPU)")
     told = read_json(out / "parts.json") if (out / "parts.json").is_file() else {}
     for part, budget in BUDGETS.items():
         if told.get(part, {}).get("state") == "done":
@@ -144,9 +147,9 @@ def _gallery(layout: Layout, out: Path) -> dict[str, Any]:
     return {"people": len(rows)}
 
 
-def _machine(*, rehearse: bool) -> dict[str, Any]:
+def _machine(data: str, *, rehearse: bool) -> dict[str, Any]:
     """Return what the results are of. Raises RunError where torch sees no GPU, if it is no rehearsal."""
-    facts = {"torch": torch.__version__, "python": platform.python_version(), "rehearsal": rehearse}
+    facts = {"torch": torch.__version__, "python": platform.python_version(), "rehearsal": rehearse, "data": data[:12]}
     if not rehearse:
         device = resolve_device("cuda")
         properties = torch.cuda.get_device_properties(device)

@@ -90,7 +90,7 @@ def unpacked(file: Path, root: Path, changes: Sequence[str]) -> Layout:
     layout.store.mkdir(parents=True, exist_ok=True)
     for name, value in store.items():
         path = layout.store / name
-        if not path.is_file() or path.stat().st_size != len(value):
+        if not path.is_file() or path.read_bytes() != value:
             with atomic(path) as temporary:
                 temporary.write_bytes(value)
     return layout

@@ -27,7 +27,8 @@ class Sheet:
             result = work()
         except Exception as error:  # of a driver, a compiler, a card: whatever it is, it is a finding
             traceback.print_exc()
-            result = {"error": f"{type(error).__name__}: {error}"}
+            last = (str(error).strip().splitlines() or [""])[-1].replace("|", "/")  # it stands in a table
+            result = {"error": f"{type(error).__name__}: {last}"}
         self.found[name] = {**_plain(result), "took": round(time.perf_counter() - start, 3)}
         print(f"{name}: {self.found[name]}", flush=True)
         write_json(self.path, self.found)

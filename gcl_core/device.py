@@ -16,6 +16,17 @@ def resolve_device(name: str) -> torch.device:
 
 
 @contextlib.contextmanager
+def full_float32() -> Iterator[None]:
+    """Compute without TF32, which is a switch of the process, and put the switch back."""
+    before = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+    try:
+        yield
+    finally:
+        torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = before
+
+
+@contextlib.contextmanager
 def cpu_threads(count: int | None) -> Iterator[None]:
     """Run with `count` CPU threads (None: torch's own choice) and put the number back."""
     before = torch.get_num_threads()

@@ -47,7 +47,8 @@ pathlib.Path(sysconfig.get_path("purelib"), "gcl_core.pth").write_text(f"{pathli
 set_up() { # one at a time: the link's target is the process at work
     mkdir -p runs || fail "Cannot write in $PWD; check its permissions."
     if ! ln -s $$ runs/.set-up 2>/dev/null; then
-        kill -0 "$(readlink runs/.set-up)" 2>/dev/null && fail "Another set-up of .venv is at work; wait for it."
+        other=$(readlink runs/.set-up) # a container gives each call the same number: then it is what a kill left
+        [ "$other" != $$ ] && kill -0 "$other" 2>/dev/null && fail "Another set-up of .venv is at work; wait for it."
         ln -sfn $$ runs/.set-up
     fi
     trap 'rm -f runs/.set-up' EXIT
@@ -70,7 +71,7 @@ active="${VIRTUAL_ENV:-${CONDA_PREFIX:-}}"
 if [ -n "$active" ] && [ ! "$active" -ef .venv ] && "$active/bin/python" scripts/has_requirements.py; then
     python="$active/bin/python"
 else
-    cmp -s requirements.txt .venv/requirements.installed || set_up
+    { [ -x .venv/bin/python ] && cmp -s requirements.txt .venv/requirements.installed; } || set_up
     python="$PWD/.venv/bin/python"
 fi
 export PYTHONPATH="$PWD${PYTHONPATH:+:$PYTHONPATH}"

@@ -115,7 +115,7 @@ def test_a_failed_measurement_is_kept_and_done_again(tmp_path: Path) -> None:
 
     def fails() -> dict:
         calls.append("fails")
-        raise RuntimeError("no kernel for this card")
+        raise RuntimeError("CUDA error\nno kernel | for this card\n")
 
     for expected in (1, 2):
         sheet = Sheet(tmp_path / "part.json")
@@ -125,7 +125,7 @@ def test_a_failed_measurement_is_kept_and_done_again(tmp_path: Path) -> None:
         assert calls.count("fails") == expected
         assert calls.count("other") == 1
         one, far = sheet.problems
-        assert one == "one: RuntimeError: no kernel for this card"
+        assert one == "one: RuntimeError: no kernel / for this card"
         assert far.startswith("far off: outside its bound")
     sheet.measure("one", lambda: {"value": {"here": float("nan")}})
     assert Sheet(tmp_path / "part.json").found["one"]["value"] == {"here": "nan"}
@@ -236,3 +236,20 @@ def test_results_of_another_machine_are_not_mixed_in(tmp_path: Path) -> None:
     _same_machine(tmp_path / "machine.json", {"GPU": "one"})
     with pytest.raises(RunError, match="give another folder by --out"):
         _same_machine(tmp_path / "machine.json", {"GPU": "other"})
+
+
+def test_results_of_another_file_of_data_are_not_mixed_in(tmp_path: Path) -> None:
+    from gpu_check import _machine, _same_machine
+
+    _same_machine(tmp_path / "machine.json", _machine("a" * 64, rehearse=True))
+    with pytest.raises(RunError, match="give another folder by --out"):
+        _same_machine(tmp_path / "machine.json", _machine("b" * 64, rehearse=True))
+
+
+def test_a_machine_that_does_not_answer_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import gpu_check
+
+    (tmp_path / "data.tar").touch()
+    monkeypatch.setattr(gpu_check, "_within", lambda seconds, log, work: log.touch())  # returns no status, as timed out
+    with pytest.raises(RunError, match="no answer within 120 seconds"):
+        gpu_check.check(tmp_path / "data.tar", tmp_path / "out", rehearse=True)

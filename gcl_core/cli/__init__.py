@@ -1,6 +1,7 @@
 """The command `python -m gcl_core`: what people do outside notebooks."""
 
 import argparse
+import errno
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -20,6 +21,11 @@ from gcl_core.cli.words import count, is_setting, local_path, repetition, run_fo
 from gcl_core.config import ConfigError, Study, is_file_of_settings, known_profiles, load_study, settled
 from gcl_core.machine import settle_caches, settle_streams
 from gcl_core.settings.paths import placed
+
+REFUSED = {  # what the system says of a place that somebody named, by its number
+    *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT),
+    *(errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ELOOP),
+}
 
 Command = Callable[[argparse.Namespace, Sequence[str]], None]
 GO_ON = {  # commands whose work is kept when they are stopped
@@ -48,6 +54,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(_tell(error, 2))
     except KeyboardInterrupt:
         sys.exit(_tell(KEPT if chosen.name in GO_ON else BEGINS, 130))
+    except OSError as error:
+        if error.filename is None or error.errno not in REFUSED:
+            raise  # a fault of ours keeps its traceback
+        sys.exit(_tell(f"{error.filename}: {error.strerror}; give another place, or mend this one", 1))
     except (RuntimeError, ValueError) as error:
         if type(error).__module__.partition(".")[0] != "gcl_core":
             raise  # a fault of ours keeps its traceback

@@ -54,11 +54,14 @@ def _show_costs(study: Study) -> None:
     layout, device = Layout(study), resolve_device(study.device)
     counts = count_pictures(layout)
     pictures = sum(counts.values())
-    stored = pictures * study.picture.height * study.picture.width * (3 + 8)
+    seen = [(each.bodies, each.turned) for each in study.variants.values() if each.view.startswith("surface")]
+    colours = 3 * pictures + 3 * 7 * len(set(seen)) * counts["train"]
+    sets = study.seeds if study.people.each_seed else 1
+    stored = sets * study.picture.height * study.picture.width * (colours + 8 * pictures)
     print(f"\nThe whole study on {device.type}, {study.seeds} seed{'s' if study.seeds > 1 else ''}, as measured now:\n")
     memory = "GPU memory" if device.type == "cuda" else "memory"
     print(f"pictures  {counts['train']} to train, {counts['query']} queries, {counts['gallery']} in the gallery")
-    print(f"disk      {stored / 1e9:.1f} GB of decoded pictures and projections\n")
+    print(f"disk      {stored / 1e9:.1f} GB of decoded pictures, projections and views over the surface\n")
     print(f"{'what':<52}{'times':>9}{'each':>10}{'in all':>11}{memory:>12}", flush=True)
     total = 0.0
     for cost in measure_costs(layout, counts):

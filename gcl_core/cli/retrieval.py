@@ -76,6 +76,8 @@ def _tell_first(gallery: Path, queries: Sequence[Path], found: "pd.DataFrame") -
 
 
 def _export(chosen: argparse.Namespace) -> None:
+    if chosen.out.suffix != ".onnx":
+        raise RunError(f"--out {chosen.out}: the network is written to a file that ends in .onnx")
     from gcl_core.retrieval.onnx_file import export_onnx
 
     export_onnx(_run(chosen), chosen.out)

@@ -13,6 +13,7 @@ from gcl_core.clustering.neighbour_sets import expanded_neighbours
 from gcl_core.clustering.neighbour_weights import jaccard_similarity, mean_over_nearest, softmax_weights
 from gcl_core.clustering.neighbours import approximate_neighbours, exact_neighbours, measured_recall
 from gcl_core.clustering.released_arithmetic import mean_in_ranking_order, softmax_row_by_row
+from gcl_core.device import full_float32
 
 Duplicates = Literal["within_rounding", "exact_zero"]
 ZERO = 1e-6  # a Jaccard distance below this is zero up to rounding of float32 features; it is stored as exactly 0
@@ -39,6 +40,7 @@ class JaccardDistances:
         return distances
 
 
+@full_float32()
 def jaccard_distance(
     features: Float[Tensor, "n d"],
     *,

@@ -92,7 +92,7 @@ def fit_bodies(
     facts = {"format": FORMAT, "height": height, "from": "keypoints"}
     with claimed(mesh_root, facts) as made:
         family, sources, earlier = load_family(), _keypoint_sources(chosen), made.get("sources", {})
-        table = _earlier_fits(mesh_root / TABLE, index)
+        table = load_table(mesh_root / TABLE) if (mesh_root / TABLE).is_file() else None
         there = set(table["file"]) if table is not None else set()
         changed = [file for file in sources if earlier.get(file) != sources[file]]
         new = [row for row, file in enumerate(chosen.files) if file not in there or file in changed]
@@ -162,20 +162,15 @@ def _make(found: SmplBodies, model: Path | None) -> Bodies:
     return TransferredBodies(found) if model is None else SmplModelBodies(found, model)
 
 
-def _earlier_fits(path: Path, index: pd.DataFrame) -> pd.DataFrame | None:
-    """Return what an earlier call fitted of the dataset's pictures; None without such a call."""
-    if not path.is_file():
-        return None
-    table = load_table(path)
-    return table.loc[table["file"].isin(index["file"])]
-
-
 def _joined(table: pd.DataFrame | None, fitted: pd.DataFrame, index: pd.DataFrame) -> pd.DataFrame:
-    """Return earlier fits and new ones, which replace earlier ones of their pictures, in the index's order."""
+    """Return earlier fits and new ones, which replace earlier ones of their pictures, in the index's order.
+
+    Earlier fits of pictures that are not in the index, such as those of another dataset in this folder, come last.
+    """
     if table is not None:
         fitted = join_tables(table.loc[~table["file"].isin(fitted["file"])], fitted)
     order = {file: row for row, file in enumerate(index["file"])}
-    return fitted.sort_values("file", key=lambda files: files.map(order), ignore_index=True)
+    return fitted.sort_values("file", key=lambda files: files.map(order), kind="stable", ignore_index=True)
 
 
 def _without(sources: Mapping[str, str], names: Sequence[str]) -> dict[str, str]:

@@ -7,11 +7,13 @@ from torch import Tensor
 
 from gcl_core.data.batches import imagenet_normalize, unit_pictures
 from gcl_core.data.feed import ahead
+from gcl_core.device import full_float32
 from gcl_core.models.protocols import EncoderNetwork
 from gcl_core.parallel import ranks
 
 
 @torch.no_grad()
+@full_float32()
 def extract_features(
     encoder: EncoderNetwork,
     pictures: UInt8[np.ndarray, "m h w 3"],

@@ -15,6 +15,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn.utils import fuse_conv_bn_eval
 
+from gcl_core.device import full_float32
 from gcl_core.files import atomic
 
 ADDRESS = "https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/pt_inception-2015-12-05-6726825d.pth"
@@ -66,7 +67,7 @@ def inception_features(
     features = np.empty((len(pictures), 2048), dtype=np.float32)
     done = 0
     for batch in pictures.split(batch_size):
-        with torch.inference_mode():
+        with torch.inference_mode(), full_float32():
             scaled = batch.to(device).contiguous(memory_format=torch.channels_last).float() / 255
             features[done : done + len(batch)] = network(scaled)[0].flatten(1).cpu().numpy()
         done += len(batch)

@@ -48,9 +48,7 @@ def give_weights(layout: Layout, out: Path) -> list[Path]:
     with tempfile.TemporaryDirectory(dir=_parent(out)) as folder:
         made = Path(folder) / out.name
         runs = {stage: _run(own, people, stage, made) for stage in stages}
-        study = given_study(layout.study, stages)
-        tree = study.model_dump(mode="json", exclude={"data_root", "mesh_root"}) | {"given_weights": "."}
-        write_text(made / STUDY, yaml.safe_dump(tree, sort_keys=False))
+        write_text(made / STUDY, described(given_study(layout.study, stages)))
         files = {path.relative_to(made).as_posix(): hash_file(path) for path in sorted(made.glob("*/*.safetensors"))}
         left_out = [name for name in layout.study.variants if name not in stages]
         facts = {"profile": layout.study.profile, "seed": SEED, "data": people.fingerprint, "without": left_out}
@@ -63,6 +61,12 @@ def give_weights(layout: Layout, out: Path) -> list[Path]:
             out.rmdir()
         made.rename(out)
     return [*(out / name for name in files), out / STUDY, out / "README.md", out / MANIFEST]
+
+
+def described(study: Study) -> str:
+    """Return the profile that takes weights as YAML, without the places of this machine where the pictures lie."""
+    places = {"data_root": True, "mesh_root": True, "source": {"data_root": True}}
+    return yaml.safe_dump(study.model_dump(mode="json", exclude=places) | {"given_weights": "."}, sort_keys=False)
 
 
 def given_study(study: Study, stages: list[str]) -> Study:

@@ -28,7 +28,10 @@ def check_given(study: Study) -> None:
     if study.given_weights is None:
         return
     read_manifest(study.given_weights)
-    known = load_study(str(study.given_weights / STUDY))
+    own = {name: getattr(study, name) for name in ("data_root", "mesh_root")}  # where the taker has the pictures
+    own |= {"source.data_root": study.source.data_root} if study.source else {}
+    places = [f"{name}={path}" for name, path in own.items() if path is not None]
+    known = load_study(str(study.given_weights / STUDY), places)
     others = {"dataset", "people", "seeds", "training_seed"}
     if changed := sorted(name for name in others if getattr(study, name) != getattr(known, name)):
         raise ConfigError(

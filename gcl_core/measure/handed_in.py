@@ -21,6 +21,7 @@ from gcl_core.files import RunError, atomic, hash_file
 from gcl_core.layout import Layout
 from gcl_core.measure.artifacts import where
 from gcl_core.measure.found_runs import Pair, own_pair
+from gcl_core.measure.published import DATASETS
 from gcl_core.records import read_record
 
 FOLDER = "results"  # in the repository: where files that were handed in lie
@@ -48,6 +49,9 @@ def pack_results(study: Study, figures: Path, out: Path) -> list[str]:
     `out` that is not named .zip, lies among the figures, or is there and no results file.
     """
     _check_place(figures, out)
+    dataset, source = own_pair(study)
+    if dataset not in DATASETS:
+        raise RunError(f"{study.profile} is of dataset {dataset}: results are handed in of {', '.join(DATASETS)} alone")
     entries = read_manifest(figures)
     if not entries:
         raise RunError(f"{figures} holds no figures with a {MANIFEST}; run the study of that profile first")
@@ -57,7 +61,6 @@ def pack_results(study: Study, figures: Path, out: Path) -> list[str]:
     if gone or changed:
         told = [f"{name} is gone" for name in gone] + [f"{name} was changed after it was made" for name in changed]
         raise RunError(f"{figures} is not as its notebooks left it: {'; '.join(told)}. Run these notebooks again")
-    dataset, source = own_pair(study)
     facts = {"format": FORMAT, "profile": study.profile, "dataset": dataset, "source": source}
     files = {name: (figures / name).read_bytes() for name in [*names, MANIFEST, RUNS_FILE]}
     files[FACTS] = f"{json.dumps(facts, indent=1)}\n".encode()

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
+from gcl_core.device import full_float32
 from gcl_core.models.frugal import recomputed
 from gcl_core.settings.common import ComputeSettings
 
@@ -46,7 +47,10 @@ class Network(nn.Module):
         return [slice(first, first + size) for first in range(0, count, size)]
 
     def _in_precision(self, run: Callable[..., Any], *batch: Tensor) -> Any:
-        if self.compute.precision != "bf16" or not torch.is_grad_enabled():
+        if not torch.is_grad_enabled():
+            with full_float32():
+                return run(*batch)
+        if self.compute.precision != "bf16":
             return run(*batch)
         with torch.autocast(batch[0].device.type, torch.bfloat16):
             found = run(*batch)

@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from gcl_core.figure_manifest import Entries, read_manifest
+from gcl_core.files import RunError
 from gcl_core.report.citation import short
 from gcl_core.tables.beside import (
     MEASURED,
@@ -40,6 +41,8 @@ def comparison(ours: Path, theirs: Path) -> str:
     It tells the trainings' numbers, the verdicts on the claims, how many files are equal, and what differs in commit,
     settings, processor and libraries. Raises RunError for a folder without figures.
     """
+    if read_manifest(ours) and not read_manifest(theirs):
+        raise RunError(f"no numbers of this profile were committed ({theirs} is not there): nothing to compare with")
     spread = recorded_spread(theirs) or recorded_spread(ours) or MEASURED
     lines = side_by_side(ours, theirs, spread)
     parts = [

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 from jaxtyping import Float
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 from torch import Tensor, nn
 
 from gcl_core.data.batches import imagenet_normalize
@@ -27,7 +27,8 @@ class RunEncoder:
 def load_run_encoder(run: Path, device: torch.device) -> RunEncoder:
     """Return E_id of a run folder, as runs/mini/gcl/seed0.
 
-    Raises RunError where the folder is no finished run, and where it does not say which pictures it takes.
+    Raises RunError where the folder is no finished run, holds no encoder or one of another version, and where it does
+    not say which pictures it takes.
     """
     manifest = run / "manifest.json"
     facts = read_json(manifest) if manifest.is_file() else {}
@@ -42,10 +43,17 @@ def load_run_encoder(run: Path, device: torch.device) -> RunEncoder:
             f"{manifest} does not say which size its pictures have, as weights imported by an earlier version do not: "
             "import them again under another name"
         )
-    network = TypeAdapter(IdentityEncoderSettings).validate_python(settings["identity_encoder"])
-    encoder = load_weights(
-        IdentityEncoder(**network.model_dump(exclude={"weights"})), run / "encoder.safetensors", device
-    )
+    weights = run / "encoder.safetensors"
+    if not weights.is_file():
+        raise RunError(f"{run} holds no identity encoder, as a warm-up does not: give the run of a baseline or variant")
+    try:
+        network = TypeAdapter(IdentityEncoderSettings).validate_python(settings["identity_encoder"])
+    except ValidationError as error:
+        raise RunError(
+            f"{manifest} has settings of the identity encoder that this version does not know ({error.error_count()}): "
+            f"use the commit that trained it, {facts.get('git_revision', 'unknown')}"
+        ) from error
+    encoder = load_weights(IdentityEncoder(**network.model_dump(exclude={"weights"})), weights, device)
     return RunEncoder(encoder, settings["picture"]["height"], settings["picture"]["width"])
 
 

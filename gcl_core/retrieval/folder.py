@@ -25,6 +25,8 @@ NAMED = 5  # bad pictures that an error names
 def find_pictures(places: Sequence[Path], without: Iterable[Path] = ()) -> tuple[list[Path], dict[Path, int]]:
     """Return the named pictures and, in the order of their names, those in the named folders and below them by suffix.
 
+    Hidden files are none, such as the `._0001.jpg` that a Mac puts beside a picture.
+
     Also returned: folder → how many other files it holds, hidden ones and the system's not counted. Linked folders are
     searched too; a folder that is reached twice counts once. What `without` names is left out where it lies below a
     named folder. Raises RunError for a place that does not exist, a folder without a picture or that cannot be listed,
@@ -34,10 +36,11 @@ def find_pictures(places: Sequence[Path], without: Iterable[Path] = ()) -> tuple
     for place in places:
         if place.is_dir():
             below = _files_below(place, left_out)
-            pictures = {real: path for real, path in below.items() if path.suffix.lower() in SUFFIXES}
+            shown = {real: path for real, path in below.items() if _is_shown(path.relative_to(place))}
+            pictures = {real: path for real, path in shown.items() if path.suffix.lower() in SUFFIXES}
             if not pictures:
                 raise RunError(f"{place} holds no picture; pictures end in {', '.join(sorted(SUFFIXES))}")
-            others[place] = sum(_is_shown(below[real].relative_to(place)) for real in below.keys() - pictures.keys())
+            others[place] = len(shown) - len(pictures)
         elif place.exists():
             pictures = {os.path.join(os.path.realpath(place.parent), place.name): place}
         else:
@@ -89,7 +92,7 @@ def _some(texts: Sequence[str]) -> str:
 def embed_pictures(run: RunEncoder, files: Sequence[Path]) -> Float[Tensor, "n d"]:
     """Return L2-normalised features of picture files of any size, each resized to the run's height and width.
 
-    Raises RunError that names pictures which cannot be read.
+    Raises RunError that names pictures which cannot be read, and for an encoder whose features are not finite.
     """
     features, bad = [], list[str]()
     for start in range(0, len(files), AT_ONCE):
@@ -103,7 +106,13 @@ def embed_pictures(run: RunEncoder, files: Sequence[Path]) -> Float[Tensor, "n d
             features.append(extract_features(run.encoder, np.stack(pictures), np.arange(len(pictures))))
     if bad:
         raise RunError(f"{len(bad)} of {len(files)} pictures cannot be used: {_some(bad)}")
-    return torch.cat(features)
+    embedded = torch.cat(features)
+    if wrong := int((~embedded.isfinite().all(dim=1)).sum()):
+        raise RunError(
+            f"the encoder gives {wrong} of {len(files)} pictures features that are no numbers: its weights are damaged "
+            "or its training diverged; give another run"
+        )
+    return embedded
 
 
 def rank_gallery(

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from gcl_core.config import load_study
+from gcl_core.config import ConfigError, Study, load_study
 from gcl_core.evaluation.effects import pooled_effect
 from gcl_core.figure_manifest import read_manifest, renew_hashes
 from gcl_core.files import RunError
@@ -63,7 +63,7 @@ def write_verdicts(figures: Path, profiles: Sequence[str]) -> list[Path]:
     files: list[Path] = []
     for profile in profiles:
         folder = figures / profile
-        study = as_run(load_study(profile), folder)
+        study = as_run(_described(profile), folder)
         claims, captions, doses, own = judged(_table(folder, "claims")), read_manifest(folder), "", []
         if "dose.csv" in captions:
             dose = judged_doses(_table(folder, "dose"), claims)
@@ -79,6 +79,14 @@ def write_verdicts(figures: Path, profiles: Sequence[str]) -> list[Path]:
         caption = f"The paper's claims over all seeds of profiles {' and '.join(POOLED_PROFILES)}, pooled post hoc."
         files += write_table(pooled, figures / POOL, "claims", caption=caption, reading=pooled_page(pooled))
     return files
+
+
+def _described(profile: str) -> Study:
+    """Return a profile for what tables say of it: those of real people are loaded without their pictures' folder."""
+    try:
+        return load_study(profile)
+    except ConfigError:
+        return load_study(profile, ["data_root=."])
 
 
 def _table(folder: Path, name: str) -> pd.DataFrame:

@@ -213,6 +213,18 @@ def test_a_later_call_fits_what_is_new_or_changed_and_keeps_the_rest(few: Path, 
     assert _stamps(few / "meshes") == stamps
 
 
+def test_fits_of_another_set_in_the_same_folder_stay(few: Path, known, tmp_path: Path):
+    path, lines = tmp_path / "k.json", (few / "pictures.csv").read_text().splitlines()
+    (few / "pictures.csv").write_text("\n".join([*lines[:2], *lines[3:]]))
+    fit_bodies(few, _few_keypoints(few, known, path), out=tmp_path / "both", height=64)
+    first = pd.read_csv(tmp_path / "both" / TABLE).set_index("file")
+    (few / "pictures.csv").write_text("\n".join([lines[0], *lines[2:]]))  # as if another set: one is gone, one is new
+    fit_bodies(few, path, out=tmp_path / "both", height=64)
+    both = pd.read_csv(tmp_path / "both" / TABLE).set_index("file")
+    assert set(both.index) == {*first.index, "room1/1.jpg"}
+    assert both.loc[first.index].equals(first)
+
+
 def test_poses_of_more_pictures_are_added_and_changed_ones_drawn_anew(few: Path, known, tmp_path: Path):
     rotations = {f"room{n}/1.jpg": known[(few.parent / f"{n}.txt").read_text()].smpl for n in range(4)}
 

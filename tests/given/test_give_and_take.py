@@ -15,8 +15,8 @@ from gcl_core.figure_manifest import read_manifest as figures_manifest
 from gcl_core.figures.style import new_figure, save_figure, write_foot
 from gcl_core.files import RunError, read_json
 from gcl_core.given import give
-from gcl_core.given.give import give_weights
-from gcl_core.given.take import given_run, told
+from gcl_core.given.give import described, give_weights, given_study
+from gcl_core.given.take import check_given, given_run, told
 from gcl_core.layout import Layout
 from gcl_core.measure.artifacts import finished_run, records, run_problem
 from gcl_core.measure.first_step import first_step
@@ -151,6 +151,18 @@ def test_weights_are_not_taken_for_people_or_seeds_that_they_were_not_trained_on
     with pytest.raises(SystemExit, match="2"):
         main(["run", profile, "profile=others", words])  # before anything is made
     assert "come with the record of a training on other data or seeds" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [[], ["source.dataset=market1501", "source.data_root=elsewhere"]])
+def test_weights_of_real_people_are_taken_by_who_has_the_pictures(words: list[str], tmp_path: Path):
+    theirs = given_study(load_study("market1501", [f"data_root={tmp_path}/theirs", *words]), list(STAGES))
+    (tmp_path / "manifest.json").write_text("{}")
+    (tmp_path / "study.yaml").write_text(described(theirs))
+    assert "theirs" not in (tmp_path / "study.yaml").read_text()
+    words = [f"data_root={tmp_path}/ours", *(word for word in words if word.startswith("source.data_root"))]
+    check_given(load_study(str(tmp_path / "study.yaml"), words))
+    with pytest.raises(ConfigError, match="training_seed: the weights of"):
+        check_given(load_study(str(tmp_path / "study.yaml"), [*words, "training_seed=1"]))
 
 
 @pytest.mark.parametrize(("bound", "most", "message"), [(-1, 1e9, "mAP moves by"), (100, 1000, "at most 0 MB")])

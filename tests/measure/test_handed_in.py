@@ -113,6 +113,12 @@ def test_the_same_results_are_the_same_bytes_without_pictures_or_places_of_the_m
     assert not [name for name, content in files.items() if str(tmp_path).encode() in content]
 
 
+def test_results_of_a_set_that_no_table_has_a_row_for_are_not_packed(theirs: Layout, tmp_path: Path):
+    with pytest.raises(RunError, match="mini is of dataset synthetic: results are handed in of market1501, dukemtmc"):
+        pack_results(load_study("mini"), theirs.figures, tmp_path / "mini.zip")
+    assert not (tmp_path / "mini.zip").exists()
+
+
 def test_a_table_that_was_changed_by_hand_is_not_packed(theirs: Layout, tmp_path: Path):
     (theirs.figures / "accuracy.csv").write_text("mAP\n99\n")
     (theirs.figures / "accuracy.tex").unlink()

@@ -3,11 +3,14 @@
 import copy
 import shutil
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from gcl_core.config import ComputeSettings, load_study
+from gcl_core.device import full_float32
+from gcl_core.evaluation.features import extract_features
 from gcl_core.models.network import prepared
 from gcl_core.models.weights import build_discriminator, build_encoder, build_generator
 
@@ -67,6 +70,26 @@ def test_tf32_is_on_only_when_asked_for() -> None:
         prepared(nn.Identity(), settings)
         assert torch.backends.cuda.matmul.allow_tf32 is on
         assert torch.backends.cudnn.allow_tf32 is on
+
+
+def test_passes_without_gradients_and_clusters_are_without_tf32() -> None:
+    def switches() -> tuple:
+        return torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
+
+    seen = []
+    encoder = build_encoder(study("compute.precision=tf32"), 0).eval()
+    encoder.trunk.register_forward_hook(lambda *_: seen.append(switches()))
+    try:
+        encoder(pictures())
+        with torch.no_grad():
+            encoder(pictures())
+        extract_features(encoder, np.zeros((1, 64, 32, 3), dtype=np.uint8), np.zeros(1, dtype=np.int64))
+        assert seen == [(True, True), (False, False), (False, False)]
+        with full_float32():
+            assert switches() == (False, False)
+        assert switches() == (True, True)
+    finally:
+        prepared(nn.Identity(), ComputeSettings())
 
 
 def test_embeddings_are_computed_like_the_rest() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from gcl_core.cli import main
 from gcl_core.figure_manifest import read_manifest, write_manifest
-from gcl_core.files import hash_file
+from gcl_core.files import RunError, hash_file
 from gcl_core.report.compared import comparison
 from gcl_core.tables.formats import read_table
 
@@ -60,6 +60,11 @@ def test_what_differs_is_told_training_by_training_with_its_verdict_and_origin(o
     assert "Made by another commit: ffffffffff here" in text
     assert "A Chip (model 1) here" in text
     assert f"{len(entries) - 2} of {len(entries)} are equal to the byte" in text
+
+
+def test_a_profile_without_committed_numbers_is_told_apart_from_one_that_was_not_run(tmp_path: Path):
+    with pytest.raises(RunError, match="no numbers of this profile were committed"):
+        comparison(REFERENCE, tmp_path / "reference" / "folder")
 
 
 def test_the_command_names_the_run_that_is_missing(capsys: pytest.CaptureFixture[str]):

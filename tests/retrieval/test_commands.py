@@ -1,6 +1,7 @@
 """embed, search and export-onnx as a user types them, on an untrained encoder and pictures of any size."""
 
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -104,6 +105,52 @@ def test_what_cannot_be_used_is_named_and_nothing_is_written(run: Path, gallery:
         assert ended.value.code == 1
         assert told in capsys.readouterr().err
     assert not out.exists()
+
+
+@pytest.fixture
+def unusable(run: Path, tmp_path: Path) -> dict[str, Path]:
+    """Runs that hold no encoder, one that another version trained, and one whose training diverged."""
+    places = {name: tmp_path / name for name in ("warm_up", "other_version", "diverged")}
+    for place in places.values():
+        shutil.copytree(run, place)
+    (places["warm_up"] / "encoder.safetensors").unlink()
+    facts = read_json(run / "manifest.json")
+    facts["settings"]["identity_encoder"]["shape_of_tomorrow"] = 1
+    write_json(places["other_version"] / "manifest.json", {**facts, "git_revision": "abc123"})
+    encoder = build_encoder(load_study("smoke"), 3)
+    torch.nn.init.constant_(next(encoder.parameters()), float("nan"))
+    save_weights(encoder, places["diverged"] / "encoder.safetensors")
+    return places
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("warm_up", "holds no identity encoder, as a warm-up does not: give the run of a baseline or variant"),
+        ("other_version", "use the commit that trained it, abc123"),
+        ("diverged", "12 of 12 pictures features that are no numbers"),
+    ],
+)
+def test_a_run_that_cannot_embed_says_why(unusable: dict[str, Path], name: str, told: str, gallery: Path, capsys):
+    out = unusable[name].parent / "features.npz"
+    with pytest.raises(SystemExit) as ended:
+        main(["embed", "--run", str(unusable[name]), "--out", str(out), str(gallery)])
+    assert ended.value.code == 1
+    assert told in capsys.readouterr().err
+    assert not out.exists()
+
+
+def test_a_place_that_the_system_refuses_is_told_without_a_traceback(run: Path, gallery: Path, tmp_path: Path, capsys):
+    (tmp_path / "file").touch()
+    for words, told in (
+        (["embed", "--run", str(run), "--out", str(tmp_path / "f.npz"), str(gallery / ("x" * 300))], "too long"),
+        (["embed", "--run", str(run), "--out", str(tmp_path / "file" / "f.npz"), str(gallery)], "file"),
+        (["export-onnx", "--run", str(run), "--out", str(tmp_path)], "ends in .onnx"),
+    ):
+        with pytest.raises(SystemExit) as ended:
+            main(words)
+        assert ended.value.code == 1
+        assert told in capsys.readouterr().err
 
 
 def test_dangling_links_and_pipes_are_named_and_never_opened(run: Path, gallery: Path, tmp_path: Path, capsys):

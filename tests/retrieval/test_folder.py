@@ -58,7 +58,7 @@ def test_a_folder_that_cannot_be_listed_is_named(folder: Path, monkeypatch: pyte
 def test_every_suffix_is_found_in_any_case_and_other_files_are_counted_without_hidden_ones(folder: Path):
     for suffix in SUFFIXES:
         (folder / "below" / f"x{suffix.upper()}").touch()
-    for name in ("notes.txt", "no suffix", ".hidden", "Thumbs.db", "desktop.ini", "below/x.avif"):
+    for name in ("notes.txt", "no suffix", ".hidden", "below/._b.jpg", "Thumbs.db", "desktop.ini", "below/x.avif"):
         (folder / name).touch()
     (folder / ".git").mkdir()
     (folder / ".git" / "config").touch()

@@ -99,8 +99,15 @@ def test_a_profile_without_tables_is_named(tmp_path: Path, capsys: pytest.Captur
         write_verdicts(tmp_path, ["evidence"])
     with pytest.raises(SystemExit) as ended:
         main(["verdicts", "market1501"])
-    assert ended.value.code == 2  # its data_root
-    assert "data_root" in capsys.readouterr().err
+    assert ended.value.code == 1  # where its pictures lie is not asked
+    assert "market1501/claims.csv is not there" in capsys.readouterr().err
+
+
+def test_claims_of_real_people_get_their_verdicts_without_their_pictures(repository: Path, tmp_path: Path):
+    shutil.copytree(repository / "figures" / "reference" / "real_small", tmp_path / "real_small")
+    before = (tmp_path / "real_small" / "claims.csv").read_bytes()
+    assert tmp_path / "real_small" / "claims.csv" in write_verdicts(tmp_path, ["real_small"])
+    assert (tmp_path / "real_small" / "claims.csv").read_bytes() == before
 
 
 def test_types_of_a_table_without_rows():
