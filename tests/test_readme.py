@@ -32,7 +32,8 @@ INTERVALS = (  # told on that page with their interval over seeds, rounded once:
     *(("evidence2_worn", f"surface - {name}", "mAP") for name in ("tda", "copy", "surface_unturned")),
     *(("evidence2_worn", *each, "mAP") for each in (("true_views - tda",), ("surface_cluster - surface",))),
     *(("evidence2", f"surface_30 - {name}_30", "mAP") for name in ("tda", "copy")),
-    *(("real_small", f"{name} - tda", "mAP") for name in ("surface", "copy")),
+    *(("real_small", f"{name} - tda", "mAP") for name in ("gcl", "surface", "copy")),
+    *(("real_small", name, "mAP") for name in ("gcl - copy", "surface - gcl")),
 )
 EFFECTS = (
     ("evidence_background", "true_views - tda"),

@@ -20,6 +20,10 @@ from gcl_core.tables.formats import NOT_RUN, markdown_table
 FIRST = ("evidence", "evidence_background", "evidence_light", "evidence_settings")  # round: docs/PROTOCOL.md
 SECOND = ("evidence2", "evidence2_worn", "people_750")
 REPORTING = (*SECOND, *FIRST)
+TUNED = {  # profile → what stands before its verdicts
+    "real_small": "**A description, no test.** Trunk and schedule of this profile were chosen on CUHK03's detected "
+    "crops. Where those are its pictures, as in the committed numbers, the verdicts below decide nothing."
+}
 POOL = "pooled"  # the folder of figures where seeds of several profiles stand together
 RULES = (
     "An effect is the first of two variants minus the second, on the same queries. Its 95 % interval over seeds "
@@ -101,6 +105,7 @@ def claims_page(study: Study, frame: pd.DataFrame, doses: str, *, about: str = "
     names = "; ".join(f"`{name}`: {variant.title}" for name, variant in study.variants.items())
     parts = [
         claims_summary(frame),
+        TUNED.get(study.profile, ""),
         about,
         WHO + _seeds(study),
         "### The paper's claims",
