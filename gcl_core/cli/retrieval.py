@@ -19,7 +19,11 @@ def add_retrieval_commands(add: Add) -> None:
     export = add("export-onnx", _export, "write a run's identity encoder as an ONNX file")
     for each in (embed, search, export):
         each.add_argument(
-            "--run", type=local_path, required=True, metavar="DIR", help="run folder, as runs/mini/gcl/seed0"
+            "--run",
+            type=local_path,
+            required=True,
+            metavar="DIR",
+            help="run folder, as runs/mini/gcl/seed0, or given weights, as weights/mini/gcl",
         )
     embed.add_argument("--out", type=local_path, required=True, metavar="FILE", help="features.parquet or features.npz")
     embed.add_argument("places", type=local_path, nargs="+", metavar="PICTURE", help="pictures, or folders of them")

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from gcl_core.config import ConfigError, Study, load_study
+from gcl_core.data.person_set import load_person_set
 from gcl_core.files import RunError, hash_file, read_json, write_text
 from gcl_core.given.packed import unpack_file
 from gcl_core.layout import Layout
@@ -46,7 +47,8 @@ def given_run(layout: Layout, stage: str, seed: int) -> Path | None:
 
     It holds the networks in float32, and the records of the epochs of the training that the weights come from, whose
     accuracies are measured anew. The optimisers of a warm-up are as at its start, since their moments are not given. A
-    folder of other weights is set aside; a training is never replaced.
+    folder of other weights is set aside; a training is never replaced. Where the prepared pictures are others, to the
+    bit, than those of the training, it says so.
 
     Raises ConfigError as `check_given` does. Raises RunError: no weights are given of this stage and seed, a file does
     not have its SHA-256, or the folder holds a training.
@@ -82,7 +84,33 @@ def given_run(layout: Layout, stage: str, seed: int) -> Path | None:
             kept = {} if facts["kept_epoch"] is None else {"kept_epoch": facts["kept_epoch"]}
             run.finish(given={"weights": shown(source), "files": files, "trained": facts["trained"]}, **kept)
             print(f"{run.path}: weights given by {shown(source)}, nothing was trained", flush=True)
+            if (here := load_person_set(layout).fingerprint) != known["data"]:
+                print(
+                    f"the pictures here (data {here}) are not to the bit those of that training (data {known['data']}),"
+                    " as with other versions of libraries, another processor or another copy of the set. Accuracies "
+                    "are measured on those here; the recorded clusters are of the others",
+                    flush=True,
+                )
     return run.path
+
+
+def holds_given(folder: Path) -> bool:
+    """Whether a folder is one stage's of given weights, as weights/mini/gcl."""
+    manifest = folder.parent / MANIFEST
+    return manifest.is_file() and folder.name in read_json(manifest).get("runs", {})
+
+
+def unpack_encoder(folder: Path, to: Path) -> dict[str, Any]:
+    """Write E_id of a stage's given weights to `to` in float32; return what their manifest says of its training.
+
+    Raises RunError: the stage has none, or the file does not have its SHA-256.
+    """
+    known = read_manifest(folder.parent)
+    if "encoder" not in (facts := known["runs"][folder.name]):
+        raise RunError(f"{folder} holds no identity encoder, as a warm-up does not: give that of a baseline or variant")
+    _checked(folder.parent, known, folder.name)
+    unpack_file(folder / "encoder.safetensors", to)
+    return facts
 
 
 def read_manifest(source: Path) -> dict[str, Any]:

@@ -1,7 +1,11 @@
-"""E_id of a finished run, without its profile: the run folder says what it is and which pictures it takes."""
+"""E_id of a finished run or of given weights, without a profile: their manifests say what it is and which pictures it
+takes.
+"""
 
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -10,6 +14,7 @@ from torch import Tensor, nn
 
 from gcl_core.data.batches import imagenet_normalize
 from gcl_core.files import RunError, read_json
+from gcl_core.given.take import holds_given, unpack_encoder
 from gcl_core.models.identity_encoder import IdentityEncoder
 from gcl_core.models.weights import load_weights
 from gcl_core.settings.networks import IdentityEncoderSettings
@@ -25,32 +30,45 @@ class RunEncoder:
 
 
 def load_run_encoder(run: Path, device: torch.device) -> RunEncoder:
-    """Return E_id of a run folder, as runs/mini/gcl/seed0.
+    """Return E_id of a run folder, as runs/mini/gcl/seed0, or of given weights, as weights/mini/gcl.
 
     Raises RunError where the folder is no finished run, holds no encoder or one of another version, and where it does
-    not say which pictures it takes.
+    not say which pictures it takes; for given weights as `unpack_encoder` does.
     """
+    if not holds_given(run):
+        return _load(_finished(run), run / "encoder.safetensors", run, device)
+    with tempfile.TemporaryDirectory() as scratch:
+        weights = Path(scratch) / "encoder.safetensors"
+        facts = unpack_encoder(run, weights)
+        return _load(facts["trained"] | facts, weights, run, device)
+
+
+def _finished(run: Path) -> dict[str, Any]:
     manifest = run / "manifest.json"
     facts = read_json(manifest) if manifest.is_file() else {}
     if "finished" not in facts:
         raise RunError(
             f"{run} is no finished run: it has no manifest.json that says so. Give a run folder, as in "
-            "`--run runs/mini/gcl/seed0`; `python -m gcl_core runs` lists them"
+            "`--run runs/mini/gcl/seed0`, or given weights, as in `--run weights/mini/gcl`; `python -m gcl_core runs` "
+            "lists the runs"
         )
-    settings = facts["settings"]
-    if "picture" not in settings:
+    if "picture" not in facts["settings"]:
         raise RunError(
             f"{manifest} does not say which size its pictures have, as weights imported by an earlier version do not: "
             "import them again under another name"
         )
-    weights = run / "encoder.safetensors"
-    if not weights.is_file():
+    if not (run / "encoder.safetensors").is_file():
         raise RunError(f"{run} holds no identity encoder, as a warm-up does not: give the run of a baseline or variant")
+    return facts
+
+
+def _load(facts: dict[str, Any], weights: Path, run: Path, device: torch.device) -> RunEncoder:
+    settings = facts["settings"]
     try:
         network = TypeAdapter(IdentityEncoderSettings).validate_python(settings["identity_encoder"])
     except ValidationError as error:
         raise RunError(
-            f"{manifest} has settings of the identity encoder that this version does not know ({error.error_count()}): "
+            f"{run}: its settings of the identity encoder are none that this version knows ({error.error_count()}): "
             f"use the commit that trained it, {facts.get('git_revision', 'unknown')}"
         ) from error
     encoder = load_weights(IdentityEncoder(**network.model_dump(exclude={"weights"})), weights, device)

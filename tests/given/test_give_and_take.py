@@ -13,7 +13,7 @@ from gcl_core.data.person_set import load_person_set
 from gcl_core.evaluation.accuracy import accuracy_record
 from gcl_core.figure_manifest import read_manifest as figures_manifest
 from gcl_core.figures.style import new_figure, save_figure, write_foot
-from gcl_core.files import RunError, read_json
+from gcl_core.files import RunError, read_json, write_json
 from gcl_core.given import give
 from gcl_core.given.give import described, give_weights, given_study
 from gcl_core.given.take import check_given, given_run, told
@@ -97,6 +97,20 @@ def test_given_runs_are_finished_without_training(trained: Layout, given: Layout
     accuracy = accuracy_record(other, people, given.study.evaluation)
     assert lines["map"].iloc[0] == pytest.approx(accuracy["map"])  # measured with what was given
     assert len(first_step(given, given.study, people, 0, pictures=4).learners().bank.rows) > 0
+
+
+def test_pictures_that_are_not_to_the_bit_those_of_the_training_are_told(
+    given: Layout, capsys: pytest.CaptureFixture[str]
+):
+    given_run(given, "tda", 0)
+    assert "to the bit" not in capsys.readouterr().out
+    folder = given.study.given_weights
+    assert folder is not None
+    known = read_json(folder / "manifest.json")
+    write_json(folder / "manifest.json", known | {"data": "0123456789abcdef"})
+    given_run(given, "baseline", 0)
+    told_here = capsys.readouterr().out
+    assert f"data {known['data']}) are not to the bit those of that training (data 0123456789abcdef)" in told_here
 
 
 def test_the_card_and_the_manifest_tell_what_is_there(given: Layout):

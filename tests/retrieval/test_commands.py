@@ -12,14 +12,15 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from gcl_core.cli import main
-from gcl_core.config import load_study
+from gcl_core.config import REPOSITORY, load_study
 from gcl_core.data.pictures import read_picture
 from gcl_core.exchange import import_run
 from gcl_core.figures import search
 from gcl_core.files import read_json, write_json
+from gcl_core.given.packed import unpack_file
 from gcl_core.layout import Layout
 from gcl_core.models.released import export_encoder
-from gcl_core.models.weights import build_encoder, save_weights
+from gcl_core.models.weights import build_encoder, load_weights, save_weights
 from gcl_core.retrieval import folder, onnx_file
 from gcl_core.retrieval.encoder import Embedder, load_run_encoder
 from gcl_core.retrieval.folder import write_features
@@ -88,6 +89,34 @@ def test_search_ranks_the_gallery_without_the_query_itself(run: Path, gallery: P
     assert (np.diff(similarity) <= 0).all()
     with Image.open(out / "ranked.png") as picture:
         assert picture.width > picture.height
+
+
+def test_weights_that_come_with_the_project_search_as_their_run_would(tmp_path: Path, capsys):
+    given, samples = REPOSITORY / "weights/mini/gcl", REPOSITORY / "samples/novel_views"
+    query = next(samples.glob("train/nv/225/0007_*.png"))
+    main(["search", "--run", str(given), "--gallery", str(samples), "--out", str(tmp_path / "found"), str(query)])
+    lines = pd.read_csv(tmp_path / "found" / "ranked.csv")
+    assert [Path(file).name for file in lines["file"][:3]] == [query.name] * 3  # the same person, at other angles
+    weights = tmp_path / "encoder.safetensors"
+    unpack_file(given / "encoder.safetensors", weights)
+    study = load_study(str(given.parent / "study.yaml"))
+    unpacked = load_weights(build_encoder(study, 0), weights, CPU)
+    loaded = load_run_encoder(given, CPU)
+    boxes = torch.rand(2, 3, loaded.height, loaded.width)
+    assert torch.allclose(loaded.encoder(boxes).feature, unpacked(boxes).feature, atol=1e-4)
+
+
+def test_given_weights_that_cannot_be_used_are_named(gallery: Path, tmp_path: Path, capsys):
+    shutil.copytree(REPOSITORY / "weights/mini", tmp_path / "mini")
+    with (tmp_path / "mini/tda/encoder.safetensors").open("ab") as file:
+        file.write(b"more")
+    out = tmp_path / "features.npz"
+    for stage, told in (("warm_up", "holds no identity encoder"), ("tda", "is missing or is not the file of")):
+        with pytest.raises(SystemExit) as ended:
+            main(["embed", "--run", str(tmp_path / "mini" / stage), "--out", str(out), str(gallery)])
+        assert ended.value.code == 1
+        assert told in capsys.readouterr().err
+    assert not out.exists()
 
 
 def test_what_cannot_be_used_is_named_and_nothing_is_written(run: Path, gallery: Path, tmp_path: Path, capsys):
