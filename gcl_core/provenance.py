@@ -186,7 +186,7 @@ def _closure(modules: Sequence[str], apart: frozenset[str]) -> tuple[str, ...]:
             continue
         found |= {path, *path.parent.glob("*.csv")}
         if not path.relative_to(REPOSITORY).as_posix().startswith(BY_VALUE):
-            waiting += _imported(path, path.stat().st_mtime_ns)
+            waiting += _known(path, path.stat().st_mtime_ns)[0]
         if path.relative_to(REPOSITORY).as_posix() in BY_NAME:
             waiting += [package for module in _generators() for package in _packages_of(module)]
     names = {path.relative_to(REPOSITORY).as_posix() for path in found}
@@ -201,26 +201,33 @@ def _module_of(kind: type[AnyGeneratorSettings]) -> str:
     return kind.network.rpartition(".")[0]
 
 
-@functools.cache
-def _imported(path: Path, _time: int) -> tuple[str, ...]:
-    return tuple(_imports(ast.parse(path.read_text(encoding="utf-8"), filename=str(path))))
-
-
 def _code_hash(path: Path) -> str:
-    return _hashed(path, path.stat().st_mtime_ns)
+    return _known(path, path.stat().st_mtime_ns)[1]
 
 
 @functools.cache
-def _hashed(path: Path, _time: int) -> str:
-    text = path.read_text(encoding="utf-8")
+def _known(path: Path, _time: int) -> tuple[tuple[str, ...], str]:
+    """Return what a file imports and the hash of its code."""
+    text, imported = path.read_text(encoding="utf-8"), ()
     if path.suffix == ".py":
-        text = _without_docstrings(ast.parse(text, filename=str(path)))
-    return hashlib.sha256(text.encode()).hexdigest()[:12]
+        tree = ast.parse(text, filename=str(path))
+        imported, text = tuple(_imports(tree)), _without_docstrings(tree)
+    return imported, hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _statements(tree: ast.Module) -> Iterator[ast.AST]:
+    """Yield a module and all statements in it, but none of their expressions, which are most of a tree."""
+    waiting: list[ast.AST] = [tree]
+    while waiting:
+        node = waiting.pop()
+        yield node
+        for field in ("body", "orelse", "finalbody", "handlers", "cases"):
+            waiting += getattr(node, field, ())
 
 
 def _without_docstrings(tree: ast.Module) -> str:
     """Return a module's code in one spelling: without comments, docstrings and layout."""
-    for node in ast.walk(tree):
+    for node in _statements(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             first = node.body[0] if node.body else None
             if (
@@ -240,7 +247,7 @@ def code_cells(notebook: Path) -> list[str]:
 
 def _imports(tree: ast.Module) -> Iterator[str]:
     """Yield every dotted name of gcl_core that a tree may import; `from a import b` may mean the module a.b."""
-    for node in ast.walk(tree):
+    for node in _statements(tree):
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module:
