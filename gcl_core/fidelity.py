@@ -121,7 +121,7 @@ SWITCHES = (
         "true",
         "not stated",
         "E_id's running statistics are updated by x, x_rec (if D31 is as released), x_nv and x_cyc in turn",
-        "real pictures carry about a fifth of the averages used at test",
+        "real pictures carry about 30 % of the averages used at test, a fifth where D31 is as released",
         "training/test_switches.py::test_running_statistics_come_from_real_pictures_alone_on_request",
     ),
     Switch(

@@ -26,6 +26,11 @@ OPEN = (
         "Do the image, feature and adversarial losses train E_id in stage 3?",
         "Yes, as released. `joint.drawing_trains_encoder: false` is ours: they train G alone.",
     ),
+    (
+        "What of a training picture without meshes or a body, which the release never has?",
+        "It is clustered, and is a neighbour and a negative, but no step trains on it. Its memory row, which no step "
+        "updates, is extracted anew before every clustering, also where D9 is as released.",
+    ),
 )
 
 

@@ -3,6 +3,8 @@
 For evaluation, and for upper bounds: variants that train on true views in the place of drawn ones.
 """
 
+import functools
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +16,7 @@ from scipy.ndimage import gaussian_filter
 
 from gcl_core.data.pictures import read_picture
 from gcl_core.layout import Layout
+from gcl_core.provenance import fingerprint
 
 
 @dataclass(frozen=True)
@@ -24,6 +27,13 @@ class Truth:
     people: pd.DataFrame
     height: int
     width: int
+
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        """Hash of the true views' names and sizes in bytes: that of the prepared pictures knows nothing of them."""
+        angles = self.root.glob("true_views/*/")
+        files = [(angle.name, each.name, each.stat().st_size) for angle in angles for each in os.scandir(angle)]
+        return fingerprint(sorted(files))
 
     def true_view(self, file: str, yaw: int) -> UInt8[np.ndarray, "h w 3"]:
         """Return the true picture of the person in `file`, same pose and camera, turned by 45 … 315 degrees."""

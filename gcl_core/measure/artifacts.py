@@ -12,6 +12,7 @@ from gcl_core.config import Study
 from gcl_core.data.index import DataError
 from gcl_core.data.person_set import PersonSet, load_person_set, stored_fingerprint
 from gcl_core.data.sources import describe_source, list_source
+from gcl_core.data.truth import load_truth
 from gcl_core.files import RunError, hash_file, known_hash, read_json, write_json
 from gcl_core.layout import Layout
 from gcl_core.outputs import seed_suffix
@@ -29,6 +30,7 @@ INPUTS = {  # of a run, when they are others now
     "weights": "trained from another file of weights than lies there now",
     "camera_styles": "trained on other camera styles than lie there now",
     "bodies": "trained on views of other bodies than lie there now",
+    "true_views": "trained on other true views than lie there now",
 }
 ACCURACIES = {"map": "mAP", "rank1": "rank-1", "rank5": "rank-5", "rank10": "rank-10"}
 
@@ -109,6 +111,9 @@ def _input_now(layout: Layout, seed: int, name: str) -> str | None:
                 path = study.baseline.checkpoint
             case "bodies":
                 path = own.bodies
+            case "true_views":
+                truth = load_truth(own)
+                return truth and truth.fingerprint
             case _:
                 path = layout.stage(name, seed) / f"{NETWORKS[name]}.safetensors"
         return None if path is None else known_hash(path)

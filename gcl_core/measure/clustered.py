@@ -55,7 +55,7 @@ def clustered_pictures(clustering: Clustering, labels: Labels) -> pd.DataFrame:
 def clustered_distances(clustering: Clustering) -> pd.DataFrame:
     """Return the record `clustered_distances`: how many pairs nearer than 1 lie from `low` to 1/40 above, by kind.
 
-    `same`: pairs of one person; `different`: of two. Each pair counts twice, as (i, j) and (j, i).
+    `same`: pairs of one person; `different`: of two.
     """
     pairs = clustering.distances.similarity.tocoo()
     same = clustering.identities[pairs.row] == clustering.identities[pairs.col]

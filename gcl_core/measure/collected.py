@@ -87,7 +87,7 @@ def _remembered(
     study, given = layout.study, layout.study.variants[variant]
     weights = [hash_file(path) for path in sorted(run.glob("*.safetensors"))]
     settings = [given.shown, given.blur, study.evaluation.average_precision, chosen_rows(people, study).tolist()]
-    identity = fingerprint([code_of(__name__), weights, people.fingerprint, truth is not None, settings])
+    identity = fingerprint([code_of(__name__), weights, people.fingerprint, truth and truth.fingerprint, settings])
     kept = read_json(run / KEPT) if (run / KEPT).is_file() else {}
     if kept.get("identity") != identity:
         kept = {"identity": identity, **_measure(layout, people, truth, variant, seed, run)}

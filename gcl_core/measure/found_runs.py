@@ -67,10 +67,20 @@ def found_runs(layout: Layout, stage: str, pair: Pair) -> list[Path]:
     return runs
 
 
+def repeats_beside(run: Path) -> list[Path]:
+    """Return a seed's first training and its finished repeats of the same settings, which lie beside it."""
+    wanted = manifest(run)["settings"]
+    others = [(path, manifest(path)) for path in sorted(run.parent.glob(f"{run.name}_repeat*"))]
+    named = re.compile(rf"{run.name}_repeat\d+")
+    alike = [path for path, facts in others if "finished" in facts and facts["settings"] == wanted]
+    return [run, *(path for path in alike if named.fullmatch(path.name))]
+
+
 def runs_of_the_datasets(layout: Layout) -> list[Path]:
     """Return all finished baselines, controls and GCL runs that the tables of the three datasets are made from."""
     pairs: list[Pair] = [*((dataset, None) for dataset in DATASETS), *adaptations(layout.study)]
-    return [run for pair in pairs for stage in ("baseline", "tda", "gcl") for run in found_runs(layout, stage, pair)]
+    seeds = [run for pair in pairs for stage in ("baseline", "tda", "gcl") for run in found_runs(layout, stage, pair)]
+    return [run for seed in seeds for run in repeats_beside(seed)]
 
 
 def _seeds(layout: Layout, folder: Path, *, own: bool) -> list[int]:

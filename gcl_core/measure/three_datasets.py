@@ -15,6 +15,7 @@ from gcl_core.measure.found_runs import (
     headline_today,
     manifest,
     profile_folder,
+    repeats_beside,
     stage_one,
 )
 from gcl_core.measure.handed_in import handed_in
@@ -26,8 +27,9 @@ PLUS = "jvtc_plus"  # the baseline again, by looks and time stamps
 
 
 def dataset_runs(layout: Layout) -> pd.DataFrame:
-    """Return the record `dataset_runs`: one line per finished run, its accuracies in [0, 1] and how it was made.
+    """Return the record `dataset_runs`: one line per seed, its accuracies in [0, 1] and how it was made.
 
+    Accuracies are means over the seed's repeats, where there are any.
     What was handed in (`results/`) stands for a dataset, or a pair of source and dataset, that has no run here.
     """
     pairs: list[Pair] = [*((dataset, None) for dataset in DATASETS), *adaptations(layout.study)]
@@ -55,7 +57,8 @@ def _run_lines(layout: Layout, pair: Pair, stage: str) -> Iterator[dict[str, Any
             **{"size": f"{size['height']}x{size['width']}", "stage_one": stage_one(run)},
             "picked_on_test": joint.get("keep") == "best_on_test",
         }
-        yield {**line, **_accuracy(headline_today(layout, run))}
+        ends = pd.DataFrame([_accuracy(headline_today(layout, each)) for each in repeats_beside(run)], dtype=float)
+        yield {**line, **ends.mean().to_dict()}
         if stage == "baseline" and facts.get(PLUS):
             yield {**line, "stage": PLUS, **_accuracy(facts[PLUS])}
 

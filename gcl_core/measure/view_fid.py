@@ -177,7 +177,8 @@ def real_features(layout: Layout, people: PersonSet, network: nn.Module, split: 
     if split != "train":
         count = min(len(rows), len(chosen_rows(people, layout.study)))
         rows = np.sort(numpy_rng(0, f"FID {split}").choice(rows, count, replace=False))
-    identity = fingerprint([people.fingerprint, rows.tolist(), inception_source()])
+    facts = [code_of("gcl_core.evaluation.inception"), inception_source(), people.fingerprint, rows.tolist()]
+    identity = fingerprint(facts)
     path = layout.store / f"inception_{split}_{identity}.npy"  # the name tells what it holds: no stale file is read
     if not path.is_file():
         with tqdm(total=len(rows), desc=f"FID real {split}", mininterval=2) as bar:

@@ -105,7 +105,7 @@ def _fids(
     study = layout.study
     path, encoding = layout.store / "fid_of_ways.json", study.evaluation.encoding
     bodies = fits_hash(layout, "fitted")
-    facts = [people.fingerprint, bodies, truth is not None, rows.tolist(), encoding, inception_source()]
+    facts = [people.fingerprint, bodies, truth and truth.fingerprint, rows.tolist(), encoding, inception_source()]
     kept = _kept(path, fingerprint([code_of(__name__), facts]))
     keys = {way: way for way in sources if way != DRAWN}
     if MERGED in sources:  # other colours in every training

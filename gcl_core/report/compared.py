@@ -75,7 +75,7 @@ def _agreements(lines: pd.DataFrame, spread: Spread) -> Iterator[str]:
         if names:
             yield f"- {len(names)} {word or 'not judged'} ({meaning}): {', '.join(names)}"
     yield (
-        "The measure: one training repeated with other roundings has a standard deviation of "
+        f"The measure: one training repeated with other {spread.repeated} has a standard deviation of "
         f"{spread.deviations['mAP']:.1f} points of mAP, so two of them differ by at most {spread.limit('mAP'):.1f} "
         f"in 19 of 20 cases ({spread.source}). Means of several trainings must be nearer. "
         "Where the baseline itself is another, more may lie outside."

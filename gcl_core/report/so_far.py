@@ -7,7 +7,7 @@ from gcl_core.figures.dose import dose_figure
 from gcl_core.figures.style import save_figure
 from gcl_core.files import RunError
 from gcl_core.layout import Layout
-from gcl_core.measure.artifacts import finished_runs, records, repeated, run_problem
+from gcl_core.measure.artifacts import finished_runs, headline_words, records, repeated, run_problem
 from gcl_core.measure.collected import collected_evidence
 from gcl_core.measure.protocols import protocol_lines
 from gcl_core.measure.recorded import evidence_lines, precision_lines, recorded_evidence
@@ -60,7 +60,7 @@ def claims_so_far(layout: Layout) -> list[str]:
     epochs = save_record(records(layout, stages), layout, "epochs", runs=runs)
     repeats = save_record(repeated(layout), layout, "repeats", runs=runs)
     words = f"profile {study.profile}, seeds: {study.seeds}, variants that have finished on all of them"
-    caption = f"Controls and variants, last epoch, mean and half the range over seeds; {words}."
+    caption = f"Controls and variants, {headline_words(study)}, mean and half the range over seeds; {words}."
     save_table(controls_table(study, epochs, repeats), layout, "controls", runs=runs, caption=caption)
     table, dose, written = claims_table(evidence), dose_table(evidence), written_by("11_claims", study)
     caption = f"The paper's claims: effects, 95 % intervals, verdicts; {words}."
@@ -75,6 +75,6 @@ def claims_so_far(layout: Layout) -> list[str]:
         save_figure(dose_figure(study, dose), layout, "dose", runs=runs, caption=caption)
     if "protocols.csv" in written_by("07_ablations", study):
         asked = save_record(protocol_lines(layout), layout, "protocols", runs=runs)
-        caption = f"Retrieval by three protocols in percent, last epoch, means over seeds; {words}."
+        caption = f"Retrieval by three protocols in percent, {headline_words(study)}, means over seeds; {words}."
         save_table(protocols_table(study, asked), layout, "protocols", runs=runs, caption=caption)
     return names

@@ -28,6 +28,7 @@ class Spread:
 
     deviations: Mapping[str, float]
     freedom: float  # degrees of freedom of each
+    repeated: str  # what differs from repeat to repeat
     source: str
 
     def limit(self, metric: str, ours: int = 1, theirs: int = 1) -> float:
@@ -36,7 +37,7 @@ class Spread:
         return float(wide * stdtrit(self.freedom, (1 + LEVEL) / 2))
 
 
-MEASURED = Spread({"mAP": 1.4}, np.inf, "TDA and GCL at the size of profile mini, docs/PROTOCOL.md")
+MEASURED = Spread({"mAP": 1.4}, np.inf, "roundings", "TDA and GCL at the size of profile mini, docs/PROTOCOL.md")
 
 
 def recorded_spread(folder: Path) -> Spread | None:
@@ -47,7 +48,8 @@ def recorded_spread(folder: Path) -> Spread | None:
     freedom = sum(len(group) - 1 for group in groups)
     squares = {key: sum(group[key].var() * (len(group) - 1) for group in groups) for key, _ in METRICS.values()}
     deviations = {name: scale * float(np.sqrt(squares[key] / freedom)) for name, (key, scale) in METRICS.items()}
-    return Spread(deviations, float(freedom), f"{freedom + len(groups)} trainings in the record `repeats`")
+    source = f"{freedom + len(groups)} trainings in the record `repeats`"
+    return Spread(deviations, float(freedom), "random draws, and so other roundings", source)
 
 
 def side_by_side(ours: Path, theirs: Path, spread: Spread) -> pd.DataFrame:

@@ -48,12 +48,13 @@ def fid_table(study: Study, results: Results, floor: Floor) -> pd.DataFrame:
     the mean over subsets, "± 1000 KID, over subsets" the standard deviation over them (of a view on average in the mean
     columns). `encoding` is that of the drawn pictures, the headline's first; the paper does not state its own. Column
     0° is the reconstruction; `mean` is over the seven novel views, the last column leaves out 315°, which the release
-    never trains. `pictures` says how many a view were drawn.
+    never trains. `pictures` says how many a view were drawn. The floor is that of the first seed's people.
     """
     rows: list[dict[str, Any]] = [
         {"source": "published", "method": "GCL", "data": dataset, "measure": "FID", **view_cells(values)}
         for dataset, values in published_fid().items()
     ]
+    own = " (seed 0)" if study.seeds > 1 and study.people.each_seed else ""
     for measure, (name, scale) in MEASURES.items():
         for variant, seeds in results.items():
             if measure == "fid_matched" and _equal(seeds[0]):
@@ -69,7 +70,8 @@ def fid_table(study: Study, results: Results, floor: Floor) -> pd.DataFrame:
         for kind, title in (("halves", "real against other real"), ("gallery", "real gallery against real")):
             if measure == "fid_matched" and _equal(floor[kind]):
                 continue
-            facts = {"source": "ours", "method": title, "data": study.dataset, "pictures": int(floor[kind]["pictures"])}
+            facts = {"source": "ours", "method": title + own, "data": study.dataset}
+            facts |= {"pictures": int(floor[kind]["pictures"])}
             rows.append({**facts, "measure": name, "mean": scale * floor[kind][measure]})
     columns = ["source", "method", "data", "measure", "encoding", "pictures", *VIEW_COLUMNS]
     return pd.DataFrame(rows).reindex(columns=columns).astype({"pictures": "Int64"})

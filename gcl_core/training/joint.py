@@ -19,6 +19,7 @@ from gcl_core.data.augment import augment
 from gcl_core.data.batches import draw_angles, epoch_batches, imagenet_normalize
 from gcl_core.data.feed import Drawn, Feed
 from gcl_core.data.person_set import PersonSet, load_person_set
+from gcl_core.data.truth import load_truth
 from gcl_core.device import cpu_threads, resolve_device
 from gcl_core.evaluation.accuracy import accuracy_record
 from gcl_core.evaluation.features import extract_features
@@ -88,6 +89,8 @@ def train_jointly(layout: Layout, variant: str, seed: int, repeat: int = 0) -> P
         inputs["warm_up"] = hash_file(warm_up / "generator.safetensors")
     if chosen.needs_bodies and chosen.bodies in ESTIMATED:
         inputs["bodies"] = fits_hash(layout, chosen.bodies) or "none"
+    if chosen.view == "known" and (truth := load_truth(layout)):
+        inputs["true_views"] = truth.fingerprint
     with (
         cpu_threads(study.joint.threads),
         ranks.opened(

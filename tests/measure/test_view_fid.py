@@ -16,7 +16,16 @@ from gcl_core.evaluation.moments import gaussian_statistics
 from gcl_core.files import read_json, write_json
 from gcl_core.layout import Layout
 from gcl_core.measure import view_fid as module
-from gcl_core.measure.view_fid import chosen_rows, fid_encodings, kept_fid, real_floor, study_fid, todays_fid, view_fid
+from gcl_core.measure.view_fid import (
+    chosen_rows,
+    fid_encodings,
+    kept_fid,
+    real_features,
+    real_floor,
+    study_fid,
+    todays_fid,
+    view_fid,
+)
 from gcl_core.mesh.projection import YAWS
 from gcl_core.models.weights import build_encoder, build_generator, save_weights
 from gcl_core.seeding import numpy_rng
@@ -307,6 +316,17 @@ def test_the_real_floor_compares_disjoint_pictures_and_is_kept(
     assert floor["gallery"]["fid_matched"] != floor["gallery"]["fid"]
     monkeypatch.setattr(module, "load_inception", lambda device: pytest.fail("measured again"))
     assert real_floor(layout, people) == floor
+
+
+def test_real_pictures_are_measured_anew_by_other_code(
+    layout: Layout, people: PersonSet, calls: Drawn, monkeypatch: pytest.MonkeyPatch
+):
+    network = torch.nn.Identity()
+    before = real_features(layout, people, network, "train")
+    monkeypatch.setattr(module, "inception_features", lambda _network, pictures, **_: np.ones((len(pictures), 3), "f4"))
+    assert np.array_equal(real_features(layout, people, network, "train"), before)
+    monkeypatch.setattr(module, "code_of", lambda *_: {"gcl_core/evaluation/inception.py": "changed"})
+    assert (real_features(layout, people, network, "train") == 1).all()
 
 
 def test_pictures_are_chosen_among_training_pictures_the_same_each_time(layout: Layout, people: PersonSet):

@@ -90,7 +90,7 @@ def test_two_repeats_of_one_training_lie_within_the_limit_in_19_of_20_cases():
         limit = MEASURED.limit("mAP", count, count)
         words = [agreement(*pair, limit) for pair in zip(ours.tolist(), theirs.tolist(), strict=True)]
         assert words.count(WITHIN) / len(words) == pytest.approx(0.95, abs=0.01)
-    few = Spread({"mAP": 1.4}, 2.0, "three repeats")
+    few = Spread({"mAP": 1.4}, 2.0, "roundings", "three repeats")
     assert few.limit("mAP") > 2 * MEASURED.limit("mAP")  # three repeats hardly tell a spread
     assert np.isnan(few.limit("ARI"))
 

@@ -98,6 +98,12 @@ def test_the_table_has_published_rows_means_over_seeds_and_half_their_range(stud
     assert list(table.columns[-10:]) == [*yaws, "mean", WITHOUT_315]
 
 
+def test_the_floor_beside_several_sets_of_people_says_whose_it_is():
+    table = fid_table(load_study("smoke", "seeds=2 people.each_seed=true"), RESULTS, FLOOR)
+    assert "real against other real (seed 0)" in set(table["method"])
+    assert "real against other real" not in set(table["method"])
+
+
 def rows_of(table: Any, **facts: str) -> list[dict[str, Any]]:
     return [row for row in table.to_dict("records") if all(row[key] == value for key, value in facts.items())]
 

@@ -101,6 +101,21 @@ def test_finished_runs_fill_their_dataset_with_the_mean_over_seeds(layout: Layou
     assert len(runs_of_the_datasets(layout)) == 4
 
 
+def test_repeats_of_a_seed_are_averaged(layout: Layout, market: Callable[..., Path]):
+    market("baseline", 0, [0.1, 0.4])
+    market("gcl", 0, [0.3, 0.5])
+    for repeat, value in ((1, 0.6), (2, 0.7)):
+        market("gcl", 0, [0.3, value]).rename(layout.root / "runs" / "market1501" / "gcl" / f"seed0_repeat{repeat}")
+    market("gcl", 0, [0.3, 0.5])
+    other = {"settings": {"picture": {"height": 128, "width": 64}}}
+    market("gcl", 0, [0.3, 0.9], **other).rename(layout.root / "runs" / "market1501" / "gcl" / "seed0_repeat3")
+    market("gcl", 0, [0.3, 0.5])
+    (gcl,) = cells(accuracy_table(layout), method="GCL", setting="fully unsupervised")
+    assert gcl["Market-1501 mAP"] == pytest.approx(60)
+    assert gcl["runs"] == "Market-1501: 256x128, 1 seed, from JVTC"
+    assert len(runs_of_the_datasets(layout)) == 4
+
+
 def test_the_kept_epoch_is_the_one_shown(layout: Layout, market: Callable[..., Path]):
     """D15: with the best epoch on test kept, the row is of that epoch."""
     market("baseline", 0, [0.1, 0.2])

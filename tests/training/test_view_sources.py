@@ -17,9 +17,11 @@ from gcl_core.data.truth import Truth, load_truth
 from gcl_core.files import RunError, read_json
 from gcl_core.layout import Layout
 from gcl_core.measure.artifacts import finished_run
+from gcl_core.mesh.projection import NOVEL
 from gcl_core.models.drawing import draw_views
 from gcl_core.models.weights import load_encoder, load_generator
 from gcl_core.run_folder import read_metrics
+from gcl_core.seeding import numpy_rng
 from gcl_core.surface.stored import StoredViews
 from gcl_core.training import joint, views
 from gcl_core.training.baseline import train_baseline
@@ -230,6 +232,26 @@ def test_surface_views_of_projections_alone_are_refused(boxes: MakeLayout):
 def test_views_that_nobody_knows_are_refused(words: str, told: str):
     with pytest.raises(ConfigError, match=told):
         load_study("smoke", [*BOTH, *words.split()])
+
+
+def test_a_training_on_true_views_is_not_read_beside_others(boxes: MakeLayout):
+    layout = boxes(*BOTH, "variants.known.view=known")
+    people = load_person_set(layout)
+    for file in people.index["file"]:
+        for yaw in NOVEL:
+            path = layout.data_root / "true_views" / str(yaw) / f"{Path(file).stem}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.new("RGB", (32, 64), (yaw % 256, 0, 0)).save(path)
+    pd.DataFrame({"file": people.index["file"], "yaw": 0}).to_csv(layout.data_root / "people.csv", index=False)
+    train_baseline(layout, 0)
+    assert "true_views" not in read_json(train_jointly(layout, "tda", 0) / "manifest.json")["inputs"]
+    run = train_jointly(layout, "known", 0)
+    assert finished_run(layout, "known", 0) == run
+    noise = numpy_rng(0, "another true view").integers(0, 256, (64, 32, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(layout.data_root / "true_views" / "45" / f"{Path(people.index['file'][0]).stem}.png")
+    with pytest.raises(RunError, match="was trained on other true views than lie there now; run "):
+        finished_run(layout, "known", 0)
+    assert finished_run(layout, "tda", 0)
 
 
 def test_a_set_without_true_views_has_none_and_a_variant_that_needs_them_names_the_folder(boxes: MakeLayout):
