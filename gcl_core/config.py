@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 from pydantic import ValidationError
+from yaml.composer import ComposerError
 
 from gcl_core.settings.common import ComputeSettings, ConfigError, OptimizerSettings
 from gcl_core.settings.data import AugmentationSettings, PeopleSettings, SourceSettings
@@ -82,6 +83,29 @@ def known_profiles() -> list[str]:
     return sorted(path.stem for path in PROFILES.glob("*.yaml"))
 
 
+class _Loader(yaml.SafeLoader):
+    """Refuses a key that stands twice in a mapping: YAML forbids it, and PyYAML takes the last without a word."""
+
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        """Return the mapping that begins here."""
+        node = super().compose_mapping_node(anchor)
+        first: dict[str, yaml.Node] = {}
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and first.setdefault(key.value, key) is not key:
+                raise ComposerError(
+                    f"{key.value!r} is set here", first[key.value].start_mark, "and here again", key.start_mark
+                )
+        return node
+
+
+def _read_yaml(text: str) -> Any:
+    """Return what a YAML text says. Raises YAMLError for everything that cannot be read, such as 2024-02-30."""
+    try:
+        return yaml.load(text, _Loader)
+    except (ValueError, RecursionError) as error:
+        raise yaml.YAMLError(str(error)) from error
+
+
 def load_study(profile: str, overrides: str | Sequence[str] = ()) -> Study:
     """Read a profile and return its validated settings.
 
@@ -133,7 +157,7 @@ def settled(word: str) -> str:
         return f"{key}={placed(value, Path.cwd())}"
     inner = {path.removeprefix(f"{key}."): names for path, names in PATHS.items() if path.startswith(f"{key}.")}
     try:
-        section = yaml.safe_load(value) if inner else None
+        section = _read_yaml(value) if inner else None
     except yaml.YAMLError:
         return word  # `load_study` says what is wrong with it
     if not isinstance(section, dict):
@@ -175,7 +199,7 @@ def _flat(tree: dict[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
 def _read_tree(path: Path) -> dict[str, Any]:
     """Return the settings that a YAML file states; its relative paths begin in its folder."""
     try:
-        tree = yaml.safe_load(path.read_text(encoding="utf-8-sig")) or {}
+        tree = _read_yaml(path.read_text(encoding="utf-8-sig")) or {}
     except UnicodeDecodeError as error:
         raise ConfigError(
             f"{path} is not UTF-8 (byte {error.start} is {error.object[error.start]:#04x}); save it anew in UTF-8"
@@ -230,6 +254,6 @@ def _override(tree: dict[str, Any], word: str) -> None:
     if key in PATHS:
         return set_dotted(tree, key, None if value in NO_PATH else value)
     try:
-        set_dotted(tree, key, yaml.safe_load(value))
+        set_dotted(tree, key, _read_yaml(value))
     except yaml.YAMLError as error:
-        raise ConfigError(f"override {word!r}: {value!r} is not readable YAML") from error
+        raise ConfigError(f"override {word!r}: {value!r} is not readable YAML ({error})") from error

@@ -115,6 +115,13 @@ def read_manifest(folder: Path) -> Entries:
     return dict(sorted(entries.items()))
 
 
+def gone_or_changed(folder: Path, entries: Entries, names: Iterable[str]) -> tuple[list[str], list[str]]:
+    """Return which of a folder's files that have an entry are gone, and which are not as they were made."""
+    own = [name for name in names if name in entries]
+    gone = [name for name in own if not (folder / name).is_file()]
+    return gone, [name for name in own if name not in gone and hash_file(folder / name) != entries[name]["sha256"]]
+
+
 def write_manifest(folder: Path, profile: str, entries: Mapping[str, Mapping[str, Any]]) -> None:
     """Write manifest.json and records/runs.csv so that `read_manifest` returns these entries.
 

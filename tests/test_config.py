@@ -117,6 +117,10 @@ def test_settings_are_frozen() -> None:
         ("=3", ["=3", "key=value"]),
         ("seeds.more=3.x=1", ["seeds.more"]),
         ("joint.epochs={", ["joint.epochs={", "YAML"]),
+        ("seeds=2024-02-30", ["seeds=2024-02-30", "not readable YAML", "day is out of range"]),
+        ("joint={epochs: 1, epochs: 2}", ["'epochs' is set here", "and here again"]),
+        ("discriminator.scales=6", ["picture", "`discriminator` need sides of 129 or more"]),
+        ("joint.encoder_optimizer.betas=[0.9, 1]", ["joint.encoder_optimizer.betas.1", "less than 1"]),
     ],
 )
 def test_wrong_setting_is_named_with_file_and_range(override: str, words: list[str]) -> None:
@@ -152,7 +156,19 @@ def test_own_profile_file(tmp_path: Path) -> None:
     assert load_study(str(path)).profile == "other"
 
 
-@pytest.mark.parametrize("text", ["a: [1", "- 1\n- 2\n", "just words"])
+def test_a_setting_that_stands_twice_is_refused_with_both_lines(tmp_path: Path) -> None:
+    path = tmp_path / "pasted.yaml"
+    path.write_text("joint: {epochs: 30}\nseeds: 2\njoint: {batch_size: 4}\n")
+    told = message(str(path))
+    assert [
+        word for word in (str(path), "'joint' is set here", "line 1", "and here again", "line 3") if word not in told
+    ] == []
+    path.write_text("base: &base {epochs: 3}\njoint: {<<: *base, epochs: 7}\n")  # a merge is no second setting
+    assert "base" in message(str(path))
+    assert "set here" not in message(str(path))
+
+
+@pytest.mark.parametrize("text", ["a: [1", "- 1\n- 2\n", "just words", "profile: 2024-02-30\n"])
 def test_unreadable_profile_file_is_named(text: str, tmp_path: Path) -> None:
     path = tmp_path / "broken.yaml"
     path.write_text(text)

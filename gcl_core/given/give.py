@@ -13,10 +13,10 @@ from gcl_core.data.person_set import PersonSet, load_person_set
 from gcl_core.evaluation.accuracy import accuracy_record
 from gcl_core.files import RunError, hash_file, read_json, write_json, write_text
 from gcl_core.given.card import model_card
-from gcl_core.given.packed import Bits, pack_file, unpack_file
 from gcl_core.given.take import MANIFEST, STUDY
 from gcl_core.layout import Layout
 from gcl_core.measure.artifacts import finished_run, measured_today
+from gcl_core.models.packed import Bits, pack_file, unpack_file
 from gcl_core.models.weights import load_encoder
 from gcl_core.run_folder import kept_line
 

@@ -9,8 +9,8 @@ import torch
 from gcl_core.config import ConfigError, Study, load_study
 from gcl_core.data.person_set import load_person_set
 from gcl_core.files import RunError, hash_file, read_json, write_text
-from gcl_core.given.packed import unpack_file
 from gcl_core.layout import Layout
+from gcl_core.models.packed import unpack_file
 from gcl_core.models.weights import load_encoder, load_weights
 from gcl_core.run_folder import RunFolder
 from gcl_core.training.learners import Drawing
@@ -100,8 +100,8 @@ def holds_given(folder: Path) -> bool:
     return manifest.is_file() and folder.name in read_json(manifest).get("runs", {})
 
 
-def unpack_encoder(folder: Path, to: Path) -> dict[str, Any]:
-    """Write E_id of a stage's given weights to `to` in float32; return what their manifest says of its training.
+def encoder_facts(folder: Path) -> dict[str, Any]:
+    """Return what the manifest of given weights says of the training of a stage's E_id, whose file is there.
 
     Raises RunError: the stage has none, or the file does not have its SHA-256.
     """
@@ -109,8 +109,7 @@ def unpack_encoder(folder: Path, to: Path) -> dict[str, Any]:
     if "encoder" not in (facts := known["runs"][folder.name]):
         raise RunError(f"{folder} holds no identity encoder, as a warm-up does not: give that of a baseline or variant")
     _checked(folder.parent, known, folder.name)
-    unpack_file(folder / "encoder.safetensors", to)
-    return facts
+    return facts["trained"] | facts
 
 
 def read_manifest(source: Path) -> dict[str, Any]:

@@ -16,8 +16,8 @@ import pandas as pd
 
 from gcl_core.config import Study
 from gcl_core.data.archive import BROKEN
-from gcl_core.figure_manifest import MANIFEST, RUNS_FILE, read_manifest
-from gcl_core.files import RunError, atomic, hash_file
+from gcl_core.figure_manifest import MANIFEST, RUNS_FILE, gone_or_changed, read_manifest
+from gcl_core.files import RunError, atomic
 from gcl_core.layout import Layout
 from gcl_core.measure.artifacts import where
 from gcl_core.measure.found_runs import Pair, own_pair
@@ -56,8 +56,7 @@ def pack_results(study: Study, figures: Path, out: Path) -> list[str]:
     if not entries:
         raise RunError(f"{figures} holds no figures with a {MANIFEST}; run the study of that profile first")
     names = [name for name in entries if name.endswith(PACKED)]
-    gone = [name for name in names if not (figures / name).is_file()]
-    changed = [name for name in names if name not in gone and hash_file(figures / name) != entries[name]["sha256"]]
+    gone, changed = gone_or_changed(figures, entries, names)
     if gone or changed:
         told = [f"{name} is gone" for name in gone] + [f"{name} was changed after it was made" for name in changed]
         raise RunError(f"{figures} is not as its notebooks left it: {'; '.join(told)}. Run these notebooks again")

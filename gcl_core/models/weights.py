@@ -21,6 +21,7 @@ from gcl_core.models.describe import Description, describe, differences, mismatc
 from gcl_core.models.discriminator import Discriminator
 from gcl_core.models.identity_encoder import IdentityEncoder, load_imagenet
 from gcl_core.models.network import TrainedGenerator, prepared
+from gcl_core.models.packed import unpacked
 from gcl_core.models.timm_trunk import TimmTrunk
 from gcl_core.seeding import derive_seed
 
@@ -72,6 +73,7 @@ def save_weights(network: nn.Module, path: Path) -> None:
 def load_weights(network: Network, path: Path, device: torch.device, *, ignore: Collection[str] = ()) -> Network:
     """Load weights written by `save_weights` into a network of the same settings; returns it in eval mode on `device`.
 
+    They may be packed, as those that come with a profile are (packed.py).
     Constructor settings named in `ignore` may differ. A file that does not say what it holds needs the same names and
     shapes. Raises RunError: the file is missing or broken, or belongs to another network or other settings.
     """
@@ -102,7 +104,7 @@ def _read(path: Path) -> tuple[Description | None, dict[str, Tensor]]:
                 raise ValueError(f"its description of a network is {str(found)[:80]}")
             if found is not None and found["network"] == IdentityEncoder.__name__:
                 found["settings"] = {"kind": "resnet", **found["settings"]}  # older files name no kind
-            return found, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            return found, unpacked({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
     except (OSError, SafetensorError, ValueError) as error:
         raise RunError(
             f"{path} is broken ({error}); fetch it again; of a run, delete its folder and run that stage again"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from gcl_core.figure_manifest import Entries, read_manifest
+from gcl_core.figure_manifest import Entries, gone_or_changed, read_manifest
 from gcl_core.files import RunError
 from gcl_core.report.citation import short
 from gcl_core.tables.beside import (
@@ -50,7 +50,7 @@ def comparison(ours: Path, theirs: Path) -> str:
         *_agreements(lines, spread),
         *_missing(trainings(ours), trainings(theirs)),
         _verdicts(ours, theirs),
-        *_made(read_manifest(ours), read_manifest(theirs)),
+        *_made(ours, theirs),
     ]
     return "\n".join(parts)
 
@@ -97,11 +97,15 @@ def _verdicts(ours: Path, theirs: Path) -> str:
     return f"Verdicts on the paper's claims: {'; '.join(changed) or f'all {len(pairs)} as in the reference'}"
 
 
-def _made(ours: Entries, theirs: Entries) -> Iterator[str]:
-    """Yield how many files are equal, and what differs in what they were made by."""
+def _made(here: Path, there: Path) -> Iterator[str]:
+    """Yield how many files are equal, which were changed by hand, and what differs in what they were made by."""
+    ours, theirs = read_manifest(here), read_manifest(there)
     both = [name for name in ours if name in theirs]
-    equal = sum(ours[name]["sha256"] == theirs[name]["sha256"] for name in both)
-    yield f"Files: {equal} of {len(both)} are equal to the byte"
+    changed = {at: gone_or_changed(at, entries, both)[1] for at, entries in ((here, ours), (there, theirs))}
+    same = [name for name in both if ours[name]["sha256"] == theirs[name]["sha256"]]
+    equal = set(same).difference(*changed.values())
+    yield f"Files: {len(equal)} of {len(both)} are equal to the byte"
+    yield from (f"Changed after they were made: {', '.join(names)} in {at}" for at, names in changed.items() if names)
     alike = []
     for title in ("commit", "settings", *ORIGIN):
         mine, other = _origin(ours, title), _origin(theirs, title)

@@ -11,8 +11,8 @@ from typing import Any
 
 import PIL.Image
 
+from gcl_core.figure_manifest import Entries, gone_or_changed
 from gcl_core.figures.style import COLUMN, PRINT_DPI
-from gcl_core.files import hash_file
 from gcl_core.layout import Layout
 from gcl_core.outputs import ENDINGS, GALLERY, OUTPUTS
 from gcl_core.tables.formats import read_markdown
@@ -71,7 +71,7 @@ class Section:
         return self.title.lower().replace(" ", "-")
 
 
-def report_sections(layout: Layout, entries: Mapping[str, Mapping[str, Any]]) -> list[Section]:
+def report_sections(layout: Layout, entries: Entries) -> list[Section]:
     """Return every file of the manifest's `entries` once, in sections; what no section names comes last.
 
     A file that is gone or differs from its entry is told of among its item's doubts.
@@ -93,20 +93,15 @@ def report_sections(layout: Layout, entries: Mapping[str, Mapping[str, Any]]) ->
     return [*sections.values(), *([Section("More", items=others)] if others else [])]
 
 
-def _items(
-    layout: Layout, entries: Mapping[str, Mapping[str, Any]], group: Mapping[str, list[str]], share: int
-) -> list[Item]:
+def _items(layout: Layout, entries: Entries, group: Mapping[str, list[str]], share: int) -> list[Item]:
     return [_item(layout, entries, kind, group[kind], share) for kind in (*ENDINGS, "record") if kind in group]
 
 
-def _item(
-    layout: Layout, entries: Mapping[str, Mapping[str, Any]], kind: str, names: Sequence[str], share: int
-) -> Item:
+def _item(layout: Layout, entries: Entries, kind: str, names: Sequence[str], share: int) -> Item:
     shown = min(names, key=lambda name: (*ENDINGS.get(kind, ()), Path(name).suffix).index(Path(name).suffix))
     entry, path = entries[shown], layout.figures / shown
-    gone = [name for name in names if not (layout.figures / name).is_file()]
+    gone, changed = gone_or_changed(layout.figures, entries, names)
     kept = [name for name in names if name not in gone]
-    changed = [name for name in kept if hash_file(layout.figures / name) != entries[name]["sha256"]]
     drawn = path.suffix == ".png" and shown in kept
     return Item(
         kind,

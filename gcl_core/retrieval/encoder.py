@@ -2,7 +2,6 @@
 takes.
 """
 
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from torch import Tensor, nn
 
 from gcl_core.data.batches import imagenet_normalize
 from gcl_core.files import RunError, read_json
-from gcl_core.given.take import holds_given, unpack_encoder
+from gcl_core.given.take import encoder_facts, holds_given
 from gcl_core.models.identity_encoder import IdentityEncoder
 from gcl_core.models.weights import load_weights
 from gcl_core.settings.networks import IdentityEncoderSettings
@@ -33,14 +32,20 @@ def load_run_encoder(run: Path, device: torch.device) -> RunEncoder:
     """Return E_id of a run folder, as runs/mini/gcl/seed0, or of given weights, as weights/mini/gcl.
 
     Raises RunError where the folder is no finished run, holds no encoder or one of another version, and where it does
-    not say which pictures it takes; for given weights as `unpack_encoder` does.
+    not say which pictures it takes; for given weights as `encoder_facts` does.
     """
-    if not holds_given(run):
-        return _load(_finished(run), run / "encoder.safetensors", run, device)
-    with tempfile.TemporaryDirectory() as scratch:
-        weights = Path(scratch) / "encoder.safetensors"
-        facts = unpack_encoder(run, weights)
-        return _load(facts["trained"] | facts, weights, run, device)
+    facts = encoder_facts(run) if holds_given(run) else _finished(run)
+    settings = facts["settings"]
+    try:
+        network = TypeAdapter(IdentityEncoderSettings).validate_python(settings["identity_encoder"])
+    except ValidationError as error:
+        raise RunError(
+            f"{run}: its settings of the identity encoder are none that this version knows ({error.error_count()}): "
+            f"use the commit that trained it, {facts.get('git_revision', 'unknown')}"
+        ) from error
+    encoder = IdentityEncoder(**network.model_dump(exclude={"weights"}))
+    load_weights(encoder, run / "encoder.safetensors", device)
+    return RunEncoder(encoder, settings["picture"]["height"], settings["picture"]["width"])
 
 
 def _finished(run: Path) -> dict[str, Any]:
@@ -60,19 +65,6 @@ def _finished(run: Path) -> dict[str, Any]:
     if not (run / "encoder.safetensors").is_file():
         raise RunError(f"{run} holds no identity encoder, as a warm-up does not: give the run of a baseline or variant")
     return facts
-
-
-def _load(facts: dict[str, Any], weights: Path, run: Path, device: torch.device) -> RunEncoder:
-    settings = facts["settings"]
-    try:
-        network = TypeAdapter(IdentityEncoderSettings).validate_python(settings["identity_encoder"])
-    except ValidationError as error:
-        raise RunError(
-            f"{run}: its settings of the identity encoder are none that this version knows ({error.error_count()}): "
-            f"use the commit that trained it, {facts.get('git_revision', 'unknown')}"
-        ) from error
-    encoder = load_weights(IdentityEncoder(**network.model_dump(exclude={"weights"})), weights, device)
-    return RunEncoder(encoder, settings["picture"]["height"], settings["picture"]["width"])
 
 
 class Embedder(nn.Module):

@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Positive = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
+Decay = Annotated[float, Field(ge=0, lt=1)]
 Weight = Annotated[float, Field(ge=0)]
 Rate = Annotated[float, Field(gt=0, le=10)]
 Yaw = Literal[45, 90, 135, 180, 225, 270, 315]
@@ -61,7 +62,7 @@ class OptimizerSettings(Settings):
 
     kind: Literal["adam", "sgd"] = "adam"
     lr: Annotated[float, Field(gt=0, le=1)] = 1e-4
-    betas: tuple[Share, Share] = (0.0, 0.999)  # Adam only
+    betas: tuple[Decay, Decay] = (0.0, 0.999)  # Adam only
     weight_decay: Weight = 5e-4
     milestones: tuple[Positive, ...] = ()
     gamma: Share = 0.1

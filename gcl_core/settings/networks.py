@@ -97,3 +97,8 @@ class DiscriminatorSettings(Settings):
     scales: Positive = 3
     penalty_weight: Weight = 0.01
     penalty_every: Positive = 1  # every n-th step of an epoch, n times as heavy (ours; 1 is as published)
+
+    @property
+    def least_side(self) -> int:
+        """The shortest side of which the coarsest scale's smallest map still has two rows to reflect."""
+        return 2 ** (self.downsamples + self.scales - 1) + 1

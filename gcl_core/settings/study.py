@@ -117,9 +117,12 @@ class Study(Settings):
             )
         if self.source is not None and self.baseline.method == "checkpoint":
             raise ValueError("source: stage 1 takes a checkpoint over and would not use what the source set teaches")
-        smallest = self.generator.least_side
-        if min(self.picture.height, self.picture.width) < smallest:
-            raise ValueError(f"picture: these settings of `generator` need sides of {smallest} or more")
+        for name, smallest in (
+            ("generator", self.generator.least_side),
+            ("discriminator", self.discriminator.least_side),
+        ):
+            if min(self.picture.height, self.picture.width) < smallest:
+                raise ValueError(f"picture: these settings of `{name}` need sides of {smallest} or more")
         if self.picture.height < self.identity_encoder.parts * self.identity_encoder.stride:
             raise ValueError(
                 f"picture.height: {self.identity_encoder.parts} parts need {self.identity_encoder.stride} rows each"

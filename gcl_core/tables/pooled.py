@@ -7,7 +7,7 @@ import pandas as pd
 
 from gcl_core.config import ConfigError, Study, load_study
 from gcl_core.evaluation.effects import pooled_effect
-from gcl_core.figure_manifest import read_manifest, renew_hashes
+from gcl_core.figure_manifest import gone_or_changed, read_manifest, renew_hashes
 from gcl_core.files import RunError
 from gcl_core.measure.recorded import as_run
 from gcl_core.tables.claim_readings import POOL, claims_page
@@ -58,13 +58,18 @@ def write_verdicts(figures: Path, profiles: Sequence[str]) -> list[Path]:
 
     Effects and intervals stay as they were measured: only the verdicts and what the tables say in words are made anew,
     from the CSV files. Where all of POOLED_PROFILES are there, `pooled/claims` is made of them too. Raises RunError for
-    a profile without these tables.
+    a profile without these tables, or with one that was changed after it was made.
     """
     files: list[Path] = []
     for profile in profiles:
         folder = figures / profile
-        study = as_run(_described(profile), folder)
-        claims, captions, doses, own = judged(_table(folder, "claims")), read_manifest(folder), "", []
+        study, captions = as_run(_described(profile), folder), read_manifest(folder)
+        if changed := gone_or_changed(folder, captions, ("claims.csv", "dose.csv"))[1]:
+            raise RunError(
+                f"{folder}: {', '.join(changed)} changed after they were made, so their verdicts would not be of what "
+                "was measured. Take them from where they were made, or run notebook 11 again"
+            )
+        claims, doses, own = judged(_table(folder, "claims")), "", []
         if "dose.csv" in captions:
             dose = judged_doses(_table(folder, "dose"), claims)
             doses = dose_reading(dose, titles(study))

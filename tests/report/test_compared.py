@@ -62,6 +62,14 @@ def test_what_differs_is_told_training_by_training_with_its_verdict_and_origin(o
     assert f"{len(entries) - 2} of {len(entries)} are equal to the byte" in text
 
 
+def test_a_file_that_was_changed_by_hand_is_not_called_equal(ours: Path):
+    entries = read_manifest(ours)
+    (ours / "controls.csv").write_text((ours / "controls.csv").read_text() + "\n")
+    text = comparison(ours, REFERENCE)
+    assert f"{len(entries) - 1} of {len(entries)} are equal to the byte" in text
+    assert f"Changed after they were made: controls.csv in {ours}" in text
+
+
 def test_a_profile_without_committed_numbers_is_told_apart_from_one_that_was_not_run(tmp_path: Path):
     with pytest.raises(RunError, match="no numbers of this profile were committed"):
         comparison(REFERENCE, tmp_path / "reference" / "folder")

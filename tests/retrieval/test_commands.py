@@ -17,10 +17,10 @@ from gcl_core.data.pictures import read_picture
 from gcl_core.exchange import import_run
 from gcl_core.figures import search
 from gcl_core.files import read_json, write_json
-from gcl_core.given.packed import unpack_file
 from gcl_core.layout import Layout
+from gcl_core.models.packed import unpack_file
 from gcl_core.models.released import export_encoder
-from gcl_core.models.weights import build_encoder, load_weights, save_weights
+from gcl_core.models.weights import build_encoder, load_encoder, save_weights
 from gcl_core.retrieval import folder, onnx_file
 from gcl_core.retrieval.encoder import Embedder, load_run_encoder
 from gcl_core.retrieval.folder import write_features
@@ -97,13 +97,11 @@ def test_weights_that_come_with_the_project_search_as_their_run_would(tmp_path: 
     main(["search", "--run", str(given), "--gallery", str(samples), "--out", str(tmp_path / "found"), str(query)])
     lines = pd.read_csv(tmp_path / "found" / "ranked.csv")
     assert [Path(file).name for file in lines["file"][:3]] == [query.name] * 3  # the same person, at other angles
-    weights = tmp_path / "encoder.safetensors"
-    unpack_file(given / "encoder.safetensors", weights)
-    study = load_study(str(given.parent / "study.yaml"))
-    unpacked = load_weights(build_encoder(study, 0), weights, CPU)
-    loaded = load_run_encoder(given, CPU)
+    unpack_file(given / "encoder.safetensors", tmp_path / "encoder.safetensors")
+    loaded, study = load_run_encoder(given, CPU), load_study(str(given.parent / "study.yaml"))
     boxes = torch.rand(2, 3, loaded.height, loaded.width)
-    assert torch.allclose(loaded.encoder(boxes).feature, unpacked(boxes).feature, atol=1e-4)
+    for place in (given, tmp_path):  # packed, and as a run keeps it
+        assert torch.allclose(load_encoder(study, place, CPU)(boxes).feature, loaded.encoder(boxes).feature, atol=1e-4)
 
 
 def test_given_weights_that_cannot_be_used_are_named(gallery: Path, tmp_path: Path, capsys):

@@ -31,6 +31,16 @@ def test_committed_verdicts_are_those_of_todays_rules(profile: str, tmp_path: Pa
         assert read_manifest(tmp_path / profile)[path.name]["sha256"] == hash_file(path)
 
 
+def test_a_table_that_was_changed_by_hand_gets_no_verdicts(tmp_path: Path):
+    shutil.copytree(FIGURES / "mini", tmp_path / "mini", ignore=shutil.ignore_patterns("*.png", "*.pdf"))
+    claims = tmp_path / "mini" / "claims.csv"
+    claims.write_text(claims.read_text().replace("-", "", 1))
+    before = claims.read_bytes()
+    with pytest.raises(RunError, match=r"claims\.csv changed after they were made"):
+        write_verdicts(tmp_path, ["mini"])
+    assert claims.read_bytes() == before
+
+
 def test_the_committed_pool_is_made_of_the_committed_tables(tmp_path: Path):
     for profile in POOLED_PROFILES:
         shutil.copytree(FIGURES / profile, tmp_path / profile, ignore=shutil.ignore_patterns("*.png", "*.pdf"))

@@ -36,13 +36,18 @@ def pack_file(path: Path, to: Path, bits: Bits) -> None:
 def unpack_file(path: Path, to: Path) -> None:
     """Write a packed file to `to` as a run keeps it, in float32. Raises RunError for a file that cannot be read."""
     packed, metadata = _read(path)
+    _write(unpacked(packed), to, metadata)
+
+
+def unpacked(packed: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return the tensors of a packed file as a run keeps them; those of a run's own file as they are."""
     tensors: dict[str, Tensor] = {}
     for name, value in packed.items():
         if name + SCALE in packed:
             tensors[name] = (value.flatten(1) * packed[name + SCALE][:, None]).reshape(value.shape)
         elif not name.endswith(SCALE):
-            tensors[name] = value.float() if value.is_floating_point() else value
-    _write(tensors, to, metadata)
+            tensors[name] = value.float() if value.dtype == torch.float16 else value
+    return tensors
 
 
 def _steps(value: Tensor) -> tuple[Tensor, Tensor]:

@@ -8,7 +8,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from gcl_core.files import RunError
-from gcl_core.given.packed import pack_file, unpack_file
+from gcl_core.models.packed import pack_file, unpack_file
 
 DRAWS = torch.Generator().manual_seed(0)
 TENSORS = {
