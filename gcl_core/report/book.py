@@ -9,7 +9,7 @@ import json
 import re
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ import nbformat
 from PIL import Image
 
 from gcl_core.config import Study
-from gcl_core.files import RunError, write_text
+from gcl_core.files import RunError, read_json, write_json, write_text
 from gcl_core.layout import Layout
 
 WIDEST = 1000  # pixels of a picture in the book; a page shows some 800
@@ -55,21 +55,21 @@ STYLE = """\
   .bd-article .cell_output img { max-width: none; width: 44rem; }
 }
 """
+MARK = "book.json"  # in a book: its profile and its files, by which the next one knows what it may replace
 ICONS = "_static/scripts/fontawesome.js"  # 1.5 MB; the theme's style sheet draws the same icons from its fonts
 
 
 def build_book(layout: Layout, out: Path) -> Path:
     """Build the book of a profile's executed notebooks of seed 0 in `out` and return its first page.
 
-    `out` appears whole; an earlier book there is replaced, anything else is refused. Raises RunError where no executed
-    notebooks are, or where a page cannot be built.
+    `out` appears whole; an earlier book there, to which nothing was added, is replaced, and anything else is refused.
+    Raises RunError where no executed notebooks are, where `out` cannot be written, or where a page cannot be built.
     """
-    found = executed_notebooks(layout)
-    if out.exists() and not (out / "searchindex.js").is_file():
-        raise RunError(f"{out} exists and is no book; give another folder with --out")
+    found, place = executed_notebooks(layout), out.resolve()
+    _require_replaceable(place)
     from sphinx.cmd.build import build_main
 
-    with tempfile.TemporaryDirectory(prefix="book-") as folder:
+    with _beside(place) as beside, tempfile.TemporaryDirectory(prefix="book-") as folder:
         source, built = Path(folder) / "source", Path(folder) / "built"
         source.mkdir()
         package = str(Path(__file__).parents[2])
@@ -88,13 +88,8 @@ def build_book(layout: Layout, out: Path) -> Path:
             write_text(page, re.sub(rf"<script[^>]*{ICONS}[^>]*></script>", "", page.read_text(encoding="utf-8")))
         for each in ("_sources", "_static/locales", ICONS, ".buildinfo", "objects.inv", *_maps(built)):
             _remove(built / each)
-        out.parent.mkdir(parents=True, exist_ok=True)
-        fresh = out.with_name(f".{out.name}.new")
-        shutil.rmtree(fresh, ignore_errors=True)
-        shutil.move(built, fresh)
-        if out.exists():
-            shutil.rmtree(out)
-        fresh.rename(out)
+        write_json(built / MARK, {"profile": layout.study.profile, "files": sorted(_files(built))})
+        _replace(place, built, Path(beside))
     return out / "index.html"
 
 
@@ -180,6 +175,52 @@ def _smaller(text: str) -> str:
     palette = picture.quantize(256, Image.Quantize.MAXCOVERAGE, kmeans=SETTLED, dither=Image.Dither.NONE)
     palette.save(made, "PNG", optimize=True)
     return base64.b64encode(min(plain, made.getvalue(), key=len)).decode()
+
+
+def _require_replaceable(place: Path) -> None:
+    """Raise RunError unless a folder is not there, empty, or a book made here to which nothing was added."""
+    if not place.exists():
+        return
+    try:
+        own = {MARK, *read_json(place / MARK)["files"]}
+    except (RunError, KeyError, TypeError):  # no mark, or none of ours
+        own = set()
+    there = _files(place) if place.is_dir() else iter([place.name])
+    if other := next((name for name in there if name not in own), None):
+        raise RunError(
+            f"{place} holds {other}, which is of no book made here, and nothing there changed; give another folder "
+            "with --out"
+        )
+
+
+def _files(folder: Path) -> Iterator[str]:
+    """Yield the files below a folder, and links, as paths below it."""
+    found = (path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir())
+    return (path.relative_to(folder).as_posix() for path in found)
+
+
+def _beside(place: Path) -> "tempfile.TemporaryDirectory[str]":
+    """Make a folder of a name of its own beside `place`. Raises RunError where none can be made."""
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        return tempfile.TemporaryDirectory(prefix=f".{place.name}-", dir=place.parent)
+    except OSError as error:
+        raise RunError(
+            f"cannot write in {place.parent}: {error.strerror or error}; give another folder with --out"
+        ) from error
+
+
+def _replace(place: Path, built: Path, beside: Path) -> None:
+    """Move a book to `place`; an earlier one stands aside until then, so that a kill leaves one of them."""
+    fresh, earlier = beside / "new", beside / "earlier"
+    shutil.move(built, fresh)
+    try:
+        if place.exists():
+            place.rename(earlier)
+        fresh.rename(place)
+    finally:
+        if earlier.exists() and not place.exists():
+            earlier.rename(place)
 
 
 def _maps(built: Path) -> list[str]:

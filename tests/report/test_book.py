@@ -4,6 +4,7 @@ import base64
 import html
 import io
 import re
+import shutil
 from pathlib import Path
 
 import nbformat
@@ -13,9 +14,9 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 from PIL import Image
 
 from gcl_core.config import load_study
-from gcl_core.files import RunError
+from gcl_core.files import RunError, read_json
 from gcl_core.layout import Layout
-from gcl_core.report.book import SLIDER, WIDEST, build_book, shortened
+from gcl_core.report.book import SLIDER, WIDEST, _replace, _require_replaceable, build_book, shortened
 from gcl_core.report.book_math import equation
 from gcl_core.seeding import numpy_rng
 from gcl_core.tables.claim_readings import REPORTING
@@ -98,7 +99,6 @@ def test_a_book_opens_from_the_disk_with_contents_and_search(book: Path, layout:
     assert "unmistak" in index
     for file in book.parent.glob("*.html"):
         assert not re.findall(r'(?:src|href)="(?:https?:)?//[^"]+"', file.read_text()), f"{file.name} asks the network"
-    build_book(layout, book.parent)  # an earlier book gives way
 
 
 def test_a_browser_leafs_and_searches_in_it_without_a_network(book: Path):
@@ -116,6 +116,48 @@ def test_a_browser_leafs_and_searches_in_it_without_a_network(book: Path):
     assert told == []
 
 
+def test_an_earlier_book_gives_way_behind_a_link_too(book: Path, layout: Layout):
+    stranger, link = book.parent.with_name(".book.new"), book.parent.with_name("link")
+    stranger.mkdir()
+    (book.parent / "index.html").write_text("earlier")
+    link.symlink_to(book.parent)
+    assert build_book(layout, link) == link / "index.html"
+    assert "unmistak" in (book.parent / "searchindex.js").read_text()
+    assert book.read_text() != "earlier"
+    assert link.is_symlink()
+    assert sorted(path.name for path in layout.root.iterdir()) == [".book.new", "book", "link", "runs"]
+
+
+@pytest.mark.parametrize("name", [".git/HEAD", "notes.txt", "_static/own.svg"])
+def test_a_book_with_files_of_others_is_left_alone(name: str, book: Path, layout: Layout, tmp_path: Path):
+    copy = tmp_path / "copy"
+    shutil.copytree(book.parent, copy)
+    (copy / name).parent.mkdir(exist_ok=True)
+    (copy / name).write_text("somebody's")
+    with pytest.raises(RunError, match=f"holds {name}, which is of no book made here"):
+        build_book(layout, copy)
+    assert (copy / name).read_text() == "somebody's"
+    assert (copy / "index.html").is_file()
+
+
+def test_a_kill_between_two_books_leaves_the_earlier_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    place, built, beside = (tmp_path / name for name in ("book", "built", "beside"))
+    for folder in (place, built, beside):
+        folder.mkdir()
+    (place / "index.html").write_text("earlier")
+    rename = Path.rename
+
+    def broken(path: Path, target: Path) -> Path:
+        if path.name == "new":
+            raise KeyboardInterrupt
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", broken)
+    with pytest.raises(KeyboardInterrupt):
+        _replace(place, built, beside)
+    assert (place / "index.html").read_text() == "earlier"
+
+
 def test_what_is_no_book_is_left_alone(tmp_path: Path):
     empty = Layout(load_study("smoke"), root=tmp_path)
     with pytest.raises(RunError, match="no executed notebook"):
@@ -123,10 +165,18 @@ def test_what_is_no_book_is_left_alone(tmp_path: Path):
     (empty.runs / "notebooks").mkdir(parents=True)
     nbformat.write(executed("Title"), empty.runs / "notebooks" / "01_baseline_seed0.ipynb")
     (tmp_path / "thesis").mkdir()
-    (tmp_path / "thesis" / "chapter.txt").write_text("years of work")
-    with pytest.raises(RunError, match="is no book"):
-        build_book(empty, tmp_path / "thesis")
+    for name in ("chapter.txt", "searchindex.js", "index.html"):  # as any site of Sphinx has
+        (tmp_path / "thesis" / name).write_text("years of work")
+    for mark in (None, "{}", "[]", '{"files": 3}', '{"files": ["index.html", "searchindex.js"]}'):
+        if mark is not None:
+            (tmp_path / "thesis" / "book.json").write_text(mark)
+        with pytest.raises(RunError, match="which is of no book made here, and nothing there changed"):
+            build_book(empty, tmp_path / "thesis")
     assert (tmp_path / "thesis" / "chapter.txt").read_text() == "years of work"
+    with pytest.raises(RunError, match=r"holds chapter\.txt, which"):
+        build_book(empty, tmp_path / "thesis" / "chapter.txt")
+    with pytest.raises(RunError, match=r"cannot write in .*chapter\.txt: .*give another folder with --out"):
+        build_book(empty, tmp_path / "thesis" / "chapter.txt" / "book")
 
 
 def test_outputs_are_made_fit_for_a_page():
@@ -164,6 +214,11 @@ def test_an_equation_that_cannot_be_set_is_an_error():
     assert equation(r"\frac{a}{b}").startswith("<svg")
     with pytest.raises(ValueError, match="nonsense"):
         equation(r"\nonsense{a}")
+
+
+def test_the_book_in_this_checkout_may_be_replaced(repository: Path):
+    _require_replaceable(repository / "docs" / "book" / "mini")
+    assert read_json(repository / "docs" / "book" / "mini" / "book.json")["profile"] == "mini"
 
 
 @pytest.mark.parametrize("profile", REPORTING)
