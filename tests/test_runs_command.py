@@ -55,6 +55,19 @@ def test_a_folder_named_twice_counts_once(folders: Path, capsys: pytest.CaptureF
     assert [path.name for path in folders.glob("*/seed*")] == ["seed1"]
 
 
+def test_a_link_to_a_run_is_named_and_nothing_is_removed(
+    folders: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    (folders / "gcl" / "seed1").symlink_to(tmp_path / "elsewhere")
+    write_json(tmp_path / "elsewhere" / "manifest.json", {})
+    with pytest.raises(SystemExit) as stopped:
+        main(["runs", "--remove", "runs/mini/gcl/seed0", "runs/mini/gcl/seed1"])
+    assert stopped.value.code == 2
+    assert f"runs/mini/gcl/seed1 is a link to {tmp_path / 'elsewhere'}" in capsys.readouterr().err
+    assert len(list(folders.glob("*/seed*"))) == 4
+    assert (tmp_path / "elsewhere" / "manifest.json").is_file()
+
+
 @pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe", b"[]"])
 def test_a_damaged_manifest_is_listed_beside_all_others(
     content: bytes, folders: Path, capsys: pytest.CaptureFixture[str]

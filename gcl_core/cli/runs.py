@@ -45,6 +45,11 @@ def _runs(chosen: argparse.Namespace) -> None:
     named = list(dict.fromkeys(name.rstrip("/") for name in chosen.remove))
     if unknown := [name for name in named if name not in folders]:
         raise ConfigError(f"no run folder {unknown[0]}; `runs` lists them, as runs/mini/gcl/seed0; nothing was removed")
+    if links := [name for name in named if folders[name].is_symlink()]:
+        raise ConfigError(
+            f"{links[0]} is a link to {folders[links[0]].resolve()}; remove the link itself, by `rm`, or that folder "
+            "where it lies; nothing was removed"
+        )
     with _at_rest([folders[name] for name in named]):
         for name in named:
             shutil.rmtree(folders[name])
