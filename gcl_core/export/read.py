@@ -57,9 +57,9 @@ class Views:
 
 
 def load_views(folder: Path) -> Views:
-    """Open a finished export. Raises RunError when there is none or it has not run to its end."""
+    """Open a finished export. Raises RunError when there is none, it has not run to its end, or it is damaged."""
     _require_finished(folder)
-    return Views(folder, pd.read_parquet(folder / "manifest.parquet"))
+    return Views(folder, _read_manifest(folder / "manifest.parquet"))
 
 
 def file_hashes(manifest: pd.DataFrame) -> dict[str, str]:
@@ -82,7 +82,7 @@ def verify_views(folder: Path) -> int:
     found = {name: hash_file(folder / name) for name in sorted(there & set(sums))}
     changed = {name for name, digest in found.items() if digest != sums[name]}
     if "manifest.parquet" in found and "manifest.parquet" not in changed:
-        told = file_hashes(pd.read_parquet(folder / "manifest.parquet").dropna(subset="sha256"))
+        told = file_hashes(_read_manifest(folder / "manifest.parquet").dropna(subset="sha256"))
         changed |= {name for name in found if told.get(name, found[name]) != found[name]}
     faults = {"changed": sorted(changed), "missing": sorted(set(sums) - there), "extra": sorted(there - set(sums))}
     if any(faults.values()):
@@ -99,6 +99,15 @@ def _require_finished(folder: Path) -> None:
             f"{folder} holds no finished export of views ({SUMS} is not there); make it, or go on with it, by "
             "python -m gcl_core export-views"
         )
+
+
+def _read_manifest(path: Path) -> pd.DataFrame:
+    try:
+        return pd.read_parquet(path)
+    except (OSError, ValueError) as error:  # what is no Parquet is a ValueError
+        raise RunError(
+            f"{path} is damaged or lost ({error}); export it anew into another folder, or get it anew"
+        ) from error
 
 
 def _read_sums(path: Path) -> dict[str, str]:

@@ -5,7 +5,7 @@ import io
 import os
 import shlex
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from hashlib import sha256
@@ -59,8 +59,8 @@ def export_views(
     `words` are the profile and settings as one types them: the datasheet repeats them. A broken export goes on behind
     its last whole batch and ends with the same bytes; a finished one is left as it is. An export of other weights,
     data or choice there is refused or, with `renew`, set aside as `<out>.superseded-<fingerprint>`.
-    Raises ConfigError as `chosen_rows`, RunError as `drawing_run` or `body_source`, and when `out` holds something else
-    or is at work, or the disk is full.
+    Raises ConfigError as `chosen_rows`, RunError as `drawing_run` or `body_source`, and when `out` holds something
+    else, is damaged or at work, or the disk is full.
     """
     layout = layout.of_seed(choice.seed)
     people = load_person_set(layout)
@@ -148,7 +148,7 @@ def _enter(out: Path, recipe: dict[str, Any], *, renew: bool) -> dict[str, Any]:
             raise RunError(f"{out} holds something else than an export of views; nothing there changed. Name a new one")
         write_json(out / RECIPE, recipe)
         return recipe
-    earlier = read_json(out / RECIPE)
+    earlier = _read_recipe(out / RECIPE, recipe.keys())
     before, now = earlier["made_of"], recipe["made_of"]
     other = sorted(key for key in now if before.get(key) != now[key])
     if other and not renew:
@@ -165,6 +165,17 @@ def _enter(out: Path, recipe: dict[str, Any], *, renew: bool) -> dict[str, Any]:
         write_json(out / RECIPE, recipe)
         return recipe
     return earlier
+
+
+def _read_recipe(path: Path, keys: Collection[str]) -> dict[str, Any]:
+    """Return the recipe of an export. Raises RunError for a file that is none."""
+    try:
+        recipe, told = read_json(path), "it is no recipe of an export of views"
+    except RunError as error:
+        recipe, told = None, str(error.__cause__)
+    if not isinstance(recipe, dict) or not set(keys) <= set(recipe) or not isinstance(recipe["made_of"], dict):
+        raise RunError(f"{path} is damaged or none of ours ({told}); nothing there changed. Name a new folder")
+    return recipe
 
 
 def _is_leftover(path: Path) -> bool:

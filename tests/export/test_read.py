@@ -119,6 +119,23 @@ def test_a_folder_without_an_export_is_told_from_a_damaged_one(folder: Path, tmp
         verify_views(folder)
 
 
+@pytest.mark.parametrize("left", [None, 0, 4, 1000])
+def test_a_manifest_that_is_gone_or_cut_is_named(left: int | None, folder: Path):
+    path = folder / "manifest.parquet"
+    content = path.read_bytes()
+    path.unlink()
+    if left is not None:
+        path.write_bytes(content[:left])
+    with pytest.raises(RunError, match=r"manifest\.parquet is damaged or lost \(.*export it anew into another folder"):
+        load_views(folder)
+    if left is not None:
+        sums = (folder / "SHA256SUMS").read_text()
+        old, new = (hashlib.sha256(each).hexdigest() for each in (content, content[:left]))
+        (folder / "SHA256SUMS").write_text(sums.replace(old, new))
+        with pytest.raises(RunError, match=r"manifest\.parquet is damaged or lost"):
+            verify_views(folder)
+
+
 def test_the_sample_of_synthetic_people_is_whole_small_and_loads(repository: Path):
     sample = repository / "samples" / "novel_views"
     files = verify_views(sample)

@@ -177,6 +177,16 @@ def test_a_folder_that_holds_something_else_or_is_at_work_is_left_alone(layout: 
         export_views(layout, tmp_path / "views", Choice())
 
 
+@pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"made_of": 3, "pixels": true}'])
+def test_a_recipe_that_is_none_is_named(content: str, layout: Layout, tmp_path: Path):
+    folder = export_views(layout, tmp_path / "views", Choice(each=1, yaws=(45,)))
+    (folder / "recipe.json").write_text(content)
+    before = bytes_of(folder)
+    with pytest.raises(RunError, match=r"recipe\.json is damaged or none of ours \(.*Name a new folder"):
+        export_views(layout, folder, Choice(each=1, yaws=(45,)))
+    assert bytes_of(folder) == before
+
+
 def test_of_real_people_the_recipe_alone_is_written_and_pixels_when_asked_for(
     study_of: Callable[..., Layout], tmp_path: Path
 ):
