@@ -15,7 +15,7 @@ from tqdm import tqdm
 from gcl_core.data.index import read_index
 from gcl_core.data.pictures import BadPictureError, read_whole
 from gcl_core.device import resolve_device
-from gcl_core.files import write_text
+from gcl_core.files import RunError, write_text
 from gcl_core.mesh.errors import MeshError
 from gcl_core.mesh.keypoints import Person, write_coco
 
@@ -32,8 +32,12 @@ def detect_keypoints(root: Path, out: Path, *, dataset: str = "folder", device: 
     without a GPU; a killed run goes on where it was.
 
     Raises DataError: no such dataset; MeshError: weights not at hand and not to be had, or a killed run of another
-    dataset lies there.
+    dataset lies there; RunError: `out` is a folder or cannot be written.
     """
+    if out.is_dir():
+        raise RunError(
+            f"cannot write {out}: it is a folder; give --out the name of a file, as {out / 'keypoints.json'}"
+        )
     files = read_index(dataset, root)["file"].tolist()
     partial, own = out.with_name(f".{out.name}.partial"), [dataset, str(root.resolve())]
     people = _earlier(partial, own)

@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 
 from gcl_core.data.detect import detect_keypoints
+from gcl_core.files import RunError
 from gcl_core.mesh.errors import MeshError
 from gcl_core.mesh.keypoints import read_coco
 
@@ -135,6 +136,13 @@ def test_what_an_earlier_version_left_is_refused_and_kept(root: Path, stand_in, 
         detect_keypoints(root, tmp_path / "k.json", device="cpu")
     assert partial.read_bytes() == before
     assert stand_in.seen == 0
+
+
+def test_a_folder_to_write_to_is_refused_before_the_search(root: Path, stand_in, tmp_path: Path):
+    with pytest.raises(RunError, match=r"it is a folder; give --out the name of a file, as .*keypoints\.json"):
+        detect_keypoints(root, tmp_path, device="cpu")
+    assert stand_in.seen == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["set"]
 
 
 def test_an_empty_file_of_a_killed_run_is_begun_anew(root: Path, stand_in, tmp_path: Path):
