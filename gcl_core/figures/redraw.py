@@ -1,5 +1,6 @@
 """Tables and plots made anew from the records that a profile's folder holds: no run, no data and no GPU is needed."""
 
+import io
 import re
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
@@ -138,7 +139,8 @@ def redraw(study: Study, folder: Path, out: Path | None = None, look: Path | Non
     LaTeX are made of its CSV. Captions are those of the manifest. Pictures of people, and plots whose records were
     never kept, stay as they are (`not_redrawn`); nothing is removed. In place, the gallery is written anew. `look` is a
     matplotlib style file, applied over the study's own; it needs `out`.
-    Raises RunError for a folder without figures, one that another profile made, or a style that cannot be read.
+    Raises RunError for a folder without figures, one that another profile made, or a style that cannot be read or drawn
+    with; nothing is written then.
     """
     if look is not None and out is None:
         raise RunError("redraw: another style needs --out DIR, so that the study's own figures stay as they are")
@@ -150,6 +152,8 @@ def redraw(study: Study, folder: Path, out: Path | None = None, look: Path | Non
         )
     files: list[Path] = []
     with style.restyled(_style(look)):
+        if look is not None:
+            _require_drawable(look)
         seen: dict[str, Kept] = {}
         for output, suffix in _redrawable(study, folder, entries):
             kept, name = seen.setdefault(suffix, Kept(study, folder, suffix)), f"{output.name}{suffix}"
@@ -214,3 +218,22 @@ def _style(path: Path | None) -> dict[Any, Any]:
         return {} if path is None else dict(mpl.rc_params_from_file(path, use_default_template=False))
     except OSError as error:
         raise RunError(f"cannot read the style {path}: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise RunError(
+            f"cannot read the style {path}: it is no text in UTF-8; give a matplotlib style file, saved as UTF-8"
+        ) from error
+
+
+@style.styled()
+def _require_drawable(path: Path) -> None:
+    """Draw a little figure of a style. Raises RunError where matplotlib cannot."""
+    figure = style.new_figure(1.0, 1.0)
+    figure.subplots().set_title("title $x$")
+    try:
+        for kind in ("pdf", "png"):
+            figure.savefig(io.BytesIO(), format=kind)
+    except (OSError, RuntimeError, ValueError) as error:
+        raise RunError(
+            f"cannot draw with the style {path}: {error}; nothing was written. Leave out what this machine lacks "
+            "(text.usetex needs LaTeX), or install it"
+        ) from error

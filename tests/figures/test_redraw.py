@@ -135,6 +135,25 @@ def test_another_style_is_written_elsewhere_and_leaves_ours_alone(tmp_path: Path
         redraw(study, folder, tmp_path / "mine", tmp_path / "absent.mplstyle")
 
 
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ("# gr\xf6\xdfer\nfont.size: 9\n".encode("latin-1"), "it is no text in UTF-8"),
+        (b"\x89PNG\r\n\x1a\n\x00\xff", "it is no text in UTF-8"),
+        (b"text.usetex: True\n", "latex could not be found; nothing was written"),
+    ],
+)
+def test_a_style_that_cannot_be_drawn_with_is_refused_before_anything_is_written(
+    content: bytes, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("PATH", str(tmp_path))  # no LaTeX
+    look = tmp_path / "mine.mplstyle"
+    look.write_bytes(content)
+    with pytest.raises(RunError, match=told):
+        redraw(load_study("evidence_light"), FIGURES / "evidence_light", tmp_path / "out", look)
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_folder_without_figures_is_named(tmp_path: Path):
     with pytest.raises(RunError, match=r"holds no figures with a manifest\.json"):
         redraw(load_study("smoke"), tmp_path)
