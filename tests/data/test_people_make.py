@@ -176,6 +176,14 @@ def test_folders_that_cannot_be_used_are_refused(tmp_path):
     assert [path.name for path in (tmp_path / "market").iterdir()] == ["query"]
 
 
+@pytest.mark.parametrize("content", ["{}", "[]", "3", '{"settings": 3}', '{"settings": []}'])
+def test_a_people_json_of_something_else_is_named_and_kept(content, tmp_path):
+    (tmp_path / "people.json").write_text(content)
+    with pytest.raises(DataError, match=r"people\.json is none of a set of people made here.*choose another folder"):
+        make_people(tmp_path, SETTINGS, height=HEIGHT, width=WIDTH, progress=False)
+    assert (tmp_path / "people.json").read_text() == content
+
+
 def test_two_at_once_on_one_folder_are_refused(copy):
     next((copy / "query").iterdir()).unlink()
     with FileLock(copy / ".people.lock"), pytest.raises(DataError, match="another process"):

@@ -64,7 +64,8 @@ class PeopleFolder:
     def claim(self) -> None:
         """Begin or continue a set here: write people.json and people.csv, make the folders.
 
-        Raises DataError: the root is a file, cannot be written, or holds other pictures or people of other settings.
+        Raises DataError: the root is a file, cannot be written, or holds other pictures, people of other settings or a
+        people.json of something else.
         """
         for path in (self.root, *self.root.parents):
             if path.is_file():
@@ -72,7 +73,7 @@ class PeopleFolder:
                     f"{path} is a file; people are written into the folder {self.root}: choose another path"
                 )
         if self._facts.is_file():
-            self._compare(read_json(self._facts)["settings"])
+            self._compare(self._made())
         elif any((self.root / name).exists() for name in (*FOLDERS.values(), "meshes", "true_views")):
             raise DataError(f"{self.root} holds pictures not made here (it has no people.json); choose another folder")
         write_json(self._facts, self._described(complete=False))
@@ -94,6 +95,15 @@ class PeopleFolder:
     def _described(self, *, complete: bool) -> dict[str, Any]:
         size = {"format": FORMAT, "height": self.height, "width": self.width}
         return {"settings": size | self.settings.model_dump(), "complete": complete}
+
+    def _made(self) -> dict[str, Any]:
+        facts = read_json(self._facts)
+        if not isinstance(facts, dict) or not isinstance(facts.get("settings"), dict):
+            raise DataError(
+                f"{self._facts} is none of a set of people made here (it has no object `settings`); choose another "
+                "folder, or move that file away"
+            )
+        return facts["settings"]
 
     def _compare(self, made: dict[str, Any]) -> None:
         unsaid = dict(PeopleSettings())  # settings as they always were are not written down
