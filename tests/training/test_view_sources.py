@@ -248,7 +248,8 @@ def test_a_training_on_true_views_is_not_read_beside_others(boxes: MakeLayout):
     run = train_jointly(layout, "known", 0)
     assert finished_run(layout, "known", 0) == run
     noise = numpy_rng(0, "another true view").integers(0, 256, (64, 32, 3), dtype=np.uint8)
-    Image.fromarray(noise).save(layout.data_root / "true_views" / "45" / f"{Path(people.index['file'][0]).stem}.png")
+    first = Path(str(people.index["file"].iloc[0])).stem
+    Image.fromarray(noise).save(layout.data_root / "true_views" / "45" / f"{first}.png")
     with pytest.raises(RunError, match="was trained on other true views than lie there now; run "):
         finished_run(layout, "known", 0)
     assert finished_run(layout, "tda", 0)
