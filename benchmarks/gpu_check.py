@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from gpu_data import unpacked
+from gpu_data import opened, unpacked
 from gpu_parts import check_branches, check_equality, measure_clustering, measure_fid, measure_steps
 from gpu_sheet import Sheet
 from PIL import Image
@@ -57,12 +57,14 @@ def check(file: Path, out: Path, *, rehearse: bool) -> bool:
     """
     if not file.is_file():
         raise RunError(f"{file} is not there: make it by `python -m gcl_core gpu-data FILE`")
+    data = opened(file, TINY if rehearse else ())
     out.mkdir(parents=True, exist_ok=True)
-    log, data = out / "machine.log", hash_file(file)
-    if _within(120, log, lambda: _same_machine(out / "machine.json", _machine(data, rehearse=rehearse))) != 0:
+    log, digest = out / "machine.log", hash_file(file)
+    if _within(120, log, lambda: _same_machine(out / "machine.json", _machine(digest, rehearse=rehearse))) != 0:
         told = log.read_text().strip().splitlines() or ["no answer within 120 seconds"]
-        raise RunError(f"{told[-1]} ({log}; --rehearse needs no GPU)")
-    layout = unpacked(file, out.resolve(), TINY if rehearse else ())
+        reason = told[-1].removeprefix(f"{RunError.__module__}.{RunError.__name__}: ")
+        raise RunError(f"{reason} ({log}; --rehearse needs no GPU)")
+    layout = unpacked(data, out.resolve())
     told = read_json(out / "parts.json") if (out / "parts.json").is_file() else {}
     for part, budget in BUDGETS.items():
         if told.get(part, {}).get("state") == "done":
@@ -159,8 +161,17 @@ def _machine(data: str, *, rehearse: bool) -> dict[str, Any]:
 
 def _same_machine(path: Path, here: dict[str, Any]) -> None:
     """Keep which machine the results are of. Raises RunError if there are results of another one."""
-    if path.is_file() and (before := read_json(path)) != here:
-        raise RunError(f"{path.parent} holds results of {before}, this is {here}: give another folder by --out")
+    before = read_json(path) if path.is_file() else here
+    if not isinstance(before, dict):
+        raise RunError(f"{path} does not say which machine the results are of: give another folder by --out")
+    if other := [key for key in here | before if before.get(key) != here.get(key)]:
+        differs = ", ".join(
+            f"{key} is {before.get(key, 'none')} there and {here.get(key, 'none')} here" for key in other
+        )
+        raise RunError(
+            f"{path.parent} holds results of another machine, mode or file of data: {differs}: give another folder by "
+            "--out"
+        )
     write_json(path, here)
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from gcl_core.config import load_study
+from gcl_core.config import Study, load_study
 from gcl_core.data.preparation import prepare_data
 from gcl_core.files import RunError, atomic
 from gcl_core.layout import Layout
@@ -30,12 +30,15 @@ TALLEST = 16383  # rows that a WebP file can have
 def make_data(file: Path, words: Sequence[str]) -> None:
     """Make the study's people and their surface views on this machine and write them to `file`, at most 40 MB.
 
-    Raises RunError when they take more or `file` is something else already, ConfigError for wrong words.
+    Raises RunError when they take more or `file` is something else already or cannot be written, ConfigError for wrong
+    words.
     """
     if file.exists() and not (file.is_file() and _ours(file)):
         raise RunError(f"{file} is there and holds no data of the check; nothing was replaced: name another file")
-    with tempfile.TemporaryDirectory() as folder:
-        layout = Layout(load_study(STUDY, words), root=Path(folder))
+    study = load_study(STUDY, words)
+    with atomic(file) as temporary, tempfile.TemporaryDirectory() as folder:
+        temporary.touch()  # where nothing can be written, that is told before minutes of work
+        layout = Layout(study, root=Path(folder))
         people = prepare_data(layout)
         stored_views(layout, people, "fitted")
         arrays = {name: np.load(layout.store / name) for name in ARRAYS}
@@ -44,17 +47,17 @@ def make_data(file: Path, words: Sequence[str]) -> None:
         for name, array in arrays.items():
             members |= {f"{name}.{place:03}.webp": part for place, part in enumerate(packed(array))}
         members |= {name: (layout.store / name).read_bytes() for name in TABLES}
-    size = sum(map(len, members.values()))
-    if size > MOST:
-        raise RunError(
-            f"the data take {size / 1e6:.1f} MB, at most {MOST / 1e6:.0f} MB are allowed: give fewer people "
-            "(people.train_identities, people.test_identities) or smaller pictures"
-        )
-    with atomic(file) as temporary, tarfile.open(temporary, "w") as archive:
-        for name, content in members.items():
-            entry = tarfile.TarInfo(name)
-            entry.size = len(content)
-            archive.addfile(entry, io.BytesIO(content))
+        size = sum(map(len, members.values()))
+        if size > MOST:
+            raise RunError(
+                f"the data take {size / 1e6:.1f} MB, at most {MOST / 1e6:.0f} MB are allowed: give fewer people "
+                "(people.train_identities, people.test_identities) or smaller pictures"
+            )
+        with tarfile.open(temporary, "w") as archive:
+            for name, content in members.items():
+                entry = tarfile.TarInfo(name)
+                entry.size = len(content)
+                archive.addfile(entry, io.BytesIO(content))
     print(f"{file}: {len(people.index)} pictures, {size / 1e6:.1f} MB")
 
 
@@ -67,8 +70,8 @@ def _ours(file: Path) -> bool:
         return False
 
 
-def unpacked(file: Path, root: Path, changes: Sequence[str]) -> Layout:
-    """Return the layout, below `root`, of the study that a file of data was made for, its data in place.
+def opened(file: Path, changes: Sequence[str]) -> tuple[Study, dict[str, bytes]]:
+    """Return the study that a file of data was made for and the files of its store.
 
     `changes` are further settings, which may not concern the data. Raises RunError for a file that is none of ours.
     """
@@ -81,12 +84,18 @@ def unpacked(file: Path, root: Path, changes: Sequence[str]) -> Layout:
         store = {name: as_file(restored(content, name, shapes[name])) for name in ARRAYS} | {
             n: content[n] for n in TABLES
         }
-    except (OSError, tarfile.TarError, KeyError, ValueError) as error:
+        return load_study(STUDY, [*words, *changes]), store
+    except (OSError, tarfile.TarError, KeyError, TypeError, ValueError) as error:
         raise RunError(
             f"{file} holds no data of the check ({error!r}): make them by `python -m gcl_core gpu-data FILE`, "
             "FILE being a new name"
         ) from error
-    layout = Layout(load_study(STUDY, [*words, *changes]), root=root)
+
+
+def unpacked(data: tuple[Study, dict[str, bytes]], root: Path) -> Layout:
+    """Return the layout, below `root`, of an opened file's study, its data in place."""
+    study, store = data
+    layout = Layout(study, root=root)
     layout.store.mkdir(parents=True, exist_ok=True)
     for name, value in store.items():
         path = layout.store / name

@@ -165,11 +165,12 @@ def test_without_a_gpu_nothing_is_done(repository: Path, data: Path, tmp_path: P
 
 @pytest.mark.parametrize("content", [b"", b"no archive"])
 def test_a_file_of_something_else_is_refused(content: bytes, tmp_path: Path) -> None:
-    from gpu_data import unpacked
+    from gpu_check import check
 
     (tmp_path / "data.tar").write_bytes(content)
     with pytest.raises(RunError, match="holds no data of the check") as told:
-        unpacked(tmp_path / "data.tar", tmp_path / "out", ())
+        check(tmp_path / "data.tar", tmp_path / "out", rehearse=True)
+    assert not (tmp_path / "out").exists()  # where a sound file can be given next
     assert str(told.value).count("data.tar") == 1  # the advice names no file that is somebody's
 
 
@@ -202,7 +203,7 @@ def test_a_file_of_data_is_replaced_even_when_it_was_cut_off(tmp_path: Path) -> 
     _archive(path, [gpu_data.SETTINGS, gpu_data.SHAPES])
     path.write_bytes(path.read_bytes()[:1100])
     gpu_data.make_data(path, TINY)
-    assert gpu_data.unpacked(path, tmp_path / "out", ()).study.picture.height == 64
+    assert gpu_data.unpacked(gpu_data.opened(path, ()), tmp_path / "out").study.picture.height == 64
 
 
 @pytest.mark.parametrize("shape", [(3, 32, 16, 3), (3, 8, 32, 16), (3, 7, 32, 16, 3)])
@@ -234,22 +235,46 @@ def test_results_of_another_machine_are_not_mixed_in(tmp_path: Path) -> None:
 
     _same_machine(tmp_path / "machine.json", {"GPU": "one"})
     _same_machine(tmp_path / "machine.json", {"GPU": "one"})
-    with pytest.raises(RunError, match="give another folder by --out"):
+    with pytest.raises(RunError, match=r"GPU is one there and other here: give another folder by --out"):
         _same_machine(tmp_path / "machine.json", {"GPU": "other"})
+    (tmp_path / "machine.json").write_text("[]")
+    with pytest.raises(RunError, match=r"does not say which machine.*give another folder by --out"):
+        _same_machine(tmp_path / "machine.json", {"GPU": "one"})
 
 
 def test_results_of_another_file_of_data_are_not_mixed_in(tmp_path: Path) -> None:
     from gpu_check import _machine, _same_machine
 
     _same_machine(tmp_path / "machine.json", _machine("a" * 64, rehearse=True))
-    with pytest.raises(RunError, match="give another folder by --out"):
+    with pytest.raises(RunError, match=r"data: data is a{12} there and b{12} here: give another folder by --out"):
         _same_machine(tmp_path / "machine.json", _machine("b" * 64, rehearse=True))
 
 
-def test_a_machine_that_does_not_answer_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_differs_is_told_in_words_as_one_meets_it(data: Path, tmp_path: Path) -> None:
+    from gpu_check import check
+
+    (tmp_path / "machine.json").write_text('{"rehearsal": false, "GPU": "other"}')
+    with pytest.raises(
+        RunError, match=r"^/.* holds results of another .*rehearsal is False there and True here, .*GPU"
+    ):
+        check(data, tmp_path, rehearse=True)
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_place_that_cannot_be_written_is_told_before_people_are_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import gpu_data
+
+    (tmp_path / "file").touch()
+    monkeypatch.setattr(gpu_data, "prepare_data", lambda _: pytest.fail("people were made"))
+    with pytest.raises(RunError, match=r"cannot write .*data\.tar"):
+        gpu_data.make_data(tmp_path / "file" / "data.tar", TINY)
+
+
+def test_a_machine_that_does_not_answer_is_told(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import gpu_check
 
-    (tmp_path / "data.tar").touch()
     monkeypatch.setattr(gpu_check, "_within", lambda seconds, log, work: log.touch())  # returns no status, as timed out
     with pytest.raises(RunError, match="no answer within 120 seconds"):
-        gpu_check.check(tmp_path / "data.tar", tmp_path / "out", rehearse=True)
+        gpu_check.check(data, tmp_path / "out", rehearse=True)
