@@ -10,10 +10,10 @@ from jaxtyping import Float32
 
 from gcl_core.config import PeopleSettings
 from gcl_core.data.people.camera import CAMERAS
+from gcl_core.data.people.folder import settings_of
 from gcl_core.data.people.picture import picture_frame
 from gcl_core.data.people.plan import Person, Shot, plan_people
 from gcl_core.data.people.wardrobe import draw_looks
-from gcl_core.files import read_json
 from gcl_core.mesh.body import Body, RestBody, Skeleton
 from gcl_core.mesh.keypoints import Keypoints
 from gcl_core.mesh.pose import bone_transforms, skin, walking_rotations
@@ -50,11 +50,11 @@ class KnownBody:
 class KnownPeople:
     """The bodies behind the pictures of a folder of synthetic people.
 
-    Raises RunError: the folder has no people.json, which says how they were made.
+    Raises RunError: the folder has no people.json, which says how they were made; DataError: it has another's.
     """
 
     def __init__(self, root: Path, skeleton: Skeleton, rest_body: Callable[[dict[str, float]], RestBody]):
-        made = read_json(root / "people.json")["settings"]
+        made = settings_of(root / "people.json")
         settings = PeopleSettings.model_validate(
             {name: made[name] for name in PeopleSettings.model_fields if name in made}
         )

@@ -73,7 +73,7 @@ class PeopleFolder:
                     f"{path} is a file; people are written into the folder {self.root}: choose another path"
                 )
         if self._facts.is_file():
-            self._compare(self._made())
+            self._compare(settings_of(self._facts))
         elif any((self.root / name).exists() for name in (*FOLDERS.values(), "meshes", "true_views")):
             raise DataError(f"{self.root} holds pictures not made here (it has no people.json); choose another folder")
         write_json(self._facts, self._described(complete=False))
@@ -96,15 +96,6 @@ class PeopleFolder:
         size = {"format": FORMAT, "height": self.height, "width": self.width}
         return {"settings": size | self.settings.model_dump(), "complete": complete}
 
-    def _made(self) -> dict[str, Any]:
-        facts = read_json(self._facts)
-        if not isinstance(facts, dict) or not isinstance(facts.get("settings"), dict):
-            raise DataError(
-                f"{self._facts} is none of a set of people made here (it has no object `settings`); choose another "
-                "folder, or move that file away"
-            )
-        return facts["settings"]
-
     def _compare(self, made: dict[str, Any]) -> None:
         unsaid = dict(PeopleSettings())  # settings as they always were are not written down
         made, asked = unsaid | made, unsaid | self._described(complete=False)["settings"]
@@ -121,3 +112,17 @@ class PeopleFolder:
             looks = draw_looks(self.settings.seed, shots[0].person.kind, shots[0].person.number, self.settings.clothes)
             rows += [describe_shot(shot, looks) for shot in shots]
         return pd.DataFrame(rows, columns=pd.Index(COLUMNS)).sort_values("file")
+
+
+def settings_of(file: Path) -> dict[str, Any]:
+    """Return the settings that a people.json tells of its set.
+
+    Raises RunError: the file is not there or no JSON; DataError: it is of something else.
+    """
+    facts = read_json(file)
+    if not isinstance(facts, dict) or not isinstance(facts.get("settings"), dict):
+        raise DataError(
+            f"{file} is none of a set of people made here (it has no object `settings`); choose another folder, or "
+            "move that file away"
+        )
+    return facts["settings"]
