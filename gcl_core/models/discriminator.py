@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from gcl_core.models.layers import ResidualBlock, block, convolution, initialise
 from gcl_core.models.network import Network
+from gcl_core.settings.networks import DiscriminatorSettings
 
 
 def patch_network(dim: int, downsamples: int, residual_blocks: int) -> nn.Sequential:
@@ -34,7 +35,7 @@ class Discriminator(Network):
             "residual_blocks": residual_blocks,
             "scales": scales,
         }
-        self.least = 2 ** (downsamples + scales - 1) + 1  # the smallest map then still has 2 rows to reflect
+        self.least = DiscriminatorSettings(downsamples=downsamples, scales=scales).least_side
         self.networks = nn.ModuleList(patch_network(dim, downsamples, residual_blocks) for _ in range(scales))
         initialise(self, partial(nn.init.normal_, std=0.02))
 

@@ -4,10 +4,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
-from gcl_core.config import Study, load_study
+from gcl_core.config import ClusteringSettings, Study, load_study
 from gcl_core.data.index import DataError
 from gcl_core.layout import Layout
 from gcl_core.models.identity_encoder import IdentityEncoder
@@ -141,6 +142,21 @@ def test_time_of_clustering_grows_with_the_square(layout: Layout, monkeypatch: p
     )
     assert (small.seconds, large.seconds) == (2.0, 200.0)
     assert small.total == small.times * 2.0
+
+
+@pytest.mark.parametrize("words", ["method: kmeans, kmeans_clusters: 100", "method: hdbscan", "k1: 200, k2: 20"])
+def test_every_clusterer_is_measured_after_what_it_compiles(words: str, monkeypatch: pytest.MonkeyPatch):
+    study, sizes, by = load_study("smoke", [f"clustering={{{words}}}"]), list[int](), cost.cluster_by
+
+    def sized(settings: ClusteringSettings, features: torch.Tensor, people: np.ndarray) -> object:
+        sizes.append(len(features))
+        return by(settings, features, people)
+
+    monkeypatch.setattr(cost, "cluster_by", sized)
+    monkeypatch.setattr(cost, "CLUSTERED", 400)
+    cost._clustering(study, 400, 64, torch.device("cpu"))
+    assert sizes[0] == 64
+    assert set(sizes[1:]) == {400}
 
 
 @pytest.mark.parametrize("method", ["jvtc", "cluster_contrast"])
