@@ -6,13 +6,16 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError
 
 SCRAP = re.compile(r"\..+\.(\d{1,9})\.tmp")  # what `atomic` writes to, with the process that writes
+
+
+MADE_AGAIN = "restore it from a copy, or move it away and run the step that writes it again"
 
 
 class RunError(RuntimeError):
@@ -88,12 +91,29 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=1, allow_nan=False, default=str) + "\n")
 
 
-def read_json(path: Path) -> Any:
-    """Read JSON; a missing or broken file is a RunError that names it."""
+class _Facts(dict[str, Any]):
+    """An object of a JSON file: where it lacks a key that is asked for, the file is damaged or of something else."""
+
+    def __init__(self, path: Path, facts: Mapping[str, Any]) -> None:
+        super().__init__(facts)
+        self.path = path
+
+    def __missing__(self, key: str) -> Any:
+        raise RunError(f"{self.path} is damaged or of something else: it lacks {key!r}; {MADE_AGAIN}")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON object; a file that is missing or holds none is a RunError that names it.
+
+    So is a key that the object, or one within it, lacks when it is asked for.
+    """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        facts = json.loads(path.read_text(encoding="utf-8"), object_hook=lambda found: _Facts(path, found))
     except (OSError, ValueError) as error:  # no JSON, or no UTF-8
-        raise RunError(f"cannot read {path}: {error}; run the step that writes it again") from error
+        raise RunError(f"cannot read {path}: {error}; {MADE_AGAIN}") from error
+    if not isinstance(facts, dict):
+        raise RunError(f"{path} is damaged or of something else: it holds no JSON object; {MADE_AGAIN}")
+    return facts
 
 
 def hash_file(path: Path) -> str:

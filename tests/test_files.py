@@ -91,13 +91,24 @@ def test_json_refuses_nan_and_keeps_the_earlier_file(tmp_path: Path) -> None:
     assert read_json(path) == {"a": 1}
 
 
-@pytest.mark.parametrize("content", [None, b"", b"{", b'{"a": 1', b'{"a": "\xff"}'])
+@pytest.mark.parametrize("content", [None, b"", b"{", b'{"a": 1', b'{"a": "\xff"}', b"[]", b'"a"', b"null", b"NaN"])
 def test_missing_or_broken_json_is_named(content: bytes | None, tmp_path: Path) -> None:
     path = tmp_path / "facts.json"
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(RunError, match=r"facts\.json.*run the step that writes it again"):
         read_json(path)
+
+
+def test_a_key_that_json_lacks_is_named_with_its_file(tmp_path: Path) -> None:
+    path = tmp_path / "facts.json"
+    path.write_text('{"files": [{"name": "a"}], "code": {}}')
+    facts = read_json(path)
+    assert facts == {"files": [{"name": "a"}], "code": {}}
+    assert facts.get("settings") is None
+    for asked in (lambda: facts["settings"], lambda: facts["files"][0]["sha256"], lambda: facts["code"]["sha256"]):
+        with pytest.raises(RunError, match=r"facts\.json is damaged.*lacks '(settings|sha256)'; restore it from a copy"):
+            asked()
 
 
 def test_a_file_that_cannot_be_hashed_is_named(tmp_path: Path) -> None:

@@ -39,6 +39,10 @@ BEGINS = "stopped; the same command starts from the beginning"
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command. Exits with 2 for wrong words or settings, 1 for what failed, 130 when interrupted."""
     settle_streams()
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        sys.exit(_tell("the current folder is gone; change to another one (cd), then give the command again", 1))
     parser = _parser()
     chosen, more = parser.parse_known_args(arguments)
     unknown = [word for word in more if word.startswith("-")]

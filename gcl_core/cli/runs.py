@@ -32,8 +32,6 @@ def describe(folder: Path) -> str:
     try:
         facts = read_json(folder / "manifest.json")
     except RunError:
-        facts = None
-    if not isinstance(facts, dict):
         return f"{aside}its manifest.json is unreadable"
     state = "finished" if "finished" in facts else "unfinished"
     when = facts.get("finished", facts.get("started", ""))

@@ -172,8 +172,8 @@ def _read_recipe(path: Path, keys: Collection[str]) -> dict[str, Any]:
     try:
         recipe, told = read_json(path), "it is no recipe of an export of views"
     except RunError as error:
-        recipe, told = None, str(error.__cause__)
-    if not isinstance(recipe, dict) or not set(keys) <= set(recipe) or not isinstance(recipe["made_of"], dict):
+        recipe, told = {}, str(error.__cause__ or error)
+    if not set(keys) <= set(recipe) or not isinstance(recipe["made_of"], dict):
         raise RunError(f"{path} is damaged or none of ours ({told}); nothing there changed. Name a new folder")
     return recipe
 
@@ -211,11 +211,11 @@ def _draw_all(rows: Int64[np.ndarray, " n"], draw: Draw, files: Sequence[str], o
         for start in range(0, len(rows), size):
             batch = rows[start : start + size]
             paths = [out / file for file in files[start * views : (start + size) * views]]
-            part = out / PARTS / f"{start // size:05d}.json"
-            kept = read_json(part) if part.is_file() else None
-            if kept is None or kept != list(pool.map(_hash, paths)):
+            part = out / PARTS / f"{start // size:05d}.txt"
+            kept = part.read_text(encoding="utf-8").split() if part.is_file() else []
+            if kept != list(pool.map(_hash, paths)):
                 kept = list(pool.map(write_picture, draw(batch), paths))
-                write_json(part, kept)
+                write_text(part, "\n".join(kept) + "\n")
             hashes += kept
             bar.update(len(paths))
     return hashes

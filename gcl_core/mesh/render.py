@@ -105,11 +105,11 @@ def claimed(mesh_root: Path, facts: Mapping[str, object]) -> Iterator[dict[str, 
         raise MeshError(f"cannot write in {mesh_root}: {error.strerror or error}; check its permissions") from error
     try:
         made = read_json(mark) if mark.is_file() else None
-        if made is not None and not isinstance(made, dict):
-            raise MeshError(
-                f"{mark} says nothing of the meshes beside it; delete {mesh_root}, or choose another folder"
-            )
         kept = made.pop(KEPT, {}) if made else {}
+        if not isinstance(kept, dict):
+            raise MeshError(
+                f"{mark} does not say of what the meshes beside it were made; move {mesh_root}, or choose another folder"
+            )
         if made is None and any((mesh_root / side).exists() for side in ("train", "test")):
             raise MeshError(f"{mesh_root} holds meshes not made here (it has no {MARK}); choose another folder")
         if made is not None and made != facts:

@@ -1,5 +1,6 @@
 """The study as an article: a LaTeX text in the form of a reproduction report, filled from a profile's tables."""
 
+import hashlib
 import re
 import shutil
 import tempfile
@@ -31,6 +32,7 @@ from gcl_core.tables.pooled import POOLED_PROFILES
 
 FOLDER, NAME = "article", "article"
 TEMPLATE = Path(__file__).with_name("article.tex.j2")
+SIGNED = "\n% `python -m gcl_core article` writes this file anew while nobody changed it, which it knows by its hash: "
 PARITY = REPOSITORY / "docs" / "PARITY.md"
 ELSEWHERE = ("dataset",)  # tables that the text has already shown
 
@@ -40,7 +42,7 @@ def write_article(layout: Layout) -> list[Path]:
 
     The text includes the figures and LaTeX tables of that folder. Both files appear together or not at all; a PDF of
     an earlier text is removed where no TeX can make a new one. Raises RunError for a study without figures or claims,
-    and where TeX fails.
+    where TeX fails, and when somebody changed the earlier text.
     """
     entries = read_manifest(layout.figures)
     if "claims.csv" not in entries:
@@ -48,9 +50,11 @@ def write_article(layout: Layout) -> list[Path]:
             f"{layout.figures} has no table of claims with a manifest.json: nothing to write about. "
             f"Make it by ./run_all.sh {layout.study.profile}, or take the committed figures by --reference"
         )
-    text = article_text(layout, entries)
     folder, chosen = layout.figures / FOLDER, engine()
     source, pdf = folder / f"{NAME}.tex", folder / f"{NAME}.pdf"
+    if source.is_file() and not _is_as_written(source):
+        raise RunError(f"{source} was changed since it was written; move or rename it, then a new one is written beside")
+    text = _signed(article_text(layout, entries))
     if chosen is None:
         write_text(source, text)
         pdf.unlink(missing_ok=True)
@@ -65,6 +69,16 @@ def write_article(layout: Layout) -> list[Path]:
             shutil.copy(made, temporary)
             write_text(source, text)
     return [source, pdf]
+
+
+def _signed(text: str) -> str:
+    """Return a text that ends in its own hash, by which it is known whether somebody changed it."""
+    return f"{text}{SIGNED}{hashlib.sha256(text.encode()).hexdigest()}\n"
+
+
+def _is_as_written(source: Path) -> bool:
+    found = source.read_bytes().decode("utf-8", errors="replace")
+    return found == _signed(found.rpartition(SIGNED)[0])
 
 
 def article_text(layout: Layout, entries: Mapping[str, Mapping[str, Any]]) -> str:

@@ -183,7 +183,7 @@ def _require_replaceable(place: Path) -> None:
         return
     try:
         own = {MARK, *read_json(place / MARK)["files"]}
-    except (RunError, KeyError, TypeError):  # no mark, or none of ours
+    except (RunError, TypeError):  # no mark, or none of ours
         own = set()
     there = _files(place) if place.is_dir() else iter([place.name])
     if other := next((name for name in there if name not in own), None):

@@ -157,6 +157,19 @@ def test_without_tex_only_the_source_is_written_and_an_old_pdf_goes(layout: Layo
     assert not old.exists()
 
 
+def test_a_text_that_somebody_changed_stays(layout: Layout, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(article, "engine", lambda: None)
+    (source,) = write_article(layout)
+    assert write_article(layout) == [source]
+    ours = source.read_text(encoding="utf-8").replace(r"\end{document}", "My own words.\n\\end{document}")
+    source.write_text(ours, encoding="utf-8")
+    with pytest.raises(RunError, match=r"article\.tex was changed since it was written; move or rename it"):
+        write_article(layout)
+    assert source.read_text(encoding="utf-8") == ours
+    source.rename(source.with_name("mine.tex"))
+    assert write_article(layout) == [source]
+
+
 def test_a_study_without_claims_is_refused(layout: Layout, capsys: pytest.CaptureFixture[str]):
     shutil.rmtree(layout.figures)
     with pytest.raises(RunError, match=r"run_all\.sh smoke"):

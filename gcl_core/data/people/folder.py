@@ -117,10 +117,10 @@ class PeopleFolder:
 def settings_of(file: Path) -> dict[str, Any]:
     """Return the settings that a people.json tells of its set.
 
-    Raises RunError: the file is not there or no JSON; DataError: it is of something else.
+    Raises RunError: the file is not there or no JSON object; DataError: it is of something else.
     """
     facts = read_json(file)
-    if not isinstance(facts, dict) or not isinstance(facts.get("settings"), dict):
+    if not isinstance(facts.get("settings"), dict):
         raise DataError(
             f"{file} is none of a set of people made here (it has no object `settings`); choose another folder, or "
             "move that file away"
