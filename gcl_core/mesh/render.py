@@ -108,7 +108,7 @@ def claimed(mesh_root: Path, facts: Mapping[str, object]) -> Iterator[dict[str, 
         kept = made.pop(KEPT, {}) if made else {}
         if not isinstance(kept, dict):
             raise MeshError(
-                f"{mark} does not say of what the meshes beside it were made; move {mesh_root}, or choose another folder"
+                f"{mark} does not say of what its meshes were made; move {mesh_root}, or choose another folder"
             )
         if made is None and any((mesh_root / side).exists() for side in ("train", "test")):
             raise MeshError(f"{mesh_root} holds meshes not made here (it has no {MARK}); choose another folder")

@@ -53,7 +53,7 @@ def write_article(layout: Layout) -> list[Path]:
     folder, chosen = layout.figures / FOLDER, engine()
     source, pdf = folder / f"{NAME}.tex", folder / f"{NAME}.pdf"
     if source.is_file() and not _is_as_written(source):
-        raise RunError(f"{source} was changed since it was written; move or rename it, then a new one is written beside")
+        raise RunError(f"{source} was changed since it was written; move or rename it, and a new one is written")
     text = _signed(article_text(layout, entries))
     if chosen is None:
         write_text(source, text)
