@@ -1,6 +1,7 @@
 """How sure a difference between two variants is: intervals over queries and over seeds."""
 
 import itertools
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -83,7 +84,7 @@ def paired_effect(
             first, times = known, _times_drawn(len(counts), resamples, rng)
         elif not np.array_equal(known, first):
             raise ValueError(f"seed {seed} has queries of other people than seed 0; same_people says they are the same")
-        drawn += (times @ sums) / (times @ counts) / len(ours)
+        drawn += (times * sums).sum(axis=1) / (times * counts).sum(axis=1) / len(ours)  # `@` rounds by processor
         means.append(float(difference.mean()))
         queries, fewest = queries + len(difference), min(fewest, len(counts))
     low, high = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
@@ -117,10 +118,10 @@ def correlation_effect(correlations: Sequence[float], size: int) -> Effect:
     if not len(correlations) or not all(-1 <= rho <= 1 for rho in correlations):
         raise ValueError(f"rank correlations {list(correlations)}; expected one per seed, each within -1 and 1")
     most = 1 - 6 / (size**3 - size)
-    z = np.arctanh(np.clip(np.asarray(correlations, dtype=np.float64), -most, most))
-    interval = _over_seeds(z.tolist())
-    turned = None if interval is None else (float(np.tanh(interval[0])), float(np.tanh(interval[1])))
-    return Effect(float(np.tanh(z.mean())), tuple(correlations), None, turned, 0)
+    z = [math.atanh(min(max(rho, -most), most)) for rho in correlations]  # numpy's differ by processor in the last bit
+    interval = _over_seeds(z)
+    turned = None if interval is None else (math.tanh(interval[0]), math.tanh(interval[1]))
+    return Effect(math.tanh(float(np.mean(z))), tuple(correlations), None, turned, 0)
 
 
 def pooled_effect(parts: Sequence[tuple[float, Interval | None, int]]) -> tuple[float, Interval | None, int]:

@@ -1,6 +1,11 @@
 """Effects: cases by hand, closed forms, and coverage on simulated people and seeds."""
 
 import itertools
+import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -33,6 +38,29 @@ def spearman(first: np.ndarray, second: np.ndarray) -> float:
 def covered(interval: Interval | None, truth: float) -> bool:
     assert interval is not None
     return interval[0] <= truth <= interval[1]
+
+
+def drawn_effects() -> list[Effect]:
+    """Effects of made-up numbers, by every way that takes sums or logarithms."""
+    rng = numpy_rng(0, "test")
+    theirs = [rng.random(200) for _ in range(3)]
+    people = [rng.integers(40, size=200) for _ in theirs]
+    rhos = [[value, value / 3, -value / 7] for value in rng.random(20)]
+    return [
+        paired_effect([values**2 for values in theirs], theirs, people, resamples=500, rng=rng),
+        *(correlation_effect(each[:seeds], 7) for each in rhos for seeds in (1, 3)),
+    ]
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="other kinds of processor cannot play an older one")
+def test_an_older_processor_gives_the_same_bits(repository: Path):
+    """Tables made anew from kept records equal the committed ones on every machine."""
+    older = {"NPY_DISABLE_CPU_FEATURES": "X86_V3 X86_V4 AVX512_ICL AVX512_SPR", "OPENBLAS_CORETYPE": "Sandybridge"}
+    command = "from tests.evaluation.test_effects import drawn_effects; print(drawn_effects())"
+    there = subprocess.run(
+        [sys.executable, "-c", command], cwd=repository, env={**os.environ, **older}, capture_output=True, text=True
+    )
+    assert there.stdout.strip() == repr(drawn_effects()), there.stderr
 
 
 def test_two_people_of_unequal_many_queries_have_the_interval_that_can_be_counted():
