@@ -1,14 +1,22 @@
 """Fixtures shared by all tests; switches on the run-time check of array shapes in gcl_core's signatures."""
 
+import gc
 from pathlib import Path
 
 import pytest
 from jaxtyping import install_import_hook
 
+gc.disable()  # until all tests are collected
 install_import_hook("gcl_core", "beartype.beartype")
 
 pytest_plugins = ("tests.made_up", "tests.free_body")  # after the hook: they import gcl_core
 REPOSITORY = Path(__file__).resolve().parents[1]
+
+
+def pytest_collection_finish() -> None:
+    """Leave what is imported by now alone: looking through it for garbage takes a good part of the tests' time."""
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from filelock import FileLock
 from jaxtyping import Float32, Int64, UInt8
 from torch import nn
 from tqdm import tqdm
@@ -181,9 +182,11 @@ def real_features(layout: Layout, people: PersonSet, network: nn.Module, split: 
     identity = fingerprint(facts)
     path = layout.store / f"inception_{split}_{identity}.npy"  # the name tells what it holds: no stale file is read
     if not path.is_file():
-        with tqdm(total=len(rows), desc=f"FID real {split}", mininterval=2) as bar:
-            features = [_features(network, people.pictures[part], bar) for part in _chunks(rows)]
-        _save(path, np.concatenate(features))
+        with FileLock(layout.store / ".inception.lock"):  # one of two notebooks that need them waits for the other
+            if not path.is_file():
+                with tqdm(total=len(rows), desc=f"FID real {split}", mininterval=2) as bar:
+                    features = [_features(network, people.pictures[part], bar) for part in _chunks(rows)]
+                _save(path, np.concatenate(features))
     return np.load(path)
 
 

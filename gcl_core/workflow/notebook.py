@@ -25,7 +25,7 @@ class OwnKernel(AsyncKernelManager):
     @property
     def kernel_spec(self) -> KernelSpec:
         """What is started, in place of what the kernel's name stands for."""
-        command = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+        command = [sys.executable, "-m", "gcl_core.workflow.kernel", "-f", "{connection_file}"]
         return KernelSpec(argv=command, display_name="Python 3", language="python")
 
 
@@ -48,6 +48,7 @@ def run_notebook(notebook: Path, executed: Path, parameters: dict[str, str | int
             progress_bar=False,
             stdout_file=sys.stdout,
             kernel_manager_class=OwnKernel,
+            start_timeout=600,  # seconds: the first import of PyTorch from a slow disk
         )
 
 

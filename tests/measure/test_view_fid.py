@@ -1,6 +1,8 @@
 """FID per view: which pictures are drawn, what is compared, and when kept numbers are used again."""
 
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -327,6 +329,20 @@ def test_real_pictures_are_measured_anew_by_other_code(
     assert np.array_equal(real_features(layout, people, network, "train"), before)
     monkeypatch.setattr(module, "code_of", lambda *_: {"gcl_core/evaluation/inception.py": "changed"})
     assert (real_features(layout, people, network, "train") == 1).all()
+
+
+def test_two_at_once_measure_real_pictures_once(layout: Layout, people: PersonSet, monkeypatch: pytest.MonkeyPatch):
+    counted: list[int] = []
+
+    def features(_network: Any, pictures: torch.Tensor, *, progress: Any) -> np.ndarray:
+        counted.append(len(pictures))
+        time.sleep(0.2)
+        return np.ones((len(pictures), 3), "f4")
+
+    monkeypatch.setattr(module, "inception_features", features)
+    with ThreadPoolExecutor(2) as pool:
+        found = list(pool.map(lambda _: real_features(layout, people, torch.nn.Identity(), "train"), range(2)))
+    assert sum(counted) == len(found[0]) == len(found[1]) == len(people.rows("train"))
 
 
 def test_pictures_are_chosen_among_training_pictures_the_same_each_time(layout: Layout, people: PersonSet):

@@ -50,6 +50,13 @@ def execute(folder: Path, repository: Path, code: str, kernel: str = "python3", 
     return subprocess.run([*command, *given], cwd=repository, env=environment, capture_output=True, text=True)
 
 
+def test_the_collector_is_on_and_what_is_registered_for_the_end_is_done(repository: Path, tmp_path: Path) -> None:
+    code = "import atexit, gc, pathlib, sys\nprint('collects', gc.isenabled(), gc.get_freeze_count() > 100_000)\n"
+    answer = execute(tmp_path, repository, code + f"atexit.register(pathlib.Path({str(tmp_path / 'end')!r}).touch)")
+    assert "collects True True" in answer.stdout, answer.stderr
+    assert (tmp_path / "end").is_file()
+
+
 @pytest.mark.parametrize("kernel", ["python3", "a-kernel-that-is-nowhere"])
 def test_the_kernel_is_this_interpreter(kernel: str, foreign: dict[str, str], repository: Path, tmp_path: Path) -> None:
     answer = execute(tmp_path, repository, TOLD, kernel, **foreign)

@@ -62,7 +62,7 @@ def family_at_work(run: subprocess.Popen[str]) -> list[psutil.Process]:
         if "at work" in line:
             break
     family = psutil.Process(run.pid).children(recursive=True)
-    assert any("ipykernel" in " ".join(each.cmdline()) for each in family)
+    assert any("workflow.kernel" in " ".join(each.cmdline()) for each in family)
     return family
 
 
