@@ -162,8 +162,6 @@ def _machine(data: str, *, rehearse: bool) -> dict[str, Any]:
 def _same_machine(path: Path, here: dict[str, Any]) -> None:
     """Keep which machine the results are of. Raises RunError if there are results of another one."""
     before = read_json(path) if path.is_file() else here
-    if not isinstance(before, dict):
-        raise RunError(f"{path} does not say which machine the results are of: give another folder by --out")
     if other := [key for key in here | before if before.get(key) != here.get(key)]:
         differs = ", ".join(
             f"{key} is {before.get(key, 'none')} there and {here.get(key, 'none')} here" for key in other

@@ -238,7 +238,7 @@ def test_results_of_another_machine_are_not_mixed_in(tmp_path: Path) -> None:
     with pytest.raises(RunError, match=r"GPU is one there and other here: give another folder by --out"):
         _same_machine(tmp_path / "machine.json", {"GPU": "other"})
     (tmp_path / "machine.json").write_text("[]")
-    with pytest.raises(RunError, match=r"does not say which machine.*give another folder by --out"):
+    with pytest.raises(RunError, match=r"machine\.json is damaged or of something else.*move it away"):
         _same_machine(tmp_path / "machine.json", {"GPU": "one"})
 
 
