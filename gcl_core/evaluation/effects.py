@@ -84,7 +84,7 @@ def paired_effect(
             first, times = known, _times_drawn(len(counts), resamples, rng)
         elif not np.array_equal(known, first):
             raise ValueError(f"seed {seed} has queries of other people than seed 0; same_people says they are the same")
-        drawn += (times * sums).sum(axis=1) / (times * counts).sum(axis=1) / len(ours)  # `@` rounds by processor
+        drawn += (times * sums).sum(axis=1) / (times @ counts) / len(ours)  # `@` rounds by processor, but whole numbers
         means.append(float(difference.mean()))
         queries, fewest = queries + len(difference), min(fewest, len(counts))
     low, high = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])

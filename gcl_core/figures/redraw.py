@@ -123,7 +123,7 @@ PLOTS: Mapping[str, Callable[[Kept], Figure]] = {
 }
 READINGS: Mapping[str, Callable[[Kept], str]] = {  # what stands above a table
     "claims": lambda kept: claims_page(
-        kept.study, kept.table("claims"), dose_reading(dose_table(kept.evidence()), titles(kept.study))
+        kept.study, kept.table("claims"), dose_reading(kept.table("dose"), titles(kept.study))
     )
 }
 SUFFICES = {  # plots that can be drawn without records, and the table that it takes
