@@ -1,5 +1,7 @@
 """How far repeats of one training differ: the same variant on the same people with other training draws."""
 
+import math
+
 import numpy as np
 import pandas as pd
 
@@ -46,5 +48,5 @@ def _within(lines: pd.DataFrame) -> tuple[float, int]:
     freedom = sum(len(values) - 1 for values in groups)
     if not freedom:
         return float("nan"), 0
-    squares = sum(float(((values - values.mean()) ** 2).sum()) for values in groups)
+    squares = math.fsum(float(((values - values.mean()) ** 2).sum()) for values in groups)  # `sum` changed in 3.12
     return float(np.sqrt(squares / freedom)), freedom
