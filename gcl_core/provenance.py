@@ -226,7 +226,7 @@ def _statements(tree: ast.Module) -> Iterator[ast.AST]:
 
 
 def _without_docstrings(tree: ast.Module) -> str:
-    """Return a module's code in one spelling: without comments, docstrings and layout."""
+    """Return a module's code in one spelling, the same in every version of Python: no comments, docstrings, layout."""
     for node in _statements(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             first = node.body[0] if node.body else None
@@ -236,7 +236,20 @@ def _without_docstrings(tree: ast.Module) -> str:
                 and isinstance(first.value.value, str)
             ):
                 node.body = node.body[1:] or [ast.Pass()]
-    return ast.unparse(tree)
+    return _spelled(tree)
+
+
+def _spelled(part: Any) -> str:
+    """Return a part of a syntax tree as text. `ast.unparse` and `ast.dump` write differently in other Pythons."""
+    if isinstance(part, ast.JoinedStr):  # at the end of some f-strings Python 3.12 puts an empty text
+        part.values = [each for each in part.values if not (isinstance(each, ast.Constant) and each.value == "")]
+    if isinstance(part, ast.AST):
+        fields = [(name, getattr(part, name, None)) for name in part._fields]
+        told = [f"{name}={_spelled(value)}" for name, value in fields if value is not None and value != []]
+        return f"{type(part).__name__}({','.join(told)})"
+    if isinstance(part, list):
+        return f"[{','.join(map(_spelled, part))}]"
+    return ascii(part)
 
 
 def code_cells(notebook: Path) -> list[str]:

@@ -1,5 +1,7 @@
 """The DAG must see every file that a notebook stands on: forgetting one would keep stale figures."""
 
+import ast
+import hashlib
 import pickle
 import shutil
 import subprocess
@@ -123,6 +125,36 @@ def test_words_and_layout_of_code_decide_nothing(edit: Edit):
     assert not changed_by(
         edit, "seeding.py", "    return torch.Generator()", "    # a remark\n\n    return torch.Generator()"
     )
+
+
+ODDITIES = """
+import ast
+from a import (b, c as d)
+@b.c(1)
+class E(d, metaclass=f):
+    '''Words.'''
+def g(x: int, /, *y, z: 'str' = u"\N{GRINNING FACE}\u1c89", **k) -> tuple[int, ...]:
+    "Words."
+    return f"{x!r:>{z}} {y[1:2, ...]=} " "" f'{k["a"]}' 'b' + "", *y
+async def h():
+    async with a as (b, c), d:
+        return {**await b, 1: -0.1e-300, 2j: b"\\0", "": [i async for i in c if (i := not d)]}
+match ast:
+    case {"a": [1, *_], **rest} | E(b=None): lambda: (yield)
+try: del a[(1, 2)], b
+except* ValueError: raise E from None
+"""
+
+
+def test_every_python_gives_code_the_same_hash():
+    """Else a run that was begun with one would count as made by other code with the next."""
+    spelled = provenance._without_docstrings(ast.parse(ODDITIES))
+    assert (
+        hashlib.sha256(spelled.encode()).hexdigest()
+        == "f5dad2a3a2815aa166db199b212012146be9318c78c749bed6ae2ad014e6cd43"
+    )
+    for old, new in (('+ ""', '+ "a"'), ("[(1, 2)]", "[(1, 3)]"), ("None", "0"), ('u"', '"'), ("!r", "!s")):
+        assert provenance._without_docstrings(ast.parse(ODDITIES.replace(old, new))) != spelled
 
 
 @pytest.mark.parametrize(
