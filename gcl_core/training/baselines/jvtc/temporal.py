@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from gcl_core.clustering.blocks import row_slices
+from gcl_core.device import full_float32
 from gcl_core.training.baselines.jvtc.capture import Captures
 
 SHARPNESS = 5.0  # of both factors of the joint distance
@@ -81,6 +82,7 @@ def learn_gaps(
     return TemporalModel(cameras, chance, interval)
 
 
+@full_float32()
 def joint_distances(
     left: Float32[Tensor, "q d"],
     right: Float32[Tensor, "g d"],

@@ -12,6 +12,7 @@ from gcl_core.clustering.blocks import row_slices
 from gcl_core.clustering.pseudo_labels import Clusters
 from gcl_core.clustering.rerank import labels_within, radius_of, rerank
 from gcl_core.config import JvtcSettings
+from gcl_core.device import full_float32
 from gcl_core.training.baselines.jvtc.capture import Captures
 from gcl_core.training.baselines.jvtc.temporal import TemporalModel, joint_distances, learn_gaps
 
@@ -74,6 +75,7 @@ def cluster_slots(
     return SlotClusters(labels, tuple(eps))
 
 
+@full_float32()
 def squared_distances(features: Float32[Tensor, "n d"]) -> Float32[np.ndarray, "n n"]:
     """Return the squared Euclidean distances of all pairs; the diagonal is exactly 0.
 

@@ -1,13 +1,19 @@
 """JVTC's pseudo labels: looks, looks with time, and time slots apart."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
+from torch import nn
 from torch.nn.functional import normalize
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from gcl_core.clustering.pseudo_labels import Clusters
 from gcl_core.config import JvtcSettings
+from gcl_core.models.network import prepared
 from gcl_core.seeding import rng
+from gcl_core.settings.common import ComputeSettings
 from gcl_core.training.baselines.jvtc.capture import read_captures
 from gcl_core.training.baselines.jvtc.visual_temporal import (
     cluster_by_looks,
@@ -33,6 +39,25 @@ def test_squared_distances_equal_loops():
             assert abs(found[i, j] - float(((exact[i] - exact[j]) ** 2).sum())) < 1e-5
     assert not np.diag(found).any()
     assert not squared_distances(people(1, 1, 0.1).repeat(9, 1)).any()
+
+
+def test_products_of_features_are_without_tf32():
+    switches = []
+
+    class Products(TorchDispatchMode):
+        def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            if func in (torch.ops.aten.mm.default, torch.ops.aten.addmm.default):
+                switches.append(torch.backends.cuda.matmul.allow_tf32)
+            return func(*args, **(kwargs or {}))
+
+    captures = read_captures([f"0001_c{1 + place % 2}s1_{place:06d}_00.jpg" for place in range(36)])
+    prepared(nn.Identity(), ComputeSettings(precision="tf32"))
+    try:
+        with Products():
+            cluster_jointly(people(6, 6, 0.02), captures, SMALL, eps_scale=1.0)
+    finally:
+        prepared(nn.Identity(), ComputeSettings())
+    assert switches == [False, False]  # of looks, and of looks and time
 
 
 def test_clear_people_are_found_with_features_of_about_one_length():
