@@ -189,6 +189,13 @@ def test_a_source_set_and_a_checkpoint_exclude_each_other():
         load_study("smoke", ["baseline.method=checkpoint"])
 
 
+def test_compiled_networks_take_no_second_backward_pass() -> None:
+    apart = "joint.drawing_trains_encoder=false"
+    load_study("smoke", [apart])
+    with pytest.raises(ConfigError, match=r"two backward passes.*set compute\.compile=false"):
+        load_study("smoke", [apart, "compute.compile=true"])
+
+
 def test_kmeans_is_told_its_number_of_clusters():
     clustering = load_study("smoke", "clustering.method=kmeans clustering.kmeans_clusters=5").clustering
     assert (clustering.method, clustering.kmeans_clusters) == ("kmeans", 5)

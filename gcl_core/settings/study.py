@@ -111,6 +111,11 @@ class Study(Settings):
                 self.of_variant(name)  # raises for unknown keys and values out of range
             if variant.blur and variant.view != "known":
                 raise ValueError(f"variants.{name}: blur is for known views, not for {variant.view} ones")
+        if self.compute.compile and not self.joint.drawing_trains_encoder:
+            raise ValueError(
+                "joint.drawing_trains_encoder: false takes two backward passes through E_id, and compiled networks "
+                "keep nothing for the second; set compute.compile=false"
+            )
         if (self.baseline.method == "checkpoint") != (self.baseline.checkpoint is not None):
             raise ValueError(
                 "baseline: method checkpoint and a path in baseline.checkpoint belong together; give both or neither"
