@@ -136,7 +136,7 @@ def _cost(what: str, times: int, run: Callable[[], object]) -> Cost:
 
 
 def _forget_peak() -> None:
-    if torch.cuda.is_available():
+    if torch.cuda.is_initialized():
         torch.cuda.reset_peak_memory_stats()
     elif PROCESS.is_dir():
         (PROCESS / "clear_refs").write_text("5")
@@ -144,7 +144,7 @@ def _forget_peak() -> None:
 
 def _peak() -> int:
     """Return peak memory since it was forgotten: the GPU's, else this process's (outside Linux: since its start)."""
-    if torch.cuda.is_available():
+    if torch.cuda.is_initialized():
         return torch.cuda.max_memory_allocated()
     if PROCESS.is_dir():
         line = next(line for line in (PROCESS / "status").read_text().splitlines() if line.startswith("VmHWM:"))
@@ -225,7 +225,7 @@ def _dense_distances(study: Study, counts: dict[str, int], dim: int, device: tor
 def _of_pairs(what: str, times: int, run: Callable[[], object], pairs: int, measured: int) -> Cost:
     """Measure a part of a float32 matrix that lies in main memory; return the cost of the whole."""
     cost, share = _cost(what, times, run), pairs / max(1, measured)
-    if torch.cuda.is_available():
+    if torch.cuda.is_initialized():
         return Cost(f"{what} (main memory)", times, cost.seconds * share, 4 * pairs)
     return Cost(what, times, cost.seconds * share, cost.memory + 4 * (pairs - measured))
 

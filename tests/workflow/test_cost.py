@@ -17,7 +17,7 @@ from gcl_core.models.trunks import ResNetTrunk
 from gcl_core.models.weights import load_encoder, save_weights
 from gcl_core.training.start import start_encoder
 from gcl_core.workflow import cost
-from gcl_core.workflow.cost import Cost, measure_costs
+from gcl_core.workflow.cost import Cost, _cost, measure_costs
 from gcl_core.workflow.counts import count_pictures
 
 
@@ -47,6 +47,12 @@ def test_pictures_are_counted_as_they_will_be_made_or_lie_there(layout: Layout, 
     elsewhere = layout.study.model_copy(update={"dataset": "market1501", "data_root": tmp_path / "nowhere"})
     with pytest.raises(DataError, match="no such folder"):
         count_pictures(Layout(elsewhere, root=tmp_path))
+
+
+def test_a_study_on_the_cpu_is_not_told_the_memory_of_a_gpu_that_is_there(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: False)  # nothing was put there
+    assert _cost("work on the CPU", 1, lambda: None).memory > 0
 
 
 def test_every_kind_of_step_is_counted_by_the_settings(layout: Layout, monkeypatch: pytest.MonkeyPatch):
