@@ -113,9 +113,9 @@ def _made(here: Path, there: Path) -> Iterator[str]:
             alike.append(title if mine else f"{title} (not recorded)")
         else:
             told = [", ".join(sorted(each)) or "not recorded" for each in (mine - other, other - mine)]
-            yield f"Made by another {title}: {told[0]} here, {told[1]} there"
+            yield f"Not the same {title}: {told[0]} here, {told[1]} there"
     if alike:
-        yield f"Made by the same {', '.join(alike)}"
+        yield f"The same {', '.join(alike)}"
 
 
 def _origin(entries: Entries, title: str) -> set[str]:

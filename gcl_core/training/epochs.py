@@ -67,7 +67,8 @@ class Epochs:
                 epochs.end(facts, **accuracy)
 
     `parts` are what steps change. A checkpoint is written at the end of every epoch and, in long ones, within: every
-    draw and every batch must follow from (seed, epoch, step), so that a run that goes on ends with the same bits.
+    draw and every batch must follow from (seed, epoch, step), so that a run that goes on ends, on a CPU, with the same
+    bits.
     SIGTERM ends the training after the step at work; elsewhere at once, as nothing but time is lost there. Of several
     processes the first keeps and tells; all go on from the same file and end after the same step.
     Raises RunError for checkpoints that cannot be read, or not by all processes alike.

@@ -38,8 +38,8 @@ def test_a_run_that_came_out_alike_is_said_to(ours: Path):
     count = len(pd.read_csv(REFERENCE / "controls.csv"))
     assert f"mAP of {count} trainings:\n- {count} same" in text
     assert "all 7 as in the reference" in text
-    assert "Made by another" not in text
-    assert "Made by the same commit, settings" in text
+    assert "Not the same" not in text
+    assert "The same commit, settings" in text
 
 
 def test_what_differs_is_told_training_by_training_with_its_verdict_and_origin(ours: Path):
@@ -57,7 +57,7 @@ def test_what_differs_is_told_training_by_training_with_its_verdict_and_origin(o
     assert f"| GCL | {gcl + 0.5:.1f} (+0.5, within)" in text
     assert "- 1 outside (further off; from the same baseline 1 in 20 is, by chance alone): TDA control" in text
     assert "C2 is 'reproduced' here and" in text
-    assert "Made by another commit: ffffffffff here" in text
+    assert "Not the same commit: ffffffffff here" in text
     assert "A Chip (model 1) here" in text
     assert f"{len(entries) - 2} of {len(entries)} are equal to the byte" in text
 
