@@ -13,8 +13,6 @@ from typing import Any
 from safetensors import SafetensorError
 
 SCRAP = re.compile(r"\..+\.(\d{1,9})\.tmp")  # what `atomic` writes to, with the process that writes
-
-
 MADE_AGAIN = "restore it from a copy, or move it away and run the step that writes it again"
 
 

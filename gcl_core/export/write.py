@@ -212,7 +212,7 @@ def _draw_all(rows: Int64[np.ndarray, " n"], draw: Draw, files: Sequence[str], o
             batch = rows[start : start + size]
             paths = [out / file for file in files[start * views : (start + size) * views]]
             part = out / PARTS / f"{start // size:05d}.txt"
-            kept = part.read_text(encoding="utf-8").split() if part.is_file() else []
+            kept = part.read_text(encoding="utf-8", errors="replace").split() if part.is_file() else []
             if kept != list(pool.map(_hash, paths)):
                 kept = list(pool.map(write_picture, draw(batch), paths))
                 write_text(part, "\n".join(kept) + "\n")
