@@ -86,6 +86,11 @@ def ablation_reading(study: Study, records: pd.DataFrame, repeats: pd.DataFrame)
     if picked:
         whose = "Each variant's epoch" if len(picked) == len(study.variants) else f"The epoch of {', '.join(picked)}"
         sentences.append(f"{whose} was picked by the test set, which favours those that swing most (D15).")
+        if any(len(study.repeats_of(name)) > 1 for name in picked_on_test(study)):
+            sentences.append(
+                "Of a variant with several trainings it is the best epoch of their mean curve, which swings less: it "
+                "gains less by the choice than a single training."
+            )
     if study.seeds == 1:
         sentences.append("One seed is one set of people: add seeds before believing a difference.")
     else:

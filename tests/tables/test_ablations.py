@@ -64,6 +64,9 @@ def test_on_request_the_headline_is_the_best_epoch_and_says_so(
     assert table["clusters"].iloc[1] == pytest.approx(20)  # of that epoch, not of the last
     assert "picked by the test set" in ablation_reading(released, frame, repeats)
     assert "picked by the test set" not in ablation_reading(layout.study, frame, repeats)
+    several = load_study("smoke", "seeds=2 joint.keep=best_on_test variants.tda.repeats=3")
+    assert "best epoch of their mean curve" in ablation_reading(several, frame, repeats)
+    assert "best epoch of their mean curve" not in ablation_reading(released, frame, repeats)
     panel = ablation_figure(released, frame, repeats).axes[0]
     bars = [line for line in panel.lines if line.get_linestyle() == "-"]
     assert [line.get_xdata() for line in bars] == [pytest.approx([70, 70])] * 6
