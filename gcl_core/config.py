@@ -20,6 +20,7 @@ from gcl_core.settings.paths import path_keys, place_paths, placed
 from gcl_core.settings.stage_one import BaselineSettings, ClusterContrastSettings, JvtcSettings, TdaSettings
 from gcl_core.settings.study import STAGES, Study, set_dotted
 from gcl_core.settings.training import (
+    VARIANTS,
     ClusteringSettings,
     ContrastSettings,
     EvaluationSettings,
@@ -251,6 +252,8 @@ def _override(tree: dict[str, Any], word: str) -> None:
     key, separator, value = word.partition("=")
     if not separator or not key:
         raise ConfigError(f"override {word!r} is not of the form key=value, as in joint.epochs=3")
+    if key.startswith("variants."):  # of a profile that names none, one of those that every study has
+        tree.setdefault("variants", {name: each.model_dump(exclude_unset=True) for name, each in VARIANTS.items()})
     if key in PATHS:
         return set_dotted(tree, key, None if value in NO_PATH else value)
     try:

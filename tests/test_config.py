@@ -60,6 +60,13 @@ def test_overrides_reach_nested_keys_and_keep_the_rest() -> None:
     assert study.warm_up == plain.warm_up
 
 
+def test_an_override_of_one_variant_keeps_the_others_also_where_the_profile_names_none() -> None:
+    plain, study = load_study("smoke"), load_study("smoke", ["variants.tda.repeats=3", "variants.mine.view=copied"])
+    assert list(study.variants) == [*plain.variants, "mine"]
+    assert study.variants["tda"] == plain.variants["tda"].model_copy(update={"repeats": 3})
+    assert study.variants["gcl"] == plain.variants["gcl"]
+
+
 def test_overrides_as_one_text_equal_a_list() -> None:
     assert load_study("smoke", "seeds=3  joint.epochs=5") == load_study("smoke", ["seeds=3", "joint.epochs=5"])
 
