@@ -19,6 +19,11 @@ def pytest_collection_finish() -> None:
     gc.enable()
 
 
+def pytest_unconfigure() -> None:
+    """Let Python take apart at its end what it made: else libraries tell of leaks."""
+    gc.unfreeze()
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the smoke study first: it takes longest, and the other tests run beside it."""
     items.sort(key=lambda item: item.path.name != "test_smoke_study.py")
