@@ -120,3 +120,21 @@ def first_step(
         unit_projections(people.projections[rows[picked], angles // 45], CPU),
     )
     return FirstStep(layout, study, seed, rows[picked], angles, rows, labels, features, batch)
+
+
+def shown_step(layout: Layout, study: Study, people: PersonSet, seed: int, *, pictures: int) -> tuple[FirstStep, str]:
+    """Return `first_step` of GCL for a reader and, where true identities stand in for the clusters, why.
+
+    They do where too few pictures are in a cluster for a step, and where all are in one, which leaves no negatives.
+    Raises RunError as `finished_run` does, and TooFewError where identities leave no step either.
+    """
+    try:
+        start = first_step(layout, study, people, seed, pictures=pictures)
+        if len(start.labels.unique()) > 1:
+            return start, ""
+        reason = f"All {len(start.labels)} training pictures are in one cluster, which leaves no negatives"
+    except TooFewError as error:
+        reason = str(error)
+    known = study.clustering.model_copy(update={"method": "identities"})
+    start = first_step(layout, study.model_copy(update={"clustering": known}), people, seed, pictures=pictures)
+    return start, f"{reason}. So that a step can be shown, each person is a cluster here; training has no identities."

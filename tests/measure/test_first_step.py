@@ -1,5 +1,6 @@
 """The first step of joint training, set up for a reader's hands: the pictures and networks that training itself has."""
 
+import re
 from collections.abc import Callable
 
 import pytest
@@ -10,7 +11,7 @@ from gcl_core.config import load_study
 from gcl_core.data.person_set import load_person_set
 from gcl_core.files import RunError
 from gcl_core.layout import Layout
-from gcl_core.measure.first_step import as_in_the_figure, first_step
+from gcl_core.measure.first_step import as_in_the_figure, first_step, shown_step
 from gcl_core.training import joint
 from gcl_core.training.baseline import train_baseline
 from gcl_core.training.checkpoint import Stateful
@@ -63,6 +64,30 @@ def test_it_is_the_first_step_of_training(boxes: Callable[..., Layout], monkeypa
         assert len(ours) == len(values)
         assert all(torch.equal(*each) for each in zip(ours, values, strict=True)), name
     assert start.learners().encoder is not learners.encoder
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("clustering.min_samples=500",), "0 of .* training pictures are in a cluster"),
+        (
+            ("clustering.method=kmeans", "clustering.kmeans_clusters=1"),
+            "All .* training pictures are in one cluster, which leaves no negatives",
+        ),
+    ],
+)
+def test_where_clusters_leave_no_step_identities_stand_in_and_it_is_said(
+    boxes: Callable[..., Layout], words: tuple[str, ...], told: str
+) -> None:
+    layout = boxes(*words)
+    people = load_person_set(layout)
+    train_baseline(layout, 0)
+    warm_up_generator(layout, 0)
+    start, said = shown_step(layout, layout.study, people, 0, pictures=8)
+    assert re.match(told, said)
+    assert said.endswith("each person is a cluster here; training has no identities.")
+    assert len(start.labels.unique()) == people.index["pid"].iloc[people.rows("train")].nunique()
+    assert start.batch.partners.valid.any(dim=1).all()
 
 
 def test_the_figure_decides_every_switch_of_the_step() -> None:
