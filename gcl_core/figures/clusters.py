@@ -78,6 +78,8 @@ def _purity_panel(axes: Axes, labels: Int64[np.ndarray, " n"], identities: Int64
     purity = (table.max(axis=1) / table.sum(axis=1)).to_numpy() if len(table) else np.zeros(0)
     axes.hist(purity, np.linspace(0, 1, 21).tolist(), color=COLOURS[2])
     axes.set(title="purity of clusters", xlabel="share of the cluster's main person", ylabel="clusters", xlim=(0, 1.02))
+    if not len(purity):
+        axes.set_ylim(0, 1)
 
 
 def draw_map(axes: Axes, places: np.ndarray, shown: np.ndarray, groups: np.ndarray, title: str) -> None:

@@ -56,10 +56,13 @@ def test_pictures_of_people(layout: Layout, people: PersonSet):
     assert_fits(view_gallery(layout.study, gallery_people(people, rows, drawn)))
 
 
-def test_clustering(people: PersonSet):
+@pytest.mark.parametrize("fewest", [2, 17])
+def test_clustering(people: PersonSet, fewest: int):
     features = functional.normalize(torch.randn(16, 8, generator=torch.Generator().manual_seed(0)))
     identities = people.index["pid"].to_numpy()[people.rows("train")]
-    clustering = analyse(features, identities, ClusteringSettings(k1=8, k2=3, rho=0.2, min_samples=2))
+    clustering = analyse(features, identities, ClusteringSettings(k1=8, k2=3, rho=0.2, min_samples=fewest))
     pictures, distances = clustered_pictures(clustering, {}), clustered_distances(clustering)
     split = split_of_people(clustering, people, None)
-    assert_fits(clustering_figure(pictures, distances, split, eps=clustering.eps))
+    figure = clustering_figure(pictures, distances, split, eps=clustering.eps)
+    assert_fits(figure)
+    assert all(axes.get_ylim()[0] >= 0 for axes in figure.axes if axes.get_ylabel() == "clusters")
