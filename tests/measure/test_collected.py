@@ -27,6 +27,7 @@ from gcl_core.models.weights import build_encoder, save_weights
 from gcl_core.tables.claims import claims_table
 
 VARIANTS = (
+    "variants={}",
     *("variants.gcl.view=drawn", "variants.tda.view=augmented", "variants.copy.view=copied"),
     *("variants.once.view=drawn_once", "variants.tda_again.view=copied", "variants.tda_again.augment=true"),
     *("variants.true_views.view=known", "variants.dose_blur_4.view=known", "variants.dose_blur_4.blur=4"),
