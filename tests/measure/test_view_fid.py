@@ -1,8 +1,6 @@
 """FID per view: which pictures are drawn, what is compared, and when kept numbers are used again."""
 
-import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +20,6 @@ from gcl_core.measure.view_fid import (
     chosen_rows,
     fid_encodings,
     kept_fid,
-    real_features,
     real_floor,
     study_fid,
     todays_fid,
@@ -318,31 +315,6 @@ def test_the_real_floor_compares_disjoint_pictures_and_is_kept(
     assert floor["gallery"]["fid_matched"] != floor["gallery"]["fid"]
     monkeypatch.setattr(module, "load_inception", lambda device: pytest.fail("measured again"))
     assert real_floor(layout, people) == floor
-
-
-def test_real_pictures_are_measured_anew_by_other_code(
-    layout: Layout, people: PersonSet, calls: Drawn, monkeypatch: pytest.MonkeyPatch
-):
-    network = torch.nn.Identity()
-    before = real_features(layout, people, network, "train")
-    monkeypatch.setattr(module, "inception_features", lambda _network, pictures, **_: np.ones((len(pictures), 3), "f4"))
-    assert np.array_equal(real_features(layout, people, network, "train"), before)
-    monkeypatch.setattr(module, "code_of", lambda *_: {"gcl_core/evaluation/inception.py": "changed"})
-    assert (real_features(layout, people, network, "train") == 1).all()
-
-
-def test_two_at_once_measure_real_pictures_once(layout: Layout, people: PersonSet, monkeypatch: pytest.MonkeyPatch):
-    counted: list[int] = []
-
-    def features(_network: Any, pictures: torch.Tensor, *, progress: Any) -> np.ndarray:
-        counted.append(len(pictures))
-        time.sleep(0.2)
-        return np.ones((len(pictures), 3), "f4")
-
-    monkeypatch.setattr(module, "inception_features", features)
-    with ThreadPoolExecutor(2) as pool:
-        found = list(pool.map(lambda _: real_features(layout, people, torch.nn.Identity(), "train"), range(2)))
-    assert sum(counted) == len(found[0]) == len(found[1]) == len(people.rows("train"))
 
 
 def test_pictures_are_chosen_among_training_pictures_the_same_each_time(layout: Layout, people: PersonSet):
