@@ -54,8 +54,9 @@ def draw_sizes(axes: Axes, labels: Int64[np.ndarray, " n"], identities: Int64[np
     found = np.bincount(labels[labels >= 0])
     true = np.unique(identities, return_counts=True)[1]
     for sizes, label, colour, line in ((found, "clusters", COLOURS[2], "-"), (true, "people", GREY, "--")):
-        sizes = np.sort(sizes)[::-1]
-        axes.step(np.arange(1, len(sizes) + 1), sizes, where="mid", color=colour, linestyle=line, label=label)
+        sizes, dot = np.sort(sizes)[::-1], "o" if len(sizes) == 1 else None  # one step has no length
+        places = np.arange(1, len(sizes) + 1)
+        axes.step(places, sizes, where="mid", color=colour, linestyle=line, marker=dot, label=label)
     axes.set(title="sizes, largest first", xlabel="cluster or person", ylabel="pictures")
     axes.set_ylim(bottom=0)
     axes.legend()

@@ -13,11 +13,12 @@ from gcl_core.config import ClusteringSettings
 from gcl_core.data.person_set import PersonSet
 from gcl_core.figures.ablations import ablation_figure
 from gcl_core.figures.cluster_count import cluster_count_figure
-from gcl_core.figures.clusters import clustering_figure
+from gcl_core.figures.clusters import clustering_figure, draw_sizes
 from gcl_core.figures.curves import training_figure
 from gcl_core.figures.dataset import dataset_figure
 from gcl_core.figures.fid import fid_figure
 from gcl_core.figures.galleries import choose_people, gallery_people, view_gallery
+from gcl_core.figures.style import COLUMN, new_figure
 from gcl_core.layout import Layout
 from gcl_core.measure.artifacts import records, where
 from gcl_core.measure.clustered import clustered_distances, clustered_pictures
@@ -66,3 +67,10 @@ def test_clustering(people: PersonSet, fewest: int):
     figure = clustering_figure(pictures, distances, split, eps=clustering.eps)
     assert_fits(figure)
     assert all(axes.get_ylim()[0] >= 0 for axes in figure.axes if axes.get_ylabel() == "clusters")
+
+
+@pytest.mark.parametrize(("labels", "marker"), [([0, 0, 0, -1], "o"), ([0, 0, 1, 1], "None")])
+def test_one_cluster_alone_is_seen(labels: list[int], marker: str):
+    axes = new_figure(COLUMN, 1.0).subplots()
+    draw_sizes(axes, np.array(labels), np.array([1, 1, 2, 2]))
+    assert [line.get_marker() for line in axes.lines] == [marker, "None"]
