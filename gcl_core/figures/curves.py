@@ -82,12 +82,15 @@ def training_reading(records: pd.DataFrame, *, identities: int | None = None) ->
         epochs, maps, rank1 = (
             scale * numbers(known, name) for name, scale in (("epoch", 1), ("map", 100), ("rank1", 100))
         )
-        best = 1 + int(maps[1:].argmax()) if len(maps) > 1 else 0
-        sentences.append(
-            f"mAP goes from {maps[0]:.1f} % at the start to {maps[-1]:.1f} % after epoch {epochs[-1]:.0f} "
-            f"({maps[-1] / maps[0]:.2f} times), rank-1 from {rank1[0]:.1f} % to {rank1[-1]:.1f} %. (Best on test, "
-            f"not a headline: {maps[best]:.1f} % in epoch {epochs[best]:.0f}.)"
-        )
+        if len(maps) == 1:  # of a checkpoint taken over, of given weights, or as today's evaluation measures them
+            sentences.append(f"mAP is {maps[0]:.1f} %, rank-1 {rank1[0]:.1f} %, after epoch {epochs[0]:.0f}.")
+        else:
+            best = 1 + int(maps[1:].argmax())
+            sentences.append(
+                f"mAP goes from {maps[0]:.1f} % at the start to {maps[-1]:.1f} % after epoch {epochs[-1]:.0f} "
+                f"({maps[-1] / maps[0]:.2f} times), rank-1 from {rank1[0]:.1f} % to {rank1[-1]:.1f} %. (Best on test, "
+                f"not a headline: {maps[best]:.1f} % in epoch {epochs[best]:.0f}.)"
+            )
     if _has(records, "clusters"):
         last = _known(records, "clusters").to_dict("records")[-1]
         truth = f", where there are {identities} people" if identities is not None else ""

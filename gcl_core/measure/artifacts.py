@@ -272,6 +272,18 @@ def _highest(frame: pd.DataFrame, column: str) -> pd.DataFrame:
     return frame.sort_values(column, kind="stable").drop_duplicates(["stage", "seed"], keep="last").sort_index()
 
 
+def start_of_stage_one(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the baselines' lines before their first epoch, with their accuracies; none where these are not known.
+
+    A checkpoint taken over has no start of its own; that of a given baseline, or of one whose evaluation changed since,
+    was not measured.
+    """
+    baseline = where(frame, stage="baseline")
+    start = where(baseline, epoch=0)
+    whole = numbers(baseline, "epoch").max(initial=0) > 0 and bool(np.isfinite(numbers(start, "map")).all())
+    return start if whole else start.iloc[:0]
+
+
 def start_of_training(frame: pd.DataFrame) -> pd.DataFrame:
     """Return TDA's first epoch of every seed: its clusters are those of the finished baseline, like any variant's.
 

@@ -45,7 +45,7 @@ def project_body(
     normals = vertex_normals(body.vertices, body.faces) @ turn.T
     grey = np.full(size, 255.0, dtype=np.float32)
     covered = shown >= 0
-    facing = interpolate(normals, body.faces, shown[covered], inside[covered]) @ _LIGHT
+    facing = dot(interpolate(normals, body.faces, shown[covered], inside[covered]), _LIGHT)
     grey[covered] = 95 + 130 * np.clip(facing, 0, None)
     return np.round(shrink(grey)).astype(np.uint8)
 
@@ -87,6 +87,12 @@ def interpolate(
 ) -> Float[np.ndarray, "n k"]:
     """Return vertex values at n pixels, from each pixel's triangle and barycentric coordinates."""
     return np.einsum("nc,nck->nk", inside, values[faces[shown]])
+
+
+def dot(vectors: Float32[np.ndarray, "n 3"], axis: Float32[np.ndarray, " 3"]) -> Float32[np.ndarray, " n"]:
+    """Return `vectors @ axis` with the same bits on every processor, which BLAS does not promise."""
+    x, y, z = vectors.T
+    return x * axis[0] + y * axis[1] + z * axis[2]
 
 
 def shrink(picture: Float32[np.ndarray, "h w *c"]) -> Float32[np.ndarray, "h2 w2 *c"]:

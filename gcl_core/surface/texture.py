@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float32, UInt8
 
 from gcl_core.mesh.errors import MeshError
-from gcl_core.mesh.projection import view_matrix
+from gcl_core.mesh.projection import dot, view_matrix
 from gcl_core.surface.loops import blend, nearest_triangles, patch_sums, sample, seen_weights
 from gcl_core.surface.placement import Placement
 from gcl_core.surface.topology import Topology
@@ -59,7 +59,7 @@ def read_seen(
     points, seen = _seen_from(0, picture, placement, normals, topology)
     if not seen.any():
         raise MeshError("nothing of the body is seen in its picture, which has no colours to carry; leave it out")
-    across, _, up = (normals @ axis for axis in view_matrix(0, placement.body.elevation))
+    across, _, up = (dot(normals, axis) for axis in view_matrix(0, placement.body.elevation))
     inside = np.stack([points[:, 0] - INSIDE * across, points[:, 1] + INSIDE * up], axis=1)
     inside *= np.float32(len(picture) / FINE)
     return Seen(sample(picture, inside, seen > 0), seen)
@@ -75,7 +75,7 @@ def _seen_from(
     """Return where the vertices are in a view FINE rows high at a yaw (degrees), and how well each is seen, 0 to 1."""
     fine = (FINE, round(FINE * picture.shape[1] / picture.shape[0]))
     points = placement.places(placement.body.vertices, yaw, fine)
-    towards = -(normals @ view_matrix(yaw, placement.body.elevation)[1])
+    towards = -dot(normals, view_matrix(yaw, placement.body.elevation)[1])
     return points, seen_weights(points, towards, nearest_triangles(points, topology.faces, *fine)[1], BLUR, SLACK)
 
 

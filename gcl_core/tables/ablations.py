@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Float64
 
 from gcl_core.config import Study
 from gcl_core.losses.names import VIEW_INVARIANT
@@ -34,7 +35,7 @@ def ablation_table(study: Study, records: pd.DataFrame, repeats: pd.DataFrame) -
     rows: list[dict[str, Any]] = [_start(records)]
     for name, settings in study.variants.items():
         runs = where(records, stage=name)
-        best = [np.nanmax(100 * numbers(where(runs, seed=seed), "map")[1:]) for seed in sorted(set(runs["seed"]))]
+        best = [_best(100 * numbers(where(runs, seed=seed), "map")) for seed in sorted(set(runs["seed"]))]
         rows.append(
             {
                 "variant": settings.title,
@@ -49,6 +50,11 @@ def ablation_table(study: Study, records: pd.DataFrame, repeats: pd.DataFrame) -
     columns = ["variant", "x_nv", *VIEW_INVARIANT.values(), "epoch", "seeds", COUNTED, "mAP", SPREAD, "± mAP", "rank-1"]
     columns += ["± rank-1", "clusters", "outliers", "ARI", "mAP (paper)", BEST]
     return pd.DataFrame(rows).reindex(columns=columns).astype({"seeds": "Int64", COUNTED: "Int64"})
+
+
+def _best(maps: Float64[np.ndarray, " n"]) -> float:
+    """Return the best after the start; NaN where the start was not measured, nor then any epoch but the kept one."""
+    return float(np.nanmax(maps[1:])) if np.isfinite(maps[0]) else float("nan")
 
 
 def _start(records: pd.DataFrame) -> dict[str, Any]:

@@ -9,7 +9,16 @@ import pandas as pd
 from gcl_core.config import Study
 from gcl_core.files import read_json
 from gcl_core.layout import Layout
-from gcl_core.measure.artifacts import ACCURACIES, finished_run, headline_epochs, headline_words, numbers, spread, where
+from gcl_core.measure.artifacts import (
+    ACCURACIES,
+    finished_run,
+    headline_epochs,
+    headline_words,
+    numbers,
+    spread,
+    start_of_stage_one,
+    where,
+)
 from gcl_core.measure.found_runs import METHODS
 from gcl_core.measure.published import DATASETS, published_accuracy
 
@@ -45,7 +54,7 @@ def accuracy_table(study: Study, records: pd.DataFrame, joint: JointAccuracies =
     a row is of. Published rows read in their source come first; rows that are transcriptions on somebody else's page
     stand last and are marked †.
     """
-    heads, start = headline_epochs(study, records), _start(records)
+    heads, start = headline_epochs(study, records), start_of_stage_one(records)
     ours = [(str(start["note"].iloc[0]), "start", start)] if len(start) else []  # the note says where it comes from
     ours.append((baseline_title(METHODS[study.baseline.method]), "last epoch", where(heads, stage="baseline")))
     if joint:
@@ -78,15 +87,9 @@ def baseline_title(words: str) -> str:
     return f"baseline (stage 1: {words})"
 
 
-def _start(records: pd.DataFrame) -> pd.DataFrame:
-    """Return epoch 0 of the baselines that were trained; a checkpoint taken over has no start of its own."""
-    baseline = where(records, stage="baseline")
-    return where(baseline, epoch=0) if numbers(baseline, "epoch").max(initial=0) > 0 else baseline.iloc[:0]
-
-
 def accuracy_reading(study: Study, records: pd.DataFrame, joint: JointAccuracies = ()) -> str:
     """Return a paragraph that reads the accuracies: what was learned from the start on, and how far to compare."""
-    heads, start = headline_epochs(study, records), 100 * numbers(_start(records), "map")
+    heads, start = headline_epochs(study, records), 100 * numbers(start_of_stage_one(records), "map")
     ends = {stage: 100 * numbers(where(heads, stage=stage), "map").mean() for stage in ("baseline", "gcl", "tda")}
     first = f"The baseline stands at {ends['baseline']:.1f} mAP"
     if len(start):

@@ -5,7 +5,7 @@ from typing import Any
 import pandas as pd
 
 from gcl_core.config import Study
-from gcl_core.measure.artifacts import headline_epochs, numbers, spread, start_of_training, where
+from gcl_core.measure.artifacts import headline_epochs, numbers, spread, start_of_stage_one, start_of_training, where
 from gcl_core.tables.repeats import COUNTED, SPREAD, repeat_columns
 
 BASELINE = "baseline (and E_id frozen in stage 3, by construction)"
@@ -17,12 +17,11 @@ def controls_table(study: Study, records: pd.DataFrame, repeats: pd.DataFrame) -
     `records` are those of the baseline and all variants; a variant's are means over its `repeats`, whose own spread
     stands beside mAP. `±` is half the range over seeds, blank for one. With E_id
     frozen in stage 3 accuracy is that of the baseline; its clusters are those of the finished baseline, with which
-    every variant starts. A baseline taken over from a checkpoint has no random weights.
+    every variant starts. There is no row of random weights where their accuracy is not known (`start_of_stage_one`).
     """
-    heads, baseline = headline_epochs(study, records), where(records, stage="baseline")
+    heads, start = headline_epochs(study, records), start_of_stage_one(records)
     parts = {BASELINE: where(heads, stage="baseline"), **{name: where(heads, stage=name) for name in study.variants}}
-    if numbers(baseline, "epoch").max() > 0:
-        start = where(baseline, epoch=0)
+    if len(start):
         parts = {str(start["note"].iloc[0]): start, **parts}
     accuracy, clusters = (
         {"map": ("mAP", 100), "rank1": ("rank-1", 100)},

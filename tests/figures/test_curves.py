@@ -50,3 +50,11 @@ def test_the_reading_takes_the_last_epoch_and_names_the_best_apart():
     assert "25 clusters and 4 outliers, where there are 24 people" in text
     assert "contrastive 4 → 1" in text
     assert "mAP" not in training_reading(WARM_UP)
+
+
+def test_where_one_epoch_alone_was_measured_nothing_is_said_of_a_start():
+    given = BASELINE.assign(map=BASELINE["map"].where(BASELINE["epoch"] == 3))
+    text = training_reading(given)
+    assert "mAP is 40.0 %, rank-1 70.0 %, after epoch 3." in text
+    assert "start" not in text
+    assert "headline" not in text

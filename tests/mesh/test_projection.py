@@ -9,7 +9,7 @@ import pytest
 
 from gcl_core.mesh.body import Body
 from gcl_core.mesh.pose import Gait, bone_transforms, skin, walking_rotations
-from gcl_core.mesh.projection import YAWS, project_body, projection_folder
+from gcl_core.mesh.projection import YAWS, dot, project_body, projection_folder
 
 WHITE = 255
 
@@ -98,3 +98,10 @@ def test_naming_the_folders_needs_neither_the_body_model_nor_numba():
     code = "import sys, gcl_core.mesh.projection; print({'anny', 'numba'} & set(sys.modules))"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "set()"
+
+
+def test_products_with_an_axis_have_the_bits_of_plain_arithmetic_on_every_processor():
+    draws = np.random.default_rng(0)
+    vectors, axis = (draws.normal(size=size).astype(np.float32) for size in ((2000, 3), 3))
+    plain = [x * axis[0] + y * axis[1] + z * axis[2] for x, y, z in vectors]  # BLAS with AVX-512 rounds otherwise
+    assert np.array_equal(dot(vectors, axis), np.array(plain))

@@ -53,6 +53,15 @@ def test_the_best_epoch_is_apart_and_never_the_start(layout: Layout, frame: pd.D
     assert ablation_table(layout.study, worse, repeats)[BEST].iloc[1] == pytest.approx(70)
 
 
+def test_where_the_kept_epoch_alone_was_measured_there_is_no_best(
+    layout: Layout, frame: pd.DataFrame, repeats: pd.DataFrame
+):
+    given = frame.assign(map=frame["map"].where(frame["epoch"] == 3))
+    table = ablation_table(layout.study, given, repeats)
+    assert table["mAP"].iloc[1] == pytest.approx(60)
+    assert table[BEST].isna().all()
+
+
 def test_on_request_the_headline_is_the_best_epoch_and_says_so(
     layout: Layout, frame: pd.DataFrame, repeats: pd.DataFrame
 ):

@@ -107,3 +107,9 @@ def test_on_request_the_headline_of_variants_is_their_best_epoch(
     ours = table[table["source"] == "ours"]
     assert ours["mAP"].tolist() == pytest.approx([40, 60, 70, 70])
     assert list(ours["epoch"]) == ["start", "last epoch", *["epoch of best mAP on test"] * 2]
+
+
+def test_a_start_that_was_not_measured_is_left_out(layout: Layout, frame: pd.DataFrame):
+    given = frame.assign(map=frame["map"].where(frame["epoch"] > 0))
+    assert accuracy_table(layout.study, given)["method"].iloc[0] == "baseline (stage 1: TDA contrast)"
+    assert "The baseline stands at 45.0 mAP;" in accuracy_reading(layout.study, given)

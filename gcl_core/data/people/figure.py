@@ -10,6 +10,7 @@ from scipy import sparse
 from gcl_core.data.people.pieces import ARM, HEAD, HIPS, LEG, TRUNK, WAIST, Piece, pieces_of
 from gcl_core.data.people.wardrobe import Looks
 from gcl_core.mesh.body import AVERAGE, RestBody, Skeleton
+from gcl_core.mesh.projection import dot
 from gcl_core.mesh.rasterizer import vertex_normals
 
 SLEEVE_END = {"sleeveless": 0.04, "short": 0.36, "long": 0.97, "hoodie": 0.99, "jacket": 1.0}
@@ -156,4 +157,4 @@ def _neighbour_means(faces: Int32[np.ndarray, "f 3"], count: int) -> sparse.csr_
 
 def _share(points: Float32[np.ndarray, "n 3"], start: np.ndarray, end: np.ndarray) -> Float32[np.ndarray, " n"]:
     line = end - start
-    return ((points - start) @ line / (line @ line)).astype(np.float32)
+    return (dot(points - start, line) / (line @ line)).astype(np.float32)
