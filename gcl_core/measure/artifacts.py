@@ -11,6 +11,7 @@ from jaxtyping import Float, Float64
 from gcl_core.config import Study
 from gcl_core.data.index import DataError
 from gcl_core.data.person_set import PersonSet, load_person_set, stored_fingerprint
+from gcl_core.data.source_set import source_layout
 from gcl_core.data.sources import describe_source, list_source
 from gcl_core.data.truth import load_truth
 from gcl_core.files import RunError, hash_file, known_hash, read_json, write_json
@@ -22,7 +23,7 @@ from gcl_core.run_folder import kept_line, read_metrics
 from gcl_core.seeding import training_draws
 from gcl_core.typed_frames import typed
 
-MAKERS = {"baseline": "01_baseline", "warm_up": "03_generator_warm_up"}
+MAKERS = {"source": "01_baseline", "baseline": "01_baseline", "warm_up": "03_generator_warm_up"}
 NETWORKS = {"baseline": "encoder", "warm_up": "generator", "source": "encoder"}  # of a stage, that others start from
 INPUTS = {  # of a run, when they are others now
     "data": "made of other data than are prepared now",
@@ -88,14 +89,18 @@ def run_problem(layout: Layout, stage: str, seed: int, repeat: int = 0) -> str |
         more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""
         return f"was made with other code ({', '.join(changed[:3])}{more} changed since); {again}"
     for name, recorded in facts["inputs"].items():
-        if _input_now(layout, seed, name) not in (recorded, None):
+        if _input_now(layout, stage, seed, name) not in (recorded, None):
             return f"was {INPUTS[name]}; {again}"
+    start = layout.stage("source", seed)
+    if stage == "baseline" and layout.study.source is not None and start.is_dir():  # else it lies on another machine
+        problem = run_problem(layout, "source", seed)
+        return problem and f"started from {start}, which {problem}"
     return None
 
 
-def _input_now(layout: Layout, seed: int, name: str) -> str | None:
+def _input_now(layout: Layout, stage: str, seed: int, name: str) -> str | None:
     """Return the hash of an input as a training that began now would record it; None where it cannot be read here."""
-    study, own = layout.study, layout.of_seed(seed)
+    study, own = layout.study, source_layout(layout) if stage == "source" else layout.of_seed(seed)
     try:
         match name:
             case "data":

@@ -45,7 +45,7 @@ def unpacked(packed: dict[str, Tensor]) -> dict[str, Tensor]:
     for name, value in packed.items():
         if name + SCALE in packed:
             tensors[name] = (value.flatten(1) * packed[name + SCALE][:, None]).reshape(value.shape)
-        elif not name.endswith(SCALE):
+        elif not (name.endswith(SCALE) and name.removesuffix(SCALE) in packed):
             tensors[name] = value.float() if value.dtype == torch.float16 else value
     return tensors
 

@@ -4,6 +4,7 @@ Its tensors are the state's, its metadata holds all else as JSON (gcl_core/train
 both. The last checkpoint and the one before it are kept, so that a damaged file costs little.
 """
 
+import contextlib
 import hashlib
 import json
 import os
@@ -82,23 +83,34 @@ def resume(path: Path, parts: Mapping[str, Stateful]) -> dict[str, Any]:
     Nothing where there is none. Raises RunError when none of those there can be read, or one is of another shape.
     """
     there = [file for file in (path, previous(path)) if file.is_file()]
+    damaged = None
     for file in there:
         try:
             state = load_state(file)
         except RunError as error:
             if file == there[-1]:
                 raise
-            print(f"{error.__cause__}: {file} is set aside, going on from the checkpoint before it", flush=True)
+            damaged = str(error.__cause__)
             continue
         try:
             for name, part in parts.items():
                 part.load_state_dict(state.pop(name))
-            return state
         except (KeyError, RuntimeError, TypeError, ValueError) as error:
             raise RunError(
                 f"{file} is no checkpoint of this stage ({error}); delete {file.parent} to start anew"
             ) from error
+        if damaged is not None:
+            _set_aside(path, damaged)
+        return state
     return {}
+
+
+def _set_aside(path: Path, why: str) -> None:
+    """Put a damaged checkpoint where the next one does not take it for the one before."""
+    aside = path.with_stem(f"{path.stem}.damaged")
+    with contextlib.suppress(FileNotFoundError):  # another process that trains along was first
+        os.replace(path, aside)
+    print(f"{why}: {path} is set aside as {aside.name}, going on from the checkpoint before it", flush=True)
 
 
 def _write(path: Path, state: Mapping[str, Any]) -> None:

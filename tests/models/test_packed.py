@@ -58,3 +58,14 @@ def test_a_file_of_something_else_is_named(tmp_path: Path):
     with pytest.raises(RunError, match=r"page cannot be read as safetensors"):
         unpack_file(tmp_path / "page", tmp_path / "back")
     assert not (tmp_path / "back").exists()
+
+
+def test_a_parameter_that_is_called_scale_stays(tmp_path: Path):
+    """As a learned scale does; only what was packed has one of its own."""
+    own = {"layer_scale1.scale": torch.rand(4), "act.scale": torch.rand(1), "conv.weight": torch.rand(4, 3)}
+    save_file(own, tmp_path / "own.safetensors")
+    pack_file(tmp_path / "own.safetensors", tmp_path / "packed.safetensors", 8)
+    unpack_file(tmp_path / "packed.safetensors", tmp_path / "again.safetensors")
+    found = load_file(tmp_path / "again.safetensors")
+    assert set(found) == set(own)
+    assert torch.equal(found["layer_scale1.scale"], own["layer_scale1.scale"])

@@ -226,9 +226,13 @@ def test_a_damaged_last_checkpoint_gives_way_to_the_one_before(tmp_path: Path, c
         path.write_bytes(damaged)
         assert resume(path, {"part": part}) == {"epoch": 2}
         assert part.state["t"].tolist() == [2.0] * 9
-        assert "going on from the checkpoint before it" in capsys.readouterr().out
-    path.unlink()  # killed between the two renames
+        assert "set aside as c.damaged.safetensors, going on from the checkpoint before it" in capsys.readouterr().out
+        assert path.with_stem("c.damaged").read_bytes() == damaged
+    assert not path.exists()  # as when killed between the two renames
     assert resume(path, {"part": part}) == {"epoch": 2}
+    save_checkpoint(path, {"part": part}, epoch=3)
+    assert load_state(previous(path))["epoch"] == 2  # still whole
+    path.unlink()
     previous(path).write_bytes(b"")
     with pytest.raises(RunError, match=r"c\.previous\.safetensors cannot be read"):
         resume(path, {"part": part})

@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 from gcl_core.data.source_set import load_source_set, source_layout
 from gcl_core.files import RunError, read_json
 from gcl_core.layout import Layout
-from gcl_core.measure.artifacts import finished_run
+from gcl_core.measure.artifacts import finished_run, run_problem
 from gcl_core.models.released import export_encoder
 from gcl_core.models.weights import load_encoder
 from gcl_core.run_folder import read_metrics
@@ -158,6 +158,14 @@ def test_every_first_stage_starts_from_the_source_sets_encoder(with_source: Make
     assert "source" in read_json(folder / "manifest.json")["inputs"]
     assert not same_weights(learned, folder)
     assert ("source" in read_metrics(folder)[1]) == (method == "jvtc")  # L_src goes on in JVTC alone
+
+
+def test_a_baseline_of_another_source_training_is_told(with_source: MakeLayout):
+    layout = with_source(*SLOTS)
+    train_baseline(layout, 0)
+    assert run_problem(layout, "baseline", 0) is None
+    longer = str(run_problem(with_source(*SLOTS, "source.epochs=5"), "baseline", 0))
+    assert "seed0, which was made with other settings of source; run notebooks/01_baseline.ipynb with seed=0" in longer
 
 
 def test_the_source_set_lies_beside_the_profile_and_is_prepared_like_any_other(boxes: MakeLayout):
