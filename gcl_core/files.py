@@ -20,6 +20,10 @@ class RunError(RuntimeError):
     """A run cannot start or go on; the text says why, where and what to do."""
 
 
+class DivergedError(ValueError):
+    """Features are zero or not finite, as when a training has diverged; the text says whose and what to do."""
+
+
 @contextlib.contextmanager
 def atomic(path: Path) -> Iterator[Path]:
     """Yield a path beside `path` to write to; on success it takes the name `path`, on failure nothing remains.

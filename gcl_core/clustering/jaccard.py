@@ -14,6 +14,7 @@ from gcl_core.clustering.neighbour_weights import jaccard_similarity, mean_over_
 from gcl_core.clustering.neighbours import approximate_neighbours, exact_neighbours, measured_recall
 from gcl_core.clustering.released_arithmetic import mean_in_ranking_order, softmax_row_by_row
 from gcl_core.device import full_float32
+from gcl_core.files import DivergedError
 
 Duplicates = Literal["within_rounding", "exact_zero"]
 ZERO = 1e-6  # a Jaccard distance below this is zero up to rounding of float32 features; it is stored as exactly 0
@@ -60,7 +61,8 @@ def jaccard_distance(
     found. They are searched on the device of the features, all else runs on the CPU; memory grows with n times the
     neighbours, not with n².
 
-    Raises ValueError for no pictures, for k1 or k2 below 1, and for a row that is not finite or not of length 1.
+    Raises ValueError for no pictures and for k1 or k2 below 1, DivergedError for a row that is not finite or not of
+    length 1.
     Source: METHOD.md §4 steps 1-5, D13, D26.
     """
     features = features.detach()
@@ -104,7 +106,7 @@ def _check(features: Tensor, k1: int, k2: int) -> None:
     wrong = ~((lengths - 1).abs() < 1e-2)  # so written, NaN is wrong too
     if wrong.any():
         row = int(wrong.nonzero()[0])
-        raise ValueError(
+        raise DivergedError(
             f"feature row {row} has length {float(lengths[row]):.4g}, expected 1 ({int(wrong.sum())} such rows): "
             "normalise the features; a NaN or zero row means that the encoder diverged or never filled it"
         )

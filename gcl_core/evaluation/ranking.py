@@ -12,6 +12,8 @@ from jaxtyping import Float, Float32, Int, Int64
 from numba import njit
 from torch import Tensor
 
+from gcl_core.files import DivergedError
+
 JUNK = -1  # pid of pictures that are neither right nor wrong
 BLOCK = 1 << 24  # distances held at once
 ROWS = 64  # queries that a thread ranks at a time
@@ -55,7 +57,7 @@ def evaluate_ranking(
 ) -> RankingResult:
     """Return mAP and CMC by squared Euclidean distance between (normalised) features.
 
-    See `rank_distances` for the protocol and for what raises ValueError, here also for features that are not finite.
+    See `rank_distances` for the protocol and for what raises ValueError; DivergedError for features that are not finite.
     Source: METHOD.md §5.4.
     """
     _check_features("query", query_features)
@@ -207,7 +209,7 @@ def _count_ahead(distances, limit, index):
 def _check_features(name: str, features: Tensor) -> None:
     wrong = ~features.isfinite().all(dim=1)
     if wrong.any():
-        raise ValueError(
+        raise DivergedError(
             f"{name} feature row {int(wrong.nonzero()[0])} is not finite ({int(wrong.sum())} of {len(features)} rows): "
             "the encoder diverged; evaluate an earlier checkpoint"
         )

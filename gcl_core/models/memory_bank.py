@@ -6,12 +6,13 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from gcl_core.data.batches import send
+from gcl_core.files import DivergedError
 
 SHORTEST = 1e-12  # below this F.normalize gives no unit vector
 
 
 def unit_rows(features: Float[Tensor, "n d"], names: Int[Tensor, " n"]) -> Float[Tensor, "n d"]:
-    """Return L2-normalised rows; raises ValueError that names (by `names`) the rows that are zero or not finite."""
+    """Return L2-normalised rows; raises DivergedError that names (by `names`) the rows that are zero or not finite."""
     refuse(without_direction(features).to(names.device), names)
     return F.normalize(features)
 
@@ -23,10 +24,10 @@ def without_direction(features: Float[Tensor, "n d"]) -> Bool[Tensor, " n"]:
 
 
 def refuse(bad: Bool[Tensor, " n"], names: Int[Tensor, " n"]) -> None:
-    """Raise ValueError if any row is bad; it names them by `names`."""
+    """Raise DivergedError if any row is bad; it names them by `names`."""
     if bad.any():
         rows = names[bad].tolist()
-        raise ValueError(
+        raise DivergedError(
             f"{len(rows)} of {len(names)} features for the memory bank are zero or not finite, first for rows "
             f"{rows[:5]}: the identity encoder broke down (too high a learning rate?) or these pictures are damaged"
         )
@@ -36,7 +37,7 @@ class MemoryBank(nn.Module):
     """Unit features of all training pictures in index order, kept in the buffer `rows` (so checkpoints hold it).
 
     `features` (n, d) of any length, not zero; `keep_old` in [0, 1] is the weight of the OLD row in an update (D8).
-    Raises ValueError for features that are zero or not finite, or `keep_old` out of range.
+    Raises DivergedError for features that are zero or not finite, ValueError for `keep_old` out of range.
     """
 
     rows: Float[Tensor, "n d"]
@@ -70,7 +71,7 @@ class MemoryBank(nn.Module):
         self._updated = bad.to("cpu", non_blocking=True), indices
 
     def check(self) -> None:
-        """Raise ValueError if the last update had features that are zero or not finite: the bank is spoilt by then.
+        """Raise DivergedError if the last update had features that are zero or not finite: the bank is spoilt by then.
 
         To be called after every update, once something else has been read from its device (`Epochs.tell` does), and
         before a checkpoint: what was found is there then, without another wait.

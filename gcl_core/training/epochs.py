@@ -162,13 +162,13 @@ class Epochs:
             self._spent += time.perf_counter() - begun
             self._taken += 1
             self._step = step + 1
-            self._asked = ranks.any_rank(self._asked)
-            self._within = ranks.world_size > 1  # one alone may not leave the others between two steps
-            if self._asked or time.monotonic() - self._saved > SAVE_AFTER:
+            asked = ranks.any_rank(self._asked)  # of all alike; who is asked from here on ends after the next step
+            if asked or time.monotonic() - self._saved > SAVE_AFTER:
                 self._save_within()
-            if self._asked:
+            if asked:
                 ranks.barrier()  # who ends takes the others along, and the first may be at its checkpoint still
                 self._stop()
+            self._within = ranks.world_size > 1  # one alone may not leave the others between two steps
         self._within = False
 
     def fed(
@@ -226,10 +226,10 @@ class Epochs:
             waiting = None if self._waited is None else self._waited / self._spent
             self.journal.pace(self._epoch, steps_per_second=self._taken / self._spent, waiting=waiting)
         self.journal.record(self._epoch, **record)
-        self._asked = ranks.any_rank(self._asked)
+        asked = ranks.any_rank(self._asked)
         self._within = False
         self._line.update(self._epoch - self._line.n)
-        if self._asked:
+        if asked:
             self._stop()
 
     def _save(self, **facts: Any) -> None:

@@ -189,7 +189,7 @@ def _set_back_dates(layout: Layout) -> None:
     Such files come from a machine whose clock is ahead, or were made before this one's was set back. Snakemake takes
     what a step makes from them for older than they are, and deletes it.
     """
-    made = [*(layout.runs / "steps").glob("*.done"), *(path for path in layout.figures.iterdir() if path.is_file())]
+    made = [*(layout.runs / "steps").glob("*.done"), *(path for path in layout.figures.rglob("*") if path.is_file())]
     with tempfile.TemporaryFile(dir=layout.runs) as new:
         now = os.fstat(new.fileno()).st_mtime_ns  # by the clock of the disk
     ahead = max((path.stat().st_mtime_ns for path in made), default=now) - now

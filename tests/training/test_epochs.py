@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,6 +17,7 @@ from gcl_core.seeding import numpy_rng
 from gcl_core.training import epochs
 from gcl_core.training.baseline import train_baseline
 from gcl_core.training.baselines import tda
+from gcl_core.training.checkpoint import load_state
 from gcl_core.training.epochs import Epochs, Stopped
 from gcl_core.training.joint import train_jointly
 from gcl_core.training.warm_up import warm_up_generator
@@ -121,6 +123,32 @@ def test_asked_to_end_outside_a_step_ends_at_once_and_loses_nothing(
     assert len(calls) == 3
     assert result(CHAIN[0](broken)) == expected
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL  # as it was
+
+
+@pytest.mark.parametrize("during", ["save_checkpoint", "any_rank"])
+def test_asked_to_end_between_a_step_and_its_end_ends_after_the_next_one(
+    boxes: MakeLayout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, during: str
+):
+    """While a checkpoint is written, which is not thrown away then, and while all ranks are asked."""
+    whole, broken = boxes(), boxes(root=tmp_path / "broken")
+    expected = result(CHAIN[0](whole))
+    where = epochs if during == "save_checkpoint" else epochs.ranks
+    does, calls = getattr(where, during), []
+
+    def asked(*given: Any, **facts: Any) -> Any:
+        done = does(*given, **facts) if during == "any_rank" else None
+        if not calls and signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:  # the epochs have begun
+            calls.append(given)
+            ask()
+        return done if during == "any_rank" else does(*given, **facts)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(where, during, asked)
+        with pytest.raises(Stopped):
+            CHAIN[0](broken)
+    state = load_state(broken.stage("baseline", 0) / "checkpoint.safetensors")
+    assert (state["epoch"], state["step"]) == (1, 2)
+    assert result(CHAIN[0](broken)) == expected
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
