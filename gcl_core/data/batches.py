@@ -46,8 +46,13 @@ def unit_pictures(
     pixels: UInt8[np.ndarray, "b h w 3"] | UInt8[Tensor, "b h w 3"], device: torch.device
 ) -> Float[Tensor, "b 3 h w"]:
     """Pixels 0…255 to pictures in [0, 1] on `device`."""
-    channels_first = _sent(pixels, device).permute(0, 3, 1, 2).contiguous()
-    return channels_first.float().div_(255)  # bytes are cheaper to rearrange than floats
+    planes = _sent(pixels, device).permute(0, 3, 1, 2).contiguous()
+    return planes.float().div_(255)  # bytes are cheaper to rearrange than floats
+
+
+def channels_first(pictures: UInt8[np.ndarray, "b h w 3"]) -> UInt8[Tensor, "b 3 h w"]:
+    """Return pictures as networks take them, still of bytes and on the CPU."""
+    return torch.from_numpy(np.ascontiguousarray(pictures)).permute(0, 3, 1, 2)
 
 
 def imagenet_normalize(picture: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:

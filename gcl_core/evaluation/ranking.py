@@ -57,8 +57,8 @@ def evaluate_ranking(
 ) -> RankingResult:
     """Return mAP and CMC by squared Euclidean distance between (normalised) features.
 
-    See `rank_distances` for the protocol and for what raises ValueError; DivergedError for features that are not finite.
-    Source: METHOD.md §5.4.
+    See `rank_distances` for the protocol and for what raises ValueError. Raises DivergedError for features that are not
+    finite. Source: METHOD.md §5.4.
     """
     _check_features("query", query_features)
     _check_features("gallery", gallery_features)

@@ -260,8 +260,8 @@ def last_epochs(frame: pd.DataFrame) -> pd.DataFrame:
 def headline_epochs(study: Study, frame: pd.DataFrame) -> pd.DataFrame:
     """Return each run's headline: its last epoch or, of a variant, the one whose weights its `joint.keep` keeps (D15).
 
-    With `best_on_test` that is the first epoch of the best test mAP, never the start. Baseline and warm-up have no such
-    choice.
+    With `best_on_test` that is the first epoch of the best test mAP, never the start; with repeats, of their mean mAP.
+    Baseline and warm-up have no such choice.
     """
     variants = np.isin(frame["stage"].to_numpy().astype(str), picked_on_test(study))
     if not variants.any():

@@ -27,13 +27,12 @@ from gcl_core.measure.merged_views import kept_merged_views
 from gcl_core.measure.retrievals import precision_by_range, view_differences
 from gcl_core.measure.view_fid import chosen_rows, todays_fid
 from gcl_core.measure.view_quality import view_quality
-from gcl_core.mesh.projection import NOVEL
+from gcl_core.mesh.projection import NOVEL, WHITE
 from gcl_core.models.weights import load_encoder
 from gcl_core.provenance import code_of, fingerprint
 from gcl_core.surface.stored import carried_views
 
 FAR = 60  # degrees; right pictures whose view differs by more are far
-WHITE = 255  # behind the mesh in a projection (§1.3)
 KEPT = "claims.json"
 
 

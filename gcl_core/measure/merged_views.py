@@ -15,11 +15,10 @@ from gcl_core.files import read_json
 from gcl_core.layout import Layout
 from gcl_core.measure.artifacts import finished_run, where
 from gcl_core.measure.view_fid import chosen_rows
-from gcl_core.mesh.projection import NOVEL
+from gcl_core.mesh.projection import NOVEL, WHITE
 from gcl_core.surface.merging import MergedViews, Plan, merged_views
 from gcl_core.training.kept import labels_file, merged_file
 
-WHITE = 255  # behind the mesh in a projection (§1.3)
 NUMBERS = {"none": (0, 0), "1-3": (1, 3), "4-7": (4, 7), "8-11": (8, 11), "12-15": (12, 15), "16 or more": (16, np.inf)}
 PURITIES = {"below 1/2": (0, 0.5), "1/2 to 3/4": (0.5, 0.75), "3/4 to 1": (0.75, 1), "1": (1, 1.1)}  # low <= x < high
 

@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from filelock import FileLock
 from jaxtyping import Float32, Int64, UInt8
 from torch import nn
 from tqdm import tqdm
 
 from gcl_core.config import Study
+from gcl_core.data.batches import channels_first
 from gcl_core.data.person_set import PersonSet, load_person_set
 from gcl_core.device import resolve_device
 from gcl_core.evaluation.encoding import ROUND_TRIPS, Encoding
@@ -208,8 +208,7 @@ def _save(path: Path, features: Float32[np.ndarray, "n d"]) -> None:
 
 
 def _features(network: nn.Module, pictures: UInt8[np.ndarray, "n h w 3"], bar: Any) -> Float32[np.ndarray, "n d"]:
-    tensor = torch.from_numpy(np.ascontiguousarray(pictures)).permute(0, 3, 1, 2)
-    return inception_features(network, tensor, progress=bar.update)
+    return inception_features(network, channels_first(pictures), progress=bar.update)
 
 
 @dataclass(frozen=True)

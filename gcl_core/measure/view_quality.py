@@ -7,6 +7,7 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from gcl_core.config import Study
+from gcl_core.data.batches import channels_first
 from gcl_core.data.person_set import PersonSet
 from gcl_core.data.truth import Truth
 from gcl_core.device import resolve_device
@@ -63,7 +64,7 @@ def view_quality(
         line = {**facts, "yaw": yaw, "distance": _distance(encoder, real, drawn[:, place])}
         if truth is not None:
             true = np.stack([truth.true_view(file, yaw) for file in people.index["file"][rows]])
-            psnr, ssim = psnr_ssim(_tensor(drawn[:, place]), _tensor(true))
+            psnr, ssim = psnr_ssim(channels_first(drawn[:, place]), channels_first(true))
             finite = psnr[np.isfinite(psnr)]
             line |= {"psnr": finite.mean() if len(finite) else np.nan, "ssim": ssim.mean()}
             line["distance_true"] = _distance(encoder, real, true)
@@ -82,10 +83,6 @@ def study_quality(layout: Layout, people: PersonSet, truth: Truth | None, seed: 
 def _distance(encoder: IdentityEncoder, real: Tensor, pictures: UInt8[np.ndarray, "n h w 3"]) -> float:
     features = extract_features(encoder, pictures, np.arange(len(pictures)))
     return float(torch.linalg.vector_norm(real - features, dim=1).mean())
-
-
-def _tensor(pictures: UInt8[np.ndarray, "n h w 3"]) -> UInt8[Tensor, "n 3 h w"]:
-    return torch.from_numpy(np.ascontiguousarray(pictures)).permute(0, 3, 1, 2)
 
 
 def view_quality_table(study: Study, quality: pd.DataFrame) -> pd.DataFrame:

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 from jaxtyping import Float32, Float64, UInt8
 from torch import nn
 from tqdm import tqdm
 
+from gcl_core.data.batches import channels_first
 from gcl_core.data.person_set import PersonSet
 from gcl_core.data.truth import Truth
 from gcl_core.device import resolve_device
@@ -25,10 +25,9 @@ from gcl_core.evaluation.picture_quality import person_psnr, psnr_ssim
 from gcl_core.files import hash_file, read_json, write_json
 from gcl_core.layout import Layout
 from gcl_core.measure.artifacts import finished_run, numbers, where
-from gcl_core.measure.collected import WHITE
 from gcl_core.measure.view_fid import CHUNK, chosen_rows, real_features, view_fid
 from gcl_core.measure.view_sources import DRAWN, MERGED, TRUE, Rows, Source, Views, view_sources
-from gcl_core.mesh.projection import NOVEL
+from gcl_core.mesh.projection import NOVEL, WHITE
 from gcl_core.outputs import MERGING
 from gcl_core.provenance import code_of, fingerprint
 from gcl_core.surface.bodies import fits_hash
@@ -81,7 +80,7 @@ def _fidelity(
 ) -> dict[str, float]:
     true = truth.true_views(people.index["file"].iloc[rows].tolist(), [yaw] * len(rows))
     person = people.projections[rows, NOVEL.index(yaw) + 1] < WHITE
-    psnr, ssim = psnr_ssim(_tensor(views), _tensor(true))
+    psnr, ssim = psnr_ssim(channels_first(views), channels_first(true))
     return {
         "psnr_person": _finite_mean(person_psnr(views, true, person)),
         "psnr": _finite_mean(psnr),
@@ -92,10 +91,6 @@ def _fidelity(
 def _finite_mean(values: Float64[np.ndarray, " n"]) -> float:
     finite = values[np.isfinite(values)]
     return float(finite.mean()) if len(finite) else float("nan")
-
-
-def _tensor(pictures: UInt8[np.ndarray, "n h w 3"]) -> torch.Tensor:
-    return torch.from_numpy(np.ascontiguousarray(pictures)).permute(0, 3, 1, 2)
 
 
 def _fids(
@@ -138,7 +133,7 @@ def _features(
         views, there = source(rows[start : start + CHUNK])
         angles = angles or [[] for _ in range(views.shape[1])]
         for place, parts in enumerate(angles):
-            parts.append(inception_features(network, _tensor(encode(views[there, place]))))
+            parts.append(inception_features(network, channels_first(encode(views[there, place]))))
     return [np.concatenate(parts) for parts in angles]
 
 

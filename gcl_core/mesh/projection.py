@@ -13,6 +13,7 @@ YAWS: tuple[int, ...] = (0, 45, 90, 135, 180, 225, 270, 315)
 """The study's angles in degrees, counter-clockwise seen from above: a body facing image-left is frontal at +90."""
 NOVEL = YAWS[1:]  # those of new views: 0 is the picture's own
 
+WHITE = 255  # behind the body (METHOD.md §1.3)
 OVERSAMPLING = 2
 MARGIN = 0.05  # of the picture's height or width, left free on each side
 _LIGHT = np.array([-0.35, -0.8, 0.5], dtype=np.float32) / np.float32(np.sqrt(0.35**2 + 0.8**2 + 0.5**2))
@@ -30,7 +31,7 @@ class Frame:
 def project_body(
     body: Body, yaw_degrees: float | int, *, height: int, width: int
 ) -> UInt8[np.ndarray, "{height} {width}"]:
-    """Draw a body as a smooth-shaded light-grey figure on white (255): whole body in frame, centred (METHOD.md §1.3).
+    """Draw a body as a smooth-shaded light-grey figure on white: whole body in frame, centred (METHOD.md §1.3).
 
     `yaw_degrees` turns the body about the vertical, counter-clockwise seen from above: facing image-left becomes
     frontal at +90, seen from behind becomes facing image-left.
@@ -43,7 +44,7 @@ def project_body(
     size = (height * OVERSAMPLING, width * OVERSAMPLING)
     shown, inside = rasterize(to_pixels(seen, frame), body.faces, *size)
     normals = vertex_normals(body.vertices, body.faces) @ turn.T
-    grey = np.full(size, 255.0, dtype=np.float32)
+    grey = np.full(size, WHITE, dtype=np.float32)
     covered = shown >= 0
     facing = dot(interpolate(normals, body.faces, shown[covered], inside[covered]), _LIGHT)
     grey[covered] = 95 + 130 * np.clip(facing, 0, None)

@@ -25,7 +25,7 @@ from gcl_core.models.packed import unpacked
 from gcl_core.models.timm_trunk import TimmTrunk
 from gcl_core.seeding import derive_seed
 
-Network = TypeVar("Network", bound=nn.Module)
+Module = TypeVar("Module", bound=nn.Module)
 NETWORK = "gcl_core network"  # the metadata's one entry; the order of several would differ from file to file
 
 
@@ -56,7 +56,7 @@ def build_discriminator(study: Study, seed: int) -> Discriminator:
     return prepared(discriminator, study.compute, compiled=False)
 
 
-def _seeded(build: Callable[[], Network], seed: int, purpose: str) -> Network:
+def _seeded(build: Callable[[], Module], seed: int, purpose: str) -> Module:
     """Build under a seeded global generator, left as it was; channels last, in which convolutions are faster."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed(seed, purpose))
@@ -70,7 +70,7 @@ def save_weights(network: nn.Module, path: Path) -> None:
         save_file(tensors, temporary, metadata={NETWORK: json.dumps(describe(network))})
 
 
-def load_weights(network: Network, path: Path, device: torch.device, *, ignore: Collection[str] = ()) -> Network:
+def load_weights(network: Module, path: Path, device: torch.device, *, ignore: Collection[str] = ()) -> Module:
     """Load weights written by `save_weights` into a network of the same settings; returns it in eval mode on `device`.
 
     They may be packed, as those that come with a profile are (packed.py).
@@ -81,14 +81,10 @@ def load_weights(network: Network, path: Path, device: torch.device, *, ignore: 
         raise RunError(f"{path} is missing; run the notebook of that stage first ({path.parent.parent.name})")
     found, tensors = _read(path)
     differ = differences(describe(network), found, ignore=ignore) if found else None
-    if differ:
+    wrong = f"expected {differ[0]}, found {differ[1]}" if differ else some(mismatches(network.state_dict(), tensors))
+    if wrong:
         raise RunError(
-            f"{path} holds another architecture than the study's settings describe: expected {differ[0]}, found "
-            f"{differ[1]}; use the profile and settings it was trained with, or run that stage again"
-        )
-    if wrong := mismatches(network.state_dict(), tensors):
-        raise RunError(
-            f"{path} holds another architecture than the study's settings describe: {some(wrong)}; use the profile and "
+            f"{path} holds another architecture than the study's settings describe: {wrong}; use the profile and "
             "settings it was trained with, or run that stage again"
         )
     network.load_state_dict(tensors)

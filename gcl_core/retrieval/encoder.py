@@ -39,8 +39,10 @@ def load_run_encoder(run: Path, device: torch.device) -> RunEncoder:
     try:
         network = TypeAdapter(IdentityEncoderSettings).validate_python(settings["identity_encoder"])
     except ValidationError as error:
+        first = error.errors()[0]
+        wrong = ".".join(map(str, first["loc"]))
         raise RunError(
-            f"{run}: its settings of the identity encoder are none that this version knows ({error.error_count()}): "
+            f"{run}: its settings of the identity encoder are none that this version knows ({wrong}: {first['msg']}): "
             f"use the commit that trained it, {facts.get('git_revision', 'unknown')}"
         ) from error
     encoder = IdentityEncoder(**network.model_dump(exclude={"weights"}))

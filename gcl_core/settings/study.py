@@ -99,10 +99,10 @@ class Study(Settings):
             if variant.view == "known" and not (self.dataset == "synthetic" and self.people.true_views):
                 raise ValueError(f"variants.{name}: true views are known of synthetic people with people.true_views")
             of_known = variant.bodies in ("known", "rough", "swapped")  # made of the bodies behind the pictures
-            if of_known and not (variant.needs_bodies and self.dataset == "synthetic"):
-                raise ValueError(
-                    f"variants.{name}.bodies: {variant.bodies} bodies are for surface views of synthetic people"
-                )
+            if of_known and self.dataset != "synthetic":
+                raise ValueError(f"variants.{name}.bodies: {variant.bodies} bodies are those of synthetic people")
+            if variant.bodies != "fitted" and not variant.needs_bodies:
+                raise ValueError(f"variants.{name}.bodies: they are of surface views, not of {variant.view} ones")
             if not variant.turned and variant.view != "surface":
                 raise ValueError(f"variants.{name}.turned: false is for surface views, not for {variant.view} ones")
             if odd := [key for key in variant.changes if key.split(".")[0] not in CHANGEABLE]:

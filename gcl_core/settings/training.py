@@ -192,5 +192,5 @@ class EvaluationSettings(Settings):
     average_precision: Literal["step", "trapezoid"] = "step"  # D28; trapezoid: Market-1501's own
     encoding: Literal["png", "jpeg75"] = "png"  # D19: of drawn views, in the headline rows of Table 1
     fid_pictures: Annotated[int, Field(ge=2)] | None = None  # a view's pictures; null: every training picture
-    fid_variants: tuple[str, ...] = ("gcl", "no_vi")
+    fid_variants: Annotated[tuple[str, ...], Field(min_length=1)] = ("gcl", "no_vi")
     gallery_people: Annotated[int, Field(ge=1, le=8)] = 4  # rows of a gallery

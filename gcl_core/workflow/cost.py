@@ -189,7 +189,9 @@ def _clustering(study: Study, train: int, dim: int, device: torch.device) -> Cos
     people = np.arange(count) // 16
     compiles = study.clustering.model_copy(update={"method": "dbscan"})  # loops of our own, at their first call
     cluster_by(compiles, features[:64], people[:64])
-    cost = _cost(f"clustering of {train} pictures", 1, lambda: cluster_by(study.clustering, features, people))
+    fewer = {"kmeans_clusters": min(study.clustering.kmeans_clusters or 0, count) or None}
+    settings = study.clustering.model_copy(update=fewer)
+    cost = _cost(f"clustering of {train} pictures", 1, lambda: cluster_by(settings, features, people))
     return Cost(cost.what, clusterings(study), cost.seconds * (train / count) ** 2, cost.memory)
 
 

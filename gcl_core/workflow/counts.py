@@ -52,22 +52,19 @@ def evaluations(study: Study) -> int:
 
 def extractions(study: Study) -> int:
     """Return how often all training pictures pass the encoder without training: clustering, the memory's start."""
-    settings = study.baseline
-    own = {
-        "tda": settings.tda.epochs - settings.tda.instance_epochs,
-        "cluster_contrast": settings.cluster_contrast.epochs,
-    }
-    return own.get(settings.method, 0) + 1 + sum(len(study.repeats_of(name)) for name in study.variants)
+    return _clustered_epochs(study) + 1 + sum(len(study.repeats_of(name)) for name in study.variants)
 
 
 def clusterings(study: Study) -> int:
     """Return how often all training pictures are clustered, in stage 1 and by all variants together."""
-    settings = study.baseline
-    own = {
-        "tda": settings.tda.epochs - settings.tda.instance_epochs,
-        "cluster_contrast": settings.cluster_contrast.epochs,
-    }
-    return own.get(settings.method, 0) + joint_epochs(study, study.variants)
+    return _clustered_epochs(study) + joint_epochs(study, study.variants)
+
+
+def _clustered_epochs(study: Study) -> int:
+    """Return how many epochs of stage 1 begin with a clustering."""
+    methods = {"tda": study.baseline.tda, "cluster_contrast": study.baseline.cluster_contrast}
+    settings = methods.get(study.baseline.method)
+    return 0 if settings is None else max(0, settings.epochs - settings.instance_epochs)
 
 
 def joint_epochs(study: Study, variants: Iterable[str]) -> int:

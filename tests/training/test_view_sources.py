@@ -221,8 +221,12 @@ def test_surface_views_of_projections_alone_are_refused(boxes: MakeLayout):
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        ("variants.gcl.bodies=known", "bodies: known bodies are for surface views"),
-        ("dataset=folder data_root=here variants.s.view=surface variants.s.bodies=known", "surface views of synthetic"),
+        ("variants.gcl.bodies=known", "bodies: they are of surface views, not of drawn ones"),
+        (
+            "dataset=folder data_root=here variants.s.view=surface variants.s.bodies=known",
+            "known bodies are those of synthetic people",
+        ),
+        ("variants.gcl.bodies=capsules", "bodies: they are of surface views, not of drawn ones"),
         ("dataset=folder data_root=here variants.known.view=known", "true views"),
         ("people.true_views=false variants.known.view=known", "true views"),
         ("variants.known.blur=2", "blur is for known views"),

@@ -18,7 +18,7 @@ from gcl_core.models.weights import load_encoder, save_weights
 from gcl_core.training.start import start_encoder
 from gcl_core.workflow import cost
 from gcl_core.workflow.cost import Cost, _cost, measure_costs
-from gcl_core.workflow.counts import count_pictures
+from gcl_core.workflow.counts import clusterings, count_pictures
 
 
 def study_of(*overrides: str) -> Study:
@@ -163,6 +163,19 @@ def test_every_clusterer_is_measured_after_what_it_compiles(words: str, monkeypa
     cost._clustering(study, 400, 64, torch.device("cpu"))
     assert sizes[0] == 64
     assert set(sizes[1:]) == {400}
+
+
+def test_more_clusters_than_are_measured_are_no_fault_of_the_settings(monkeypatch: pytest.MonkeyPatch):
+    study = load_study("smoke", ["clustering={method: kmeans, kmeans_clusters: 200}"])
+    monkeypatch.setattr(cost, "CLUSTERED", 100)
+    assert cost._clustering(study, 1000, 64, torch.device("cpu")).what == "clustering of 1000 pictures"
+
+
+@pytest.mark.parametrize("method", ["tda", "cluster_contrast"])
+def test_epochs_in_which_every_picture_is_a_class_of_its_own_cluster_nothing(method: str):
+    words = f"baseline.method={method} baseline.{method}.epochs=4 baseline.{method}.instance_epochs="
+    counted = [clusterings(load_study("smoke", f"{words}{number}")) for number in (0, 3, 9)]
+    assert [each - counted[2] for each in counted] == [4, 1, 0]
 
 
 @pytest.mark.parametrize("method", ["jvtc", "cluster_contrast"])
