@@ -1,6 +1,15 @@
 #!/usr/bin/env bash
 # Sets up what is missing, then checks format, lint, types and imports and runs the tests; arguments go to pytest.
 set -eu
+
+case " $* " in
+*" --help "* | *" -h "*)
+    echo "usage: ./run_tests.sh [pytest arguments]: sets up .venv where needed, then checks format, lint, types and" \
+        "imports and runs the tests"
+    exit 0
+    ;;
+esac
+
 cd "$(dirname "${BASH_SOURCE[0]}")"
 . scripts/environment.sh
 PATH="$(dirname "$python"):$PATH"

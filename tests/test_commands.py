@@ -41,6 +41,24 @@ def test_run_all_help_needs_no_environment(repository: Path, tmp_path: Path) -> 
     assert [path.name for path in tmp_path.iterdir()] == ["run_all.sh"]
 
 
+def test_run_tests_help_needs_no_environment(repository: Path, tmp_path: Path) -> None:
+    shutil.copy(repository / "run_tests.sh", tmp_path)
+    answer = subprocess.run([tmp_path / "run_tests.sh", "--help"], capture_output=True, text=True)
+    assert answer.returncode == 0, answer.stderr
+    assert answer.stdout.startswith("usage: ./run_tests.sh")
+
+
+def test_who_reads_enough_of_what_is_told_sees_no_fault(repository: Path) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "gcl_core", "switches"], cwd=repository, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.close()
+    assert (process.wait(), process.stderr.read()) == (141, b"")
+    process.stderr.close()
+
+
 def test_help_names_every_command_and_imports_nothing_slow(repository: Path) -> None:
     code = (
         "import sys\nfrom gcl_core.cli import main\n"

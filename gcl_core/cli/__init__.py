@@ -2,6 +2,8 @@
 
 import argparse
 import errno
+import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -54,10 +56,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         settle_caches()
         chosen.command(chosen, *([] if words is None else [[*words, *more]]))
+        sys.stdout.flush()
     except ConfigError as error:
         sys.exit(_tell(error, 2))
     except KeyboardInterrupt:
         sys.exit(_tell(KEPT if chosen.name in GO_ON else BEGINS, 130))
+    except BrokenPipeError:  # who read our words, such as `head`, has enough of them
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is still to be flushed
+        sys.exit(128 + signal.SIGPIPE)
     except OSError as error:
         if error.filename is None or error.errno not in REFUSED:
             raise  # a fault of ours keeps its traceback

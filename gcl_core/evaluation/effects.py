@@ -134,11 +134,11 @@ def pooled_effect(parts: Sequence[tuple[float, Interval | None, int]]) -> tuple[
     if not parts or any((interval is None) != (seeds == 1) for _, interval, seeds in parts):
         raise ValueError(f"{list(parts)}: expected studies of one seed without an interval, of more with one")
     counts, means = np.array([seeds for *_, seeds in parts]), np.array([mean for mean, *_ in parts])
-    total, mean = int(counts.sum()), float(counts @ means / counts.sum())
+    total, mean = int(counts.sum()), float((counts * means).sum() / counts.sum())  # `@` would round by processor
     mean = 0.0 if abs(mean) < 1e-12 else mean  # what is left when sums of floats cancel
     if total == 1:
         return mean, None, 1
-    squares = float(counts @ (means - mean) ** 2)
+    squares = float((counts * (means - mean) ** 2).sum())
     for _, interval, seeds in parts:
         if interval is not None:
             error = (interval[1] - interval[0]) / 2 / _quantile(seeds)

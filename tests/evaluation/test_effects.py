@@ -40,7 +40,7 @@ def covered(interval: Interval | None, truth: float) -> bool:
     return interval[0] <= truth <= interval[1]
 
 
-def drawn_effects() -> list[Effect]:
+def drawn_effects() -> list[object]:
     """Effects of made-up numbers, by every way that takes sums or logarithms."""
     rng = numpy_rng(0, "test")
     theirs = [rng.random(200) for _ in range(3)]
@@ -49,6 +49,7 @@ def drawn_effects() -> list[Effect]:
     return [
         paired_effect([values**2 for values in theirs], theirs, people, resamples=500, rng=rng),
         *(correlation_effect(each[:seeds], 7) for each in rhos for seeds in (1, 3)),
+        *(pooled_effect([(a, (a - 1, a + 1), 3), (b, (b - 2, b + 2), 5)]) for a, b, _ in rhos),
     ]
 
 

@@ -46,9 +46,7 @@ def test_the_committed_pool_is_made_of_the_committed_tables(tmp_path: Path):
         shutil.copytree(FIGURES / profile, tmp_path / profile, ignore=shutil.ignore_patterns("*.png", "*.pdf"))
     written = [path for path in write_verdicts(tmp_path, [POOLED_PROFILES[0]]) if path.parent.name == "pooled"]
     assert [path.suffix for path in written] == [".csv", ".md", ".tex"]
-    table, *texts = written  # the last digits of a sum depend on the processor, what is printed does not
-    pd.testing.assert_frame_equal(read_table(table), read_table(FIGURES / "pooled" / table.name), rtol=1e-12)
-    assert all(path.read_bytes() == (FIGURES / "pooled" / path.name).read_bytes() for path in texts)
+    assert all(path.read_bytes() == (FIGURES / "pooled" / path.name).read_bytes() for path in written)
     assert "(post hoc)" in (FIGURES / "pooled" / "claims.md").read_text(encoding="utf-8")
 
 
