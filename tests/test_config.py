@@ -119,7 +119,6 @@ def test_settings_are_frozen() -> None:
         ("variants.gcl.purpose=setting", ["variants.gcl", "setting needs one entry in changes"]),
         ("variants.gcl.purpose=dose", ["variants.gcl", "give view: known and blur"]),
         ("evaluation.fid_variants=[gcl, nix]", ["fid_variants", "nix", "no_vi"]),
-        ("evaluation.fid_variants=[]", ["fid_variants", "at least 1"]),
         ("variants={gcl: {}}", ["variants", "tda", "must be among them"]),
         ("joint.epochs", ["joint.epochs", "key=value"]),
         ("=3", ["=3", "key=value"]),

@@ -108,6 +108,11 @@ def test_real_data_need_their_folder(profile: str) -> None:
         load_study(profile)
 
 
+def test_gcls_views_are_always_measured() -> None:
+    """Notebook 08 sets every other view beside them."""
+    assert load_study("people_750").evaluation.fid_variants == ("gcl",)
+
+
 def test_small_profile_of_real_people_draws_as_mini_does_and_has_a_supervised_bound(tmp_path: Path) -> None:
     """The method stays: its controls are mini's, and the bound differs from TDA in whose labels it trains on."""
     small, mini = load_study("real_small", [f"data_root={tmp_path}"]), load_study("mini")

@@ -63,7 +63,7 @@ def _search(chosen: argparse.Namespace) -> None:
         found.to_csv(new_table, index=False, lineterminator="\n")
         figure.savefig(new_picture, format="png")
     _tell_first(chosen.gallery, queries, found)
-    print(f"{table}, {picture}: {len(queries)} queries in {len(gallery)} pictures")
+    print(f"{table}, {picture}: queries: {len(queries)}, pictures searched: {len(gallery)}")
     if (drawn := len(set(found["query"]))) > ROWS:
         print(f"{picture} shows the first {ROWS} of {drawn} queries, {table} all")
 

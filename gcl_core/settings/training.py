@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from gcl_core.fidelity import refuse_old_names
 from gcl_core.settings.common import OptimizerSettings, Positive, Settings, Share, Weight
@@ -185,6 +185,11 @@ VARIANTS = {
 }
 
 
+def _with_gcl(variants: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the variants whose drawn views are measured: GCL's at the least, which stand beside every other view."""
+    return variants or ("gcl",)
+
+
 class EvaluationSettings(Settings):
     """What is measured and on how much (§5.4, §7.1)."""
 
@@ -192,5 +197,5 @@ class EvaluationSettings(Settings):
     average_precision: Literal["step", "trapezoid"] = "step"  # D28; trapezoid: Market-1501's own
     encoding: Literal["png", "jpeg75"] = "png"  # D19: of drawn views, in the headline rows of Table 1
     fid_pictures: Annotated[int, Field(ge=2)] | None = None  # a view's pictures; null: every training picture
-    fid_variants: Annotated[tuple[str, ...], Field(min_length=1)] = ("gcl", "no_vi")
+    fid_variants: Annotated[tuple[str, ...], AfterValidator(_with_gcl)] = ("gcl", "no_vi")  # empty: gcl alone
     gallery_people: Annotated[int, Field(ge=1, le=8)] = 4  # rows of a gallery
