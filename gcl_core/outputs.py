@@ -110,7 +110,7 @@ def _outputs() -> Iterator[Output]:
     yield Output(*fid, "record", "fid")
     yield Output(*fid, "record", "fid_floor")
     for kind in ("figure", "table"):
-        yield Output("Number of clusters", "06_cluster_count_curves", kind, "figure2_cluster_count")
+        yield Output("Number of clusters", "06_cluster_count_curves", kind, "figure2_cluster_count", ("epochs",))
     for kind in ("figure", "table"):
         yield Output("Ablations", "07_ablations", kind, "ablations", ("epochs", "repeats"))
     errors = ("Errors", "10_error_analysis")

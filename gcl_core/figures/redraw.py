@@ -39,6 +39,7 @@ from gcl_core.tables.accuracy import accuracy_table, recorded_joint
 from gcl_core.tables.claim_readings import claims_page
 from gcl_core.tables.claim_words import titles
 from gcl_core.tables.claims import claims_table
+from gcl_core.tables.cluster_count import cluster_count_table
 from gcl_core.tables.controls import controls_table
 from gcl_core.tables.dose import dose_reading, dose_table
 from gcl_core.tables.fid import fid_table, ordering_table
@@ -77,7 +78,9 @@ class Kept:
 
     def people(self) -> int:
         """Return the number of training people."""
-        return int(where(self.table("dataset"), split="train")["people"].iloc[0])
+        if (self.folder / "dataset.csv").is_file():
+            return int(where(self.table("dataset"), split="train")["people"].iloc[0])
+        return self.evidence()[0].people
 
 
 TABLES: Mapping[str, Callable[[Kept], pd.DataFrame]] = {  # tables that are made of records
@@ -86,6 +89,7 @@ TABLES: Mapping[str, Callable[[Kept], pd.DataFrame]] = {  # tables that are made
     "claims": lambda kept: claims_table(kept.evidence()),
     "controls": lambda kept: controls_table(kept.study, kept.record("epochs"), kept.record("repeats")),
     "dose": lambda kept: dose_table(kept.evidence()),
+    "figure2_cluster_count": lambda kept: cluster_count_table(kept.record("epochs")),
     "orderings_three_datasets": lambda kept: dataset_orderings(kept.record("dataset_fid")),
     "protocols": lambda kept: protocols_table(kept.study, kept.record("protocols")),
     "reid_accuracy": lambda kept: accuracy_table(

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from gcl_core.figures.claims import claims_figure
+from gcl_core.figures.cluster_count import EXPLAINED, cluster_count_figure
 from gcl_core.figures.dose import dose_figure
 from gcl_core.figures.style import save_figure
 from gcl_core.files import RunError
@@ -16,6 +17,7 @@ from gcl_core.records import save_record
 from gcl_core.tables.claim_readings import claims_page
 from gcl_core.tables.claim_words import titles
 from gcl_core.tables.claims import claims_table
+from gcl_core.tables.cluster_count import COMPARED, cluster_count_table
 from gcl_core.tables.controls import controls_table
 from gcl_core.tables.dose import dose_reading, dose_table
 from gcl_core.tables.formats import save_table
@@ -39,8 +41,8 @@ def finished_variants(layout: Layout) -> list[str]:
 def claims_so_far(layout: Layout) -> list[str]:
     """Make the tables, figures and records of notebook 11 from what has finished; return the variants they have.
 
-    A variant counts when it has finished on every seed of the study; comparisons with others have no row. For real
-    people the table of retrieval protocols is made too. Once all have run, the notebooks write the same files anew.
+    A variant counts when it has finished on every seed of the study; comparisons with others have no row. Where GCL is
+    among them the clusters per epoch are made too, for real people the table of retrieval protocols. Once all have run, the notebooks write the same files anew.
     Raises RunError unless TDA and another variant have finished.
     """
     names = finished_variants(layout)
@@ -68,6 +70,12 @@ def claims_so_far(layout: Layout) -> list[str]:
     save_table(table, layout, "claims", runs=runs, caption=caption, reading=page)
     caption = f"Effects on mAP by claim, with 95 % intervals; dots, if there are several seeds: single ones; {words}."
     save_figure(claims_figure(study, table, evidence), layout, "claims", runs=runs, caption=caption)
+    if set(COMPARED) <= set(names):
+        counts, compared = cluster_count_table(epochs), finished_runs(layout, COMPARED)
+        caption = f"Clusters per epoch of joint training, GCL and TDA control, {words}, {found[0].people} people."
+        save_table(counts, layout, "figure2_cluster_count", runs=compared, caption=caption)
+        figure = cluster_count_figure(study, counts, found[0].people)
+        save_figure(figure, layout, "figure2_cluster_count", runs=compared, caption=f"{caption} {EXPLAINED}")
     if "dose.csv" in written:
         caption = f"Gain in mAP over TDA by the quality of the views given, with 95 % intervals; {words}."
         save_table(dose, layout, "dose", runs=runs, caption=caption)

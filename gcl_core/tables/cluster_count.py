@@ -14,12 +14,13 @@ COLUMNS = ["epoch", "run", "seed", "clusters", "outliers", "eps", "ari", "nmi", 
 
 
 def cluster_count_table(records: pd.DataFrame) -> pd.DataFrame:
-    """Return one line per epoch, run (variant) and seed: clusters, outliers, eps, ari, nmi, purity.
+    """Return one line per epoch, run (of `COMPARED`) and seed: clusters, outliers, eps, ari, nmi, purity.
 
-    The clustering is that at the start of the epoch; numbers are means over repeats. Epochs without clustering are left
-    out.
+    `records` are the epochs of any variants. The clustering is that at the start of the epoch; numbers are means over
+    repeats. Epochs without clustering are left out.
     """
-    clustered = records.assign(run=records["stage"]).iloc[np.flatnonzero(np.isfinite(numbers(records, "clusters")))]
+    compared = pd.concat([where(records, stage=name) for name in COMPARED])
+    clustered = compared.assign(run=compared["stage"]).iloc[np.flatnonzero(np.isfinite(numbers(compared, "clusters")))]
     counts = {name: np.int64 for name in ("epoch", "seed")}
     return clustered.reindex(columns=COLUMNS).astype(counts).reset_index(drop=True)
 

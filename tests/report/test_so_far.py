@@ -10,11 +10,11 @@ import pytest
 from gcl_core.cli import main
 from gcl_core.config import load_study
 from gcl_core.data.person_set import PersonSet
-from gcl_core.figures.redraw import redraw
+from gcl_core.figures.redraw import not_redrawn, redraw
 from gcl_core.files import RunError
 from gcl_core.layout import Layout
 from gcl_core.measure import collected, protocols
-from gcl_core.models.weights import build_encoder, save_weights
+from gcl_core.models.weights import build_encoder, build_generator, save_weights
 from gcl_core.records import read_record
 from gcl_core.report.so_far import claims_so_far, finished_variants
 from gcl_core.tables.formats import read_table
@@ -48,7 +48,10 @@ def write(
     def write(stage: str, seed: int, repeat: int = 0, *, finished: bool = True) -> None:
         lines = variant_lines([5, 3 + seed], [0.1, 0.2, 0.3 + seed / 10])
         run = write_run(layout, stage, seed, lines, repeat, finished=finished)
-        save_weights(build_encoder(layout.study, seed + repeat), run / "encoder.safetensors")
+        encoder = build_encoder(layout.study, seed + repeat)
+        save_weights(encoder, run / "encoder.safetensors")
+        if stage == "gcl":
+            save_weights(build_generator(layout.study, encoder.code_dim, seed), run / "generator.safetensors")
 
     for seed in (0, 1):
         write("baseline", seed)
@@ -80,10 +83,15 @@ def test_what_was_made_is_redrawn_from_its_records(layout: Layout, write: Write)
         write("copy", seed)
         write("copy", seed, 1)
     claims_so_far(layout)
-    before = {path.name: path.read_bytes() for path in layout.figures.glob("*.csv")}
+    assert not (layout.figures / "figure2_cluster_count.png").exists()  # nothing to compare with
+    for seed in (0, 1):
+        write("gcl", seed)
+    claims_so_far(layout)
+    before = {path.name: path.read_bytes() for kind in ("csv", "png") for path in layout.figures.glob(f"*.{kind}")}
+    assert not_redrawn(layout.study, layout.figures) == []
     redraw(layout.study, layout.figures)
     assert {name: (layout.figures / name).read_bytes() for name in before} == before
-    assert {"claims.csv", "controls.csv"} <= before.keys()
+    assert {"claims.csv", "controls.csv", "figure2_cluster_count.csv", "figure2_cluster_count.png"} <= before.keys()
 
 
 def test_real_people_are_also_searched_by_three_protocols(
