@@ -11,7 +11,6 @@ from gcl_core.figures.style import GREY, PAGE, look, new_figure, styled
 from gcl_core.measure.artifacts import numbers, where
 from gcl_core.tables.cluster_count import PUBLISHED, published_shares
 
-
 EXPLAINED = (
     "GCL trains with drawn views, TDA with traditional data augmentation. ARI and NMI: agreement of clusters with "
     "people, at most 1. Thick lines are means over seeds, thin ones, where there are several, single seeds; dotted: "
@@ -40,8 +39,10 @@ def cluster_count_figure(study: Study, table: pd.DataFrame, identities: int) -> 
             told = f"paper, {PUBLISHED[run]}: {share:.2f} of the people"
             _mark(counts, share * identities, told, table, 3 if share == max(published_shares().values()) else -3)
     counts.axhline(identities, color="black", linewidth=0.9)
-    _mark(counts, float(identities), f"people: {identities}", table, -3)
-    counts.set_ylim(0, 1.15 * max(identities, numbers(table, "clusters").max()))
+    top = 1.15 * max(identities, numbers(table, "clusters").max())
+    room = (1 - max(published_shares().values())) * identities / top  # below that line, for two texts
+    _mark(counts, float(identities), f"people: {identities}", table, -3 if room > 0.18 else 3)
+    counts.set_ylim(0, top)
     lowest = min(numbers(table, name).min() for name in ("ari", "nmi"))
     for axes in panels[1:]:
         axes.set_ylim(np.floor(10 * lowest) / 10, 1)

@@ -42,8 +42,8 @@ def claims_so_far(layout: Layout) -> list[str]:
     """Make the tables, figures and records of notebook 11 from what has finished; return the variants they have.
 
     A variant counts when it has finished on every seed of the study; comparisons with others have no row. Where GCL is
-    among them the clusters per epoch are made too, for real people the table of retrieval protocols. Once all have run, the notebooks write the same files anew.
-    Raises RunError unless TDA and another variant have finished.
+    among them the clusters per epoch are made too, for real people the table of retrieval protocols. Once all have run,
+    the notebooks write the same files anew. Raises RunError unless TDA and another variant have finished.
     """
     names = finished_variants(layout)
     if CONTROL not in names or len(names) == 1:
