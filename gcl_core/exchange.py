@@ -9,6 +9,7 @@ from torch import nn
 
 from gcl_core.config import STAGES
 from gcl_core.files import RunError, hash_file, read_json
+from gcl_core.given.take import encoder_facts, holds_given
 from gcl_core.layout import Layout
 from gcl_core.models.checkpoints import read_encoder_checkpoint
 from gcl_core.models.generator import Generator
@@ -134,8 +135,12 @@ def _has_discriminator(folder: Path) -> bool:
 
 
 def _epoch(folder: Path) -> int:
-    """Return the epoch whose weights a run holds; 0 where it says none, as an import."""
-    manifest = folder / "manifest.json"
-    kept = read_json(manifest).get("kept_epoch") if manifest.is_file() else None
-    lines = read_metrics(folder)
+    """Return the epoch whose weights a run or given weights hold; 0 where they say none, as an import."""
+    if holds_given(folder):
+        facts = encoder_facts(folder)
+        kept, lines = facts["kept_epoch"], facts["epochs"]
+    else:
+        manifest = folder / "manifest.json"
+        kept = read_json(manifest).get("kept_epoch") if manifest.is_file() else None
+        lines = read_metrics(folder)
     return kept if isinstance(kept, int) else lines[-1]["epoch"] if lines else 0

@@ -157,6 +157,12 @@ def test_the_number_of_an_export_is_the_epoch(layout: Layout, tmp_path: Path):
     assert export_run(layout, folder, tmp_path / "best")[0].name == "id_00000004.pt"
 
 
+def test_given_weights_go_by_the_epoch_of_their_training(repository: Path, tmp_path: Path):
+    layout = Layout(load_study("mini"), root=tmp_path)
+    (path,) = export_run(layout, repository / "weights" / "mini" / "gcl", tmp_path / "out", encoder_only=True)
+    assert path.name == "id_00000004.pt"
+
+
 def test_a_generator_of_parts_stays_here(tmp_path: Path):
     layout = Layout(load_study("smoke"), root=tmp_path)
     encoder, folder = build_encoder(layout.study, 0), layout.stage("gcl", 0)
