@@ -28,12 +28,16 @@ class DivergedError(ValueError):
 def atomic(path: Path) -> Iterator[Path]:
     """Yield a path beside `path` to write to; on success it takes the name `path`, on failure nothing remains.
 
-    Raises RunError when the folder cannot be written or the disk is full; an earlier `path` is then untouched. An error
-    of the block about another file, such as one that it reads, is raised as it is.
+    Raises RunError when the folder cannot be written or the disk is full, or `path` is a device, a pipe or a folder; an
+    earlier `path` is then untouched. An error of the block about another file, such as one that it reads, is raised as
+    it is.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        if path.exists() and not path.is_file():
+            kind = "a folder" if path.is_dir() else "a device or a pipe, whose place a file would take"
+            raise RunError(f"cannot write {path}: it is {kind}; give the name of a file")
         yield temporary
         os.replace(temporary, path)
     except (OSError, SafetensorError) as error:  # that of safetensors, which is no OSError, names no file

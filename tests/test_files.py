@@ -53,6 +53,17 @@ def test_full_disk_and_unwritable_folder_name_the_file(tmp_path: Path) -> None:
         write_text(tmp_path / "file" / "inside.txt", "a folder that is a file cannot be written into")
 
 
+def test_no_device_pipe_or_folder_gives_way_to_a_file(tmp_path: Path) -> None:
+    """As /dev/null would, for who may replace it."""
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "folder").mkdir()
+    for name, kind in (("pipe", "a device or a pipe"), ("folder", "a folder")):
+        with pytest.raises(RunError, match=f"cannot write .*{name}: it is {kind}"):
+            write_text(tmp_path / name, "text")
+    assert (tmp_path / "pipe").is_fifo()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["folder", "pipe"]
+
+
 def test_a_missing_input_is_not_told_as_a_failed_write(tmp_path: Path) -> None:
     path = tmp_path / "new" / "out.png"
     with pytest.raises(FileNotFoundError, match=r"input\.jpg"), atomic(path):
