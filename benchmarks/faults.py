@@ -91,7 +91,7 @@ def main() -> None:
         expected, found = results(whole), results(broken)
         report = {
             "seconds undisturbed": length,
-            "ended by SIGKILL": options.kills,
+            "ended by SIGKILL": codes[-signal.SIGKILL],
             "ended by SIGTERM": len(waits),
             "exit codes": {str(code): number for code, number in sorted(codes.items())},
             "came too late": done,

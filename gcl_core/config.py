@@ -175,12 +175,15 @@ def check_name(study: Study) -> None:
     if study.profile not in known_profiles():
         return
     path, given = PROFILES / f"{study.profile}.yaml", study.model_dump(mode="json", include={"data_root", "mesh_root"})
-    if study.source is not None:
-        given["source"] = study.source.model_dump(mode="json")
     stated = {name: value for name, value in given.items() if value is not None}
     shipped = Study.model_validate({**_extended(path, _read_tree(path)), **stated})
     theirs, ours = (dict(_flat(each.model_dump(mode="json"))) for each in (shipped, study))
-    changed = [key for key, value in ours.items() if theirs.get(key) != value and not FREE.fullmatch(key)]
+    left_out = tuple(f"variants.{name}." for name in shipped.variants.keys() - study.variants.keys())  # fewer trainings
+    changed = [
+        key
+        for key in {**theirs, **ours}
+        if theirs.get(key) != ours.get(key) and not FREE.fullmatch(key) and not key.startswith(left_out)
+    ]
     if changed:
         raise ConfigError(
             f"{', '.join(changed[:4])} would change what profile {study.profile} trains: give these settings a name of "
@@ -239,13 +242,19 @@ def _extended(path: Path, tree: dict[str, Any]) -> dict[str, Any]:
 
 
 def _merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
-    """Return `above` over `below`; where both hold a mapping, so are its keys."""
+    """Return `above` over `below`; where both hold a mapping, so are its keys, unless it is of another `kind`."""
     both = {
         key: _merged(below[key], value)
         for key, value in above.items()
-        if isinstance(value, dict) and isinstance(below.get(key), dict)
+        if isinstance(value, dict) and isinstance(below.get(key), dict) and _kind(key, value) == _kind(key, below[key])
     }
     return {**below, **above, **both}
+
+
+def _kind(key: str, section: dict[str, Any]) -> Any:
+    """Return the `kind` of a section of a profile; that of its default where it states none."""
+    field = Study.model_fields.get(key)
+    return section.get("kind", None if field is None else getattr(field.default, "kind", None))
 
 
 def _override(tree: dict[str, Any], word: str) -> None:

@@ -54,7 +54,7 @@ def import_run(
     sections = {"identity_encoder", "picture", *imported} - {"encoder"}
     settings = study.model_dump(mode="json", include=sections)
     inputs = {kind: facts["sha256"] for kind, facts in imported.items()}
-    if folder.is_dir():
+    if folder.is_dir() and any(folder.iterdir()):  # a kill may leave an empty one
         earlier = read_json(folder / "manifest.json") if (folder / "manifest.json").is_file() else {}
         if (earlier.get("settings"), earlier.get("inputs")) != (settings, inputs):
             raise RunError(f"{folder} holds another run; nothing there changed. Import under another name, or move it")
@@ -122,11 +122,11 @@ def export_run(layout: Layout, folder: Path, out: Path, *, encoder_only: bool = 
             "feed it the appearance code in another order (D3). Use a run of a profile with `fidelity: [D3]`, or "
             "export the encoder alone by --encoder-only"
         )
+    export_encoder(encoder, paths["id"])  # first: it refuses what the released code does not know
     if generator is not None:
         export_generator(generator, paths["gen"], code_layout=layout_of_code)
     if discriminator is not None:
         export_discriminator(discriminator, paths["dis"])
-    export_encoder(encoder, paths["id"])
     return list(paths.values())
 
 

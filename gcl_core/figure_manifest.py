@@ -163,7 +163,9 @@ def _long(name: str, profile: str) -> str:
 
 def _run(layout: Layout, folder: Path) -> dict[str, Any]:
     manifests = (folder / "manifest.json", folder / "store.json")  # of a run, of the prepared data
-    facts = next((read_json(path) for path in manifests if path.is_file()), {})
+    facts = next((read_json(path) for path in manifests if path.is_file()), None)
+    if facts is None:
+        raise RunError(f"{folder} has neither manifest.json nor store.json: it is no run that a figure can come from")
     name = folder.relative_to(layout.root) if folder.is_relative_to(layout.root) else folder
     packages = ", ".join(f"{name} {version}" for name, version in facts.get("packages", {}).items())
     return {**{key: facts.get(key) for key in RUNS}, "folder": name.as_posix(), "packages": packages or None}

@@ -9,6 +9,7 @@ from typing import Literal
 
 from gcl_core.config import Study
 from gcl_core.records import FOLDER, PARQUET
+from gcl_core.settings.training import CURVED
 
 Kind = Literal["figure", "table", "record"]
 GALLERY = "README.md"  # of a profile's figures: made of the manifest, in which it is entered too
@@ -65,7 +66,9 @@ def _merges(study: Study) -> bool:
 
 
 def _settings(study: Study) -> bool:
-    return any(variant.purpose == "setting" for variant in study.variants.values())
+    """Whether there is a curve: a setting that a variant changes, and the variant that has it as everywhere else."""
+    changed = (set(variant.changes) for variant in study.variants.values() if variant.purpose == "setting")
+    return "drawn_once" in study.variants and any(settings & set(CURVED) for settings in changed)
 
 
 def _one_of_three(study: Study) -> bool:

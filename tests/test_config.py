@@ -119,6 +119,9 @@ def test_settings_are_frozen() -> None:
         ("variants.gcl.purpose=setting", ["variants.gcl", "setting needs one entry in changes"]),
         ("variants.gcl.purpose=dose", ["variants.gcl", "give view: known and blur"]),
         ("evaluation.fid_variants=[gcl, nix]", ["fid_variants", "nix", "no_vi"]),
+        ("fidelity=[D99]", ["  fidelity.0: Input should be 'D1'"]),
+        ("identity_encoder.kind=timmm", ["  identity_encoder.kind: there is no 'timmm'; known here: 'resnet', 'timm'"]),
+        ("variants.Bad.view=drawn", ["  variants.Bad: String should match"]),
         ("variants={gcl: {}}", ["variants", "tda", "must be among them"]),
         ("joint.epochs", ["joint.epochs", "key=value"]),
         ("=3", ["=3", "key=value"]),
@@ -213,10 +216,26 @@ def test_augmented_views_are_copies_with_tda() -> None:
     named, built = VariantSettings.model_validate({"view": "augmented"}), VariantSettings(view="copied", augment=True)
     assert named == built == VariantSettings.model_validate(named.model_dump())
     assert (named.view, named.augment) == ("copied", True)
-    assert load_study("smoke", ["variants={gcl: {}, tda: {view: augmented}, no_vi: {}}"]).variants["tda"] == built
+    read = load_study("smoke", ["variants={gcl: {}, tda: {view: augmented}, no_vi: {}}"]).variants["tda"]
+    assert read == built.model_copy(update={"title": "TDA control"})
 
 
 CHANGED = "variants.gcl.title=GCL variants.tda.view=augmented evaluation.fid_variants=[gcl] "
+
+
+def test_a_section_of_another_kind_stands_in_the_place_of_the_profiles_own(tmp_path: Path):
+    own = tmp_path / "own.yaml"
+    own.write_text("extends: small\nidentity_encoder: {kind: timm, model: resnet18, parts: 1}\n")
+    assert load_study(str(own)).identity_encoder.kind == "timm"
+    own.write_text("extends: small\nidentity_encoder: {kind: resnet, width: 12}\n")
+    assert load_study(str(own)).identity_encoder == load_study("mini", "identity_encoder.width=12").identity_encoder
+
+
+def test_variants_have_titles_of_their_own():
+    study = load_study("smoke", "variants.mine.l_vi=0 variants.mine.purpose=ablation")
+    assert (study.variants["mine"].title, study.variants["gcl"].title) == ("mine", "GCL")
+    with pytest.raises(ConfigError, match=r"variants\.mine\.title: 'GCL' is the title of gcl too"):
+        load_study("smoke", "variants.mine.title=GCL")
 
 
 def test_a_variant_may_change_settings_of_its_own_stage():
@@ -264,6 +283,16 @@ def test_changed_training_is_refused_under_a_shipped_name(tmp_path: Path):
             Layout(load_study("smoke", words))
         assert Layout(load_study("smoke", f"profile=mine {words}")).study.profile == "mine"
         assert Layout(load_study("smoke", words), root=tmp_path).root == tmp_path
+    for profile, words in (  # what a profile states can also be taken away
+        ("mini", "source.dataset=synthetic"),
+        ("evidence2_worn", "people.clothes=painted"),
+        ("people_750", "baseline.clustering=null"),
+        ("evidence2", "variants.gcl_released.changes={}"),
+    ):
+        with pytest.raises(ConfigError, match=f"would change what profile {profile} trains"):
+            Layout(load_study(profile, words))
+    fewer = "variants={gcl: {title: GCL}, tda: {title: TDA control, purpose: control, view: augmented}}"
+    assert Layout(load_study("smoke", [fewer, "evaluation.fid_variants=[gcl]"])).study.profile == "smoke"
     free = load_study("smoke", "seeds=3 device=cpu joint.threads=1 evaluation.fid_pictures=8")
     assert Layout(free).of_seed(1).study.profile == "smoke"
     assert Layout(load_study("market1501", "data_root=/somewhere")).study.profile == "market1501"

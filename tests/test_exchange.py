@@ -97,10 +97,11 @@ def test_another_run_is_left_alone(layout: Layout, files: dict[str, Path]):
     write_json(folder / "manifest.json", {"settings": {}, "finished": "yes"})
     with pytest.raises(RunError, match="holds another run; nothing there changed"):
         import_run(layout, "gcl", 0, **files)
-    (folder / "manifest.json").unlink()
+    (folder / "manifest.json").rename(folder / "metrics.jsonl")
     with pytest.raises(RunError, match="holds another run"):
         import_run(layout, "gcl", 0, **files)
-    assert not list(folder.iterdir())
+    (folder / "metrics.jsonl").unlink()  # empty, as a kill may leave it
+    assert import_run(layout, "gcl", 0, **files) == folder
 
 
 @pytest.mark.parametrize("name", ["baseline", "warm_up", "data", "../gcl", "GCL", ""])
@@ -155,6 +156,18 @@ def test_the_number_of_an_export_is_the_epoch(layout: Layout, tmp_path: Path):
     assert export_run(layout, folder, tmp_path / "last")[0].name == "id_00000007.pt"
     write_json(folder / "manifest.json", {"kept_epoch": 4})
     assert export_run(layout, folder, tmp_path / "best")[0].name == "id_00000004.pt"
+
+
+def test_an_encoder_of_another_kind_leaves_no_file(
+    layout: Layout, files: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    folder = import_run(layout, "published", 0, **files)
+    encoder = load_encoder(layout.study, folder, CPU)
+    encoder.settings = {**encoder.settings, "kind": "timm"}
+    monkeypatch.setattr(exchange, "load_encoder", lambda *_: encoder)
+    with pytest.raises(RunError, match="of kind timm"):
+        export_run(layout, folder, tmp_path / "out")
+    assert not list((tmp_path / "out").glob("*"))
 
 
 def test_given_weights_go_by_the_epoch_of_their_training(repository: Path, tmp_path: Path):

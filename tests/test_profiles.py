@@ -111,6 +111,7 @@ def test_real_data_need_their_folder(profile: str) -> None:
 def test_gcls_views_are_always_measured() -> None:
     """Notebook 08 sets every other view beside them."""
     assert load_study("people_750").evaluation.fid_variants == ("gcl",)
+    assert load_study("smoke", "evaluation.fid_variants=[no_vi]").evaluation.fid_variants == ("gcl", "no_vi")
 
 
 def test_small_profile_of_real_people_draws_as_mini_does_and_has_a_supervised_bound(tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 """A picture of every variant's accuracy and clusters at its headline epoch."""
 
+from textwrap import fill
+
 import pandas as pd
 from matplotlib.figure import Figure
 
@@ -52,7 +54,8 @@ def ablation_figure(study: Study, records: pd.DataFrame, repeats: pd.DataFrame) 
         low, high = axes.get_xlim()
         axes.set_xlim(low - 0.05 * (high - low), high + 0.45 * (high - low))  # room for the numbers
     panels[0].set(xlabel="mAP (%)", ylim=(0.6 - len(order), 0.6))
-    panels[0].set_yticks([-place for place in range(len(order))], [study.variants[name].title for name in order])
+    titles = [fill(study.variants[name].title, 40) for name in order]
+    panels[0].set_yticks([-place for place in range(len(order))], titles)
     for name, label in zip(order, panels[0].get_yticklabels(), strict=True):
         label.set_fontweight("bold" if name in STANDING_OUT else "normal")
     panels[1].set(xlabel="ARI")

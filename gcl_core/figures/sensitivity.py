@@ -56,8 +56,8 @@ def _points(study: Study, run: pd.DataFrame, parameter: str) -> pd.DataFrame:
 
 def _curve(axes: Axes, lines: pd.DataFrame, unchanged: float | int) -> None:
     places = np.arange(len(lines))
-    for name in lines.columns[:-2]:  # a seed
-        axes.plot(places, numbers(lines, name), ".", color=GREY, label="one seed")
+    for place, name in enumerate(lines.columns[:-2]):  # a seed
+        axes.plot(places, numbers(lines, name), ".", color=GREY, label="" if place else "one seed")
     means = numbers(lines, "mAP")
     axes.plot(places, means, marker="o", color=COLOURS[0], label="mean")
     ring = lines.index.get_loc(unchanged)

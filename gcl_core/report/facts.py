@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from gcl_core.config import Study
+from gcl_core.evaluation.verdicts import FEWEST
 from gcl_core.files import read_json
 from gcl_core.layout import Layout
 from gcl_core.measure.artifacts import where
@@ -73,9 +74,9 @@ def answer(main: Finding) -> str:
     if not main.effects:
         return "Not run."
     effect = main.effects[0].removesuffix(" mAP")
-    seeds = (
-        f"95 % interval over {main.seeds} seeds in brackets" if main.seeds > 1 else "one seed, which decides nothing"
-    )
+    seeds = f"95 % interval over {main.seeds} seeds in brackets"
+    if main.seeds < FEWEST:
+        seeds = "one seed, which decides nothing" if main.seeds == 1 else f"{main.seeds} seeds, no interval"
     return f"{ANSWERS[main.verdict]} GCL changes mAP by {effect} points against TDA ({seeds})."
 
 

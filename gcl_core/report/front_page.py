@@ -9,12 +9,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from gcl_core.files import RunError
 from gcl_core.measure.artifacts import where
-from gcl_core.tables.claims import CLAIMS, claim_verdict
+from gcl_core.tables.claims import CLAIMS, claim_verdict, shown_interval
 from gcl_core.tables.formats import NOT_RUN, read_table
 
 MARK = re.compile(r"(<!--=(?P<words>[^>]*?)-->)(?P<told>.*?)(<!--/-->)", re.DOTALL)
@@ -45,9 +44,9 @@ def filled(text: str, figures: Path) -> str:
 
 
 def effect_words(row: Mapping[Any, Any]) -> str:
-    """Return a row's effect with its interval over seeds, where it has one: `+1.2 (−0.3 to +2.7)`, or `not run`."""
+    """Return a row's effect with its interval over seeds, where it is shown: `+1.2 (−0.3 to +2.7)`, or `not run`."""
     if row["effect"] == NOT_RUN:
         return NOT_RUN
-    low, high = float(row["low over seeds"]), float(row["high over seeds"])
-    interval = f" ({low:+.1f} to {high:+.1f})" if np.isfinite(low) else ""
+    shown = shown_interval(row, "seeds")
+    interval = "" if shown is None else f" ({shown[0]:+.1f} to {shown[1]:+.1f})"
     return f"{float(row['effect']):+.1f}{interval}".replace("-", "\u2212")

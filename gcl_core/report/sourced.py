@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from gcl_core.tables.claims import shown_interval
 from gcl_core.tables.formats import NOT_RUN, escape_latex, read_table
 
 
@@ -48,11 +49,11 @@ def number(row: Row, column: str, digits: int = 0, *, signed: bool = False) -> s
 
 
 def effect(row: Row) -> str:
-    """Return an effect of a table of claims with its interval over seeds, where it has one, or `not run`."""
+    """Return an effect of a table of claims with its interval over seeds, where it is shown, or `not run`."""
     if row.cells["effect"] == NOT_RUN:
         return NOT_RUN
     low, high = "low over seeds", "high over seeds"
     told = number(row, "effect", 1, signed=True)
-    if pd.isna(row.cells[low]):
+    if shown_interval(row.cells, "seeds") is None:
         return told
     return f"{told} ({number(row, low, 1, signed=True)} to {number(row, high, 1, signed=True)})"

@@ -18,6 +18,9 @@ def explain(error: ValidationError, path: Path, overrides: list[str]) -> str:
         key, known = _place(problem["loc"])
         if problem["type"] == "extra_forbidden":
             lines.append(f"  {key}: unknown key; known here: {', '.join(known)}")
+        elif problem["type"] == "union_tag_invalid":
+            facts = problem.get("ctx", {})
+            lines.append(f"  {key}.kind: there is no {facts.get('tag')!r}; known here: {facts.get('expected_tags')}")
         elif key:
             lines.append(f"  {key}: {problem['msg']}; got {problem['input']!r}")
         else:
@@ -28,7 +31,8 @@ def explain(error: ValidationError, path: Path, overrides: list[str]) -> str:
 def _place(location: tuple[int | str, ...]) -> tuple[str, list[str]]:
     """Return a setting's dotted key, and the names that are known beside it.
 
-    Where settings are of several kinds, pydantic puts the kind after their name; it is no part of the key.
+    Where settings are of several kinds, pydantic puts the kind after their name; it is no part of the key, nor is what
+    pydantic puts in brackets.
     """
     model: Any = Study
     names: list[str] = []
@@ -38,6 +42,8 @@ def _place(location: tuple[int | str, ...]) -> tuple[str, list[str]]:
         kinds = {mark.tag: kind for kind in get_args(model) for mark in get_args(kind)[1:] if isinstance(mark, Tag)}
         if part in kinds:
             model = get_args(kinds[part])[0]
+            continue
+        if "[" in str(part):
             continue
         names.append(str(part))
         model = beside[part].annotation if part in beside else VariantSettings

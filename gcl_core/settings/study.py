@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_serializer, model_validator
+from pydantic import Field, field_validator, model_serializer, model_validator
 
 from gcl_core.fidelity import SwitchName, apply_switches
 from gcl_core.settings.common import ComputeSettings, ConfigError, Settings, Yaw
@@ -84,6 +84,17 @@ class Study(Settings):
         """Fill in what `fidelity` sets; settings given by name win."""
         return apply_switches(tree) if isinstance(tree, dict) else tree
 
+    @field_validator("variants", mode="before")
+    @classmethod
+    def _titled(cls, variants: Any) -> Any:
+        """Give a variant without a title its name, or what every study calls the variant of that name."""
+        if not isinstance(variants, dict):
+            return variants
+        titles = {name: VARIANTS[name].title if name in VARIANTS else name for name in variants}
+        return {
+            name: {"title": titles[name]} | each if isinstance(each, dict) else each for name, each in variants.items()
+        }
+
     @model_validator(mode="after")
     def _fits_together(self) -> "Study":
         if self.dataset != "synthetic" and self.data_root is None:
@@ -137,6 +148,13 @@ class Study(Settings):
             raise ValueError(
                 f"variants: {missing} must be among them, the study compares them; got {list(self.variants)}"
             )
+        named: dict[str, str] = {}
+        for name, variant in self.variants.items():
+            if (other := named.setdefault(variant.title, name)) != name:
+                raise ValueError(
+                    f"variants.{name}.title: {variant.title!r} is the title of {other} too, by which figures and "
+                    "tables tell variants apart; give it another"
+                )
         reserved = set(STAGES) & set(self.variants)
         if reserved:
             raise ValueError(f"variants: {sorted(reserved)} name stages of the study; choose another name")

@@ -101,6 +101,9 @@ class JointSettings(Settings):
 CHANGEABLE = ("angles", "augmentation", "clustering", "contrast", "joint", "losses")  # what stage 3 alone uses
 
 
+CURVED = (  # settings over whose values accuracy is drawn, where a variant of purpose `setting` changes one
+    *("angles", "contrast.keep_old", "contrast.temperature", "contrast.negatives", "clustering.rho"),
+)
 Purpose = Literal["main", "control", "ablation", "bound", "dose", "setting"]
 
 
@@ -113,7 +116,7 @@ SECOND_VIEWS = {  # source of x_nv, as settings name it → in words
 class VariantSettings(Settings):
     """One row of the ablation: where x_nv comes from and which contrastive losses are on (§3.3, §6.1)."""
 
-    title: str = "GCL"
+    title: str = ""  # left out: the variant's name
     # main: a method; control: one that learns no drawing; ablation: losses are left out; bound: perfect views; dose:
     # true views made worse; setting: one setting changed, to be compared with the variant that has it as it is
     purpose: Purpose = "main"
@@ -186,8 +189,8 @@ VARIANTS = {
 
 
 def _with_gcl(variants: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the variants whose drawn views are measured: GCL's at the least, which stand beside every other view."""
-    return variants or ("gcl",)
+    """Return the variants whose drawn views are measured: GCL's among them, which stand beside every other view."""
+    return variants if "gcl" in variants else ("gcl", *variants)
 
 
 class EvaluationSettings(Settings):
@@ -197,5 +200,5 @@ class EvaluationSettings(Settings):
     average_precision: Literal["step", "trapezoid"] = "step"  # D28; trapezoid: Market-1501's own
     encoding: Literal["png", "jpeg75"] = "png"  # D19: of drawn views, in the headline rows of Table 1
     fid_pictures: Annotated[int, Field(ge=2)] | None = None  # a view's pictures; null: every training picture
-    fid_variants: Annotated[tuple[str, ...], AfterValidator(_with_gcl)] = ("gcl", "no_vi")  # empty: gcl alone
+    fid_variants: Annotated[tuple[str, ...], AfterValidator(_with_gcl)] = ("gcl", "no_vi")  # gcl is always one
     gallery_people: Annotated[int, Field(ge=1, le=8)] = 4  # rows of a gallery

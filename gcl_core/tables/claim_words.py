@@ -68,6 +68,8 @@ def found_words(frame: pd.DataFrame, key: str) -> str:
     """Return what was found for a claim of `claims_table`, in words; quantities that are not sure say so."""
     if key == SETTINGS:
         effects = where(frame, claim=key)["effect"].to_numpy(dtype=np.float64)
+        if len(effects) == 1:
+            return f"one change of one setting moves mAP by {signed(effects[0])} points"
         span = f"{signed(effects.min())} to {signed(effects.max())}"
         return f"{len(effects)} changes of one setting each move mAP by {span} points"
     told, lines = [], _deciding(frame, key)

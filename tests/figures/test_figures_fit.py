@@ -39,6 +39,9 @@ def frame(layout: Layout, write_run: Callable[..., Path], variant_lines: Callabl
 def test_curves(layout: Layout, frame: pd.DataFrame):
     lines = [{"variant": "tda", "seed": 0, "repeat": each, "map": 0.3 + each / 10, "ari": 0.5} for each in range(3)]
     assert_fits(ablation_figure(layout.study, frame, pd.DataFrame(lines)))
+    long = layout.study.variants["tda"].model_copy(update={"title": "a control that is called by a name of many words"})
+    named = layout.study.model_copy(update={"variants": {**layout.study.variants, "tda": long}})
+    assert_fits(ablation_figure(named, frame, pd.DataFrame(lines)))
     assert_fits(cluster_count_figure(layout.study, cluster_count_table(where(frame, stage="gcl")), 751))
     assert_fits(training_figure(where(frame, stage="gcl"), identities=751))
 

@@ -22,7 +22,7 @@ from gcl_core.files import RunError, read_json, write_json, write_text
 from gcl_core.layout import Layout
 from gcl_core.measure.evidence import Evidence, Measured
 from gcl_core.records import RECORDS, save_record
-from gcl_core.report.facts import differing
+from gcl_core.report.facts import answer, differing, findings
 from gcl_core.report.items import embedded
 from gcl_core.report.page import write_report
 from gcl_core.tables.claim_words import claim_rows
@@ -117,6 +117,20 @@ def test_the_question_the_answer_and_what_was_not_run_come_first_in_words(layout
     assert [text.index(words) for words in first] == sorted(text.index(words) for words in first)
     assert "C6: GCL gains more where views differ ≈ no difference of note" in text
     assert [key for key, claim in CLAIMS.items() if f"{key}: {claim.sentence}" not in text] == []
+
+
+def test_over_two_seeds_no_interval_is_told(tmp_path: Path):
+    """As the page of claims says, whose table has it."""
+    told = []
+    for count in (1, 2, 3):
+        claims_table(evidence()[:count]).to_csv(tmp_path / "claims.csv", index=False)
+        found = findings(tmp_path, load_study("smoke"))
+        told.append(answer(next(each for each in found if each.claim.key == "C2")))
+    assert [text.partition("mAP by ")[2] for text in told] == [
+        "+10.0 points against TDA (one seed, which decides nothing).",
+        "+10.5 points against TDA (2 seeds, no interval).",
+        "+11.0 (+8.5 to +13.5) points against TDA (95 % interval over 3 seeds in brackets).",
+    ]
 
 
 def test_every_figure_and_table_is_there_once_with_caption_files_and_runs(layout: Layout):

@@ -238,6 +238,8 @@ def test_settings_have_a_side_and_no_verdict():
     assert claim_verdict(table, "C7") == "no verdict"
     assert found_words(table, "C7") == "2 changes of one setting each move mAP by \u22123.1 to +0.3 points"
     assert claim_rows(table)["effect (95 % interval)"].tolist()[0].startswith("\u22123.1 mAP (")  # the largest
+    alone = claims_table(seeds(drawn_once=gains(0, 0, 0), cold=cold))
+    assert found_words(alone, "C7") == "one change of one setting moves mAP by \u22123.1 points"
 
 
 def test_one_seed_leaves_all_open_and_an_effect_is_over_the_seeds_that_have_both():

@@ -7,6 +7,8 @@ import pytest
 from gcl_core.config import load_study
 from gcl_core.figures.sensitivity import sensitivity_figure
 from gcl_core.measure.evidence import PARAMETERS, Evidence, Measured
+from gcl_core.outputs import written_by
+from gcl_core.settings.training import CURVED
 from gcl_core.tables.sensitivity import CURVES, sensitivity_table
 
 PIDS = np.repeat(np.arange(30), 2)
@@ -52,6 +54,7 @@ def test_curves_stand_over_the_values_that_the_variants_train_with():
     assert [text.get_text() for text in temperature.get_xticklabels()] == ["0.02", "0.05", "0.2"]
     assert [text.get_text() for text in rho.get_xticklabels()] == ["0.03", "0.04"]
     first, second, mean, ring = temperature.lines
+    assert temperature.get_legend_handles_labels()[1] == ["one seed", "mean", "as everywhere else"]
     assert np.asarray(first.get_ydata()) == pytest.approx([40, 50, 60])
     assert np.asarray(second.get_ydata()) == pytest.approx([42, 52, 62])
     assert np.asarray(mean.get_ydata()) == pytest.approx([41, 51, 61])
@@ -69,4 +72,16 @@ def test_without_runs_the_table_has_no_row_and_no_curve_can_be_drawn():
 def test_every_curve_is_of_a_setting_that_variants_may_change():
     study = load_study("evidence_settings")
     changed = [tuple(each.changes) for each in study.variants.values() if each.purpose == "setting"]
-    assert {(PARAMETERS[parameter],) for parameter in CURVES} == set(changed)
+    assert {(PARAMETERS[parameter],) for parameter in CURVES} == set(changed) == {(setting,) for setting in CURVED}
+
+
+def test_a_study_without_a_curve_promises_none():
+    """Of a setting that is not drawn, or without the variant that has it as everywhere else."""
+    once = "variants.drawn_once={title: once, view: drawn_once, purpose: control}"
+    cold = "variants.cold={view: drawn_once, purpose: setting, changes: {contrast.temperature: 0.02}}"
+    long = "variants.long={view: drawn_once, purpose: setting, changes: {joint.epochs: 2}}"
+    promised = [
+        "sensitivity.png" in written_by("11_claims", load_study("smoke", words))
+        for words in ([once, cold], [once, cold, long], [cold], [once, long], [once])
+    ]
+    assert promised == [True, True, False, False, False]
