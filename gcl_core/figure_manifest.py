@@ -101,7 +101,12 @@ def read_manifest(folder: Path) -> Entries:
     manifest, lines = read_json(folder / MANIFEST), read_typed(folder / RUNS_FILE, RUNS).to_dict("records")
     known = {(line["folder"], line["fingerprint"]): _known(line) for line in lines}
     entries: Entries = {}
-    for each in manifest["entries"]:
+    listed = manifest["entries"]
+    if not (isinstance(listed, list) and all(isinstance(each, dict) for each in listed)):
+        raise RunError(
+            f"{folder / MANIFEST} is damaged: its entries are no list of objects; take it from where it was made"
+        )
+    for each in listed:
         keys = [(_long(name, manifest["profile"]), value) for name, value in each["runs"].items()]
         if unknown := [" ".join(key) for key in keys if key not in known]:
             raise RunError(
@@ -115,7 +120,7 @@ def read_manifest(folder: Path) -> Entries:
     return dict(sorted(entries.items()))
 
 
-def gone_or_changed(folder: Path, entries: Entries, names: Iterable[str]) -> tuple[list[str], list[str]]:
+def gone_or_changed(folder: Path, entries: Mapping[str, Any], names: Iterable[str]) -> tuple[list[str], list[str]]:
     """Return which of a folder's files that have an entry are gone, and which are not as they were made."""
     own = [name for name in names if name in entries]
     gone = [name for name in own if not (folder / name).is_file()]

@@ -28,10 +28,14 @@ class DivergedError(ValueError):
 def atomic(path: Path) -> Iterator[Path]:
     """Yield a path beside `path` to write to; on success it takes the name `path`, on failure nothing remains.
 
-    Raises RunError when the folder cannot be written or the disk is full, or `path` is a device, a pipe or a folder; an
-    earlier `path` is then untouched. An error of the block about another file, such as one that it reads, is raised as
-    it is.
+    Through a link the file that it leads to is written. Raises RunError when the folder cannot be written or the disk
+    is full, or `path` is a device, a pipe, a folder or no name; an earlier `path` is then untouched. An error of the
+    block about another file, such as one that it reads, is raised as it is.
     """
+    if not path.name:
+        raise RunError(f"cannot write {str(path)!r}: it names no file; give the name of a file")
+    if path.is_symlink():
+        path = Path(os.path.realpath(path))
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import torch
 
 SUPERSEDED = ".superseded-"
+AGAIN = "copy it again, or delete its folder and run that stage again"
 
 
 class RunFolder:
@@ -111,7 +112,12 @@ class RunFolder:
 
 
 def kept_line(run: Path, lines: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Return, of a run's lines, that of the epoch whose weights it keeps: the last, or the best on test (D15)."""
+    """Return, of a run's lines, that of the epoch whose weights it keeps: the last, or the best on test (D15).
+
+    Raises RunError where there is no line.
+    """
+    if not lines:
+        raise RunError(f"{run / 'metrics.jsonl'} has no epoch; {AGAIN}")
     kept = read_json(run / "manifest.json").get("kept_epoch")
     return next((line for line in lines if line["epoch"] == kept), lines[-1])
 
@@ -125,11 +131,13 @@ def read_metrics(folder: Path) -> list[dict[str, Any]]:
     if not path.is_file():
         return []
     try:
-        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     except (OSError, ValueError) as error:
-        raise RunError(
-            f"cannot read {path}: {error}; copy it again, or delete its folder and run that stage again"
-        ) from error
+        raise RunError(f"cannot read {path}: {error}; {AGAIN}") from error
+    for number, line in enumerate(lines, start=1):
+        if not isinstance(line, dict) or type(line.get("epoch")) is not int:
+            raise RunError(f"{path} is damaged: line {number} is no epoch; {AGAIN}")
+    return lines
 
 
 def set_aside(folder: Path, fingerprint: str | None) -> Path:

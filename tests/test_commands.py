@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ from filelock import FileLock
 
 from gcl_core import cli
 from gcl_core.cli import GO_ON, _study, main
+from gcl_core.cli.words import local_path
 from gcl_core.config import PeopleSettings, known_profiles
 from gcl_core.data.index import read_index
 from gcl_core.data.people.estimates import known_bodies
@@ -57,6 +59,33 @@ def test_who_reads_enough_of_what_is_told_sees_no_fault(repository: Path) -> Non
     process.stdout.close()
     assert (process.wait(), process.stderr.read()) == (141, b"")
     process.stderr.close()
+
+
+@pytest.mark.skipif(not Path("/dev/full").is_char_device(), reason="this system has no /dev/full")
+def test_a_full_disk_under_what_is_printed_is_told(repository: Path) -> None:
+    with Path("/dev/full").open("w") as full:
+        words = [sys.executable, "-m", "gcl_core", "switches"]
+        answer = subprocess.run(words, cwd=repository, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert answer.returncode == 1
+    assert answer.stderr == "cannot write: No space left on device; free space there, then give the command again\n"
+
+
+def test_a_command_that_is_asked_to_end_says_what_is_kept(repository: Path, tmp_path: Path) -> None:
+    words = [sys.executable, "-m", "gcl_core", "make-people", "smoke", "--out", str(tmp_path / "people")]
+    process = subprocess.Popen(
+        [*words, "people.train_identities=500"], cwd=repository, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stderr is not None
+    process.stderr.read(1)  # its progress: it is at work
+    process.send_signal(signal.SIGTERM)
+    assert process.stderr.read().endswith("stopped; what was computed is kept, the same command goes on from there\n")
+    assert process.wait() == 143
+    process.stderr.close()
+
+
+@pytest.mark.parametrize("name", ["~nobody/x", "~x", "~"])
+def test_a_name_may_begin_with_a_tilde(name: str) -> None:
+    assert local_path(name) == (Path.home() if name == "~" else Path(name))
 
 
 def test_help_names_every_command_and_imports_nothing_slow(repository: Path) -> None:
@@ -131,6 +160,8 @@ def test_data_commands_bring_a_dataset_in(tmp_path: Path, capsys: pytest.Capture
     words = ["--root", str(root), "--keypoints", str(tmp_path / "keypoints.json"), "--height", "64"]
     main(["fit-bodies", *words])
     assert f"bodies       {len(names)} (100.0% of all pictures)" in capsys.readouterr().out
+    status, text = told(capsys, "data-report", "--root", str(root), "--mesh-root", str(root / "meshs"))
+    assert (status, "meshs is no folder; give the one of meshes" in text) == (1, True)
     main(["data-report", "--root", str(root)])
     report = capsys.readouterr().out
     for side in ("train", "test"):

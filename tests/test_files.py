@@ -64,6 +64,18 @@ def test_no_device_pipe_or_folder_gives_way_to_a_file(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["folder", "pipe"]
 
 
+def test_a_link_stays_and_the_file_that_it_leads_to_is_written(tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "disk" / "file").write_text("old")
+    (tmp_path / "link").symlink_to("disk/file")
+    write_text(tmp_path / "link", "new")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "disk" / "file").read_text() == "new"
+    for nameless in (Path(), Path("/")):
+        with pytest.raises(RunError, match="it names no file"):
+            write_text(nameless, "text")
+
+
 def test_a_missing_input_is_not_told_as_a_failed_write(tmp_path: Path) -> None:
     path = tmp_path / "new" / "out.png"
     with pytest.raises(FileNotFoundError, match=r"input\.jpg"), atomic(path):

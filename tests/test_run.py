@@ -14,10 +14,10 @@ import torch
 
 from gcl_core.config import ConfigError, load_study
 from gcl_core.device import resolve_device
-from gcl_core.files import RunError, read_json
+from gcl_core.files import RunError, read_json, write_json
 from gcl_core.layout import Layout
 from gcl_core.provenance import provenance
-from gcl_core.run_folder import RunFolder, read_metrics, set_aside
+from gcl_core.run_folder import RunFolder, kept_line, read_metrics, set_aside
 
 CPU = torch.device("cpu")
 HOLDER = """
@@ -92,6 +92,19 @@ def test_broken_records_are_named(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "metrics.jsonl").write_bytes(content)
     with pytest.raises(RunError, match=r"cannot read .*metrics\.jsonl: .*; copy it again"):
         read_metrics(tmp_path)
+
+
+@pytest.mark.parametrize("content", ["[]", "null", "3", "{}", '{"epoch": "1"}', '{"epoch": 1}\n{"map": 0.5}'])
+def test_lines_that_are_no_epochs_are_named(content: str, tmp_path: Path) -> None:
+    (tmp_path / "metrics.jsonl").write_text(content)
+    with pytest.raises(RunError, match=r"metrics\.jsonl is damaged: line \d is no epoch; copy it again"):
+        read_metrics(tmp_path)
+
+
+def test_a_run_without_a_line_keeps_none(tmp_path: Path) -> None:
+    write_json(tmp_path / "manifest.json", {})
+    with pytest.raises(RunError, match=r"metrics\.jsonl has no epoch"):
+        kept_line(tmp_path, [])
 
 
 @pytest.mark.parametrize(

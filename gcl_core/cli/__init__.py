@@ -1,14 +1,17 @@
 """The command `python -m gcl_core`: what people do outside notebooks."""
 
 import argparse
+import contextlib
 import errno
 import os
 import signal
 import sys
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
+from types import FrameType
 
 from gcl_core.cli.article import add_article_command
 from gcl_core.cli.data import add_data_commands
@@ -24,8 +27,9 @@ from gcl_core.config import ConfigError, Study, is_file_of_settings, known_profi
 from gcl_core.machine import settle_caches, settle_streams
 from gcl_core.settings.paths import placed
 
+FULL = (errno.ENOSPC, errno.EDQUOT)
 REFUSED = {  # what the system says of a place that somebody named, by its number
-    *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT),
+    *(errno.EACCES, errno.EPERM, errno.EROFS, *FULL),
     *(errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ELOOP),
 }
 
@@ -39,7 +43,7 @@ BEGINS = "stopped; the same command starts from the beginning"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run one command. Exits with 2 for wrong words or settings, 1 for what failed, 130 when interrupted."""
+    """Run one command. Exits with 2 for wrong words or settings, 1 for what failed, 130 or 143 when it was stopped."""
     settle_streams()
     try:
         Path.cwd()
@@ -55,16 +59,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
         parser.error(f"unexpected word {more[0]!r}; see --help")
     try:
         settle_caches()
-        chosen.command(chosen, *([] if words is None else [[*words, *more]]))
+        with _heeding_sigterm():
+            chosen.command(chosen, *([] if words is None else [[*words, *more]]))
         sys.stdout.flush()
     except ConfigError as error:
         sys.exit(_tell(error, 2))
-    except KeyboardInterrupt:
-        sys.exit(_tell(KEPT if chosen.name in GO_ON else BEGINS, 130))
+    except KeyboardInterrupt as stop:
+        status = 128 + (stop.args[0] if stop.args else signal.SIGINT)
+        sys.exit(_tell(KEPT if chosen.name in GO_ON else BEGINS, status))
     except BrokenPipeError:  # who read our words, such as `head`, has enough of them
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is still to be flushed
+        _print_no_more()
         sys.exit(128 + signal.SIGPIPE)
     except OSError as error:
+        if error.filename is None and error.errno in FULL:
+            _print_no_more()
+            sys.exit(_tell(f"cannot write: {error.strerror}; free space there, then give the command again", 1))
         if error.filename is None or error.errno not in REFUSED:
             raise  # a fault of ours keeps its traceback
         sys.exit(_tell(f"{error.filename}: {error.strerror}; give another place, or mend this one", 1))
@@ -74,8 +83,29 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(_tell(error, 1))
 
 
+@contextlib.contextmanager
+def _heeding_sigterm() -> Iterator[None]:
+    """End by SIGTERM as by an interruption: what a command has begun is removed, and what is kept is said."""
+
+    def end(number: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt(number)
+
+    ours = threading.current_thread() is threading.main_thread()
+    earlier = signal.signal(signal.SIGTERM, end) if ours else None
+    try:
+        yield
+    finally:
+        if ours:
+            signal.signal(signal.SIGTERM, earlier)
+
+
+def _print_no_more() -> None:
+    """Drop what is still to be printed: the interpreter would fail on it at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def _tell(message: object, status: int) -> int:
-    print(f"\n{message}" if status == 130 else message, file=sys.stderr)
+    print(f"\n{message}" if status > 128 else message, file=sys.stderr)
     return status
 
 

@@ -73,8 +73,11 @@ def study_of_weights(profile: str) -> str:
 
 
 def local_path(text: str) -> Path:
-    """Read a path, `~` as the home folder: after = in --out=~/x no shell does that."""
-    return Path(text).expanduser()
+    """Read a path, `~` as the home folder: after = in --out=~/x no shell does that. Other names may begin with it."""
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:  # nobody of that name has a home
+        return Path(text)
 
 
 def count(text: str) -> int:

@@ -11,7 +11,7 @@ from gcl_core.config import Study
 from gcl_core.data.index import DataError
 from gcl_core.data.sources import Sources, changed_sources
 from gcl_core.data.store import open_array
-from gcl_core.files import read_json, write_json
+from gcl_core.files import known_hash, read_json, write_json
 from gcl_core.layout import Layout
 from gcl_core.provenance import DATA, fingerprint
 from gcl_core.settings.common import only
@@ -47,7 +47,8 @@ def load_person_set(layout: Layout, *, profile: str | None = None) -> PersonSet:
 
     Raises DataError, which says what changed, when the set was not prepared, or for other settings, or when pictures or
     projections that the index names were added, taken away or replaced since (by names, sizes and times; a folder that
-    is not there now, as on another machine, tells nothing), or when a file of the store has lost its size.
+    is not there now, as on another machine, tells nothing), or when a file of the store has lost its size, or was
+    written since and has lost its SHA-256.
     """
     store, described = layout.store, layout.store / "store.json"
     again = f"run notebook 00_data_preparation with profile {(profile or layout.study.profile)!r}"
@@ -65,6 +66,9 @@ def load_person_set(layout: Layout, *, profile: str | None = None) -> PersonSet:
         size = (store / name).stat().st_size if (store / name).is_file() else 0
         if size != recorded["bytes"]:
             raise DataError(f"{store / name} has {size} bytes, prepared were {recorded['bytes']}; {again} again")
+        newer = (store / name).stat().st_mtime_ns > described.stat().st_mtime_ns
+        if newer and known_hash(store / name) != recorded["sha256"]:
+            raise DataError(f"{store / name} was changed since it was prepared; {again} again")
     index = pd.read_csv(store / "index.csv")
     pictures, projections = open_array(store / "pictures.npy"), open_array(store / "projections.npy")
     return PersonSet(index, pictures, projections, stored_fingerprint(facts))

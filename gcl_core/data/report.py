@@ -12,7 +12,7 @@ from typing import Literal
 import pandas as pd
 from tqdm import tqdm
 
-from gcl_core.data.index import DISTRACTOR, JUNK, SPLITS, list_ignored, list_pictures, some_of
+from gcl_core.data.index import DISTRACTOR, JUNK, SPLITS, DataError, list_ignored, list_pictures, some_of
 from gcl_core.data.names import mesh_names
 from gcl_core.data.pictures import BadPictureError, PictureFacts, inspect_picture
 from gcl_core.data.sources import list_names
@@ -181,6 +181,8 @@ def report_data(dataset: str, root: Path, mesh_root: Path | None = None, *, work
     lines = zip(used["file"], used["pid"], used["camid"], used["split"], facts, strict=True)
     pictures = [Picture(file, int(pid), int(camid), split, *found) for file, pid, camid, split, found in lines]
     junk = Counter(index.loc[index["pid"] == JUNK, "split"])
+    if mesh_root is not None and not mesh_root.is_dir():
+        raise DataError(f"{mesh_root} is no folder; give the one of meshes, which holds train and test, by --mesh-root")
     mesh_root = mesh_root or root / "meshes"
     training = index["split"] == "train"
     meshes = {

@@ -12,7 +12,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from gcl_core.config import Study
-from gcl_core.figure_manifest import given_words, read_manifest, renew_hashes
+from gcl_core.figure_manifest import given_words, gone_or_changed, read_manifest, renew_hashes
 from gcl_core.figures import style
 from gcl_core.figures.ablations import ablation_figure
 from gcl_core.figures.claims import claims_figure
@@ -33,7 +33,7 @@ from gcl_core.measure.recorded import as_run, recorded_evidence, recorded_fid, r
 from gcl_core.measure.view_quality import view_quality_table
 from gcl_core.measure.view_ways import way_table
 from gcl_core.outputs import OUTPUTS, Output
-from gcl_core.records import read_record, record_path
+from gcl_core.records import FOLDER, read_record, record_path
 from gcl_core.tables.ablations import ablation_table
 from gcl_core.tables.accuracy import accuracy_table, recorded_joint
 from gcl_core.tables.claim_readings import claims_page
@@ -143,8 +143,8 @@ def redraw(study: Study, folder: Path, out: Path | None = None, look: Path | Non
     LaTeX are made of its CSV. Captions are those of the manifest. Pictures of people, and plots whose records were
     never kept, stay as they are (`not_redrawn`); nothing is removed. In place, the gallery is written anew. `look` is a
     matplotlib style file, applied over the study's own; it needs `out`.
-    Raises RunError for a folder without figures, one that another profile made, or a style that cannot be read or drawn
-    with; nothing is written then.
+    Raises RunError for a folder without figures, one that another profile made, records or tables that were changed
+    after they were made, or a style that cannot be read or drawn with; nothing is written then.
     """
     if look is not None and out is None:
         raise RunError("redraw: another style needs --out DIR, so that the study's own figures stay as they are")
@@ -154,6 +154,7 @@ def redraw(study: Study, folder: Path, out: Path | None = None, look: Path | Non
             f"{folder} holds no figures with a manifest.json; run the study of that profile first, or take "
             "the committed figures by --reference"
         )
+    _require_as_made(study, folder, entries)
     files: list[Path] = []
     with style.restyled(_style(look)):
         if look is not None:
@@ -173,6 +174,21 @@ def redraw(study: Study, folder: Path, out: Path | None = None, look: Path | Non
         renew_hashes(folder, files)
         files.append(write_gallery(study, folder))
     return files
+
+
+def _require_as_made(study: Study, folder: Path, entries: Mapping[str, Any]) -> None:
+    """Raise RunError where a record, or a table that has none, is not as it was made: numbers that nobody measured."""
+    kept = [
+        f"{output.name}{suffix}.csv"
+        for output, suffix in _redrawable(study, folder, entries)
+        if output.kind == "table" and not (output.records and _has(folder, output, suffix))
+    ]
+    records = [name for name in entries if name.startswith(f"{FOLDER}/")]
+    if changed := gone_or_changed(folder, entries, [*records, *kept])[1]:
+        raise RunError(
+            f"{folder}: {', '.join(changed[:3])} changed after they were made, so nothing is made of them. Take them "
+            "from where they were made, or run the notebooks that write them again"
+        )
 
 
 def not_redrawn(study: Study, folder: Path) -> list[str]:

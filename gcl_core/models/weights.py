@@ -78,7 +78,7 @@ def load_weights(network: Module, path: Path, device: torch.device, *, ignore: C
     shapes. Raises RunError: the file is missing or broken, or belongs to another network or other settings.
     """
     if not path.is_file():
-        raise RunError(f"{path} is missing; run the notebook of that stage first ({path.parent.parent.name})")
+        raise RunError(f"{path} is missing; give the folder of a finished run, or run the notebook of that stage first")
     found, tensors = _read(path)
     differ = differences(describe(network), found, ignore=ignore) if found else None
     wrong = f"expected {differ[0]}, found {differ[1]}" if differ else some(mismatches(network.state_dict(), tensors))

@@ -21,8 +21,8 @@ from gcl_core.tables.beside import (
     side_by_side,
     trainings,
 )
-from gcl_core.tables.claims import CLAIMS, claim_verdict
-from gcl_core.tables.formats import markdown_table, read_table
+from gcl_core.tables.claims import CLAIMS, claim_verdict, read_claims
+from gcl_core.tables.formats import markdown_table
 
 DIGITS = {"ARI": 3}  # decimals shown; one elsewhere
 ORIGIN = ("processor", "kernels", "device", "python", "packages")  # of a run, in the manifest
@@ -89,7 +89,7 @@ def _missing(ours: Sequence[str], theirs: Sequence[str]) -> Iterator[str]:
 
 
 def _verdicts(ours: Path, theirs: Path) -> str:
-    mine, other = (read_table(folder / "claims.csv") for folder in (ours, theirs))
+    mine, other = (read_claims(folder) for folder in (ours, theirs))
     pairs = {key: (claim_verdict(mine, key), claim_verdict(other, key)) for key in CLAIMS}
     changed = [
         f"{key} is {yours!r} here and {theirs!r} there" for key, (yours, theirs) in pairs.items() if yours != theirs

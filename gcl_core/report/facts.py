@@ -17,8 +17,8 @@ from gcl_core.provenance import fingerprint
 from gcl_core.report.front_page import effect_words
 from gcl_core.settings.training import VariantSettings
 from gcl_core.tables.claim_readings import told_comparisons
-from gcl_core.tables.claims import CLAIMS, Claim, claim_verdict, decides
-from gcl_core.tables.formats import NOT_RUN, read_table
+from gcl_core.tables.claims import CLAIMS, Claim, claim_verdict, decides, read_claims
+from gcl_core.tables.formats import NOT_RUN
 
 VERDICTS = ("reproduced", "contradicted", "no difference of note", "open", "no verdict", NOT_RUN)
 ANSWERS = {
@@ -43,10 +43,9 @@ def findings(figures: Path, study: Study) -> list[Finding]:
 
     `study` gives the titles of the variants that are compared.
     """
-    path = figures / "claims.csv"
-    if not path.is_file():
+    if not (figures / "claims.csv").is_file():
         return [Finding(claim, NOT_RUN, []) for claim in CLAIMS.values()]
-    frame = read_table(path)
+    frame = read_claims(figures)
     return [_finding(frame, claim, study) for claim in CLAIMS.values()]
 
 

@@ -13,8 +13,8 @@ import pandas as pd
 
 from gcl_core.files import RunError
 from gcl_core.measure.artifacts import where
-from gcl_core.tables.claims import CLAIMS, claim_verdict, shown_interval
-from gcl_core.tables.formats import NOT_RUN, read_table
+from gcl_core.tables.claims import CLAIMS, claim_verdict, read_claims, shown_interval
+from gcl_core.tables.formats import NOT_RUN
 
 MARK = re.compile(r"(<!--=(?P<words>[^>]*?)-->)(?P<told>.*?)(<!--/-->)", re.DOTALL)
 
@@ -29,7 +29,7 @@ def filled(text: str, figures: Path) -> str:
     def value(match: re.Match[str]) -> str:
         profile, claim, *words = [word.strip() for word in match["words"].split(";")]
         if profile not in tables:
-            tables[profile] = read_table(figures / profile / "claims.csv")
+            tables[profile] = read_claims(figures / profile)
         frame = tables[profile]
         if words == ["verdict"] and claim in CLAIMS:
             return match[1] + claim_verdict(frame, claim) + match[4]

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import pandas as pd
 
 from gcl_core.evaluation.effects import Effect, Interval, correlation_effect, p_value, rank_agreement
 from gcl_core.evaluation.verdicts import FEWEST, Quantity, holm, side, verdict, verdict_of_all
+from gcl_core.files import RunError
 from gcl_core.losses.names import VIEW_INVARIANT
 from gcl_core.measure.artifacts import where
 from gcl_core.measure.evidence import (
@@ -31,7 +33,7 @@ from gcl_core.measure.evidence import (
 )
 from gcl_core.measure.published import published_fid
 from gcl_core.mesh.projection import NOVEL
-from gcl_core.tables.formats import NOT_RUN
+from gcl_core.tables.formats import NOT_RUN, read_table
 
 RHO, POOLED = "Spearman's rho", "Spearman's rho, pooled"
 CHANCE, REVERSE = "permutation p, pooled (%)", "permutation p of the reverse, pooled (%)"
@@ -182,6 +184,21 @@ def over_seeds(line: Mapping[str, Any]) -> Interval | None:
     """Return a row's interval over seeds, None where it has none."""
     low, high = (float(line[name]) for name in LIMITS[2:])
     return (low, high) if np.isfinite(low) else None
+
+
+def read_claims(folder: Path) -> pd.DataFrame:
+    """Return the table of claims that lies in a folder. Raises RunError where it is not there or is none any more."""
+    path = folder / "claims.csv"
+    frame = read_table(path)
+    missing = [name for name in COLUMNS if name not in frame]
+    texts = [name for name in ("effect", *LIMITS) if name in frame and frame[name].dtype == "str"]
+    if missing or texts:
+        wrong = f"it lacks {', '.join(missing[:3])}" if missing else f"{', '.join(texts[:3])} hold texts, not numbers"
+        raise RunError(
+            f"{path} is no table of claims any more: {wrong}, as after another program saved it anew; take it from "
+            "where it was made, or run notebook 11 again"
+        )
+    return frame
 
 
 def shown_interval(line: Mapping[str, Any], over: str) -> Interval | None:

@@ -12,7 +12,7 @@ from gcl_core.files import RunError
 from gcl_core.measure.recorded import as_run
 from gcl_core.tables.claim_readings import POOL, claims_page
 from gcl_core.tables.claim_words import titles
-from gcl_core.tables.claims import COLUMNS, LIMITS, judged, over_seeds
+from gcl_core.tables.claims import COLUMNS, LIMITS, judged, over_seeds, read_claims
 from gcl_core.tables.dose import dose_reading, judged_doses
 from gcl_core.tables.formats import NOT_RUN, read_table, write_table
 
@@ -64,14 +64,19 @@ def write_verdicts(figures: Path, profiles: Sequence[str]) -> list[Path]:
     for profile in profiles:
         folder = figures / profile
         study, captions = as_run(_described(profile), folder), read_manifest(folder)
+        if "claims.csv" not in captions:
+            raise RunError(
+                f"{folder / 'claims.csv'} is not there, or no manifest.json says where it is from; run the study of "
+                "that profile first (notebook 11 writes it)"
+            )
         if changed := gone_or_changed(folder, captions, ("claims.csv", "dose.csv"))[1]:
             raise RunError(
                 f"{folder}: {', '.join(changed)} changed after they were made, so their verdicts would not be of what "
                 "was measured. Take them from where they were made, or run notebook 11 again"
             )
-        claims, doses, own = judged(_table(folder, "claims")), "", []
+        claims, doses, own = judged(read_claims(folder)), "", []
         if "dose.csv" in captions:
-            dose = judged_doses(_table(folder, "dose"), claims)
+            dose = judged_doses(read_table(folder / "dose.csv"), claims)
             doses = dose_reading(dose, titles(study))
             own += write_table(dose, folder, "dose", caption=captions["dose.csv"]["caption"])
         page = claims_page(study, claims, doses)
@@ -80,7 +85,7 @@ def write_verdicts(figures: Path, profiles: Sequence[str]) -> list[Path]:
         files += own
     sources = [figures / profile / "claims.csv" for profile in POOLED_PROFILES]
     if all(path.is_file() for path in sources):
-        pooled = pooled_claims([read_table(path) for path in sources])
+        pooled = pooled_claims([read_claims(path.parent) for path in sources])
         caption = f"The paper's claims over all seeds of profiles {' and '.join(POOLED_PROFILES)}, pooled post hoc."
         files += write_table(pooled, figures / POOL, "claims", caption=caption, reading=pooled_page(pooled))
     return files
@@ -92,10 +97,3 @@ def _described(profile: str) -> Study:
         return load_study(profile)
     except ConfigError:
         return load_study(profile, ["data_root=."])
-
-
-def _table(folder: Path, name: str) -> pd.DataFrame:
-    path = folder / f"{name}.csv"
-    if not path.is_file():
-        raise RunError(f"{path} is not there; run the study of that profile first (notebook 11 writes it)")
-    return read_table(path)

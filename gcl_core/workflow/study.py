@@ -10,6 +10,7 @@ import tempfile
 import uuid
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TextIO
 
 import yaml
 from filelock import FileLock, Timeout
@@ -18,7 +19,7 @@ from gcl_core.config import REPOSITORY, load_study
 from gcl_core.data.index import DataError
 from gcl_core.data.person_set import load_person_set
 from gcl_core.data.source_set import load_source_set
-from gcl_core.files import RunError
+from gcl_core.files import RunError, concerns
 from gcl_core.layout import Layout
 from gcl_core.measure.artifacts import repeats_of, run_problem
 from gcl_core.workflow.failures import tail, told_failures
@@ -56,7 +57,7 @@ def run_study(
         where += ["--prioritize", f"runs/{layout.study.profile}/{LAST_OF_LONGEST}"]
         command = [*_snakemake(profile, overrides), *_again(layout), *where]
         patience = CANCELLING if cluster else 0
-        with log.open("w", encoding="utf-8") as stream, _ended_with_us(command, gpus, patience) as process:
+        with _written(log) as stream, _ended_with_us(command, gpus, patience) as process:
             started = log.stat().st_mtime  # by the clock of the disk, which may be another machine's
             assert process.stderr is not None
             for line in process.stderr:
@@ -69,6 +70,22 @@ def run_study(
         if status:
             raise RunError("\n".join(told_failures(layout, started) or [f"Snakemake failed:\n{tail(log)}"]))
     return ran
+
+
+@contextlib.contextmanager
+def _written(log: Path) -> Iterator[TextIO]:
+    """Open a log to be written. Raises RunError where the disk is full, or the log cannot be written."""
+    try:
+        with log.open("w", encoding="utf-8") as stream:
+            yield stream
+    except BrokenPipeError:  # of what is printed
+        raise
+    except OSError as error:
+        if not concerns(error, log):
+            raise
+        raise RunError(
+            f"cannot write {log}: {error.strerror}; free space or check permissions, then start the study again"
+        ) from error
 
 
 def stale_steps(layout: Layout) -> list[str]:

@@ -25,7 +25,7 @@ def test_a_set_not_prepared_is_named(market: Callable[..., Layout]):
 
 
 # what is done to a prepared set → what is told of it
-OF_THE_STORE = ("shortened array", "lost index")  # the data are as they were
+OF_THE_STORE = ("shortened array", "changed array", "lost index")  # the data are as they were
 STALE: dict[str, tuple[Callable[[Layout], object], str]] = {
     "replaced picture": (
         lambda layout: grey(77).save(layout.data_root / "query" / PEOPLE["query"][0], quality=90),
@@ -67,6 +67,12 @@ STALE: dict[str, tuple[Callable[[Layout], object], str]] = {
     "picture taken out": (
         lambda layout: (layout.data_root / "bounding_box_train" / PEOPLE["train"][1]).unlink(),
         r"bounding_box_train held 3 files, now 2",
+    ),
+    "changed array": (
+        lambda layout: (layout.store / "pictures.npy").write_bytes(
+            (layout.store / "pictures.npy").read_bytes()[:-9] + bytes(9)
+        ),
+        r"pictures\.npy was changed since it was prepared",
     ),
     "lost index": (lambda layout: (layout.store / "index.csv").unlink(), r"index\.csv has 0 bytes"),
 }

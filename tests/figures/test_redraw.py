@@ -111,6 +111,20 @@ def test_figures_of_another_profile_are_refused(tmp_path: Path):
         redraw(load_study("mini"), tmp_path / "mine")
 
 
+@pytest.mark.parametrize(
+    ("profile", "name"), [("mini", "records/epochs.csv"), ("mini", "clusterers.csv"), ("evidence_light", "claims.csv")]
+)
+def test_nothing_is_made_of_numbers_that_were_changed(tmp_path: Path, profile: str, name: str):
+    """Neither of a record nor of a table that is its own record."""
+    folder = tmp_path / "mine"
+    shutil.copytree(FIGURES / profile, folder, ignore=shutil.ignore_patterns("*.pdf"))
+    (folder / name).write_text((folder / name).read_text().replace("1", "2", 1))
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    with pytest.raises(RunError, match=f"{name} changed after they were made"):
+        redraw(load_study(profile), folder)
+    assert {path: path.read_bytes() for path in before} == before
+
+
 def test_nothing_is_removed_where_no_record_tells_which_profile_it_was(tmp_path: Path):
     folder = tmp_path / "mine"
     shutil.copytree(FIGURES / "evidence_settings", folder)

@@ -14,7 +14,7 @@ from gcl_core.figure_manifest import read_manifest
 from gcl_core.files import RunError, hash_file
 from gcl_core.measure.artifacts import where
 from gcl_core.measure.evidence import MAP
-from gcl_core.tables.claims import COLUMNS, OURS, claims_table
+from gcl_core.tables.claims import COLUMNS, OURS, claims_table, read_claims
 from gcl_core.tables.formats import NOT_RUN, read_table
 from gcl_core.tables.pooled import POOLED_PROFILES, pooled_claims, write_verdicts
 from tests.tables.made_evidence import gains, seeds
@@ -39,6 +39,16 @@ def test_a_table_that_was_changed_by_hand_gets_no_verdicts(tmp_path: Path):
     with pytest.raises(RunError, match=r"claims\.csv changed after they were made"):
         write_verdicts(tmp_path, ["mini"])
     assert claims.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"), [(",", ";", "it lacks claim"), ("0.", "x.", "hold texts, not numbers")]
+)
+def test_a_table_that_another_program_saved_anew_is_named(tmp_path: Path, old: str, new: str, told: str):
+    claims = tmp_path / "claims.csv"
+    claims.write_text((FIGURES / "mini" / "claims.csv").read_text().replace(old, new))
+    with pytest.raises(RunError, match=rf"claims\.csv is no table of claims any more: .*{told}"):
+        read_claims(tmp_path)
 
 
 def test_the_committed_pool_is_made_of_the_committed_tables(tmp_path: Path):
@@ -103,7 +113,7 @@ def test_pooled_profiles_train_what_they_share_with_the_same_settings_on_other_p
 
 
 def test_a_profile_without_tables_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    with pytest.raises(RunError, match=r"claims\.csv is not there; run the study of that profile first"):
+    with pytest.raises(RunError, match=r"claims\.csv is not there.*; run the study of that profile first"):
         write_verdicts(tmp_path, ["evidence"])
     with pytest.raises(SystemExit) as ended:
         main(["verdicts", "market1501"])
