@@ -83,7 +83,7 @@ def test_a_command_that_is_asked_to_end_says_what_is_kept(repository: Path, tmp_
     process.stderr.close()
 
 
-@pytest.mark.parametrize("name", ["~nobody/x", "~x", "~"])
+@pytest.mark.parametrize("name", ["~no such user/x", "~x", "~"])
 def test_a_name_may_begin_with_a_tilde(name: str) -> None:
     assert local_path(name) == (Path.home() if name == "~" else Path(name))
 
