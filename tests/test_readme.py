@@ -175,8 +175,10 @@ def test_the_readmes_numbers_are_those_of_the_tables(repository: Path):
 
 def test_marks_are_filled_from_one_row_each(tmp_path: Path):
     (tmp_path / "pooled").mkdir()
-    columns = "claim,compared,metric,effect,low over seeds,high over seeds,seeds,verdict"
-    lines = ["C2,gcl - tda,mAP,-1.04,-3.21,1.16,8,open", "C7,rho,mAP,not run,,,,not run"]
+    columns = (
+        "claim,compared,metric,effect,low over queries,high over queries,low over seeds,high over seeds,seeds,verdict"
+    )
+    lines = ["C2,gcl - tda,mAP,-1.04,,,-3.21,1.16,8,open", "C7,rho,mAP,not run,,,,,,not run"]
     (tmp_path / "pooled" / "claims.csv").write_text("\n".join([columns, *lines]) + "\n")
     page = "it is <!--=pooled; C2; gcl - tda; mAP-->+9<!--/-->, <!--=pooled; C2; verdict-->?<!--/-->"
     made = filled(page, tmp_path)

@@ -40,7 +40,7 @@ class TestSettings:
             load_study("smoke", "identity_encoder.modle=resnet18")
         with pytest.raises(ConfigError, match=r"  identity_encoder\.model: Field required"):
             load_study("smoke", ["identity_encoder={kind: timm}"])
-        with pytest.raises(ConfigError, match=r"  identity_encoder: .*'resnet', 'timm'"):
+        with pytest.raises(ConfigError, match=r"  identity_encoder\.kind: .*'resnet', 'timm'"):
             load_study("smoke", "identity_encoder.kind=vgg")
 
     def test_the_check_of_rows_uses_the_stride(self):

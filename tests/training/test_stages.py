@@ -224,10 +224,10 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_the_checkpoint(boxes: MakeLay
 
 
 def test_missing_earlier_stages_and_unknown_variants_are_named(boxes: MakeLayout):
-    with pytest.raises(RunError, match=r"encoder\.safetensors is missing.*baseline"):
+    with pytest.raises(RunError, match=r"baseline.*encoder\.safetensors is missing"):
         warm_up_generator(boxes(), 0)
     train_baseline(boxes(), 0)
-    with pytest.raises(RunError, match=r"generator\.safetensors is missing.*warm_up"):
+    with pytest.raises(RunError, match=r"warm_up.*generator\.safetensors is missing"):
         train_jointly(boxes(), "gcl", 0)
     with pytest.raises(RunError, match=r"no variant 'glc'.*known: gcl, tda"):
         train_jointly(boxes(), "glc", 0)
