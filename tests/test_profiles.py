@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 
 from gcl_core.config import ConfigError, Study, known_profiles, load_study
+from gcl_core.files import read_json
+from gcl_core.provenance import fingerprint
 from gcl_core.tables.claim_readings import REPORTING
 
 ELSEWHERE = {"market1501", "dukemtmc_reid", "msmt17", "folder"}
@@ -106,6 +108,14 @@ def test_every_profile_loads_under_its_own_name(tmp_path: Path) -> None:
 def test_real_data_need_their_folder(profile: str) -> None:
     with pytest.raises(ConfigError, match="data_root=/path/to/it"):
         load_study(profile)
+
+
+def test_minis_settings_go_by_the_name_that_the_committed_run_has(repository: Path) -> None:
+    """So `compare` calls them the same; a setting that is added must not change the name of studies without it."""
+    manifest = read_json(repository / "figures" / "reference" / "mini" / "manifest.json")
+    assert {fingerprint(load_study("mini").model_dump(mode="json"))} == {
+        each["settings"] for each in manifest["entries"]
+    }
 
 
 def test_gcls_views_are_always_measured() -> None:

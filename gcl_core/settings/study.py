@@ -72,10 +72,11 @@ class Study(Settings):
 
     @model_serializer(mode="wrap")
     def _named_where_given(self, dump: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
-        """Leave out that no weights are given: such studies are named as before the setting was there."""
+        """Leave out later settings that are not given: such studies are named as before the settings were there."""
         tree = dump(self)
-        if "given_weights" in tree and tree["given_weights"] is None:
-            del tree["given_weights"]
+        for section, name in ((tree, "given_weights"), (tree.get("baseline"), "clustering")):
+            if isinstance(section, dict) and section.get(name, ...) is None:
+                del section[name]
         return tree
 
     @model_validator(mode="before")
