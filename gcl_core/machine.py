@@ -17,7 +17,9 @@ FILLED = {"TORCH_HOME": "torch", "ANNY_CACHE_DIR": "gcl_core"}  # in a cache tha
 
 def settle_streams() -> None:
     """Print what the terminal's character set lacks as `?`, and nothing where a stream is closed, without an error."""
-    sys.stdout, sys.stderr = (stream or open(os.devnull, "w") for stream in (sys.stdout, sys.stderr))  # noqa: SIM115
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # as after `>&-`
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w"))
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")

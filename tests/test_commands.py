@@ -70,6 +70,12 @@ def test_a_full_disk_under_what_is_printed_is_told(repository: Path) -> None:
     assert answer.stderr == "cannot write: No space left on device; free space there, then give the command again\n"
 
 
+def test_a_command_whose_streams_are_closed_does_its_work(repository: Path, tmp_path: Path) -> None:
+    command = f"{sys.executable} -m gcl_core switches --out {tmp_path / 'page.md'} >&- 2>&-"
+    assert subprocess.run(["bash", "-c", command], cwd=repository).returncode == 0
+    assert (tmp_path / "page.md").is_file()
+
+
 def test_a_command_that_is_asked_to_end_says_what_is_kept(repository: Path, tmp_path: Path) -> None:
     words = [sys.executable, "-m", "gcl_core", "make-people", "smoke", "--out", str(tmp_path / "people")]
     process = subprocess.Popen(

@@ -1,20 +1,17 @@
 """The command `python -m gcl_core`: what people do outside notebooks."""
 
 import argparse
-import contextlib
 import errno
-import os
 import signal
 import sys
-import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
-from types import FrameType
 
 from gcl_core.cli.article import add_article_command
 from gcl_core.cli.data import add_data_commands
+from gcl_core.cli.ending import heeding_sigterm, print_no_more
 from gcl_core.cli.figures import COMMITTED, add_figure_commands, show_comparison
 from gcl_core.cli.gpu import add_gpu_commands
 from gcl_core.cli.repeats import add_repeat_command
@@ -59,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         parser.error(f"unexpected word {more[0]!r}; see --help")
     try:
         settle_caches()
-        with _heeding_sigterm():
+        with heeding_sigterm():
             chosen.command(chosen, *([] if words is None else [[*words, *more]]))
         sys.stdout.flush()
     except ConfigError as error:
@@ -68,11 +65,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         status = 128 + (stop.args[0] if stop.args else signal.SIGINT)
         sys.exit(_tell(KEPT if chosen.name in GO_ON else BEGINS, status))
     except BrokenPipeError:  # who read our words, such as `head`, has enough of them
-        _print_no_more()
+        print_no_more()
         sys.exit(128 + signal.SIGPIPE)
     except OSError as error:
         if error.filename is None and error.errno in FULL:
-            _print_no_more()
+            print_no_more()
             sys.exit(_tell(f"cannot write: {error.strerror}; free space there, then give the command again", 1))
         if error.filename is None or error.errno not in REFUSED:
             raise  # a fault of ours keeps its traceback
@@ -81,27 +78,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if type(error).__module__.partition(".")[0] != "gcl_core":
             raise  # a fault of ours keeps its traceback
         sys.exit(_tell(error, 1))
-
-
-@contextlib.contextmanager
-def _heeding_sigterm() -> Iterator[None]:
-    """End by SIGTERM as by an interruption: what a command has begun is removed, and what is kept is said."""
-
-    def end(number: int, _frame: FrameType | None) -> None:
-        raise KeyboardInterrupt(number)
-
-    ours = threading.current_thread() is threading.main_thread()
-    earlier = signal.signal(signal.SIGTERM, end) if ours else None
-    try:
-        yield
-    finally:
-        if ours:
-            signal.signal(signal.SIGTERM, earlier)
-
-
-def _print_no_more() -> None:
-    """Drop what is still to be printed: the interpreter would fail on it at its end."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _tell(message: object, status: int) -> int:

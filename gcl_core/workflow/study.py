@@ -39,7 +39,7 @@ def run_study(
     `jobs` is the most CPU cores used at once; `cluster` the folder of a Snakemake profile that says where steps run.
     Raises RunError: another run is at work on the profile, its folders cannot be written, `cluster` is no profile, a
     training needs more GPUs than there are here, or a step failed (the text says which, why and where to read on).
-    KeyboardInterrupt (also on SIGTERM) ends all steps.
+    KeyboardInterrupt ends all steps.
     """
     if cluster and not (cluster / "config.yaml").is_file():
         raise RunError(f"no Snakemake profile in {cluster}: expected config.yaml there, as in configs/cluster/slurm")
@@ -226,7 +226,6 @@ def _ended_with_us(command: Sequence[str], gpus: Sequence[str], patience: int) -
     """
     mark = uuid.uuid4().hex
     environment = {**_environment(), VARIABLE: mark, **({"GCL_GPUS": " ".join(gpus)} if len(gpus) > 1 else {})}
-    earlier = signal.signal(signal.SIGTERM, signal.default_int_handler)
     guard = subprocess.Popen(
         [sys.executable, "-m", "gcl_core.workflow.guard", mark],
         cwd=REPOSITORY,
@@ -254,7 +253,6 @@ def _ended_with_us(command: Sequence[str], gpus: Sequence[str], patience: int) -
         process.wait()
         guard.kill()
         guard.wait()
-        signal.signal(signal.SIGTERM, earlier)
 
 
 def _environment() -> dict[str, str]:

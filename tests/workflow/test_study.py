@@ -109,7 +109,7 @@ def test_stopped_run_says_so_and_ends_everybody(study: Path) -> None:
     family = family_at_work(run)
     run.send_signal(signal.SIGTERM)
     _, err = run.communicate()
-    assert run.returncode == 130
+    assert run.returncode == 143
     assert "the same command goes on from there" in err
     assert "Traceback" not in err
     assert alive(family, 10) == []
