@@ -97,7 +97,7 @@ def test_the_large_synthetic_study_keeps_the_published_constants_and_is_as_large
 
 
 def test_every_profile_loads_under_its_own_name(tmp_path: Path) -> None:
-    made = {"smoke", "mini", "synthetic_large", "tuning_optimizer", "tuning_views", *REPORTING}
+    made = {"smoke", "mini", "synthetic_large", "tuning_optimizer", "tuning_views", "evidence3", *REPORTING}
     assert set(known_profiles()) == {*made, "real_small", *ELSEWHERE}
     for profile in known_profiles():
         study = load_study(profile, [] if profile in made else [f"data_root={tmp_path}"])
@@ -139,9 +139,9 @@ def test_small_profile_of_real_people_draws_as_mini_does_and_has_a_supervised_bo
 
 
 def test_profiles_of_a_round_differ_in_people_seeds_and_variants_alone() -> None:
-    """What is fixed for one is fixed for all (docs/PROTOCOL.md); the second round's random numbers are its own."""
-    own = {"profile", "people", "seeds", "repeats", "variants", "evaluation"}
-    second = ("evidence2", "evidence2_worn")
+    """What is fixed for one is fixed for all (docs/PROTOCOL.md); from the second on, random numbers are its own."""
+    own = {"profile", "people", "seeds", "training_seed", "repeats", "variants", "evaluation"}
+    second = ("evidence2", "evidence2_worn", "evidence3")  # the third round has the settings of the second
     first = [name for name in REPORTING if name.split("_")[0] == "evidence"]
     for names in (first, second):
         studies = [*map(load_study, names)]
@@ -159,13 +159,15 @@ def test_profiles_of_a_round_differ_in_people_seeds_and_variants_alone() -> None
     assert large.clustering.model_copy(update={"rho": small.clustering.rho}) == small.clustering
     pairs = [study.clustering.rho * study.people.train_identities for study in (large, small)]
     assert pairs[0] == pytest.approx(pairs[1])  # as many a picture
-    assert {load_study(name).training_seed for name in (*second, "people_750")} == {1000}
+    assert {load_study(name).training_seed for name in first} == {0}
+    assert {load_study(name).training_seed for name in (*second[:2], "people_750")} == {1000}
+    assert load_study("evidence3").training_seed == 2000
     tuning = [load_study(name) for name in ("tuning_optimizer", "tuning_views")]
     assert all(study.training_seed + study.seeds <= 1000 for study in tuning)
 
 
 def test_no_two_profiles_share_people_and_those_below_ten_only_tune() -> None:
-    studies = [load_study(name) for name in ("mini", "tuning_optimizer", "tuning_views", *REPORTING)]
+    studies = [load_study(name) for name in ("mini", "tuning_optimizer", "tuning_views", "evidence3", *REPORTING)]
     assert all(study.people.each_seed and study.people.cameras == 4 for study in studies)
     seen = [{study.people.seed + seed for seed in range(study.seeds)} for study in studies]
     assert len(set.union(*seen)) == sum(map(len, seen))
