@@ -128,6 +128,8 @@ def _outputs() -> Iterator[Output]:
     for kind in ("figure", "table"):
         yield Output(*claims, kind, "claims", measured)
     yield Output(*claims, "table", "controls", ("epochs", "repeats"))
+    for kind in ("figure", "table"):
+        yield Output(*claims, kind, "by_epoch", ("epochs",))
     for name, made_by in (("dose", _doses), ("sensitivity", _settings)):
         for kind in ("figure", "table"):
             yield Output(*claims, kind, name, measured, made_by=made_by)

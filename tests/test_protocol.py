@@ -1,4 +1,4 @@
-"""The protocol of the second round was committed before any of its runs began."""
+"""The protocols of the second and the third round were committed before any of their runs began."""
 
 import re
 import subprocess
@@ -10,7 +10,10 @@ import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 REFERENCE = REPOSITORY / "figures" / "reference"
-SECOND_ROUND = [name for name in ("evidence2", "evidence2_worn", "people_750") if (REFERENCE / name).is_dir()]
+COMMITS = {  # of a round, by the words before them in docs/PROTOCOL.md
+    "second": "This part of the page is that of commit",
+    "third": "This round's part of the page is that of commit",
+}
 
 
 def git(*words: str) -> subprocess.CompletedProcess[str]:
@@ -27,40 +30,38 @@ def named_commit(words: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def protocol() -> str:
-    """The commit of the second round's protocol."""
-    return named_commit("This part of the page is that of commit")
-
-
-@pytest.fixture(scope="module")
-def committed(protocol: str) -> dict[str, str]:
-    """The commit that fixed each profile of the second round: the protocol's, or a later correction before its runs."""
+def committed() -> dict[str, str]:
+    """The commit that fixed each profile: its round's protocol, or a later correction before its runs."""
+    second = named_commit(COMMITS["second"])
     corrected = named_commit("corrected before any of its variants ran**, at commit")
-    return {"evidence2": protocol, "evidence2_worn": protocol, "people_750": corrected}
+    return {
+        **{"evidence2": second, "evidence2_worn": second, "people_750": corrected},
+        "evidence3": named_commit(COMMITS["third"]),
+    }
 
 
-def paragraphs(page: str) -> list[str]:
-    """The part of the second round, without what the page says was added later."""
-    part = page.partition("## The second round")[2].partition("## The first round")[0]
-    added = ("This part of the page is that of commit", "**Order within `evidence2`**", "**`people_750`, corrected")
+def paragraphs(page: str, name: str) -> list[str]:
+    """The part of a round, without what the page says was added later."""
+    part = re.split(r"^## ", page.partition(f"## The {name} round\n")[2], flags=re.MULTILINE)[0]
+    added = (*COMMITS.values(), "**Order within `evidence2`**", "**`people_750`, corrected")
     return [each for each in part.strip().split("\n\n") if not each.startswith(added)]
 
 
-def test_the_page_says_what_the_commit_says_and_the_profiles_are_as_they_were(
-    protocol: str, committed: dict[str, str]
-) -> None:
-    then = paragraphs(git("show", f"{protocol}:docs/PROTOCOL.md").stdout)
-    assert len(then) > 10
-    assert paragraphs((REPOSITORY / "docs" / "PROTOCOL.md").read_text(encoding="utf-8")) == then
+@pytest.mark.parametrize(("name", "several"), [("second", 10), ("third", 3)])
+def test_the_page_says_what_the_commit_says(name: str, several: int) -> None:
+    then = paragraphs(git("show", f"{named_commit(COMMITS[name])}:docs/PROTOCOL.md").stdout, name)
+    assert len(then) > several
+    assert paragraphs((REPOSITORY / "docs" / "PROTOCOL.md").read_text(encoding="utf-8"), name) == then
+
+
+def test_the_profiles_are_as_they_were(committed: dict[str, str]) -> None:
     for name, commit in committed.items():
         now = (REPOSITORY / "configs" / f"{name}.yaml").read_text(encoding="utf-8")
         assert git("show", f"{commit}:configs/{name}.yaml").stdout == now, name
 
 
-@pytest.mark.skipif(not SECOND_ROUND, reason="no profile of the second round has committed figures yet")
 def test_every_run_began_after_the_protocol_and_with_its_code_or_later(committed: dict[str, str]) -> None:
-    for profile in SECOND_ROUND:
-        commit = committed[profile]
+    for profile, commit in committed.items():
         fixed = datetime.fromtimestamp(int(git("show", "-s", "--format=%ct", commit).stdout), UTC)
         runs = pd.read_csv(REFERENCE / profile / "records" / "runs.csv")
         trained = [run for run in runs.to_dict("records") if "/data/" not in run["folder"]]

@@ -4,14 +4,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
+from matplotlib.artist import Artist
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 
 from gcl_core.config import Study
 from gcl_core.figures.style import COLOURS, GREY, PAGE, new_figure, styled
 from gcl_core.measure.evidence import MAP, Evidence, differences_of
 from gcl_core.tables.claim_words import compared_words
-from gcl_core.tables.claims import OURS, SETTINGS, decides, shown_interval
+from gcl_core.tables.claims import OURS, SETTINGS, SMALLEST_OWN, decides, shown_interval
 from gcl_core.tables.formats import NOT_RUN
 
 LOOKS = {
@@ -24,6 +26,7 @@ SIDES = {"above zero": LOOKS["reproduced"], "below zero": LOOKS["contradicted"]}
 PLAIN = (GREY, "s")  # a row without a verdict
 INTERVALS = {"queries": "95 % interval over queries", "seeds": "95 % interval over seeds (decides)"}
 SEEDS = "single seeds"
+HOLLOW = "hollow: decides no claim"
 ABOVE = 0.27  # rows: single seeds stand so far above their mean
 
 
@@ -31,15 +34,17 @@ ABOVE = 0.27  # rows: single seeds stand so far above their mean
 def claims_figure(study: Study, table: pd.DataFrame, evidence: Sequence[Evidence] = ()) -> Figure:
     """Return every effect on mAP of `claims_table` (points): a mark, thick interval over queries, thin over seeds.
 
-    Filled marks decide a claim, hollow ones stand beside it or are ours. Other metrics, which have other units, are
-    left out. Small dots are the seeds of `evidence`, where there are several; an interval over two of them is not
-    drawn. The legend lists what is drawn.
+    Filled marks decide a claim, hollow ones stand beside it or are ours; the band is the smallest effect worth having,
+    to each side. Other metrics, which have other units, are left out. Small dots are the seeds of `evidence`, where
+    there are several; an interval over two of them is not drawn. The legend lists what is drawn.
     """
     lines = [line for line in table.to_dict("records") if line["metric"].startswith(MAP) and line["effect"] != NOT_RUN]
-    drawn: dict[str, Line2D] = {}
+    drawn: dict[str, Artist] = {}
     figure = new_figure(PAGE, 1.0 + 0.16 * max(3, len(lines)))
     axes = figure.subplots()
+    axes.axvspan(-SMALLEST_OWN, SMALLEST_OWN, color="0.95", linewidth=0, zorder=0)
     axes.axvline(0, color="black", linewidth=0.8)
+    drawn["smaller than the smallest effect worth having"] = Patch(facecolor="0.9")
     for place, line in enumerate(lines):
         colour, marker = {**LOOKS, **SIDES}.get(line["verdict"], PLAIN)
         for kind, width in (("seeds", 0.8), ("queries", 2.4)):
@@ -53,7 +58,9 @@ def claims_figure(study: Study, table: pd.DataFrame, evidence: Sequence[Evidence
             drawn[SEEDS] = Line2D([], [], **(dots | {"markersize": 5}))
         fill = colour if decides(line) else "white"
         axes.plot(line["effect"], place, marker=marker, color=colour, mfc=fill, markersize=4)
-        drawn[_verdict_words(line)] = Line2D([], [], color=colour, marker=marker, mfc=fill, linestyle="")
+        drawn.setdefault(_verdict_words(line), Line2D([], [], color=colour, marker=marker, mfc=colour, linestyle=""))
+        if not decides(line):
+            drawn[HOLLOW] = Line2D([], [], color=GREY, marker="o", mfc="white", linestyle="")
     axes.set_yticks(range(len(lines)), [_name(study, line) for line in lines])
     axes.set_ylim(max(2.5, len(lines) - 0.5), -0.5)
     axes.set_xlabel("effect, in points of mAP")
@@ -66,9 +73,11 @@ def claims_figure(study: Study, table: pd.DataFrame, evidence: Sequence[Evidence
 def _verdict_words(line: Mapping[str, Any]) -> str:
     if not line["verdict"]:
         return "beside a claim, no verdict"
-    if not decides(line):
-        return f"{line['verdict']} (decides no claim)"
-    return f"{line['verdict']} (one of several that decide)" if line["verdict"] in SIDES else line["verdict"]
+    return (
+        f"{line['verdict']} (one of several that decide)"
+        if decides(line) and line["verdict"] in SIDES
+        else line["verdict"]
+    )
 
 
 def _name(study: Study, line: Mapping[str, Any]) -> str:

@@ -23,8 +23,8 @@ def cluster_count_figure(study: Study, table: pd.DataFrame, identities: int) -> 
     """Return the curves of cluster number, ARI and NMI over epochs: thick lines for means, thin ones for single seeds.
 
     A black line marks the true number of people, dotted ones in the runs' colours the published plateaus as shares of
-    the true number: on Market-1501 that is where they were published. Numbers of clusters start at 0; ARI and NMI end
-    at 1 and have one scale.
+    the true number: on Market-1501 that is where they were published. The axis of numbers is cut below all of these;
+    ARI and NMI end at 1 and have one scale.
     """
     figure = new_figure(PAGE, 2.4)
     panels = figure.subplots(1, 3)
@@ -39,10 +39,11 @@ def cluster_count_figure(study: Study, table: pd.DataFrame, identities: int) -> 
             told = f"paper, {PUBLISHED[run]}: {share:.2f} of the people"
             _mark(counts, share * identities, told, table, 3 if share == max(published_shares().values()) else -3)
     counts.axhline(identities, color="black", linewidth=0.9)
-    top = 1.15 * max(identities, numbers(table, "clusters").max())
-    room = (1 - max(published_shares().values())) * identities / top  # below that line, for two texts
+    found, published = numbers(table, "clusters"), [share * identities for share in published_shares().values()]
+    bottom, top = 0.85 * min(*published, found.min()), 1.1 * max(identities, found.max())
+    room = (identities - max(published)) / (top - bottom)  # below that line, for two texts
     _mark(counts, float(identities), f"people: {identities}", table, -3 if room > 0.18 else 3)
-    counts.set_ylim(0, top)
+    counts.set_ylim(bottom, top)
     lowest = min(numbers(table, name).min() for name in ("ari", "nmi"))
     for axes in panels[1:]:
         axes.set_ylim(np.floor(10 * lowest) / 10, 1)

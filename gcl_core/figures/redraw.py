@@ -15,6 +15,7 @@ from gcl_core.config import Study
 from gcl_core.figure_manifest import given_words, gone_or_changed, read_manifest, renew_hashes
 from gcl_core.figures import style
 from gcl_core.figures.ablations import ablation_figure
+from gcl_core.figures.by_epoch import by_epoch_figure
 from gcl_core.figures.claims import claims_figure
 from gcl_core.figures.cluster_count import cluster_count_figure
 from gcl_core.figures.clusterers import clusterer_figure
@@ -36,6 +37,7 @@ from gcl_core.outputs import OUTPUTS, Output
 from gcl_core.records import FOLDER, read_record, record_path
 from gcl_core.tables.ablations import ablation_table
 from gcl_core.tables.accuracy import accuracy_table, recorded_joint
+from gcl_core.tables.by_epoch import by_epoch_table
 from gcl_core.tables.claim_readings import claims_page
 from gcl_core.tables.claim_words import titles
 from gcl_core.tables.claims import claims_table
@@ -86,6 +88,7 @@ class Kept:
 TABLES: Mapping[str, Callable[[Kept], pd.DataFrame]] = {  # tables that are made of records
     "ablations": lambda kept: ablation_table(kept.study, kept.record("epochs"), kept.record("repeats")),
     "accuracy_three_datasets": lambda kept: dataset_accuracy_table(kept.study, kept.record("dataset_runs")),
+    "by_epoch": lambda kept: by_epoch_table(kept.study, kept.record("epochs")),
     "claims": lambda kept: claims_table(kept.evidence()),
     "controls": lambda kept: controls_table(kept.study, kept.record("epochs"), kept.record("repeats")),
     "dose": lambda kept: dose_table(kept.evidence()),
@@ -110,6 +113,7 @@ TABLES: Mapping[str, Callable[[Kept], pd.DataFrame]] = {  # tables that are made
 PLOTS: Mapping[str, Callable[[Kept], Figure]] = {
     "ablations": lambda kept: ablation_figure(kept.study, kept.record("epochs"), kept.record("repeats")),
     "accuracy_three_datasets": lambda kept: dataset_accuracy_figure(kept.table("accuracy_three_datasets")),
+    "by_epoch": lambda kept: by_epoch_figure(kept.study, kept.table("by_epoch")),
     "claims": lambda kept: claims_figure(kept.study, kept.table("claims"), kept.evidence()),
     "clusterers": lambda kept: clusterer_figure(kept.record("clustered_pictures"), kept.table("clusterers")),
     "clustering_analysis": lambda kept: clustering_figure(

@@ -30,6 +30,9 @@ PARAMETERS = {  # what variants of purpose `setting` change, by the word for it 
     "rho": "clustering.rho",
 }
 UNCHANGED = "drawn_once"  # what variants of a parameter are compared with
+UNPLANNED = (
+    "surface_unturned",
+)  # views whose comparison with TDA no protocol names: shown among the others, not judged
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 
+from gcl_core.figures.by_epoch import EXPLAINED as BANDS
+from gcl_core.figures.by_epoch import by_epoch_figure
 from gcl_core.figures.claims import claims_figure
 from gcl_core.figures.cluster_count import EXPLAINED, cluster_count_figure
 from gcl_core.figures.dose import dose_figure
@@ -14,6 +16,7 @@ from gcl_core.measure.protocols import protocol_lines
 from gcl_core.measure.recorded import evidence_lines, precision_lines, recorded_evidence
 from gcl_core.outputs import written_by
 from gcl_core.records import save_record
+from gcl_core.tables.by_epoch import by_epoch_table
 from gcl_core.tables.claim_readings import claims_page
 from gcl_core.tables.claim_words import titles
 from gcl_core.tables.claims import claims_table
@@ -70,6 +73,9 @@ def claims_so_far(layout: Layout) -> list[str]:
     save_table(table, layout, "claims", runs=runs, caption=caption, reading=page)
     caption = f"Effects on mAP by claim, with 95 % intervals; dots, if there are several seeds: single ones; {words}."
     save_figure(claims_figure(study, table, evidence), layout, "claims", runs=runs, caption=caption)
+    caption, curves = f"mAP in every epoch of stage 3, {words}.", by_epoch_table(study, epochs)
+    save_table(curves, layout, "by_epoch", runs=runs, caption=caption)
+    save_figure(by_epoch_figure(study, curves), layout, "by_epoch", runs=runs, caption=f"{caption} {BANDS}")
     if set(COMPARED) <= set(names):
         counts, compared = cluster_count_table(epochs), finished_runs(layout, COMPARED)
         caption = f"Clusters per epoch of joint training, GCL and TDA control, {words}, {found[0].people} people."

@@ -8,21 +8,23 @@ import pandas as pd
 
 from gcl_core.evaluation.verdicts import side
 from gcl_core.measure.artifacts import where
-from gcl_core.measure.evidence import MAP, PSNR, Evidence, effect_of, rungs, value_of
+from gcl_core.measure.evidence import MAP, PSNR, UNPLANNED, Evidence, effect_of, rungs, value_of
 from gcl_core.tables.claims import LIMITS, OURS, SMALLEST_OWN, claims_table, over_seeds, table_row
 from gcl_core.tables.formats import NOT_RUN
 
 GAIN = "gain in mAP"
+NOT_PLANNED = "not planned"  # in the place of a verdict
 
 
 def dose_table(evidence: Sequence[Evidence]) -> pd.DataFrame:
     """Return a row per rung, from worst to best views: their PSNR (dB, mean over seeds) and the gain in mAP over `tda`.
 
-    Rungs are copy (no new view at all), doses, views drawn once, GCL itself, views over the surface and true_views,
-    whose PSNR is infinite; one that was not run has no row. Blank PSNR: not measured. Verdicts are `judged_doses`'.
+    Rungs are copy (no new view at all), doses, views drawn once, GCL itself, views over the surface, turned or not, and
+    true_views, whose PSNR is infinite; one that was not run has no row. Blank PSNR: not measured. Verdicts are
+    `judged_doses`'.
     """
     rows = []
-    for rung in rungs(evidence):
+    for rung in (*rungs(evidence), *UNPLANNED):
         known = [psnr for each in evidence if (psnr := value_of(each, rung, PSNR)) is not None]
         if row := table_row(OURS, rung, MAP, effect_of(evidence, rung, "tda", MAP)):
             rows.append({"rung": rung, PSNR: np.mean(known) if known else np.nan, GAIN: row.pop("effect"), **row})
@@ -35,7 +37,8 @@ def judged_doses(frame: pd.DataFrame, claims: pd.DataFrame) -> pd.DataFrame:
     """Return a dose table with each row's verdict, and no row that was not run.
 
     A comparison with TDA has the verdict that it has in the table of claims, which allows for the number of
-    comparisons; GCL's, which is a claim of the paper there, the side on which its interval over seeds lies.
+    comparisons; GCL's, which is a claim of the paper there, the side on which its interval over seeds lies. One that is
+    not in that table was not planned, and is not judged.
     """
     run = frame.iloc[np.flatnonzero(frame[GAIN] != NOT_RUN)].reset_index(drop=True).astype({GAIN: "float64"})
     own = where(claims, claim=OURS, metric=MAP)
@@ -43,7 +46,7 @@ def judged_doses(frame: pd.DataFrame, claims: pd.DataFrame) -> pd.DataFrame:
     verdicts = [
         side(over_seeds(line), int(line["seeds"]), SMALLEST_OWN)
         if line["rung"] == "gcl"
-        else known[f"{line['rung']} - tda"]
+        else known.get(f"{line['rung']} - tda", NOT_PLANNED)
         for line in run.to_dict("records")
     ]
     return run.assign(verdict=verdicts)
@@ -60,7 +63,8 @@ def dose_reading(table: pd.DataFrame, titles: Mapping[str, str] | None = None) -
     From `dose_table`. `titles` maps a rung to its title; without it rungs are named as
     in the table. Empty where fewer than two rungs have both a PSNR and a gain.
     """
-    lines = placed(table)
+    everything = placed(table)
+    lines = [line for line in everything if line["verdict"] != NOT_PLANNED]
     if len(lines) < 2:
         return ""
     told = [_rung(line, titles or {}) for line in lines]
@@ -79,6 +83,8 @@ def dose_reading(table: pd.DataFrame, titles: Mapping[str, str] | None = None) -
         sentences = [f"With none of the views does the gain in mAP over TDA surely lie above zero: {'; '.join(told)}."]
     own = [place for place, line in enumerate(lines) if line["rung"] == "gcl"]
     sentences += [f"GCL's own views stand among them as {told[place]}: {lines[place]['verdict']}." for place in own]
+    beside = [_rung(line, titles or {}) for line in everything if line not in lines]
+    sentences += [f"Without a verdict, for it was not planned: {each}." for each in beside]
     return " ".join(sentences)
 
 

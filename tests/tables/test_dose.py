@@ -64,6 +64,21 @@ def test_the_answer_says_when_no_rung_helps_or_better_views_do_not():
     assert "GCL" not in text
 
 
+def test_views_that_are_not_turned_are_shown_and_not_judged():
+    table = dose(("copy", 9, 0.01), ("surface_unturned", 16, 0.04), ("surface", 18, 0.05))
+    assert table["rung"].tolist() == ["copy", "surface_unturned", "surface"]
+    assert table["verdict"].tolist() == ["above zero", "not planned", "above zero"]
+    text = dose_reading(table)
+    assert text.endswith(
+        "Without a verdict, for it was not planned: *surface_unturned* (PSNR 16.0 dB, gain +4.1, 3 seeds)."
+    )
+    assert text.count("surface_unturned") == 1
+    assert (
+        "surface_unturned - tda"
+        not in claims_table([Evidence(100, {"tda": gained(0), "surface_unturned": gained(1)})])["compared"].tolist()
+    )
+
+
 @pytest.mark.parametrize("count", [1, 3])
 def test_the_dose_figure_shows_rungs_at_their_psnr_and_cuts_off_nothing(count: int):
     rungs = [("weak", 12.0, -0.02), ("gcl", 17.0, 0.02), ("copy", 9.0, -0.03), ("true_views", np.inf, 0.05)]
