@@ -42,9 +42,9 @@ def claims_figure(study: Study, table: pd.DataFrame, evidence: Sequence[Evidence
     drawn: dict[str, Artist] = {}
     figure = new_figure(PAGE, 1.0 + 0.16 * max(3, len(lines)))
     axes = figure.subplots()
-    axes.axvspan(-SMALLEST_OWN, SMALLEST_OWN, color="0.95", linewidth=0, zorder=0)
+    axes.axvspan(-SMALLEST_OWN, SMALLEST_OWN, color="0.92", linewidth=0, zorder=0)
     axes.axvline(0, color="black", linewidth=0.8)
-    drawn["smaller than the smallest effect worth having"] = Patch(facecolor="0.9")
+    drawn["smaller than the smallest effect worth having"] = Patch(facecolor="0.92")
     for place, line in enumerate(lines):
         colour, marker = {**LOOKS, **SIDES}.get(line["verdict"], PLAIN)
         for kind, width in (("seeds", 0.8), ("queries", 2.4)):

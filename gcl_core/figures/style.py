@@ -36,7 +36,7 @@ VARIANTS = {  # variant → its colour in every figure of every profile; GCL and
     **{"surface": "#c9b458", "surface_known": "#a68a3a", "surface_cluster": "#e0cf8f"},
     **{"no_l_vi": "#cfa9c9", "no_l_vi_prime": "#a9a9d6", "no_l_vi_second": "#c3b5a5"},
     **{"gcl_tda": "#5c8fb0", "gcl_light": "#3d9ec9", "tda_long": "#e3a37a", "true_views_tda": "#9fc9b3"},
-    **{"gcl_released": "#4f7fb3", "gcl_quiet": "#94b8d9", "surface_unturned": "#e3dbb4"},
+    **{"gcl_released": "#4f7fb3", "gcl_quiet": "#94b8d9", "surface_unturned": "#8c8250"},
     **{"tda_30": "#eec4a8", "copy_30": "#c4c4c4", "surface_30": "#b3a24a"},
 }
 MARKERS = "osD^vPX*"

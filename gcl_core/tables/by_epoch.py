@@ -28,7 +28,7 @@ def by_epoch_table(study: Study, records: pd.DataFrame) -> pd.DataFrame:
     """
     measured = records.iloc[np.flatnonzero(np.isfinite(numbers(records, "map")))]
     alike = [name for name in study.variants if study.of_variant(name).joint.epochs == study.joint.epochs]
-    maps = {name: _by_seed(where(measured, stage=name)) for name in alike}
+    maps = {name: _by_seed(lines) for name in alike if len(lines := where(measured, stage=name))}
     rows = []
     for name, own in maps.items():
         for epoch in own.index:
@@ -38,7 +38,7 @@ def by_epoch_table(study: Study, records: pd.DataFrame) -> pd.DataFrame:
             for control in (each for each in CONTROLS if each in maps and each != name):
                 pair = [each.loc[epoch] for each in own.align(maps[control], join="inner") if epoch in each.index]
                 if epoch and len(pair) == 2:
-                    effect = seed_effect(*(each.to_numpy() for each in pair))
+                    effect = seed_effect(*(each.tolist() for each in pair))
                     known = effect.over_seeds if effect.seeds >= FEWEST else None
                     row |= zip(columns_against(control), (effect.mean, *(known or ())), strict=False)
             rows.append(row)

@@ -104,8 +104,8 @@ def claims_page(study: Study, frame: pd.DataFrame, doses: str, *, about: str = "
     ours, metrics = own_rows(study, frame), set(frame["metric"])
     names = "; ".join(f"`{name}`: {variant.title}" for name, variant in study.variants.items())
     parts = [
-        claims_summary(frame),
         TUNED.get(study.profile, ""),
+        claims_summary(frame),
         about,
         WHO + _seeds(study),
         "### The paper's claims",

@@ -45,7 +45,8 @@ def pooled_page(frame: pd.DataFrame, profiles: Sequence[str] = POOLED_PROFILES) 
         f"All seeds of profiles {names} stand together here; they train with the same settings on other people. This "
         "was decided after the results of both were known (post hoc). What each shows alone is in its own `claims`. "
         "Comparisons of our own are adjusted for the few that both profiles happen to share, in each profile's own "
-        "`claims` for all that it has."
+        "`claims` for all that it has. The second round (`evidence2`) has ten other sets of people and rules fixed "
+        "before; where it says otherwise, as of views drawn once, its word counts."
     )
     study = load_study(profiles[0])
     compared = {name for words in frame["compared"] for name in words.split(",")[0].split(" - ")}
