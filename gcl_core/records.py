@@ -77,10 +77,12 @@ RECORDS: Mapping[str, tuple[str, Schema]] = {  # name → what a line is, and th
         },
     ),
     "view_ways": (
-        "One line per way of view and yaw: PSNR on the person and over all pixels, SSIM against true views, FID",
+        "One line per way of view and yaw: PSNR on the person and over all pixels and SSIM against true views, percent "
+        "of views that show the angle and the person asked for, FID",
         {
             **{"way": "str", "yaw": "int64", "pictures": "int64"},
-            **{"psnr_person": "float64", "psnr": "float64", "ssim": "float64", "fid": "float64"},
+            **{"psnr_person": "float64", "psnr": "float64", "ssim": "float64"},
+            **{"turned": "float64", "recognised": "float64", "fid": "float64"},
         },
     ),
     "queries": (

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float32, Float64, UInt8
+from jaxtyping import Bool, Float32, Float64, Int, UInt8
 from torch import nn
 from tqdm import tqdm
 
@@ -37,9 +37,14 @@ MEASURES = {
     "psnr_person": "PSNR on the person (dB)",
     "psnr": "PSNR (dB)",
     "ssim": "SSIM",
+    "turned": "turned as asked (%)",
+    "recognised": "own person nearest (%)",
     "fid": "FID",
 }
-FORMS = {MEASURES["psnr_person"]: ".1f", MEASURES["ssim"]: ".2f", MEASURES["fid"]: ".0f"}  # told in words
+FORMS = {  # told in words
+    **{MEASURES["psnr_person"]: ".1f", MEASURES["ssim"]: ".2f"},
+    **{MEASURES["turned"]: ".0f", MEASURES["recognised"]: ".0f", MEASURES["fid"]: ".0f"},
+}
 
 Encode = Callable[[np.ndarray], np.ndarray]
 
@@ -50,7 +55,8 @@ def way_quality(
     """Return one line per way of view and novel yaw for the training pictures of `chosen_rows`: means over pictures.
 
     psnr_person (dB, on the pixels of the turned body), psnr and ssim compare with the true view, over the pictures that
-    have a view and differ from it; NaN where none is known, and of true views themselves. fid is against all training
+    have a view and differ from it; NaN where none is known, and of true views themselves. turned and recognised are
+    those of `_told_apart`. fid is against all training
     pictures, in the encoding of `evaluation.encoding`: `pictures` of the way are compared. Drawn views are GCL's;
     `trained=False` leaves them and merged ones out, so that nothing has to be trained.
     """
@@ -60,13 +66,14 @@ def way_quality(
         sources = {way: source for way, source in sources.items() if way not in (DRAWN, MERGED)}
     fids = _fids(layout, people, truth, seed, rows, sources)
     lines = []
+    true = None if truth is None else _all_true_views(people, truth, rows)
     for way, source in sources.items():
         views, there = source(rows)
         views = np.broadcast_to(views, (len(rows), len(NOVEL), *views.shape[2:]))[there]
         for place, yaw in enumerate(NOVEL):
             line = {"way": way, "yaw": yaw, "pictures": int(there.sum()), "fid": fids[way][str(yaw)]}
-            if truth is not None and way != TRUE:
-                line |= _fidelity(people, truth, rows[there], yaw, views[:, place])
+            if true is not None and way != TRUE:
+                line |= _fidelity(people, rows[there], place + 1, views[:, place], true[there])
             lines.append(line)
     return pd.DataFrame(lines)
 
@@ -75,17 +82,54 @@ def _copies(people: PersonSet, rows: Rows) -> Views:
     return people.pictures[rows][:, None], np.ones(len(rows), dtype=bool)
 
 
+def _all_true_views(people: PersonSet, truth: Truth, rows: Rows) -> UInt8[np.ndarray, "n angles h w 3"]:
+    """Return the picture itself and its true views at all novel yaws."""
+    files = people.index["file"].iloc[rows].tolist()
+    views = [truth.true_views(files, [yaw] * len(rows)) for yaw in NOVEL]
+    return np.stack([people.pictures[rows], *views], axis=1)
+
+
 def _fidelity(
-    people: PersonSet, truth: Truth, rows: Rows, yaw: int, views: UInt8[np.ndarray, "n h w 3"]
+    people: PersonSet,
+    rows: Rows,
+    angle: int,
+    views: UInt8[np.ndarray, "n h w 3"],
+    true: UInt8[np.ndarray, "n angles h w 3"],
 ) -> dict[str, float]:
-    true = truth.true_views(people.index["file"].iloc[rows].tolist(), [yaw] * len(rows))
-    person = people.projections[rows, NOVEL.index(yaw) + 1] < WHITE
-    psnr, ssim = psnr_ssim(channels_first(views), channels_first(true))
+    bodies = people.projections[rows] < WHITE
+    psnr, ssim = psnr_ssim(channels_first(views), channels_first(true[:, angle]))
+    turned, recognised = _told_apart(views, true, bodies, people.index["pid"].to_numpy()[rows], angle)
     return {
-        "psnr_person": _finite_mean(person_psnr(views, true, person)),
+        "psnr_person": _finite_mean(person_psnr(views, true[:, angle], bodies[:, angle])),
         "psnr": _finite_mean(psnr),
         "ssim": float(ssim.mean()),
+        "turned": turned,
+        "recognised": recognised,
     }
+
+
+def _told_apart(
+    views: UInt8[np.ndarray, "n h w 3"],
+    true: UInt8[np.ndarray, "n angles h w 3"],
+    bodies: Bool[np.ndarray, "n angles h w"],
+    pids: Int[np.ndarray, " n"],
+    angle: int,
+) -> tuple[float, float]:
+    """Return how many views, in percent, show the angle asked for, and how many the person.
+
+    A view shows the angle if none of its picture's eight true views is nearer than that of the angle, by squared
+    differences where the body is in any of them (chance: 12.5); the person if the nearest of all pictures' true views
+    at that angle, where the view's own body is, is one of the same person.
+    """
+    count = len(views)
+    flat = views.reshape(count, -1).astype(np.float64)  # sums of squares of bytes are exact, in any order
+    others = true.reshape(count, true.shape[1], -1).astype(np.float64)
+    anywhere, there = (np.repeat(mask.reshape(count, -1), 3, axis=1) for mask in (bodies.any(axis=1), bodies[:, angle]))
+    by_angle = ((flat[:, None] - others) ** 2 * anywhere[:, None]).sum(axis=2)
+    by_person = there @ (others[:, angle] ** 2).T - 2 * (flat * there) @ others[:, angle].T
+    turned = by_angle[:, angle] == by_angle.min(axis=1)
+    recognised = pids[by_person.argmin(axis=1)] == pids
+    return 100 * float(turned.mean()), 100 * float(recognised.mean())
 
 
 def _finite_mean(values: Float64[np.ndarray, " n"]) -> float:

@@ -122,3 +122,24 @@ def test_table_and_reading_hold_the_means():
     assert "**copied**: PSNR on the person (dB) 13.0, SSIM 0.50, FID 100." in text
     assert "**true**: FID 100." in text
     assert "copied is best at 315° and worst at 45°" in text
+
+
+def test_views_of_the_wrong_angle_or_the_wrong_person_are_told_apart():
+    rng = np.random.default_rng(0)
+    count, pids = 6, np.array([1, 1, 2, 2, 3, 3])
+    persons = rng.integers(0, 200, (3, 8, 16, 8, 3))  # one look per person and angle, a little other in each picture
+    true = (persons[pids - 1] + rng.integers(0, 20, (count, 8, 16, 8, 3))).astype(np.uint8)
+    bodies = np.zeros((count, 8, 16, 8), dtype=bool)
+    bodies[:, :, 4:12, 2:6] = True
+
+    def told(views: np.ndarray, angle: int = 3) -> tuple[float, float]:
+        return module._told_apart(views, true, bodies, pids, angle)
+
+    assert told(true[:, 3]) == (100, 100)
+    assert told(true[:, 0])[0] == 0  # the picture itself is not turned
+    assert told(true[::-1, 3])[1] == pytest.approx(100 / 3)  # the two in the middle are the same person
+    background = true[:, 3].copy()
+    background[:, :4] = 0  # outside of the body nothing counts
+    assert told(background) == (100, 100)
+    mixed = np.concatenate([true[:3, 3], true[3:, 5]])
+    assert told(mixed)[0] == 50
