@@ -192,3 +192,22 @@ def test_marks_are_filled_from_one_row_each(tmp_path: Path):
     ):
         with pytest.raises(RunError, match=told):
             filled(f"<!--={words}--><!--/-->", tmp_path)
+
+
+def test_what_was_not_planned_is_told_as_the_table_of_epochs_has_it(repository: Path):
+    table = read_table(repository / "figures" / "reference" / "evidence2" / "by_epoch.csv")
+    last = table[table["epoch"] == table["epoch"].max()].set_index("variant")
+    readme = (repository / "README.md").read_text(encoding="utf-8").replace("\N{MINUS SIGN}", "-")
+
+    def told(variant: str, control: str) -> str:
+        effect, low, high = (last[f"{words} {control}"][variant] for words in ("mAP minus", "low,", "high,"))
+        return f"{effect:+.1f} ({low:+.1f} to {high:+.1f})"
+
+    assert told("surface_unturned", "TDA") in readme
+    for variant, control in (("surface_unturned", "TDA"), ("surface_unturned", "copies"), ("true_views", "copies")):
+        assert told(variant, control) in findings(repository), variant
+    own = table[(table["variant"] == "gcl") & (table["epoch"] > 0)]
+    *first, end = [f"{value:+.1f}" for value in own["mAP minus TDA"]]
+    assert f"over TDA GCL has {', '.join(first)} and {end} points" in findings(repository)
+    assert (own["low, TDA"] > 0).tolist() == [True] * 4 + [False] * 2  # ahead for four epochs
+    assert (own["high, copies"] < 0).all()  # behind throughout
