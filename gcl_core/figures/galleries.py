@@ -79,10 +79,11 @@ def view_gallery(study: Study, gallery: Sequence[Person], *, quality: bool = Fal
     gap, arrow, between = max(1, width // 16), max(3, width // 2), max(3, height // 6)
     lefts = [0, *(width + arrow + place * (width + gap) for place in range(len(YAWS) - 1))]
     abreast = 1 if len(gallery) <= 2 else 2
-    tall, wide = len(gallery[0]) * (height + gap) + between, lefts[-1] + 2 * width  # a person's block with its margin
+    last = width if quality else 0  # room for the numbers behind a block
+    tall, wide = len(gallery[0]) * (height + gap) + between, lefts[-1] + 2 * width + last // 2  # a block with its margin
     corners = [(tall * (place // abreast), wide * (place % abreast)) for place in range(len(gallery))]
-    last = width if quality else 0  # room for the numbers of the last block; between blocks there is some
-    canvas = np.full((corners[-1][0] + tall - between - gap, wide * abreast - width + last, 3), WHITE, dtype=np.uint8)
+    end = width + last // 2 - last  # of the margin, what is empty behind the last block
+    canvas = np.full((corners[-1][0] + tall - between - gap, wide * abreast - end, 3), WHITE, dtype=np.uint8)
     figure, axes = canvas_figure(canvas, margin=0.72)
     for block in range(abreast):
         mark_columns(axes, [(block * wide + x + width / 2, f"{yaw}°") for x, yaw in zip(lefts, YAWS, strict=True)])

@@ -101,7 +101,7 @@ def study_steps(layout: Layout, people: PersonSet, truth: Truth | None, rows: In
 
 @styled()
 def steps_figure(steps: Steps) -> Figure:
-    """Return the steps below each other, a column for each yaw, and below them what the colours of sources mean."""
+    """Return the steps below each other, a column for each yaw, and below them what the colours mean."""
     height, width = steps.sources.shape[1:]
     gap, legend = max(1, width // 16), height // 4
     lefts = [width + width // 3 + place * (width + gap) for place in range(len(YAWS))]
@@ -124,6 +124,7 @@ def steps_figure(steps: Steps) -> Figure:
         Patch(facecolor=COLOURS[source] / 255, edgecolor="black", linewidth=0.4, label=NAMES[source])
         for source in _shown(steps.sources)
     ]
+    patches.append(Patch(facecolor=str(BLANK / 255), edgecolor="black", linewidth=0.4, label="no colour yet"))
     axes.legend(handles=patches, loc="lower center", ncol=len(patches), fontsize=6.5, frameon=False, borderaxespad=0)
     return figure
 
