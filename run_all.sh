@@ -13,9 +13,9 @@ committed ones in figures/reference/<profile>/. Sets up .venv first where needed
 environment that has the requirements is used as it is. Stop it at any time: the same command goes on where
 it was. A second run with nothing changed does nothing.
 
-  PROFILE        a name in configs/ (smoke, mini, evidence2, evidence2_worn, people_750, evidence, evidence_background,
-                 evidence_light, evidence_settings, tuning_optimizer, tuning_views, synthetic_large, market1501,
-                 dukemtmc_reid, msmt17, folder, real_small) or a YAML file; default mini
+  PROFILE        a name in configs/ (smoke, mini, evidence2, evidence2_worn, evidence3, people_750, evidence,
+                 evidence_background, evidence_light, evidence_settings, tuning_optimizer, tuning_views,
+                 synthetic_large, market1501, dukemtmc_reid, msmt17, folder, real_small) or a YAML file; default mini
   key=value      a setting, as in joint.epochs=3 or data_root=/path/to/Market-1501-v15.09.15
   --from-weights take the trained networks of weights/PROFILE and train nothing (docs/WEIGHTS.md)
   --seeds N      repeat the study with N seeds
