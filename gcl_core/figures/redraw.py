@@ -91,7 +91,7 @@ TABLES: Mapping[str, Callable[[Kept], pd.DataFrame]] = {  # tables that are made
     "by_epoch": lambda kept: by_epoch_table(kept.study, kept.record("epochs")),
     "claims": lambda kept: claims_table(kept.evidence()),
     "controls": lambda kept: controls_table(kept.study, kept.record("epochs"), kept.record("repeats")),
-    "dose": lambda kept: dose_table(kept.evidence()),
+    "dose": lambda kept: dose_table(kept.evidence(), kept.table("claims")),
     "figure2_cluster_count": lambda kept: cluster_count_table(kept.record("epochs")),
     "orderings_three_datasets": lambda kept: dataset_orderings(kept.record("dataset_fid")),
     "protocols": lambda kept: protocols_table(kept.study, kept.record("protocols")),

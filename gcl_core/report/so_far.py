@@ -67,7 +67,8 @@ def claims_so_far(layout: Layout) -> list[str]:
     words = f"profile {study.profile}, seeds: {study.seeds}, variants that have finished on all of them"
     caption = f"Controls and variants, {headline_words(study)}, mean and half the range over seeds; {words}."
     save_table(controls_table(study, epochs, repeats), layout, "controls", runs=runs, caption=caption)
-    table, dose, written = claims_table(evidence), dose_table(evidence), written_by("11_claims", study)
+    table, written = claims_table(evidence), written_by("11_claims", study)
+    dose = dose_table(evidence, table)
     caption = f"The paper's claims: effects, 95 % intervals, verdicts; {words}."
     page = claims_page(study, table, dose_reading(dose, titles(study)))
     save_table(table, layout, "claims", runs=runs, caption=caption, reading=page)

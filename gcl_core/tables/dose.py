@@ -9,19 +9,19 @@ import pandas as pd
 from gcl_core.evaluation.verdicts import side
 from gcl_core.measure.artifacts import where
 from gcl_core.measure.evidence import MAP, PSNR, UNPLANNED, Evidence, effect_of, rungs, value_of
-from gcl_core.tables.claims import LIMITS, OURS, SMALLEST_OWN, claims_table, over_seeds, table_row
+from gcl_core.tables.claims import LIMITS, OURS, SMALLEST_OWN, over_seeds, table_row
 from gcl_core.tables.formats import NOT_RUN
 
 GAIN = "gain in mAP"
 NOT_PLANNED = "not planned"  # in the place of a verdict
 
 
-def dose_table(evidence: Sequence[Evidence]) -> pd.DataFrame:
+def dose_table(evidence: Sequence[Evidence], claims: pd.DataFrame) -> pd.DataFrame:
     """Return a row per rung, from worst to best views: their PSNR (dB, mean over seeds) and the gain in mAP over `tda`.
 
     Rungs are copy (no new view at all), doses, views drawn once, GCL itself, views over the surface, turned or not, and
-    true_views, whose PSNR is infinite; one that was not run has no row. Blank PSNR: not measured. Verdicts are
-    `judged_doses`'.
+    true_views, whose PSNR is infinite; one that was not run has no row. Blank PSNR: not measured. `claims` is
+    `claims_table` of the same evidence; verdicts are `judged_doses`'.
     """
     rows = []
     for rung in (*rungs(evidence), *UNPLANNED):
@@ -30,7 +30,7 @@ def dose_table(evidence: Sequence[Evidence]) -> pd.DataFrame:
             rows.append({"rung": rung, PSNR: np.mean(known) if known else np.nan, GAIN: row.pop("effect"), **row})
     types = {"seeds": "Int64", **dict.fromkeys((PSNR, GAIN, *LIMITS), "float64")}
     frame = pd.DataFrame(rows, columns=["rung", PSNR, GAIN, *LIMITS, "seeds", "verdict"]).astype(types)
-    return judged_doses(frame.sort_values(PSNR, ignore_index=True), claims_table(evidence))
+    return judged_doses(frame.sort_values(PSNR, ignore_index=True), claims)
 
 
 def judged_doses(frame: pd.DataFrame, claims: pd.DataFrame) -> pd.DataFrame:

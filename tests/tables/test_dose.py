@@ -30,7 +30,7 @@ def dose(*values: tuple[str, float, float], count: int = 3) -> pd.DataFrame:
     for seed in range(count):
         rungs = {name: gained(gain + 0.001 * seed, psnr, purposes.get(name, "main")) for name, psnr, gain in values}
         evidence.append(Evidence(100, {"tda": gained(0), **rungs}))
-    return dose_table(evidence)
+    return dose_table(evidence, claims_table(evidence))
 
 
 def test_rungs_are_in_order_of_quality_and_the_answer_is_where_the_gain_is_first_sure():
@@ -49,8 +49,9 @@ def test_a_rung_has_the_verdict_that_the_table_of_claims_gives_the_comparison():
             replace(one, variants={**one.variants, **{name: gained(gain, 15, "dose") for name in names}})
             for gain in (0.02, 0.026, 0.037)
         ]
-        claims = claims_table(evidence).set_index("compared")["verdict"]
-        assert dose_table(evidence)["verdict"].tolist() == [claims[f"{name} - tda"] for name in names]
+        table = claims_table(evidence)
+        claims = table.set_index("compared")["verdict"]
+        assert dose_table(evidence, table)["verdict"].tolist() == [claims[f"{name} - tda"] for name in names]
         assert set(claims[[f"{name} - tda" for name in names]]) == {verdict}
 
 
