@@ -82,7 +82,8 @@ def layout(layout: Layout, write_run: Callable[..., Path]) -> Layout:
     for run in runs:
         facts = {"python": "3.11.7", "packages": {"torch": "2.9.1"}, "device": "cpu (x86_64)", "processor": "A Chip"}
         write_json(run / "manifest.json", {**read_json(run / "manifest.json"), **facts, "started": "at one"})
-    frame, dose = claims_table(evidence()), dose_table(evidence())
+    frame = claims_table(evidence())
+    dose = dose_table(evidence(), frame)
     save_table(frame, layout, "claims", runs=runs, caption="The claims <b>& all</b>", reading="In words.")
     save_table(dose, layout, "dose", runs=runs, caption="Gain by quality")
     save_table(
@@ -270,7 +271,8 @@ def test_a_huge_picture_is_drawn_smaller_until_it_fits(tmp_path: Path):
 
 
 def test_claims_and_doses_read_back_say_what_they_said_before_they_were_saved(layout: Layout):
-    claims, dose = claims_table(evidence()), dose_table(evidence())
+    claims = claims_table(evidence())
+    dose = dose_table(evidence(), claims)
     pd.testing.assert_frame_equal(claim_rows(read_table(layout.figures / "claims.csv")), claim_rows(claims))
     assert dose_reading(read_table(layout.figures / "dose.csv")) == dose_reading(dose)
 

@@ -104,10 +104,10 @@ def test_without_true_views_the_axis_has_no_infinity():
 
 def test_quality_is_the_mean_over_the_seeds_that_know_it():
     evidence = [Evidence(100, {"tda": gained(0), "gcl": gained(0.01, psnr)}) for psnr in (16, None, 18)]
-    line = dose_table(evidence).iloc[0]
+    line = dose_table(evidence, claims_table(evidence)).iloc[0]
     assert (line["rung"], line[PSNR], line["seeds"]) == ("gcl", 17, 3)
 
 
 def test_without_evidence_nothing_fails():
     for evidence in ([], [Evidence(100, {}), Evidence(100, {"gcl": Measured()})]):
-        assert dose_reading(dose_table(evidence)) == ""
+        assert dose_reading(dose_table(evidence, claims_table(evidence))) == ""
