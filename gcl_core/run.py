@@ -1,3 +1,0 @@
-"""An earlier place of `Layout`, for scripts that import it from here."""
-
-from gcl_core.layout import Layout as Layout
