@@ -12,8 +12,8 @@ import pytest
 from filelock import FileLock
 
 from gcl_core import cli
-from gcl_core.cli import GO_ON, _study, main
-from gcl_core.cli.words import local_path
+from gcl_core.cli import GO_ON, main
+from gcl_core.cli.words import local_path, read_study
 from gcl_core.config import PeopleSettings, known_profiles
 from gcl_core.data.index import read_index
 from gcl_core.data.people.estimates import known_bodies
@@ -191,7 +191,7 @@ def test_report_of_a_bad_set_ends_with_1_and_of_no_set_tells_where_to_look(tmp_p
 
 def test_words_may_stand_in_any_order(monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
-    monkeypatch.setattr("gcl_core.cli._plan", lambda chosen, words: seen.append(_study(chosen, words)))
+    monkeypatch.setattr("gcl_core.cli._plan", lambda chosen, words: seen.append(read_study(chosen, words)))
     main(["plan", "smoke", "joint.epochs=5", "--seeds", "3"])
     main(["plan", "--seeds", "3", "smoke", "joint.epochs=5"])
     main(["plan", "joint.epochs=5", "--seeds", "3", "smoke"])
@@ -206,7 +206,7 @@ def test_folders_and_profile_files_are_those_of_the_callers_folder(
     seen = []
     monkeypatch.chdir(tmp_path)
     (tmp_path / "own.yaml").write_text("joint: {epochs: 7}\n")
-    monkeypatch.setattr("gcl_core.cli._plan", lambda chosen, words: seen.append(_study(chosen, words)))
+    monkeypatch.setattr("gcl_core.cli._plan", lambda chosen, words: seen.append(read_study(chosen, words)))
     main(["plan", "own.yaml", "data_root=my data", "mesh_root=null"])
     study, profile, overrides = seen[0]
     assert (study.data_root, study.mesh_root, study.joint.epochs) == (tmp_path / "my data", None, 7)

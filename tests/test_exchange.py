@@ -8,7 +8,6 @@ import pytest
 import torch
 
 from gcl_core import exchange
-from gcl_core.cli import _study
 from gcl_core.cli.weights import add_weight_commands
 from gcl_core.config import ConfigError, load_study
 from gcl_core.exchange import export_run, import_run
@@ -200,7 +199,7 @@ class TestCommands:
             each.add_argument("words", nargs="*", metavar=words)
             return each
 
-        add_weight_commands(add_study, _study)
+        add_weight_commands(add_study)
 
         def call(*words: object) -> None:
             chosen, more = parser.parse_known_args([str(word) for word in words])

@@ -19,10 +19,9 @@ from gcl_core.cli.retrieval import add_retrieval_commands
 from gcl_core.cli.runs import add_run_commands
 from gcl_core.cli.views import add_view_commands
 from gcl_core.cli.weights import add_weight_commands
-from gcl_core.cli.words import count, is_setting, local_path, repetition, run_folder, split_name, study_of_weights
-from gcl_core.config import ConfigError, Study, is_file_of_settings, known_profiles, load_study, settled
+from gcl_core.cli.words import count, local_path, read_study, repetition, run_folder, split_name
+from gcl_core.config import ConfigError, Study, known_profiles
 from gcl_core.machine import settle_caches, settle_streams
-from gcl_core.settings.paths import placed
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
 REFUSED = {  # what the system says of a place that somebody named, by its number
@@ -154,43 +153,22 @@ def _parser() -> argparse.ArgumentParser:
     switches.add_argument(
         "--out", type=local_path, metavar="FILE", help="write it there instead (docs/FIDELITY.md is that)"
     )
-    add_article_command(add_study, _study)
+    add_article_command(add_study)
     add_run_commands(add)
-    add_repeat_command(add_study, _study)
-    add_figure_commands(add, add_study, _study)
+    add_repeat_command(add_study)
+    add_figure_commands(add, add_study)
     add_data_commands(add)
-    add_view_commands(add, add_study, _study)
-    add_weight_commands(add_study, _study)
+    add_view_commands(add, add_study)
+    add_weight_commands(add_study)
     add_retrieval_commands(add)
     add_gpu_commands(add)
     return parser
 
 
-def _study(chosen: argparse.Namespace, words: Sequence[str]) -> tuple[Study, str, list[str]]:
-    """Return the validated settings, and the profile and overrides that give them in any folder."""
-    names = [word for word in words if not is_setting(word)]
-    if len(names) > 1:
-        raise ConfigError(f"expected one profile and key=value words, got {' '.join(names)!r}")
-    profile = names[0] if names else "mini"
-    if getattr(chosen, "from_weights", False):
-        profile = study_of_weights(profile)
-    if is_file_of_settings(profile):
-        profile = placed(profile, Path.cwd())
-    overrides = [settled(word) for word in words if is_setting(word)]
-    if getattr(chosen, "seeds", None):
-        overrides.append(f"seeds={chosen.seeds}")
-    study = load_study(profile, overrides)
-    if study.given_weights is not None:
-        from gcl_core.given.take import check_given
-
-        check_given(study)
-    return study, profile, overrides
-
-
 def _run(chosen: argparse.Namespace, words: Sequence[str]) -> None:
     if chosen.dry_run:
         return _plan(chosen, words)
-    study, profile, overrides = _study(chosen, words)
+    study, profile, overrides = read_study(chosen, words)
     from gcl_core.layout import Layout
     from gcl_core.workflow.study import run_study
 
@@ -216,18 +194,18 @@ def _run(chosen: argparse.Namespace, words: Sequence[str]) -> None:
 def _plan(chosen: argparse.Namespace, words: Sequence[str]) -> None:
     from gcl_core.cli.plan import show_plan
 
-    show_plan(*_study(chosen, words), costs=getattr(chosen, "dry_run", False))
+    show_plan(*read_study(chosen, words), costs=getattr(chosen, "dry_run", False))
 
 
 def _summary(chosen: argparse.Namespace, words: Sequence[str]) -> None:
-    study, _, _ = _study(chosen, words)
+    study, _, _ = read_study(chosen, words)
     from gcl_core.layout import Layout
 
     _show_trainings(Layout(study))
 
 
 def _report(chosen: argparse.Namespace, words: Sequence[str]) -> None:
-    study, _, _ = _study(chosen, words)
+    study, _, _ = read_study(chosen, words)
     from gcl_core.figures.gallery import write_gallery
     from gcl_core.layout import Layout
     from gcl_core.report.page import write_report
@@ -238,7 +216,7 @@ def _report(chosen: argparse.Namespace, words: Sequence[str]) -> None:
 
 
 def _book(chosen: argparse.Namespace, words: Sequence[str]) -> None:
-    study, _, _ = _study(chosen, words)
+    study, _, _ = read_study(chosen, words)
     from gcl_core.layout import Layout
     from gcl_core.report.book import build_book
 
@@ -274,7 +252,7 @@ def _evaluate(chosen: argparse.Namespace, words: Sequence[str]) -> None:
     name, others = split_name(
         words, "evaluate: say whose encoder, as in `evaluate mini gcl` or `evaluate mini runs/mini/gcl/seed0`"
     )
-    study, _, _ = _study(chosen, others)
+    study, _, _ = read_study(chosen, others)
     from gcl_core.data.person_set import load_person_set
     from gcl_core.device import resolve_device
     from gcl_core.evaluation.accuracy import evaluate_encoder
@@ -290,7 +268,7 @@ def _evaluate(chosen: argparse.Namespace, words: Sequence[str]) -> None:
 
 def _train(chosen: argparse.Namespace, words: Sequence[str]) -> None:
     name, others = split_name(words, "train: say which stage, as in `train mini gcl`: baseline, warm_up or a variant")
-    study, _, _ = _study(chosen, others)
+    study, _, _ = read_study(chosen, others)
     if name not in (known := ("baseline", "warm_up", *study.variants)):
         raise ConfigError(f"train: {name!r} is no stage of profile {study.profile}; known: {', '.join(known)}")
     if study.given_weights is not None:
@@ -317,7 +295,7 @@ def _train(chosen: argparse.Namespace, words: Sequence[str]) -> None:
 
 
 def _make_people(chosen: argparse.Namespace, words: Sequence[str]) -> None:
-    study, _, _ = _study(chosen, words)
+    study, _, _ = read_study(chosen, words)
     from gcl_core.data.people.make import make_people
 
     make_people(chosen.out, study.people, height=study.picture.height, width=study.picture.width)

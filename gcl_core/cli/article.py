@@ -2,17 +2,16 @@
 
 import argparse
 from collections.abc import Sequence
-from functools import partial
 
 from gcl_core.cli.figures import COMMITTED
-from gcl_core.cli.words import Add, ReadStudy
+from gcl_core.cli.words import Add, read_study
 
 
-def add_article_command(add_study: Add, read_study: ReadStudy) -> None:
+def add_article_command(add_study: Add) -> None:
     """Add `article` to `python -m gcl_core`; it takes the words that `read_study` reads."""
     article = add_study(
         "article",
-        partial(_article, read_study),
+        _article,
         "[PROFILE] [key=value ...]",
         "write figures/PROFILE/article/, the study as a LaTeX article (and PDF, given a TeX), and beside the figures "
         "codecheck.yml and ro-crate-metadata.json, which describe them",
@@ -20,7 +19,7 @@ def add_article_command(add_study: Add, read_study: ReadStudy) -> None:
     article.add_argument("--reference", action="store_true", help=COMMITTED)
 
 
-def _article(read_study: ReadStudy, chosen: argparse.Namespace, words: Sequence[str]) -> None:
+def _article(chosen: argparse.Namespace, words: Sequence[str]) -> None:
     study = read_study(chosen, words)[0]
     from gcl_core.layout import Layout
     from gcl_core.report.article import write_article

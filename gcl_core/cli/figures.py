@@ -3,9 +3,8 @@
 import argparse
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 
-from gcl_core.cli.words import Add, ReadStudy, local_path
+from gcl_core.cli.words import Add, local_path, read_study
 from gcl_core.config import REPOSITORY
 from gcl_core.layout import REFERENCE, Layout
 
@@ -13,11 +12,11 @@ FIGURES = REPOSITORY / "figures"
 COMMITTED = f"of the committed figures, in figures/{REFERENCE}, rather than of runs made here"
 
 
-def add_figure_commands(add: Add, add_study: Add, read_study: ReadStudy) -> None:
+def add_figure_commands(add: Add, add_study: Add) -> None:
     """Add these commands; the first four take the words that `read_study` reads."""
     parser = add_study(
         "redraw",
-        partial(_redraw, read_study),
+        _redraw,
         "[PROFILE] [key=value ...]",
         "make the tables and plots of figures/PROFILE anew from its records, without runs",
     )
@@ -26,19 +25,19 @@ def add_figure_commands(add: Add, add_study: Add, read_study: ReadStudy) -> None
     parser.add_argument("--style", type=local_path, metavar="FILE", help="a matplotlib style file; needs --out")
     add_study(
         "so-far",
-        partial(_so_far, read_study),
+        _so_far,
         "[PROFILE] [key=value ...]",
         "make the tables of claims of an unfinished study, from the variants that have finished on every seed",
     )
     add_study(
         "compare",
-        partial(_compare, read_study),
+        _compare,
         "[PROFILE] [key=value ...]",
         f"say which numbers of a run, in figures/PROFILE, agree with the reference in figures/{REFERENCE}/PROFILE",
     )
     results = add_study(
         "results",
-        partial(_results, read_study),
+        _results,
         "[PROFILE] [key=value ...]",
         "pack the tables, records and manifest of figures/PROFILE into one file that is verified when it is read",
     )
@@ -52,7 +51,7 @@ def add_figure_commands(add: Add, add_study: Add, read_study: ReadStudy) -> None
     add("readme", _readme, "fill the numbers of README.md in from the committed tables of claims")
 
 
-def _redraw(read_study: ReadStudy, chosen: argparse.Namespace, words: Sequence[str]) -> None:
+def _redraw(chosen: argparse.Namespace, words: Sequence[str]) -> None:
     study = read_study(chosen, words)[0]
     from gcl_core.figures.redraw import not_redrawn, redraw
 
@@ -63,7 +62,7 @@ def _redraw(read_study: ReadStudy, chosen: argparse.Namespace, words: Sequence[s
         print(f"not redrawn, as they show pictures or their records were never kept: {', '.join(left)}")
 
 
-def _so_far(read_study: ReadStudy, chosen: argparse.Namespace, words: Sequence[str]) -> None:
+def _so_far(chosen: argparse.Namespace, words: Sequence[str]) -> None:
     study = read_study(chosen, words)[0]
     from gcl_core.report.so_far import claims_so_far
 
@@ -75,7 +74,7 @@ def _so_far(read_study: ReadStudy, chosen: argparse.Namespace, words: Sequence[s
     )
 
 
-def _results(read_study: ReadStudy, chosen: argparse.Namespace, words: Sequence[str]) -> None:
+def _results(chosen: argparse.Namespace, words: Sequence[str]) -> None:
     study = read_study(chosen, words)[0]
     from gcl_core.files import hash_file
     from gcl_core.measure.handed_in import pack_results, unpacked
@@ -85,7 +84,7 @@ def _results(read_study: ReadStudy, chosen: argparse.Namespace, words: Sequence[
     print(f"{chosen.out}: {len(files)} files, {sum(map(len, files.values())):,} bytes, SHA-256 {hash_file(chosen.out)}")
 
 
-def _compare(read_study: ReadStudy, chosen: argparse.Namespace, words: Sequence[str]) -> None:
+def _compare(chosen: argparse.Namespace, words: Sequence[str]) -> None:
     show_comparison(Layout(read_study(chosen, words)[0]))
 
 

@@ -2,17 +2,16 @@
 
 import argparse
 from collections.abc import Sequence
-from functools import partial
 
-from gcl_core.cli.words import Add, ReadStudy, count, local_path, repetition, split_name
+from gcl_core.cli.words import Add, count, local_path, read_study, repetition, split_name
 from gcl_core.config import ConfigError
 
 
-def add_repeat_command(add_study: Add, read_study: ReadStudy) -> None:
+def add_repeat_command(add_study: Add) -> None:
     """Add `repeat` to `python -m gcl_core`; it takes the words `PROFILE VARIANT key=value`."""
     repeat = add_study(
         "repeat",
-        partial(_repeat, read_study),
+        _repeat,
         "[PROFILE] VARIANT [key=value ...]",
         "train a variant again from slightly changed weights of its baseline, and say how far apart the runs end",
     )
@@ -23,7 +22,7 @@ def add_repeat_command(add_study: Add, read_study: ReadStudy) -> None:
     repeat.add_argument("--seed", type=repetition, default=0, metavar="K", help="from whose baseline (default: 0)")
 
 
-def _repeat(read_study: ReadStudy, chosen: argparse.Namespace, words: Sequence[str]) -> None:
+def _repeat(chosen: argparse.Namespace, words: Sequence[str]) -> None:
     variant, others = split_name(words, "repeat: say which variant, as in `repeat mini tda --out DIR`")
     study, _, _ = read_study(chosen, others)
     if variant not in study.variants:

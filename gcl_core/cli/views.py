@@ -3,16 +3,15 @@
 import argparse
 import shlex
 from collections.abc import Sequence
-from functools import partial
 
-from gcl_core.cli.words import Add, ReadStudy, count, local_path, repetition
+from gcl_core.cli.words import Add, count, local_path, read_study, repetition
 
 
-def add_view_commands(add: Add, add_study: Add, read_study: ReadStudy) -> None:
+def add_view_commands(add: Add, add_study: Add) -> None:
     """Add the commands to `python -m gcl_core`; export-views takes the words `PROFILE key=value`."""
     export = add_study(
         "export-views",
-        partial(_export_views, read_study),
+        _export_views,
         "[PROFILE] [key=value ...]",
         "write a finished run's drawn views as a dataset of files; goes on (docs/NOVEL_VIEWS.md)",
     )
@@ -33,7 +32,7 @@ def add_view_commands(add: Add, add_study: Add, read_study: ReadStudy) -> None:
     verify.add_argument("folder", type=local_path, metavar="DIR")
 
 
-def _export_views(read_study: ReadStudy, chosen: argparse.Namespace, words: Sequence[str]) -> None:
+def _export_views(chosen: argparse.Namespace, words: Sequence[str]) -> None:
     study, profile, overrides = read_study(chosen, words)
     from gcl_core.export.choice import Choice
     from gcl_core.export.read import load_views

@@ -2,16 +2,15 @@
 
 import argparse
 from collections.abc import Sequence
-from functools import partial
 
-from gcl_core.cli.words import Add, ReadStudy, local_path, repetition, run_folder, split_name
+from gcl_core.cli.words import Add, local_path, read_study, repetition, run_folder, split_name
 
 
-def add_weight_commands(add_study: Add, read_study: ReadStudy) -> None:
+def add_weight_commands(add_study: Add) -> None:
     """Add the commands to `python -m gcl_core`; all take the words `PROFILE key=value`, which `read_study` reads."""
     importing = add_study(
         "import-weights",
-        partial(_import_weights, read_study),
+        _import_weights,
         "[PROFILE] [key=value ...]",
         "make a run of the authors' published weights (docs/WEIGHTS.md)",
     )
@@ -28,7 +27,7 @@ def add_weight_commands(add_study: Add, read_study: ReadStudy) -> None:
 
     exporting = add_study(
         "export-weights",
-        partial(_export_weights, read_study),
+        _export_weights,
         "[PROFILE] RUN [key=value ...]",
         "write a run's networks as the authors' code reads them",
     )
@@ -38,7 +37,7 @@ def add_weight_commands(add_study: Add, read_study: ReadStudy) -> None:
     exporting.add_argument("--encoder-only", action="store_true", help="leave generator and discriminator out")
     giving = add_study(
         "give-weights",
-        partial(_give_weights, read_study),
+        _give_weights,
         "[PROFILE] [key=value ...]",
         "write a finished profile's networks, small, for `run_all.sh PROFILE --from-weights` (docs/WEIGHTS.md)",
     )
@@ -47,7 +46,7 @@ def add_weight_commands(add_study: Add, read_study: ReadStudy) -> None:
     exporting.add_argument("--seed", type=repetition, metavar="K", help="whose run (default: 0, or that of the folder)")
 
 
-def _import_weights(read_study: ReadStudy, chosen: argparse.Namespace, words: Sequence[str]) -> None:
+def _import_weights(chosen: argparse.Namespace, words: Sequence[str]) -> None:
     study = read_study(chosen, words)[0]
     from gcl_core.exchange import import_run
     from gcl_core.files import read_json
@@ -71,7 +70,7 @@ def _import_weights(read_study: ReadStudy, chosen: argparse.Namespace, words: Se
     print(f"run: {folder}; measure it by `evaluate`, with the same profile and settings")
 
 
-def _give_weights(read_study: ReadStudy, chosen: argparse.Namespace, words: Sequence[str]) -> None:
+def _give_weights(chosen: argparse.Namespace, words: Sequence[str]) -> None:
     study = read_study(chosen, words)[0]
     from gcl_core.given.give import give_weights
     from gcl_core.layout import Layout
@@ -82,7 +81,7 @@ def _give_weights(read_study: ReadStudy, chosen: argparse.Namespace, words: Sequ
     print(f"together {sum(path.stat().st_size for path in files):,} bytes")
 
 
-def _export_weights(read_study: ReadStudy, chosen: argparse.Namespace, words: Sequence[str]) -> None:
+def _export_weights(chosen: argparse.Namespace, words: Sequence[str]) -> None:
     advice = "export-weights: say whose networks, as in `export-weights mini gcl --out weights`"
     name, others = split_name(words, advice)
     study = read_study(chosen, others)[0]

@@ -5,15 +5,36 @@ import os
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from gcl_core.config import REPOSITORY, ConfigError, Study, is_file_of_settings, known_profiles
+from gcl_core.config import REPOSITORY, ConfigError, Study, is_file_of_settings, known_profiles, load_study, settled
+from gcl_core.settings.paths import placed
 
 if TYPE_CHECKING:
     from gcl_core.layout import Layout
 
 Add = Callable[..., argparse.ArgumentParser]  # adds a command to the command line
-ReadStudy = Callable[[argparse.Namespace, Sequence[str]], tuple[Study, Any, Any]]  # settings, profile, other words
+
+
+def read_study(chosen: argparse.Namespace, words: Sequence[str]) -> tuple[Study, str, list[str]]:
+    """Return the validated settings, and the profile and overrides that give them in any folder."""
+    names = [word for word in words if not is_setting(word)]
+    if len(names) > 1:
+        raise ConfigError(f"expected one profile and key=value words, got {' '.join(names)!r}")
+    profile = names[0] if names else "mini"
+    if getattr(chosen, "from_weights", False):
+        profile = study_of_weights(profile)
+    if is_file_of_settings(profile):
+        profile = placed(profile, Path.cwd())
+    overrides = [settled(word) for word in words if is_setting(word)]
+    if getattr(chosen, "seeds", None):
+        overrides.append(f"seeds={chosen.seeds}")
+    study = load_study(profile, overrides)
+    if study.given_weights is not None:
+        from gcl_core.given.take import check_given
+
+        check_given(study)
+    return study, profile, overrides
 
 
 def is_setting(word: str) -> bool:

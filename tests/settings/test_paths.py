@@ -9,7 +9,7 @@ import pytest
 from papermill.translators import PythonTranslator
 from snakemake.cli import parse_config
 
-from gcl_core.cli import _study
+from gcl_core.cli.words import read_study
 from gcl_core.config import PATHS, ConfigError, load_study, settled
 from gcl_core.models.timm_trunk import WHEEL
 from gcl_core.settings.paths import placed
@@ -196,6 +196,6 @@ def test_the_path_of_a_profile_may_hold_an_equals_sign(tmp_path: Path, monkeypat
     monkeypatch.chdir(tmp_path)
     chosen = argparse.Namespace(seeds=None)
     for word, seeds in (("lr=3/own.yaml", 2), ("joint.epochs=4.yaml", 3)):
-        study, profile, overrides = _study(chosen, [word, "joint.epochs=5"])
+        study, profile, overrides = read_study(chosen, [word, "joint.epochs=5"])
         assert (study.seeds, study.joint.epochs, profile) == (seeds, 5, str(tmp_path / word))
         assert overrides == ["joint.epochs=5"]
