@@ -167,7 +167,7 @@ class DataReport:
         return f"{words}: {examples}" if examples else words
 
 
-def report_data(dataset: str, root: Path, mesh_root: Path | None = None, *, workers: int | None = None) -> DataReport:
+def report_data(dataset: str, root: Path, mesh_root: Path | None = None) -> DataReport:
     """Read every picture of a dataset in full and report on it; `mesh_root` is `<root>/meshes` when left out.
 
     Raises DataError when the folder cannot be listed, as `list_pictures` does.
@@ -175,7 +175,7 @@ def report_data(dataset: str, root: Path, mesh_root: Path | None = None, *, work
     index = list_pictures(dataset, root)
     ignored = list_ignored(root, index)
     used = index[index["pid"] != JUNK].reset_index(drop=True)
-    with ThreadPoolExecutor(workers) as pool:
+    with ThreadPoolExecutor() as pool:
         facts = pool.map(_inspect, [root / file for file in used["file"]])
         facts = list(tqdm(facts, total=len(used), desc="pictures", delay=2, mininterval=2))
     lines = zip(used["file"], used["pid"], used["camid"], used["split"], facts, strict=True)

@@ -11,7 +11,6 @@ from jaxtyping import Float32, Int
 
 from gcl_core.config import EvaluationSettings
 from gcl_core.data.person_set import PersonSet
-from gcl_core.evaluation.accuracy import DEFAULT
 from gcl_core.evaluation.features import extract_features
 from gcl_core.evaluation.ranking import Precision, rank_distances, squared_distances
 from gcl_core.models.protocols import EncoderNetwork
@@ -22,7 +21,7 @@ People = tuple[Int[np.ndarray, " _"], Int[np.ndarray, " _"]]  # identities and c
 
 
 def protocol_accuracies(
-    encoder: EncoderNetwork, people: PersonSet, settings: EvaluationSettings = DEFAULT
+    encoder: EncoderNetwork, people: PersonSet, settings: EvaluationSettings
 ) -> dict[Protocol, dict[str, float]]:
     """Return mAP and rank-1 in [0, 1], and how many queries have a match, by each protocol.
 

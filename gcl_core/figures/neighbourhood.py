@@ -37,10 +37,10 @@ class Neighbourhood:
     right: Bool[np.ndarray, " k"]
 
 
-def neighbourhoods(clustering: Clustering, settings: ClusteringSettings, count: int = SAMPLE) -> list[Neighbourhood]:
-    """Return the neighbourhoods of `count` training pictures, drawn at random but the same in every run (§4 step 2)."""
+def neighbourhoods(clustering: Clustering, settings: ClusteringSettings) -> list[Neighbourhood]:
+    """Return the neighbourhoods of SAMPLE training pictures, drawn at random but the same in every run (§4 step 2)."""
     random = numpy_rng(0, "neighbourhoods")
-    places = random.permutation(len(clustering.labels))[:count]
+    places = random.permutation(len(clustering.labels))[:SAMPLE]
     return [neighbourhood(clustering, settings, int(place)) for place in places]
 
 

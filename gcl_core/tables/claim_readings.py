@@ -157,10 +157,9 @@ def reported_claims(layout: Layout) -> str:
     return "\n\n".join(texts)
 
 
-def told(line: Mapping[str, Any], *, verdict: bool = True) -> str:
+def told(line: Mapping[str, Any]) -> str:
     """Return one row of `claims_table` in words."""
     spans = [(kind, line[f"low over {kind}"], line[f"high over {kind}"]) for kind in ("queries", "seeds")]
     facts = [f"{low:+.2f} to {high:+.2f} over {kind}" for kind, low, high in spans if np.isfinite(low)]
     facts.append("one seed" if line["seeds"] == 1 else f"{line['seeds']} seeds")
-    text = f"{line['compared']}: {line['metric']} {line['effect']:+.2f} ({', '.join(facts)})"
-    return f"{text}, {line['verdict']}" if verdict else text
+    return f"{line['compared']}: {line['metric']} {line['effect']:+.2f} ({', '.join(facts)}), {line['verdict']}"

@@ -38,9 +38,9 @@ def pooled_claims(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
     return judged(pd.DataFrame(rows, columns=COLUMNS).astype(types))
 
 
-def pooled_page(frame: pd.DataFrame, profiles: Sequence[str] = POOLED_PROFILES) -> str:
+def pooled_page(frame: pd.DataFrame) -> str:
     """Return what stands above the pooled table, and that pooling was decided after the results were known."""
-    names = " and ".join(f"`{profile}`" for profile in profiles)
+    names = " and ".join(f"`{profile}`" for profile in POOLED_PROFILES)
     about = (
         f"All seeds of profiles {names} stand together here; they train with the same settings on other people. This "
         "was decided after the results of both were known (post hoc). What each shows alone is in its own `claims`. "
@@ -48,7 +48,7 @@ def pooled_page(frame: pd.DataFrame, profiles: Sequence[str] = POOLED_PROFILES) 
         "`claims` for all that it has. The second round (`evidence2`) has ten other sets of people and rules fixed "
         "before; where it says otherwise, as of views drawn once, its word counts."
     )
-    study = load_study(profiles[0])
+    study = load_study(POOLED_PROFILES[0])
     compared = {name for words in frame["compared"] for name in words.split(",")[0].split(" - ")}
     variants = {name: each for name, each in study.variants.items() if name in compared}
     return claims_page(study.model_copy(update={"variants": variants}), frame, "", about=about)

@@ -58,6 +58,6 @@ def _lines(path: Path) -> list[str]:
     return [line.strip() for line in text.splitlines() if line.strip()]
 
 
-def tail(path: Path, lines: int = 25) -> str:
+def tail(path: Path) -> str:
     """Return the last lines of a log."""
-    return "\n".join(path.read_text(encoding="utf-8").splitlines()[-lines:])
+    return "\n".join(path.read_text(encoding="utf-8").splitlines()[-25:])

@@ -213,7 +213,7 @@ def test_the_report_fits_on_a_screen_and_repeats_itself(root: Path, tmp_path: Pa
         _picture(crowded / QUERY / f"{number + 200:04d}_c1_{long}.jpg", number + 60)
         (crowded / TRAIN / f"{number + 300:04d}_c1_{long}.jpg").write_bytes(b"")
         (crowded / TRAIN / f"{number}{long}\x1b[31m\udcff.txt").write_bytes(b"")
-    reports = [report_data("market1501", crowded, workers=workers) for workers in (1, 3)]
+    reports = [report_data("market1501", crowded) for _ in range(2)]
     texts = [report.text() for report in reports]
     assert texts[0] == texts[1]
     assert reports[0].table().equals(reports[1].table())

@@ -127,7 +127,7 @@ def test_what_the_index_does_not_name_changes_nothing(market: Callable[..., Layo
     assert source_state(layout) == before
     assert stale_steps(layout) == []
     if (layout.data_root / "query").is_dir():
-        assert report_data("market1501", layout.data_root, workers=1).errors == []
+        assert report_data("market1501", layout.data_root).errors == []
 
 
 class TestRights:
@@ -147,7 +147,7 @@ class TestRights:
         with unprivileged():
             load_person_set(market())
             assert source_state(market()) == before
-            assert report_data("market1501", market().data_root, workers=1).errors == []
+            assert report_data("market1501", market().data_root).errors == []
 
     def test_meshes_that_may_not_be_read_are_told_alike(self, market: Callable[..., Layout], unprivileged):
         prepare_data(market())

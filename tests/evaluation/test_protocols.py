@@ -6,6 +6,7 @@ import pytest
 import torch
 from sklearn.metrics import average_precision_score
 
+from gcl_core.config import EvaluationSettings
 from gcl_core.data.person_set import PersonSet
 from gcl_core.evaluation.protocols import PROTOCOLS, protocol_accuracies
 from gcl_core.models.identity_encoder import EncoderOutput
@@ -69,7 +70,7 @@ def test_each_protocol_ranks_what_it_leaves_in_the_gallery() -> None:
     mean, std = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
     seen = (pictures.float() / 255 - mean.reshape(3, 1, 1)) / std.reshape(3, 1, 1)
     features = encoder.features(seen)
-    found = protocol_accuracies(encoder, people)
+    found = protocol_accuracies(encoder, people, EvaluationSettings())
     assert list(found) == list(PROTOCOLS)
     assert {each: found[each]["queries"] for each in PROTOCOLS} == {"standard": 4, "other": 4, "within": 3}
     for protocol in PROTOCOLS:
@@ -83,7 +84,8 @@ def test_each_protocol_ranks_what_it_leaves_in_the_gallery() -> None:
 def test_a_protocol_in_which_nobody_has_a_match_says_so() -> None:
     people = a_set()
     index = people.index.assign(camid=np.where(people.index["split"] == "query", 5, people.index["camid"]))
-    found = protocol_accuracies(ByColour(), PersonSet(index, people.pictures, people.projections, fingerprint="5"))
+    others = PersonSet(index, people.pictures, people.projections, fingerprint="5")
+    found = protocol_accuracies(ByColour(), others, EvaluationSettings())
     assert np.isnan(found["within"]["map"])
     assert found["within"]["queries"] == 0
     assert found["other"]["map"] == found["standard"]["map"]

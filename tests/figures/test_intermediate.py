@@ -41,7 +41,7 @@ def test_neighbourhoods_are_those_that_clustering_ranks_by(people: PersonSet, co
     clustering = analysed(people, settings)
     ranking = exact_neighbours(clustering.features, 6 if counts_self else 7)
     mutual, distances = reciprocal_neighbours(ranking).toarray() > 0, clustering.distances.dense()
-    found = neighbourhoods(clustering, settings, 16)
+    found = neighbourhoods(clustering, settings)
     assert sorted(each.place for each in found) == list(range(16))
     for each in found:
         assert each.nearest.tolist() == ranking[each.place, 1:].tolist()
@@ -54,8 +54,7 @@ def test_neighbourhoods_are_those_that_clustering_ranks_by(people: PersonSet, co
 def test_neighbours_stand_in_order_and_pale_where_not_mutual(people: PersonSet):
     settings = ClusteringSettings(k1=6, k2=3, rho=0.2, min_samples=3)
     clustering = analysed(people, settings)
-    shown = neighbourhoods(clustering, settings, 2)
-    assert len(shown) == 2
+    shown = neighbourhoods(clustering, settings)[:2]
     figure = neighbourhood_figure(people, clustering, shown)
     image, rows = np.asarray(figure.axes[0].images[0].get_array()), people.rows("train")
     for top, each in zip((0, 64 + 12), shown, strict=True):
