@@ -5,11 +5,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-import PIL.Image
-
 from gcl_core.config import Study
 from gcl_core.figure_manifest import enter_page, read_manifest
-from gcl_core.figures.style import COLUMN, PRINT_DPI
+from gcl_core.figures.style import is_narrow
 from gcl_core.files import RunError, write_text
 from gcl_core.outputs import ENDINGS, GALLERY, OUTPUTS, Output
 from gcl_core.tables.formats import escape_latex
@@ -61,8 +59,7 @@ def _stems(output: Output, entries: Mapping[str, Any]) -> Sequence[str]:
 
 def _figure(folder: Path, stem: str, entries: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
     caption = entries[f"{stem}.png"]["caption"]
-    with PIL.Image.open(folder / f"{stem}.png") as image:
-        narrow = image.width <= round(COLUMN * PRINT_DPI) + 1
+    narrow = is_narrow(folder / f"{stem}.png")
     kind, width = ("figure", r"\columnwidth") if narrow else ("figure*", r"\textwidth")
     snippet = [
         rf"\begin{{{kind}}}",

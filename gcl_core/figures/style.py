@@ -172,3 +172,9 @@ def _reduce_colours(path: Path) -> None:
     with PIL.Image.open(path) as image:
         reduced = image.convert("RGB").quantize(256, PIL.Image.Quantize.FASTOCTREE, dither=PIL.Image.Dither.NONE)
     reduced.save(path, format="png", optimize=True, dpi=(PRINT_DPI, PRINT_DPI))
+
+
+def is_narrow(picture: Path) -> bool:
+    """Return whether a PNG that `write_figure` wrote is of a figure one column wide, give or take a pixel."""
+    with PIL.Image.open(picture) as image:
+        return image.width <= round(COLUMN * PRINT_DPI) + 1

@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
-import PIL.Image
 import yaml
 
 from gcl_core.config import REPOSITORY, Study
 from gcl_core.figure_manifest import read_manifest
-from gcl_core.figures.style import COLUMN, PRINT_DPI
+from gcl_core.figures.style import is_narrow
 from gcl_core.files import RunError, atomic, write_text
 from gcl_core.layout import Layout
 from gcl_core.measure.recorded import as_run
@@ -159,9 +158,7 @@ def _shown(figures: Path, entries: Mapping[str, Mapping[str, Any]], kind: str, n
         return ""
     if kind == "table":
         return rf"\input{{../{name}.tex}}"
-    with PIL.Image.open(figures / f"{name}.png") as image:
-        narrow = image.width <= round(COLUMN * PRINT_DPI)
-    size = "" if narrow else r"[width=\linewidth,height=0.8\textheight,keepaspectratio]"
+    size = "" if is_narrow(figures / f"{name}.png") else r"[width=\linewidth,height=0.8\textheight,keepaspectratio]"
     caption = latex(entries[f"{name}.pdf"]["caption"])
     lines = [r"\begin{figure}[htbp]\centering", rf"\includegraphics{size}{{../{name}.pdf}}"]
     return "\n".join([*lines, rf"\caption{{{caption}}}\label{{fig:{name}}}", r"\end{figure}"])

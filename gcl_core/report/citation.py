@@ -6,6 +6,7 @@ from typing import Any
 import yaml
 
 from gcl_core.config import REPOSITORY, Study
+from gcl_core.figures.gallery import SYNTHETIC
 from gcl_core.report.items import Section
 
 CITATION_FILE = REPOSITORY / "CITATION.cff"
@@ -13,7 +14,6 @@ LICENCE = (
     "The study and its figures are under the MIT licence (LICENSE): use them with attribution, as above. What was "
     "drawn on, and under which terms, is in NOTICE."
 )
-SYNTHETIC = "Every person in these pictures is synthetic."
 REAL = (
     "Pictures of people in these figures, and views drawn of them, are under the terms of the data set ({dataset}); "
     "read those before you publish one. Tables and curves show nobody."

@@ -12,7 +12,7 @@ from typing import Any
 import PIL.Image
 
 from gcl_core.figure_manifest import Entries, gone_or_changed
-from gcl_core.figures.style import COLUMN, PRINT_DPI
+from gcl_core.figures.style import is_narrow
 from gcl_core.layout import Layout
 from gcl_core.outputs import ENDINGS, GALLERY, OUTPUTS
 from gcl_core.tables.formats import read_markdown
@@ -112,15 +112,10 @@ def _item(layout: Layout, entries: Entries, kind: str, names: Sequence[str], sha
         entry["settings"],
         entry["runs"],
         picture=embedded(path, share) if drawn else "",
-        narrow=drawn and _width(path) <= round(COLUMN * PRINT_DPI),
+        narrow=drawn and is_narrow(path),
         table=read_markdown(path.read_text(encoding="utf-8")) if path.suffix == ".md" and shown in kept else None,
         doubts=[*(f"{name} is gone" for name in gone), *(f"{name} was changed after it was made" for name in changed)],
     )
-
-
-def _width(path: Path) -> int:
-    with PIL.Image.open(path) as image:
-        return image.width
 
 
 def seed_words(seeds: Sequence[str]) -> str:

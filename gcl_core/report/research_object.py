@@ -15,9 +15,10 @@ import yaml
 
 from gcl_core.config import Study
 from gcl_core.figure_manifest import MANIFEST, Entries, read_manifest
+from gcl_core.figures.gallery import SYNTHETIC
 from gcl_core.files import RunError, hash_file, write_json, write_text
 from gcl_core.layout import Layout
-from gcl_core.report.citation import CITATION_FILE, REAL, SYNTHETIC
+from gcl_core.report.citation import CITATION_FILE, REAL
 
 CODECHECK, CRATE = "codecheck.yml", "ro-crate-metadata.json"
 SPECIFICATION = "https://codecheck.org.uk/spec/config/2.0/"

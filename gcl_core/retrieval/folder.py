@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from gcl_core.data.index import some_of
 from gcl_core.data.pictures import BadPictureError, read_picture
 from gcl_core.evaluation.features import extract_features
 from gcl_core.files import RunError, atomic
@@ -80,13 +81,9 @@ def _is_shown(path: Path) -> bool:
 def _check_names(files: Iterable[Path]) -> None:
     bad = [repr(name) for name in map(str, files) if name != name.encode("utf-8", "replace").decode()]
     if bad:
-        raise RunError(f"{_some(bad)}: no table can hold a name that is not UTF-8; rename these files or their folders")
-
-
-def _some(texts: Sequence[str]) -> str:
-    """Return the first of many texts, and how many more there are."""
-    more = f"; and {len(texts) - NAMED} more" if len(texts) > NAMED else ""
-    return "; ".join(texts[:NAMED]) + more
+        raise RunError(
+            f"{some_of(bad, NAMED)}: no table can hold a name that is not UTF-8; rename these files or their folders"
+        )
 
 
 def embed_pictures(run: RunEncoder, files: Sequence[Path]) -> Float[Tensor, "n d"]:
@@ -105,7 +102,7 @@ def embed_pictures(run: RunEncoder, files: Sequence[Path]) -> Float[Tensor, "n d
         if not bad:
             features.append(extract_features(run.encoder, np.stack(pictures), np.arange(len(pictures))))
     if bad:
-        raise RunError(f"{len(bad)} of {len(files)} pictures cannot be used: {_some(bad)}")
+        raise RunError(f"{len(bad)} of {len(files)} pictures cannot be used: {some_of(bad, NAMED)}")
     embedded = torch.cat(features)
     if wrong := int((~embedded.isfinite().all(dim=1)).sum()):
         raise RunError(
