@@ -56,6 +56,29 @@ def atomic(path: Path) -> Iterator[Path]:
             temporary.unlink()
 
 
+@contextlib.contextmanager
+def held(lock: Path, taken: str, besides: str = "") -> Iterator[None]:
+    """Hold a lock, whose folder is made where it is missing; the lock goes with the process, however that ends.
+
+    Raises RunError: another process holds it, for which `taken` says who is at work and where, or its folder cannot be
+    written. `besides` ends both messages.
+    """
+    from filelock import FileLock, Timeout  # here: who only reads files needs none of it
+
+    own = FileLock(lock)
+    try:
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        own.acquire(timeout=0)
+    except Timeout as error:
+        raise RunError(f"{taken}; wait for it or stop it, then try again{besides}") from error
+    except OSError as error:
+        raise RunError(f"cannot write in {lock.parent}: {error.strerror or error}{besides}") from error
+    try:
+        yield
+    finally:
+        own.release()
+
+
 def concerns(error: OSError, *paths: Path) -> bool:
     """Whether an error of the system is about writing to one of some paths.
 

@@ -1,5 +1,6 @@
 """A stage's run folder: locked while open, with a manifest and one line of metrics per epoch."""
 
+import contextlib
 import itertools
 import json
 import sys
@@ -8,9 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from filelock import FileLock, Timeout
-
-from gcl_core.files import RunError, read_json, remove_scraps, write_json, write_text
+from gcl_core.files import RunError, held, read_json, remove_scraps, write_json, write_text
 from gcl_core.provenance import fingerprint, provenance
 
 if TYPE_CHECKING:
@@ -40,7 +39,7 @@ class RunFolder:
         measured_by: str | None = None,  # of accuracies in the records (`measuring_of`); decides nothing here
     ):
         self.path, self.seed = path, seed
-        self._lock = FileLock(path.parent / f".{path.name}.lock")
+        self._held = contextlib.ExitStack()
         self._identity = fingerprint({"settings": settings, "inputs": inputs, "code": dict(code), "seed": seed})
         self._manifest = {
             "fingerprint": self._identity,
@@ -55,22 +54,15 @@ class RunFolder:
         }
 
     def __enter__(self) -> "RunFolder":
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._lock.acquire(timeout=0)
-        except Timeout as error:
-            raise RunError(f"another run is at work in {self.path}; wait for it or stop it, then try again") from error
-        except OSError as error:
-            raise RunError(f"cannot write in {self.path.parent}: {error.strerror or error}") from error
-        try:
+        with contextlib.ExitStack() as opened:
+            lock = self.path.parent / f".{self.path.name}.lock"
+            opened.enter_context(held(lock, f"another run is at work in {self.path}"))
             self._open()
-        except BaseException:
-            self._lock.release()
-            raise
+            self._held = opened.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._lock.release()
+        self._held.close()
 
     def _open(self) -> None:
         manifest = self.path / "manifest.json"

@@ -65,24 +65,14 @@ def _at_rest(folders: Sequence[Path]) -> Iterator[None]:
 
     Raises RunError when another process holds one of them, or when a folder cannot be written.
     """
-    from filelock import FileLock, Timeout
-
-    from gcl_core.files import RunError
+    from gcl_core.files import held
     from gcl_core.run_folder import SUPERSEDED
 
     runs = dict.fromkeys(path.with_name(path.name.partition(SUPERSEDED)[0]) for path in folders)
-    with ExitStack() as held:
+    with ExitStack() as locks:
         for run in runs:
-            try:
-                held.enter_context(FileLock(run.with_name(f".{run.name}.lock"), timeout=0))
-            except Timeout as error:
-                raise RunError(
-                    f"another run is at work in {run}; wait for it or stop it, then try again; nothing was removed"
-                ) from error
-            except OSError as error:
-                raise RunError(
-                    f"cannot write in {run.parent}: {error.strerror or error}; nothing was removed"
-                ) from error
+            lock, taken = run.with_name(f".{run.name}.lock"), f"another run is at work in {run}"
+            locks.enter_context(held(lock, taken, "; nothing was removed"))
         yield
 
 

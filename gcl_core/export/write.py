@@ -1,11 +1,10 @@
 """An export of drawn views: batch by batch, gone on with after a kill, ended with checksums of every file."""
 
-import contextlib
 import io
 import os
 import shlex
 import shutil
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from hashlib import sha256
@@ -15,7 +14,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import PIL
-from filelock import FileLock, Timeout
 from jaxtyping import Int64, UInt8
 from PIL import Image
 from tqdm import tqdm
@@ -25,7 +23,7 @@ from gcl_core.device import resolve_device
 from gcl_core.export.choice import Choice, chosen_rows, drawing_run, view_manifest, weights_of
 from gcl_core.export.datasheet import datasheet
 from gcl_core.export.read import RECIPE, SUMS, file_hashes
-from gcl_core.files import RunError, atomic, hash_file, read_json, write_json, write_text
+from gcl_core.files import RunError, atomic, hash_file, held, read_json, write_json, write_text
 from gcl_core.layout import Layout
 from gcl_core.mesh.projection import YAWS
 from gcl_core.models.drawing import draw_views
@@ -70,7 +68,7 @@ def export_views(
     manifest = view_manifest(people, rows, choice, run, weights)
     recipe = _recipe(layout, people, choice, run, weights, words)
     recipe["pixels"] = pixels or layout.study.dataset == "synthetic"
-    with _alone(out):
+    with held(out.parent / f".{out.name}.lock", f"another export is at work in {out}", "; nothing there changed"):
         recipe = _enter(out, recipe, renew=renew)
         if not (out / SUMS).is_file():
             if recipe["pixels"]:
@@ -123,22 +121,6 @@ def _without_path(word: str) -> str:
     key, equals, value = word.partition("=")
     path = Path(value if equals else key)
     return word if not path.is_absolute() else f"{key}=DIR" if equals else path.name
-
-
-@contextlib.contextmanager
-def _alone(out: Path) -> Iterator[None]:
-    lock = FileLock(out.parent / f".{out.name}.lock")
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        lock.acquire(timeout=0)
-    except Timeout as error:
-        raise RunError(f"another export is at work in {out}; wait for it or stop it, then try again") from error
-    except OSError as error:
-        raise RunError(f"cannot write in {out.parent}: {error.strerror or error}; nothing there changed") from error
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def _enter(out: Path, recipe: dict[str, Any], *, renew: bool) -> dict[str, Any]:

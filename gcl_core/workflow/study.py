@@ -13,13 +13,12 @@ from pathlib import Path
 from typing import TextIO
 
 import yaml
-from filelock import FileLock, Timeout
 
 from gcl_core.config import REPOSITORY, load_study
 from gcl_core.data.index import DataError
 from gcl_core.data.person_set import load_person_set
 from gcl_core.data.source_set import load_source_set
-from gcl_core.files import RunError, concerns
+from gcl_core.files import RunError, concerns, held
 from gcl_core.layout import Layout
 from gcl_core.measure.artifacts import repeats_of, run_problem
 from gcl_core.workflow.failures import tail, told_failures
@@ -172,21 +171,14 @@ def _quoted(value: str | list[str]) -> str:
 @contextlib.contextmanager
 def _alone(layout: Layout) -> Iterator[None]:
     """Hold the profile's lock; it goes with the process, however that ends."""
-    lock = FileLock(layout.runs / ".study.lock")
-    try:
-        _require_writable(REPOSITORY / ".snakemake", layout.runs, layout.figures)
-        lock.acquire(timeout=0)
-        _set_back_dates(layout)
-    except Timeout as error:
-        raise RunError(f"another run is at work on {layout.runs}; wait for it or stop it, then try again") from error
-    except OSError as error:
-        raise RunError(
-            f"cannot write in {error.filename or layout.runs}: {error.strerror}; check its permissions"
-        ) from error
-    try:
+    _require_writable(REPOSITORY / ".snakemake", layout.runs, layout.figures)
+    with held(layout.runs / ".study.lock", f"another run is at work on {layout.runs}"):
+        try:
+            _set_back_dates(layout)
+        except OSError as error:
+            where = error.filename or layout.runs
+            raise RunError(f"cannot write in {where}: {error.strerror}; check its permissions") from error
         yield
-    finally:
-        lock.release()
 
 
 def _require_writable(*folders: Path) -> None:
