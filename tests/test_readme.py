@@ -178,13 +178,12 @@ def test_marks_are_filled_from_one_row_each(tmp_path: Path):
     columns = (
         "claim,compared,metric,effect,low over queries,high over queries,low over seeds,high over seeds,seeds,verdict"
     )
-    lines = ["C2,gcl - tda,mAP,-1.04,,,-3.21,1.16,8,open", "C7,rho,mAP,not run,,,,,,not run"]
-    (tmp_path / "pooled" / "claims.csv").write_text("\n".join([columns, *lines]) + "\n")
+    line = "C2,gcl - tda,mAP,-1.04,,,-3.21,1.16,8,open"
+    (tmp_path / "pooled" / "claims.csv").write_text(f"{columns}\n{line}\n")
     page = "it is <!--=pooled; C2; gcl - tda; mAP-->+9<!--/-->, <!--=pooled; C2; verdict-->?<!--/-->"
     made = filled(page, tmp_path)
     assert "-->\u22121.0 (\u22123.2 to +1.2)<!--/-->" in made
     assert "verdict-->open<!--/-->" in made
-    assert "-->not run<!--/-->" in filled("<!--=pooled; C7; rho; mAP--><!--/-->", tmp_path)
     for words, told in (
         ("pooled; C2; tda - gcl; mAP", "fits 0 rows"),
         ("pooled; C2; mAP", "needs profile"),

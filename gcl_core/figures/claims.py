@@ -14,7 +14,6 @@ from gcl_core.figures.style import COLOURS, GREY, PAGE, new_figure, styled
 from gcl_core.measure.evidence import MAP, Evidence, differences_of
 from gcl_core.tables.claim_words import compared_words
 from gcl_core.tables.claims import OURS, SETTINGS, SMALLEST_OWN, decides, shown_interval
-from gcl_core.tables.formats import NOT_RUN
 
 LOOKS = {
     "reproduced": (COLOURS[2], "^"),
@@ -38,7 +37,7 @@ def claims_figure(study: Study, table: pd.DataFrame, evidence: Sequence[Evidence
     to each side. Other metrics, which have other units, are left out. Small dots are the seeds of `evidence`, where
     there are several; an interval over two of them is not drawn. The legend lists what is drawn.
     """
-    lines = [line for line in table.to_dict("records") if line["metric"].startswith(MAP) and line["effect"] != NOT_RUN]
+    lines = [line for line in table.to_dict("records") if line["metric"].startswith(MAP)]
     drawn: dict[str, Artist] = {}
     figure = new_figure(PAGE, 1.0 + 0.16 * max(3, len(lines)))
     axes = figure.subplots()

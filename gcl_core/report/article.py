@@ -26,7 +26,7 @@ from gcl_core.report.sourced import Row, effect, number, rows, sourced
 from gcl_core.report.typeset import engine, typeset
 from gcl_core.tables.claim_readings import POOL, RULES
 from gcl_core.tables.claims import CLAIMS, OURS, decides
-from gcl_core.tables.formats import NOT_RUN, escape_latex
+from gcl_core.tables.formats import escape_latex
 from gcl_core.tables.pooled import POOLED_PROFILES
 
 FOLDER, NAME = "article", "article"
@@ -113,7 +113,7 @@ def article_text(layout: Layout, entries: Mapping[str, Mapping[str, Any]]) -> st
         rules=escape_latex(RULES.replace("*", "")),
         answer=_answer(study, figures),
         decisive={key: [row for row in claims if row.cells["claim"] == key and decides(row.cells)] for key in CLAIMS},
-        own=[row for row in claims if row.cells["claim"] == OURS and row.cells["verdict"] != NOT_RUN],
+        own=[row for row in claims if row.cells["claim"] == OURS],
         pooled=_pooled(study, figures),
         compared=partial(compared_words, study),
         effect=effect,
@@ -178,7 +178,7 @@ def _answer(study: Study, figures: Path) -> str:
     wanted = {"claim": "C2", "compared": "gcl - tda", "metric": "mAP"}
     table = f"../{POOL}/claims" if study.profile in POOLED_PROFILES else "claims"
     found = rows(figures, table, **wanted) or rows(figures, "claims", **wanted)
-    if not found or found[0].cells["effect"] == NOT_RUN:
+    if not found:
         return "The comparison of GCL with TDA was not run."
     row = found[0]
     told = f"GCL changes mAP by {effect(row)} points against TDA (number of seeds: {number(row, 'seeds')})"

@@ -50,7 +50,7 @@ def findings(figures: Path, study: Study) -> list[Finding]:
 
 
 def _finding(frame: pd.DataFrame, claim: Claim, study: Study) -> Finding:
-    lines = [line for line in where(frame, claim=claim.key).to_dict("records") if line["effect"] != NOT_RUN]
+    lines = where(frame, claim=claim.key).to_dict("records")
     needed = [line for line in lines if decides(line)]
     pairs = {frozenset(line["compared"].split(" - ")) for line in needed}
     return Finding(

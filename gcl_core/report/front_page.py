@@ -14,7 +14,6 @@ import pandas as pd
 from gcl_core.files import RunError
 from gcl_core.measure.artifacts import where
 from gcl_core.tables.claims import CLAIMS, claim_verdict, read_claims, shown_interval
-from gcl_core.tables.formats import NOT_RUN
 
 MARK = re.compile(r"(<!--=(?P<words>[^>]*?)-->)(?P<told>.*?)(<!--/-->)", re.DOTALL)
 
@@ -44,9 +43,7 @@ def filled(text: str, figures: Path) -> str:
 
 
 def effect_words(row: Mapping[Any, Any]) -> str:
-    """Return a row's effect with its interval over seeds, where it is shown: `+1.2 (−0.3 to +2.7)`, or `not run`."""
-    if row["effect"] == NOT_RUN:
-        return NOT_RUN
+    """Return a row's effect with its interval over seeds, where it is shown: `+1.2 (−0.3 to +2.7)`."""
     shown = shown_interval(row, "seeds")
     interval = "" if shown is None else f" ({shown[0]:+.1f} to {shown[1]:+.1f})"
     return f"{float(row['effect']):+.1f}{interval}".replace("-", "\u2212")

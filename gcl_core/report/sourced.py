@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from gcl_core.tables.claims import shown_interval
-from gcl_core.tables.formats import NOT_RUN, escape_latex, read_table
+from gcl_core.tables.formats import escape_latex, read_table
 
 
 @dataclass(frozen=True)
@@ -38,10 +38,8 @@ def sourced(text: str, source: str) -> str:
 
 
 def number(row: Row, column: str, digits: int = 0, *, signed: bool = False) -> str:
-    """Return a cell as a sourced number, or `not run`. Raises ValueError for a blank cell."""
+    """Return a cell as a sourced number. Raises ValueError for a blank cell."""
     value = row.cells[column]
-    if value == NOT_RUN:
-        return NOT_RUN
     if pd.isna(value):
         raise ValueError(f"{row.table}.csv has nothing in line {row.line}, column {column!r}")
     text = f"{float(value):{'+' if signed else ''}.{digits}f}"
@@ -49,9 +47,7 @@ def number(row: Row, column: str, digits: int = 0, *, signed: bool = False) -> s
 
 
 def effect(row: Row) -> str:
-    """Return an effect of a table of claims with its interval over seeds, where it is shown, or `not run`."""
-    if row.cells["effect"] == NOT_RUN:
-        return NOT_RUN
+    """Return an effect of a table of claims with its interval over seeds, where it is shown."""
     low, high = "low over seeds", "high over seeds"
     told = number(row, "effect", 1, signed=True)
     if shown_interval(row.cells, "seeds") is None:

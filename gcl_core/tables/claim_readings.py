@@ -74,7 +74,7 @@ SIDES = {  # as the summary counts comparisons of ours
 def told_comparisons(frame: pd.DataFrame, key: str) -> list[str]:
     """Return in words each comparison of `claims_table` that decides a claim and was run: how large, how sure."""
     lines = where(frame, claim=key).to_dict("records")
-    return [told(line) for line in lines if (decides(line) or key == SETTINGS) and line["effect"] != NOT_RUN]
+    return [told(line) for line in lines if decides(line) or key == SETTINGS]
 
 
 def claims_summary(frame: pd.DataFrame) -> str:

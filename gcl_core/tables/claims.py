@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from pandas.api.types import is_numeric_dtype
 
 from gcl_core.evaluation.effects import Effect, Interval, correlation_effect, p_value, rank_agreement
 from gcl_core.evaluation.verdicts import FEWEST, Quantity, holm, side, verdict, verdict_of_all
@@ -140,10 +141,9 @@ def judged(frame: pd.DataFrame) -> pd.DataFrame:
 
     A row that decides a claim alone: `verdict`; one of several that do: the same, told by its side of zero. A setting
     (C7), and the mAP of a comparison of ours: the side on which its interval over seeds lies; of ours, with `holm`
-    among MAIN and among all others. A row that stands beside these: blank. Rows without an effect, which older tables
-    have, are dropped.
+    among MAIN and among all others. A row that stands beside these: blank.
     """
-    run = frame.iloc[np.flatnonzero(frame["effect"] != NOT_RUN)].reset_index(drop=True).astype({"effect": "float64"})
+    run = frame.astype({"effect": "float64"})
     run = run.assign(verdict=[_row_verdict(run, line) for line in run.to_dict("records")])
     own = [
         (place, line)
@@ -164,7 +164,7 @@ def claim_verdict(frame: pd.DataFrame, key: str) -> str:
     `not run` when none of them was run, `no verdict` for a claim that asks for none (C7).
     """
     lines = where(frame, claim=key).to_dict("records")
-    found = [line for line in lines if line["effect"] != NOT_RUN and (decides(line) or not CLAIMS[key].smallest)]
+    found = [line for line in lines if decides(line) or not CLAIMS[key].smallest]
     if not found:
         return NOT_RUN
     if not CLAIMS[key].smallest:
@@ -191,7 +191,7 @@ def read_claims(folder: Path) -> pd.DataFrame:
     path = folder / "claims.csv"
     frame = read_table(path)
     missing = [name for name in COLUMNS if name not in frame]
-    texts = [name for name in ("effect", *LIMITS) if name in frame and frame[name].dtype == "str"]
+    texts = [name for name in ("effect", *LIMITS) if name in frame and not is_numeric_dtype(frame[name])]
     if missing or texts:
         wrong = f"it lacks {', '.join(missing[:3])}" if missing else f"{', '.join(texts[:3])} hold texts, not numbers"
         raise RunError(

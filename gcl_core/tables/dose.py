@@ -10,7 +10,6 @@ from gcl_core.evaluation.verdicts import side
 from gcl_core.measure.artifacts import where
 from gcl_core.measure.evidence import MAP, PSNR, UNPLANNED, Evidence, effect_of, rungs, value_of
 from gcl_core.tables.claims import LIMITS, OURS, SMALLEST_OWN, over_seeds, table_row
-from gcl_core.tables.formats import NOT_RUN
 
 GAIN = "gain in mAP"
 NOT_PLANNED = "not planned"  # in the place of a verdict
@@ -34,27 +33,26 @@ def dose_table(evidence: Sequence[Evidence], claims: pd.DataFrame) -> pd.DataFra
 
 
 def judged_doses(frame: pd.DataFrame, claims: pd.DataFrame) -> pd.DataFrame:
-    """Return a dose table with each row's verdict, and no row that was not run.
+    """Return a dose table with each row's verdict.
 
     A comparison with TDA has the verdict that it has in the table of claims, which allows for the number of
     comparisons; GCL's, which is a claim of the paper there, the side on which its interval over seeds lies. One that is
     not in that table was not planned, and is not judged.
     """
-    run = frame.iloc[np.flatnonzero(frame[GAIN] != NOT_RUN)].reset_index(drop=True).astype({GAIN: "float64"})
     own = where(claims, claim=OURS, metric=MAP)
     known = dict(zip(own["compared"], own["verdict"], strict=True))
     verdicts = [
         side(over_seeds(line), int(line["seeds"]), SMALLEST_OWN)
         if line["rung"] == "gcl"
         else known.get(f"{line['rung']} - tda", NOT_PLANNED)
-        for line in run.to_dict("records")
+        for line in frame.to_dict("records")
     ]
-    return run.assign(verdict=verdicts)
+    return frame.assign(verdict=verdicts)
 
 
 def placed(table: pd.DataFrame) -> list[dict[str, Any]]:
     """Return the rungs of `dose_table` that have both a PSNR and a gain."""
-    return [line for line in table.to_dict("records") if line[GAIN] != NOT_RUN and not np.isnan(line[PSNR])]
+    return [line for line in table.to_dict("records") if not np.isnan(line[PSNR])]
 
 
 def dose_reading(table: pd.DataFrame, titles: Mapping[str, str] | None = None) -> str:

@@ -14,7 +14,7 @@ from gcl_core.tables.claim_readings import POOL, claims_page
 from gcl_core.tables.claim_words import titles
 from gcl_core.tables.claims import COLUMNS, LIMITS, judged, over_seeds, read_claims
 from gcl_core.tables.dose import dose_reading, judged_doses
-from gcl_core.tables.formats import NOT_RUN, read_table, write_table
+from gcl_core.tables.formats import read_table, write_table
 
 POOLED_PROFILES = ("evidence", "evidence_light")  # other seeds of the same settings
 KEYS = ["claim", "compared", "metric"]
@@ -28,7 +28,7 @@ def pooled_claims(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
     lines = [{tuple(line[key] for key in KEYS): line for line in table.to_dict("records")} for table in tables]
     rows = []
     for key in dict.fromkeys(key for each in lines for key in each if key[0] != "C3"):
-        found = [each[key] for each in lines if key in each and each[key]["effect"] != NOT_RUN]
+        found = [each[key] for each in lines if key in each]
         if len(found) > 1:
             parts = [(float(line["effect"]), over_seeds(line), int(line["seeds"])) for line in found]
             effect, interval, seeds = pooled_effect(parts)

@@ -9,14 +9,12 @@ from gcl_core.config import load_study
 from gcl_core.figures.claims import LOOKS, PLAIN, SEEDS, claims_figure
 from gcl_core.measure.evidence import Evidence, Measured
 from gcl_core.tables.claims import COLUMNS
-from gcl_core.tables.formats import NOT_RUN
 from tests.fits import assert_fits
 
 ROWS: list[tuple[Any, ...]] = [
     ("C1", "tda - gcl", "clusters off, % of people", 2.0, None, None, -1.0, 5.0, 3, "open"),
     ("C2", "gcl - tda", "mAP", 3.0, 2.0, 4.0, 1.0, 5.0, 3, "reproduced"),
     ("C2", "gcl - tda", "rank-1", 3.0, 2.0, 4.0, 1.0, 5.0, 3, ""),
-    ("C5", "gcl - no_l_vi", "mAP", NOT_RUN, None, None, None, None, 0, NOT_RUN),
     ("C5", "gcl - no_l_b", "mAP", -3.0, -4.0, -2.0, -5.0, -1.0, 3, "below zero"),
     ("C6", "gcl - tda", "mAP, far - near views", 0.1, -0.1, 0.3, -0.5, 0.7, 3, "no difference of note"),
     ("C6", "gcl - tda", "mAP, far views", 1.0, -0.5, 2.5, None, None, 1, ""),

@@ -61,14 +61,6 @@ def test_without_evidence_there_is_no_row_and_nothing_fails():
         assert "Not tested here: C1 (" in claims_page(load_study("smoke"), frame, "")
 
 
-def test_rows_of_older_tables_that_were_not_run_are_dropped():
-    frame = claims_table(seeds(gcl=gains(0.03, 0.04, 0.05), tda=gains(0, 0, 0)))
-    empty = {"claim": "C5", "compared": "gcl - no_l_vi", "metric": MAP, "effect": NOT_RUN, "verdict": NOT_RUN}
-    old = pd.concat([frame.astype({"effect": object}), pd.DataFrame([empty])], ignore_index=True)
-    pd.testing.assert_frame_equal(judged(old), frame)
-    assert claim_verdict(old, "C5") == NOT_RUN
-
-
 def test_a_claim_of_several_quantities_stays_open_while_one_of_them_was_not_run():
     better = gains(0.03, 0.031, 0.032)
     two = seeds(gcl=better, no_l_vi=gains(0, 0, 0), no_l_vi_prime=gains(0, 0, 0))

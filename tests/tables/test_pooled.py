@@ -15,7 +15,7 @@ from gcl_core.files import RunError, hash_file
 from gcl_core.measure.artifacts import where
 from gcl_core.measure.evidence import MAP
 from gcl_core.tables.claims import COLUMNS, OURS, claims_table, read_claims
-from gcl_core.tables.formats import NOT_RUN, read_table
+from gcl_core.tables.formats import read_table
 from gcl_core.tables.pooled import POOLED_PROFILES, pooled_claims, write_verdicts
 from tests.tables.made_evidence import gains, seeds
 
@@ -78,7 +78,6 @@ def test_what_only_one_profile_has_is_not_pooled():
     first = claims_table(seeds(gcl=gains(0, 0.01), tda=gains(0, 0), copy=gains(0.01, 0.02)))
     second = claims_table(seeds(gcl=gains(0), tda=gains(0)))
     pooled = pooled_claims([first, second])
-    assert NOT_RUN not in pooled["effect"].tolist()
     assert OURS not in set(pooled["claim"])
     assert set(pooled["seeds"]) == {3}
     assert len(pooled_claims([second])) == 0
