@@ -77,9 +77,9 @@ def clustering_table(clustering: Clustering) -> pd.DataFrame:
     found = {"of": "ours, start of joint training", "people": quality["identities"], "clusters": quality["clusters"]}
     found |= {"outliers": quality["outliers"], "pictures": len(clustering.labels), "eps": eps}
     rows = [{**found, "ARI": quality["ari"], "NMI": quality["nmi"], "purity": quality["purity"]}]
-    people = published_value("-", "Market-1501", "identities")
+    people = published_value("-", "identities")
     for method in ("GCL", "TDA"):
-        clusters = published_value(method, "Market-1501", "clusters_approx")
+        clusters = published_value(method, "clusters_approx")
         rows.append({"of": f"published, {method} plateau, Market-1501", "people": people, "clusters": clusters})
     table = pd.DataFrame(rows)
     table.insert(3, "clusters / people", numbers(table, "clusters") / numbers(table, "people"))

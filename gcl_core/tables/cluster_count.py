@@ -27,8 +27,8 @@ def cluster_count_table(records: pd.DataFrame) -> pd.DataFrame:
 
 def published_shares() -> dict[str, float]:
     """Return the published plateaus as shares of Market-1501's true number of people: around 520 and 460 of 751."""
-    people = published_value("-", "Market-1501", "identities")
-    plateaus = {run: published_value(method, "Market-1501", "clusters_approx") for run, method in PUBLISHED.items()}
+    people = published_value("-", "identities")
+    plateaus = {run: published_value(method, "clusters_approx") for run, method in PUBLISHED.items()}
     return {run: plateau / people for run, plateau in plateaus.items()}
 
 
@@ -40,9 +40,9 @@ def cluster_count_reading(study: Study, table: pd.DataFrame, repeats: pd.DataFra
     shares = published_shares()
     sentences = [
         f"There are {identities} people in the training set. On Market-1501 the paper reports plateaus of around "
-        f"{published_value('GCL', 'Market-1501', 'clusters_approx'):.0f} (GCL) and "
-        f"{published_value('TDA', 'Market-1501', 'clusters_approx'):.0f} (TDA) clusters for "
-        f"{published_value('-', 'Market-1501', 'identities'):.0f} people: shares of {shares['gcl']:.2f} and "
+        f"{published_value('GCL', 'clusters_approx'):.0f} (GCL) and "
+        f"{published_value('TDA', 'clusters_approx'):.0f} (TDA) clusters for "
+        f"{published_value('-', 'identities'):.0f} people: shares of {shares['gcl']:.2f} and "
         f"{shares['tda']:.2f}."
     ]
     last = last_epochs(table.assign(stage=table["run"]))

@@ -39,7 +39,7 @@ def dataset_reading(people: PersonSet, truth: Truth | None) -> str:
     sentences = [
         f"{train['pictures']} training pictures show {train['people']} people, {train['pictures per person']:.1f} each"
         f", in {train['cameras']} cameras (Market-1501, for scale: "
-        f"{published_value('-', 'Market-1501', 'identities'):.0f} people)."
+        f"{published_value('-', 'identities'):.0f} people)."
     ]
     if train["with a mesh"] < train["pictures"]:
         sentences.append(
