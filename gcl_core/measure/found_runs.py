@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from gcl_core.config import Study
-from gcl_core.files import RunError, read_json
+from gcl_core.files import read_json
 from gcl_core.layout import Layout
 from gcl_core.measure.artifacts import measured_today
 from gcl_core.measure.published import DATASETS
@@ -99,10 +99,7 @@ def headline(run: Path) -> dict[str, Any]:
 
     Raises RunError for a run whose records are missing.
     """
-    lines = read_metrics(run)
-    if not lines:
-        raise RunError(f"{run} is finished but has no metrics.jsonl; copy it there, or set the folder aside")
-    return kept_line(run, lines)
+    return kept_line(run, read_metrics(run))
 
 
 def headline_today(layout: Layout, run: Path) -> dict[str, Any]:

@@ -153,7 +153,7 @@ def test_runs_with_a_source_set_fill_the_section_of_domain_adaptation_alone(
 def test_records_that_are_missing_are_told(layout: Layout, market: Callable[..., Path]):
     market("baseline", 0, [0.4])
     (market("gcl", 0, [0.7]) / "metrics.jsonl").unlink()
-    with pytest.raises(RunError, match=r"has no metrics\.jsonl"):
+    with pytest.raises(RunError, match=r"metrics\.jsonl has no epoch; copy it again"):
         accuracy_table(layout)
 
 
