@@ -36,7 +36,7 @@ def test_differences_are_in_points_of_the_same_epoch_and_the_start_has_none():
         assert own[difference].tolist()[1:] == pytest.approx(expected)
         assert own[[difference, low, high]].iloc[0].isna().all()
         assert own[low].tolist()[1:] == own[high].tolist()[1:] == pytest.approx(expected)  # seeds differ alike
-    assert where(table, variant="tda")[columns_against("tda")].isna().all(axis=None)
+    assert where(table, variant="tda")[columns_against("tda")].isna().to_numpy().all()
     assert set(table["variant"]) == {"gcl", "tda", "copy"}
 
 
@@ -44,14 +44,14 @@ def test_two_seeds_have_no_interval_and_a_missing_control_no_columns():
     table = by_epoch_table(load_study("mini"), recorded(2, gcl=(0.1, 0.3), tda=(0.05, 0.4)))
     difference, low, high = columns_against("tda")
     assert where(table, variant="gcl")[difference].tolist()[1:] == pytest.approx([5, -10])
-    assert table[[low, high]].isna().all(axis=None)
+    assert table[[low, high]].isna().to_numpy().all()
     assert not set(columns_against("copy")) & set(table)
 
 
 def test_seeds_and_epochs_that_one_of_the_two_lacks_are_not_compared():
     records = recorded(2, gcl=(0.1, 0.3), tda=(0.05, 0.4))
     kept = (records["stage"] != "tda") | ((records["seed"] == 1) & (records["epoch"] == 2))
-    table = by_epoch_table(load_study("mini"), records[kept])
+    table = by_epoch_table(load_study("mini"), records.loc[kept])
     told = where(table, variant="gcl")[columns_against("tda")[0]].tolist()
     assert np.isnan(told[:2]).all()
     assert told[2] == pytest.approx(-10)
