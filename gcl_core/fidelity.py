@@ -164,6 +164,17 @@ SWITCHES = (
 assert tuple(switch.name for switch in SWITCHES) == get_args(SwitchName)
 
 
+# a name of the losses' settings before the paper's figure was known → its name today
+RENAMED = {
+    "vi": "l_vi_prime",
+    "vi_prime": "l_vi_second",
+    "vi_second": "l_vi",
+    "vi_positive": "l_vi_prime_positive",
+    "vi_second_negatives": "l_vi_negatives",
+}
+PAIRS = {"l_vi": "(f, f_pos)", "l_vi_prime": "(f, f'_new)", "l_vi_second": "(f'_new, f_pos)"}
+
+
 def apply_switches(tree: dict[str, Any]) -> dict[str, Any]:
     """Return a profile's settings with what its `fidelity` asks for filled in; settings given by name stay.
 
@@ -178,6 +189,17 @@ def apply_switches(tree: dict[str, Any]) -> dict[str, Any]:
             for key, value in switch.released.items():
                 filled = _filled(filled, key.split("."), value)
     return filled
+
+
+def refuse_old_names(tree: Any) -> Any:
+    """Return the settings of a section as they are. Raises ValueError for a loss by its old name, with today's."""
+    for old in RENAMED if isinstance(tree, dict) else ():
+        if old in tree:
+            raise ValueError(
+                f"{old!r} is called {RENAMED[old]!r} now: the three losses have the names of the paper's architecture "
+                "figure, and the old names were permuted (docs/FIDELITY.md, Names of the three losses)"
+            )
+    return tree
 
 
 def _filled(tree: dict[str, Any], path: list[str], value: Any) -> dict[str, Any]:

@@ -1,8 +1,8 @@
-"""docs/FIDELITY.md, written from the switches and the open questions."""
+"""docs/FIDELITY.md, written from the switches, the open questions, and the names that the losses had before."""
 
 from typing import Any
 
-from gcl_core.fidelity import SWITCHES
+from gcl_core.fidelity import PAIRS, RENAMED, SWITCHES
 
 # what no text and no figure of the paper at hand tells: the question, the choice made here
 OPEN = (
@@ -79,7 +79,24 @@ def switches_page(defaults: Any) -> str:
         lines += ["| | |", "|---|---|", *(f"| {name} | {text} |" for name, text in rows.items())]
     lines += ["\n## What neither text nor figure tells\n", "| open question | choice made |", "|---|---|"]
     lines += [f"| {question} | {choice} |" for question, choice in OPEN]
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, *_names_of_the_losses()]) + "\n"
+
+
+def _names_of_the_losses() -> list[str]:
+    """Return the section on old names and new ones, line by line."""
+    before = {new: old for old, new in RENAMED.items()}
+    lines = [
+        "\n## Names of the three losses\n",
+        "The paper's architecture figure names them by the pairs that they join. The first version of this project had",
+        "guessed the names, and had them permuted.\n",
+        "| joins | weight of a loss, and its record | before | variant without it | before |",
+        "|---|---|---|---|---|",
+    ]
+    for new, pair in PAIRS.items():
+        old = before[new]
+        lines.append(f"| {pair} | `{new}` | `{old}` | `no_{new}` | `no_l_{old}` |")
+    settings = [f"`contrast.{new}` was `contrast.{old}` before." for old, new in RENAMED.items() if new not in PAIRS]
+    return [*lines, "", *settings, "Old settings are refused with a message that has the new name."]
 
 
 def _read(study: Any, key: str) -> Any:

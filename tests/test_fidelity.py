@@ -1,12 +1,13 @@
 """The switches between paper and release: all are settings, all do something, and the page tells what is true."""
 
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from gcl_core.config import ConfigError, Study, load_study
-from gcl_core.fidelity import SWITCHES
+from gcl_core.fidelity import PAIRS, RENAMED, SWITCHES
 from gcl_core.fidelity_page import switches_page
 
 ASKED = ["D1", "D3", "D4", "D5", "D6", "D8", "D9", "D11", "D13", "D15", "D16", "D19", "D26", "D28", "D31"]
@@ -68,3 +69,23 @@ def test_the_page_is_the_one_that_the_code_writes(repository: Path):
 def test_the_test_that_a_switch_names_exists(switch: Any, repository: Path):
     file, _, function = switch.test.partition("::")
     assert f"def {function}(" in (repository / "tests" / file).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(("old", "new"), RENAMED.items())
+def test_an_old_name_of_a_loss_is_refused_with_the_new_one(old: str, new: str):
+    variants = f"variants={{gcl: {{{old}: 0}}, tda: {{view: copied}}}}"
+    setting = variants if new in PAIRS else f"contrast.{old}=memory"
+    with pytest.raises(ConfigError, match=rf"'{old}' is called '{new}' now.*architecture figure"):
+        load_study("mini", ["evaluation.fid_variants=[gcl]", setting])
+
+
+def test_no_place_but_the_mapping_has_an_old_name_of_a_loss(repository: Path):
+    """In code, configs, notebooks, tests and documentation; not in figures and samples, which tell what was run."""
+    old = re.compile(rf"(?<![\w>])({'|'.join(RENAMED)})(?!\w)")
+    folders = ("gcl_core", "configs", "notebooks", "tests", "benchmarks", "scripts", "docs")
+    kinds = {".py", ".yaml", ".ipynb", ".md", ".j2", ".sh"}
+    files = [path for folder in folders for path in (repository / folder).rglob("*") if path.suffix in kinds]
+    files += [repository / "README.md", repository / "Snakefile"]
+    texts = {path: path.read_text(encoding="utf-8").replace("{vi}", "") for path in files}  # as LaTeX writes L_vi
+    found = {path.relative_to(repository).as_posix() for path, text in texts.items() if old.search(text)}
+    assert found == {"gcl_core/fidelity.py", "docs/FIDELITY.md"}

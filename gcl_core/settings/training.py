@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
+from gcl_core.fidelity import refuse_old_names
 from gcl_core.settings.common import OptimizerSettings, Positive, Settings, Share, Weight
 
 
@@ -41,6 +42,11 @@ class ContrastSettings(Settings):
     exclude_self: bool = True  # D5: whether f_pos may not be the anchor's own row, where its cluster has another
     shared_positive: bool = True  # D5: whether L_vi and L''_vi share one f_pos
     l_vi_negatives: Literal["new", "original"] = "new"  # D6: whose negatives L_vi has, g's or f's
+
+    @model_validator(mode="before")
+    @classmethod
+    def _old_names_are_refused(cls, tree: Any) -> Any:
+        return refuse_old_names(tree)
 
 
 class LossWeights(Settings):
@@ -131,6 +137,11 @@ class VariantSettings(Settings):
     l_vi: Weight = 1.0  # of the pair (f, f_pos), in which there is no drawn view
     l_vi_prime: Weight = 1.0  # of (f, f'_new)
     l_vi_second: Weight = 1.0  # of (f'_new, f_pos)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _old_names_are_refused(cls, tree: Any) -> Any:
+        return refuse_old_names(tree)
 
     @model_validator(mode="before")
     @classmethod
