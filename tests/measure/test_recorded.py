@@ -68,7 +68,8 @@ def test_evidence_comes_back(layout: Layout):
             same = again.queries.loc[:, list(found.queries)]
             pd.testing.assert_frame_equal(same, found.queries.astype({"rank1": np.float64}))
     pd.testing.assert_frame_equal(claims_table(after), claims_table(before))
-    pd.testing.assert_frame_equal(*(dose_table(each, claims_table(each)) for each in (after, before)))
+    doses = [dose_table(each, claims_table(each)) for each in (after, before)]
+    pd.testing.assert_frame_equal(doses[0], doses[1])
     pd.testing.assert_frame_equal(sensitivity_table(after), sensitivity_table(before))
 
 
