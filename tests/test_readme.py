@@ -205,7 +205,7 @@ def test_what_was_not_planned_is_told_as_the_table_of_epochs_has_it(repository: 
     assert told("surface_unturned", "TDA") in readme
     for variant, control in (("surface_unturned", "TDA"), ("surface_unturned", "copies"), ("true_views", "copies")):
         assert told(variant, control) in findings(repository), variant
-    own = table[(table["variant"] == "gcl") & (table["epoch"] > 0)].to_dict("records")
+    own = [line for line in table.to_dict("records") if line["variant"] == "gcl" and line["epoch"] > 0]
     *first, end = [f"{line['mAP minus TDA']:+.1f}" for line in own]
     assert f"over TDA GCL has {', '.join(first)} and {end} points" in findings(repository)
     assert [line["low, TDA"] > 0 for line in own] == [True] * 4 + [False] * 2  # ahead for four epochs
