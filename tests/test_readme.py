@@ -203,6 +203,7 @@ def test_what_was_not_planned_is_told_as_the_table_of_epochs_has_it(repository: 
         return f"{effect:+.1f} ({low:+.1f} to {high:+.1f})"
 
     assert told("surface_unturned", "TDA") in readme
+    assert told("true_views", "copies") in readme
     for variant, control in (("surface_unturned", "TDA"), ("surface_unturned", "copies"), ("true_views", "copies")):
         assert told(variant, control) in findings(repository), variant
     own = [line for line in table.to_dict("records") if line["variant"] == "gcl" and line["epoch"] > 0]
