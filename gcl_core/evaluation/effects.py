@@ -2,12 +2,15 @@
 
 import itertools
 import math
+import pickle
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float64, Integer, Real
+from jaxtyping import Float64, Integer, Real, UInt
 from scipy.special import stdtr, stdtrit
 
 LEVEL = 0.95  # of every interval
@@ -75,7 +78,7 @@ def paired_effect(
             "of both, at least one: give one array a seed"
         )
     means, drawn, queries, fewest = [], np.zeros(resamples), 0, np.inf
-    first, times = np.empty(0), np.empty(0)
+    first, times = np.empty(0), np.empty(0, dtype=np.uint8)
     for seed, values in enumerate(zip(ours, theirs, people, strict=True)):
         difference, pids = _differences(seed, *values)
         known, places = np.unique(pids, return_inverse=True)
@@ -195,10 +198,22 @@ def _differences(
     return np.subtract(ours[known], theirs[known], dtype=np.float64), people[known]
 
 
-def _times_drawn(people: int, resamples: int, rng: np.random.Generator) -> Float64[np.ndarray, "resamples people"]:
+def _times_drawn(people: int, resamples: int, rng: np.random.Generator) -> UInt[np.ndarray, "resamples people"]:
     """Return how often each person is drawn in each resample: multinomial, by counting draws, which is faster."""
-    drawn = rng.integers(people, size=(resamples, people)) + people * np.arange(resamples)[:, None]
-    return np.bincount(drawn.ravel(), minlength=drawn.size).reshape(drawn.shape).astype(np.float64)
+    times, rng.bit_generator.state = _drawn(people, resamples, pickle.dumps(rng.bit_generator.state))
+    return times
+
+
+@lru_cache(maxsize=32)  # a study's comparisons are all made with the same draws; ten seeds take ten places
+def _drawn(people: int, resamples: int, state: bytes) -> tuple[UInt[np.ndarray, "resamples people"], Any]:
+    """Return the draws that follow a state of PCG64, and the state after them."""
+    bits = np.random.PCG64()
+    bits.state = pickle.loads(state)
+    drawn = (
+        np.random.Generator(bits).integers(people, size=(resamples, people)) + people * np.arange(resamples)[:, None]
+    )
+    times = np.bincount(drawn.ravel(), minlength=drawn.size).reshape(drawn.shape)
+    return times.astype(np.min_scalar_type(people)), bits.state
 
 
 def _over_seeds(differences: Sequence[float]) -> Interval | None:

@@ -76,7 +76,9 @@ def test_the_figure_fits_and_the_reading_tells_shares(steps: Steps):
     assert_fits(figure)
     legend = figure.axes[0].get_legend()
     assert legend is not None
-    assert [text.get_text() for text in legend.get_texts()] == ["seen", "mirrored", "filled", "background"]
+    assert [text.get_text() for text in legend.get_texts()] == [
+        *("seen", "mirrored", "filled", "background", "no colour yet")
+    ]
     person = steps.sources[4][steps.sources[4] != BACKGROUND]
     assert f"at 180° {(person == SEEN).mean():.0%} seen" in steps_reading(steps)
 
