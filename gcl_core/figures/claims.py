@@ -12,6 +12,7 @@ from matplotlib.patches import Patch
 from gcl_core.config import Study
 from gcl_core.figures.style import COLOURS, GREY, PAGE, new_figure, styled
 from gcl_core.measure.evidence import MAP, Evidence, differences_of
+from gcl_core.tables.claim_readings import TUNED
 from gcl_core.tables.claim_words import compared_words
 from gcl_core.tables.claims import OURS, SETTINGS, SMALLEST_OWN, decides, shown_interval
 
@@ -33,9 +34,10 @@ ABOVE = 0.27  # rows: single seeds stand so far above their mean
 def claims_figure(study: Study, table: pd.DataFrame, evidence: Sequence[Evidence] = ()) -> Figure:
     """Return every effect on mAP of `claims_table` (points): a mark, thick interval over queries, thin over seeds.
 
-    Filled marks decide a claim, hollow ones stand beside it or are ours; the band is the smallest effect worth having,
-    to each side. Other metrics, which have other units, are left out. Small dots are the seeds of `evidence`, where
-    there are several; an interval over two of them is not drawn. The legend lists what is drawn.
+    Filled marks decide a claim; hollow ones stand beside it, are ours, or are of a set that was tuned on. The band is
+    the smallest effect worth having, to each side. Other metrics, which have other units, are left out. Small dots are
+    the seeds of `evidence`, where there are several; an interval over two of them is not drawn. The legend lists what
+    is drawn.
     """
     lines = [line for line in table.to_dict("records") if line["metric"].startswith(MAP)]
     drawn: dict[str, Artist] = {}
@@ -55,10 +57,11 @@ def claims_figure(study: Study, table: pd.DataFrame, evidence: Sequence[Evidence
             dots: Any = {"marker": ".", "linestyle": "", "color": GREY, "markersize": 3, "markeredgewidth": 0}
             axes.plot(differences, [place - ABOVE] * len(differences), **dots)
             drawn[SEEDS] = Line2D([], [], **(dots | {"markersize": 5}))
-        fill = colour if decides(line) else "white"
+        deciding = decides(line) and study.profile not in TUNED
+        fill = colour if deciding else "white"
         axes.plot(line["effect"], place, marker=marker, color=colour, mfc=fill, markersize=4)
         drawn.setdefault(_verdict_words(line), Line2D([], [], color=colour, marker=marker, mfc=colour, linestyle=""))
-        if not decides(line):
+        if not deciding:
             drawn[HOLLOW] = Line2D([], [], color=GREY, marker="o", mfc="white", linestyle="")
     axes.set_yticks(range(len(lines)), [_name(study, line) for line in lines])
     axes.set_ylim(max(2.5, len(lines) - 0.5), -0.5)

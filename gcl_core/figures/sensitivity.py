@@ -21,7 +21,7 @@ from gcl_core.tables.sensitivity import CURVES
 def sensitivity_figure(study: Study, table: pd.DataFrame) -> Figure:
     """Return mAP (%) over the values of each setting that was run, from `sensitivity_table`: a panel a setting.
 
-    A line at the mean over seeds, a small mark a seed; the value that everything else is run with has a ring.
+    A line at the mean over seeds, a small mark a seed where there are several; the value that everything else is run with has a ring.
     Settings that no variant of the study changes have no panel.
     """
     run = table.iloc[np.flatnonzero(table["mAP"].to_numpy() != NOT_RUN)].set_index("variant")
@@ -55,11 +55,11 @@ def _points(study: Study, run: pd.DataFrame, parameter: str) -> pd.DataFrame:
 
 
 def _curve(axes: Axes, lines: pd.DataFrame, unchanged: float | int) -> None:
-    places = np.arange(len(lines))
-    for place, name in enumerate(lines.columns[:-2]):  # a seed
+    places, seeds = np.arange(len(lines)), lines.columns[:-2]
+    for place, name in enumerate(seeds if len(seeds) > 1 else ()):
         axes.plot(places, numbers(lines, name), ".", color=GREY, label="" if place else "one seed")
     means = numbers(lines, "mAP")
-    axes.plot(places, means, marker="o", color=COLOURS[0], label="mean")
+    axes.plot(places, means, marker="o", color=COLOURS[0], label="mean" if len(seeds) > 1 else "one seed")
     ring = lines.index.get_loc(unchanged)
     axes.plot(places[ring], means[ring], "o", markersize=8, mfc="none", color="black", label="as everywhere else")
     axes.set_xticks(places, [f"{value:g}" for value in lines.index])
