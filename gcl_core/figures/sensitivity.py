@@ -21,8 +21,8 @@ from gcl_core.tables.sensitivity import CURVES
 def sensitivity_figure(study: Study, table: pd.DataFrame) -> Figure:
     """Return mAP (%) over the values of each setting that was run, from `sensitivity_table`: a panel a setting.
 
-    A line at the mean over seeds, a small mark a seed where there are several; the value that everything else is run with has a ring.
-    Settings that no variant of the study changes have no panel.
+    A line at the mean over seeds, a small mark a seed where there are several; a ring at the value that everything else
+    is run with. Settings that no variant of the study changes have no panel.
     """
     run = table.iloc[np.flatnonzero(table["mAP"].to_numpy() != NOT_RUN)].set_index("variant")
     points = {parameter: _points(study, run, parameter) for parameter in CURVES}
