@@ -129,7 +129,8 @@ rule more_people:  # of the seeds after the first, where each has its own
     output: step=step("00_data_preparation_seed{seed}")
     log: executed("00_data_preparation_seed{seed}")
     params: **runs("00_data_preparation", "-p seed {seed}")
-    priority: 3  # with one core each they wait for no training, as one that took every core would
+    threads: workflow.cores
+    priority: 3
     resources: **DECODES
     shell: RUN
 

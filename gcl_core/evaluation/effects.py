@@ -70,7 +70,7 @@ def paired_effect(
     draw serves all: as many trainings as one likes show no more people. Over seeds: Student's t on the differences of
     the seeds; a percentile bootstrap of three seeds would cover about 75 % instead of 95 %. Raises ValueError when
     there is no seed, lengths differ, variants lack values for different queries, a seed has no value at all, or seeds
-    of the same people have other pids.
+    of the same people have other pids. `rng` is of `numpy_rng`, a PCG64.
     """
     if not len(ours) == len(theirs) == len(people) > 0:
         raise ValueError(

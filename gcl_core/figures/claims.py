@@ -60,7 +60,8 @@ def claims_figure(study: Study, table: pd.DataFrame, evidence: Sequence[Evidence
         deciding = decides(line) and study.profile not in TUNED
         fill = colour if deciding else "white"
         axes.plot(line["effect"], place, marker=marker, color=colour, mfc=fill, markersize=4)
-        drawn.setdefault(_verdict_words(line), Line2D([], [], color=colour, marker=marker, mfc=colour, linestyle=""))
+        full = colour if line["verdict"] else "white"
+        drawn.setdefault(_verdict_words(line), Line2D([], [], color=colour, marker=marker, mfc=full, linestyle=""))
         if not deciding:
             drawn[HOLLOW] = Line2D([], [], color=GREY, marker="o", mfc="white", linestyle="")
     axes.set_yticks(range(len(lines)), [_name(study, line) for line in lines])

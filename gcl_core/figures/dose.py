@@ -14,7 +14,7 @@ from gcl_core.figures.style import GREY, PAGE, VARIANTS, new_figure, styled
 from gcl_core.measure.evidence import PSNR
 from gcl_core.tables.claim_words import titles
 from gcl_core.tables.claims import shown_interval
-from gcl_core.tables.dose import GAIN, placed
+from gcl_core.tables.dose import GAIN, NOT_PLANNED, placed
 
 APART = 0.05  # of the axis' width: labels stand at least so far from each other
 BESIDE = 0.012  # and so do points
@@ -24,8 +24,8 @@ BESIDE = 0.012  # and so do points
 def dose_figure(study: Study, table: pd.DataFrame) -> Figure:
     """Return the gain in mAP over PSNR of the views given, from `dose_table`, with both intervals, each point labelled.
 
-    True views stand at the right, at infinity, beyond a break of the axis. Rungs without a PSNR or a gain are left out;
-    those with nearly the same PSNR are moved apart a little.
+    A hollow point was not planned. True views stand at the right, at infinity, beyond a break of the axis. Rungs
+    without a PSNR or a gain are left out; those with nearly the same PSNR are moved apart a little.
     """
     lines = placed(table)
     finite = [line[PSNR] for line in lines if np.isfinite(line[PSNR])] or [0.0]
@@ -46,7 +46,9 @@ def dose_figure(study: Study, table: pd.DataFrame) -> Figure:
             if ends := shown_interval(line, kind):
                 axes.errorbar([place], [gain], [[gain - ends[0]], [ends[1] - gain]], **bar)
                 named[f"95 % interval over {kind}"] = Line2D([], [], color=GREY, linewidth=width)
-        axes.plot([place], [gain], "o", color=colour, zorder=3, label=titles(study).get(line["rung"], line["rung"]))
+        fill = "white" if line["verdict"] == NOT_PLANNED else colour  # hollow, as all that decides nothing
+        named_so = titles(study).get(line["rung"], line["rung"])
+        axes.plot([place], [gain], "o", color=colour, mfc=fill, zorder=3, label=named_so)
     ticks = {tick: f"{tick:g}" for tick in MaxNLocator(5, integer=True).tick_values(low, high) if low <= tick <= high}
     if infinite:
         ticks = {tick: text for tick, text in ticks.items() if tick <= max(finite) + 1} | {right: "∞"}

@@ -135,7 +135,7 @@ READINGS: Mapping[str, Callable[[Kept], str]] = {  # what stands above a table
     )
 }
 SUFFICES = {  # plots that can be drawn without records, and the table that it takes
-    **{name: name for name in ("accuracy_three_datasets", "claims", "dose", "sensitivity")},
+    **{name: name for name in ("accuracy_three_datasets", "by_epoch", "claims", "dose", "sensitivity")},
     **{"fid_per_view": "table1_fid_per_view", "figure2_cluster_count": "dataset"},
 }
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Bool, Float32, Float64, Int, UInt8
+from jaxtyping import Float32, Float64, UInt8
 from torch import nn
 from tqdm import tqdm
 
@@ -33,6 +33,7 @@ from gcl_core.provenance import code_of, fingerprint
 from gcl_core.surface.bodies import fits_hash
 
 COPIED = "copied"
+POOL = 256  # pictures at most among whose true views a view's own is looked for
 MEASURES = {
     "psnr_person": "PSNR on the person (dB)",
     "psnr": "PSNR (dB)",
@@ -56,7 +57,7 @@ def way_quality(
 
     psnr_person (dB, on the pixels of the turned body), psnr and ssim compare with the true view, over the pictures that
     have a view and differ from it; NaN where none is known, and of true views themselves. turned and recognised are
-    those of `_told_apart`. fid is against all training
+    those of `_told_apart`, on POOL of these pictures. fid is against all training
     pictures, in the encoding of `evaluation.encoding`: `pictures` of the way are compared. Drawn views are GCL's;
     `trained=False` leaves them and merged ones out, so that nothing has to be trained.
     """
@@ -66,14 +67,17 @@ def way_quality(
         sources = {way: source for way, source in sources.items() if way not in (DRAWN, MERGED)}
     fids = _fids(layout, people, truth, seed, rows, sources)
     lines = []
-    true = None if truth is None else _all_true_views(people, truth, rows)
+    pool = np.arange(0, len(rows), -(-len(rows) // POOL))
+    true = None if truth is None else _all_true_views(people, truth, rows[pool])
     for way, source in sources.items():
         views, there = source(rows)
         views = np.broadcast_to(views, (len(rows), len(NOVEL), *views.shape[2:]))[there]
         for place, yaw in enumerate(NOVEL):
             line = {"way": way, "yaw": yaw, "pictures": int(there.sum()), "fid": fids[way][str(yaw)]}
-            if true is not None and way != TRUE:
-                line |= _fidelity(people, rows[there], place + 1, views[:, place], true[there])
+            if truth is not None and true is not None and way != TRUE:
+                line |= _fidelity(people, truth, rows[there], yaw, views[:, place])
+                own = (np.cumsum(there) - 1)[pool[there[pool]]]  # where the pool's views stand among these
+                line |= _told_apart(people, rows[there][own], place + 1, views[own, place], true[there[pool]])
             lines.append(line)
     return pd.DataFrame(lines)
 
@@ -90,46 +94,50 @@ def _all_true_views(people: PersonSet, truth: Truth, rows: Rows) -> UInt8[np.nda
 
 
 def _fidelity(
+    people: PersonSet, truth: Truth, rows: Rows, yaw: int, views: UInt8[np.ndarray, "n h w 3"]
+) -> dict[str, float]:
+    true = truth.true_views(people.index["file"].iloc[rows].tolist(), [yaw] * len(rows))
+    person = people.projections[rows, NOVEL.index(yaw) + 1] < WHITE
+    psnr, ssim = psnr_ssim(channels_first(views), channels_first(true))
+    return {
+        "psnr_person": _finite_mean(person_psnr(views, true, person)),
+        "psnr": _finite_mean(psnr),
+        "ssim": float(ssim.mean()),
+    }
+
+
+def _told_apart(
     people: PersonSet,
     rows: Rows,
     angle: int,
     views: UInt8[np.ndarray, "n h w 3"],
     true: UInt8[np.ndarray, "n angles h w 3"],
 ) -> dict[str, float]:
-    bodies = people.projections[rows] < WHITE
-    psnr, ssim = psnr_ssim(channels_first(views), channels_first(true[:, angle]))
-    turned, recognised = _told_apart(views, true, bodies, people.index["pid"].to_numpy()[rows], angle)
-    return {
-        "psnr_person": _finite_mean(person_psnr(views, true[:, angle], bodies[:, angle])),
-        "psnr": _finite_mean(psnr),
-        "ssim": float(ssim.mean()),
-        "turned": turned,
-        "recognised": recognised,
-    }
+    """Return how many views of these pictures, in percent, show the angle asked for, and how many the person.
 
-
-def _told_apart(
-    views: UInt8[np.ndarray, "n h w 3"],
-    true: UInt8[np.ndarray, "n angles h w 3"],
-    bodies: Bool[np.ndarray, "n angles h w"],
-    pids: Int[np.ndarray, " n"],
-    angle: int,
-) -> tuple[float, float]:
-    """Return how many views, in percent, show the angle asked for, and how many the person.
-
-    A view shows the angle if none of its picture's eight true views is nearer than that of the angle, by squared
-    differences where the body is in any of them (chance: 12.5); the person if the nearest of all pictures' true views
-    at that angle, where the view's own body is, is one of the same person.
+    A view shows the angle (turned) if none of its picture's eight true views is nearer than that of the angle, by
+    squared differences where the body is in any of them (chance: 12.5); the person (recognised) if the nearest of these
+    pictures' true views at that angle, where the view's own body is, is one of the same person. The more pictures, the
+    harder it is to be that.
     """
-    count = len(views)
-    flat = views.reshape(count, -1).astype(np.float64)  # sums of squares of bytes are exact, in any order
-    others = true.reshape(count, true.shape[1], -1).astype(np.float64)
-    anywhere, there = (np.repeat(mask.reshape(count, -1), 3, axis=1) for mask in (bodies.any(axis=1), bodies[:, angle]))
-    by_angle = ((flat[:, None] - others) ** 2 * anywhere[:, None]).sum(axis=2)
-    by_person = there @ (others[:, angle] ** 2).T - 2 * (flat * there) @ others[:, angle].T
-    turned = by_angle[:, angle] == by_angle.min(axis=1)
+    if not len(rows):
+        return {"turned": float("nan"), "recognised": float("nan")}
+    bodies, pids = people.projections[rows] < WHITE, people.index["pid"].to_numpy()[rows]
+    flat = _flat(views)
+    anywhere, there = (
+        np.repeat(each.reshape(len(rows), -1), 3, axis=1) for each in (bodies.any(axis=1), bodies[:, angle])
+    )
+    by_angle = np.stack([((flat - _flat(each)) ** 2 * anywhere).sum(axis=1) for each in true.swapaxes(0, 1)])
+    others = _flat(true[:, angle])
+    by_person = there @ (others**2).T - 2 * (flat * there) @ others.T
+    turned = by_angle[angle] == by_angle.min(axis=0)
     recognised = pids[by_person.argmin(axis=1)] == pids
-    return 100 * float(turned.mean()), 100 * float(recognised.mean())
+    return {"turned": 100 * float(turned.mean()), "recognised": 100 * float(recognised.mean())}
+
+
+def _flat(pictures: UInt8[np.ndarray, "n h w 3"]) -> Float64[np.ndarray, "n d"]:
+    """Return a row of numbers per picture; sums of their squares are exact, in any order."""
+    return pictures.reshape(len(pictures), -1).astype(np.float64)
 
 
 def _finite_mean(values: Float64[np.ndarray, " n"]) -> float:

@@ -74,7 +74,7 @@ def claims_so_far(layout: Layout) -> list[str]:
     save_table(table, layout, "claims", runs=runs, caption=caption, reading=page)
     caption = f"Effects on mAP by claim, with 95 % intervals; dots, if there are several seeds: single ones; {words}."
     save_figure(claims_figure(study, table, evidence), layout, "claims", runs=runs, caption=caption)
-    caption, curves = f"mAP in every epoch of stage 3, {words}.", by_epoch_table(study, epochs)
+    caption, curves = f"mAP after the measured epochs of stage 3, {words}.", by_epoch_table(study, epochs)
     save_table(curves, layout, "by_epoch", runs=runs, caption=caption)
     save_figure(by_epoch_figure(study, curves), layout, "by_epoch", runs=runs, caption=f"{caption} {BANDS}")
     if set(COMPARED) <= set(names):

@@ -34,7 +34,7 @@ from gcl_core.measure.evidence import (
 )
 from gcl_core.measure.published import published_fid
 from gcl_core.mesh.projection import NOVEL
-from gcl_core.tables.formats import NOT_RUN, read_table
+from gcl_core.tables.formats import NOT_RUN, of_runs, read_table
 
 RHO, POOLED = "Spearman's rho", "Spearman's rho, pooled"
 CHANCE, REVERSE = "permutation p, pooled (%)", "permutation p of the reverse, pooled (%)"
@@ -189,7 +189,7 @@ def over_seeds(line: Mapping[str, Any]) -> Interval | None:
 def read_claims(folder: Path) -> pd.DataFrame:
     """Return the table of claims that lies in a folder. Raises RunError where it is not there or is none any more."""
     path = folder / "claims.csv"
-    frame = read_table(path)
+    frame = of_runs(read_table(path), "effect")
     missing = [name for name in COLUMNS if name not in frame]
     texts = [name for name in ("effect", *LIMITS) if name in frame and not is_numeric_dtype(frame[name])]
     if missing or texts:

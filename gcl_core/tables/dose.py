@@ -36,15 +36,17 @@ def judged_doses(frame: pd.DataFrame, claims: pd.DataFrame) -> pd.DataFrame:
     """Return a dose table with each row's verdict.
 
     A comparison with TDA has the verdict that it has in the table of claims, which allows for the number of
-    comparisons; GCL's, which is a claim of the paper there, the side on which its interval over seeds lies. One that is
-    not in that table was not planned, and is not judged.
+    comparisons; GCL's, which is a claim of the paper there, the side on which its interval over seeds lies; UNPLANNED
+    ones are not judged.
     """
     own = where(claims, claim=OURS, metric=MAP)
     known = dict(zip(own["compared"], own["verdict"], strict=True))
     verdicts = [
         side(over_seeds(line), int(line["seeds"]), SMALLEST_OWN)
         if line["rung"] == "gcl"
-        else known.get(f"{line['rung']} - tda", NOT_PLANNED)
+        else NOT_PLANNED
+        if line["rung"] in UNPLANNED
+        else known[f"{line['rung']} - tda"]
         for line in frame.to_dict("records")
     ]
     return frame.assign(verdict=verdicts)

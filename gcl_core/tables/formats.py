@@ -105,6 +105,13 @@ def read_table(path: Path) -> pd.DataFrame:
     return pd.DataFrame({name: _typed(str(name), texts[name].tolist()) for name in texts})
 
 
+def of_runs(frame: pd.DataFrame, column: str) -> pd.DataFrame:
+    """Return the rows that have a number in a column: older tables have others too, which say `not run` there."""
+    if column not in frame:
+        return frame
+    return frame.iloc[np.flatnonzero(frame[column] != NOT_RUN)].reset_index(drop=True).infer_objects()
+
+
 def _typed(name: str, texts: list[str]) -> pd.Series:
     known = [each for each in texts if each not in ("", NOT_RUN)]
     if name in TEXTS or not all(map(_is_number, known)):

@@ -13,8 +13,8 @@ from gcl_core.measure.recorded import as_run
 from gcl_core.tables.claim_readings import POOL, claims_page
 from gcl_core.tables.claim_words import titles
 from gcl_core.tables.claims import COLUMNS, LIMITS, judged, over_seeds, read_claims
-from gcl_core.tables.dose import dose_reading, judged_doses
-from gcl_core.tables.formats import read_table, write_table
+from gcl_core.tables.dose import GAIN, dose_reading, judged_doses
+from gcl_core.tables.formats import of_runs, read_table, write_table
 
 POOLED_PROFILES = ("evidence", "evidence_light")  # other seeds of the same settings
 KEYS = ["claim", "compared", "metric"]
@@ -77,7 +77,7 @@ def write_verdicts(figures: Path, profiles: Sequence[str]) -> list[Path]:
             )
         claims, doses, own = judged(read_claims(folder)), "", []
         if "dose.csv" in captions:
-            dose = judged_doses(read_table(folder / "dose.csv"), claims)
+            dose = judged_doses(of_runs(read_table(folder / "dose.csv"), GAIN), claims)
             doses = dose_reading(dose, titles(study))
             own += write_table(dose, folder, "dose", caption=captions["dose.csv"]["caption"])
         page = claims_page(study, claims, doses)

@@ -53,7 +53,8 @@ def run_study(
         where = ["--workflow-profile", str(cluster)] if cluster else []
         where += ["--cores", str(jobs or "all")] if jobs or not cluster else []
         where += ["--resources", f"gpu={len(gpus)}"] if gpus else []
-        where += ["--prioritize", f"runs/{layout.study.profile}/{LAST_OF_LONGEST}"]
+        if layout.study.seeds == 1:  # of several, the people of one would wait for the trainings of another
+            where += ["--prioritize", f"runs/{layout.study.profile}/{LAST_OF_LONGEST}"]
         command = [*_snakemake(profile, overrides), *_again(layout), *where]
         patience = CANCELLING if cluster else 0
         with _written(log) as stream, _ended_with_us(command, gpus, patience) as process:

@@ -204,7 +204,7 @@ def test_no_meshes(root: Path):
     assert "".join(_line(text, "train meshes").split()) == f"trainmeshesnonein{root}/meshes"
 
 
-def test_the_report_fits_on_a_screen_and_repeats_itself(root: Path, tmp_path: Path):
+def test_the_report_fits_on_a_screen(root: Path, tmp_path: Path):
     long = "x" * 150
     crowded = tmp_path / "-".join(["far"] * 30) / "-".join(["away"] * 30)
     shutil.copytree(root, crowded)
@@ -213,16 +213,13 @@ def test_the_report_fits_on_a_screen_and_repeats_itself(root: Path, tmp_path: Pa
         _picture(crowded / QUERY / f"{number + 200:04d}_c1_{long}.jpg", number + 60)
         (crowded / TRAIN / f"{number + 300:04d}_c1_{long}.jpg").write_bytes(b"")
         (crowded / TRAIN / f"{number}{long}\x1b[31m\udcff.txt").write_bytes(b"")
-    reports = [report_data("market1501", crowded) for _ in range(2)]
-    texts = [report.text() for report in reports]
-    assert texts[0] == texts[1]
-    assert reports[0].table().equals(reports[1].table())
-    lines = texts[0].splitlines()
+    text = report_data("market1501", crowded).text()
+    lines = text.splitlines()
     assert len(lines) <= 40
     assert max(map(len, lines)) <= 100
-    assert "…" in texts[0]
-    assert "\x1b" not in texts[0]  # what a terminal would obey
-    texts[0].encode()
+    assert "…" in text
+    assert "\x1b" not in text  # what a terminal would obey
+    text.encode()
 
 
 def test_a_folder_that_cannot_be_listed_is_told_as_in_a_study(root: Path):

@@ -124,22 +124,42 @@ def test_table_and_reading_hold_the_means():
     assert "copied is best at 315° and worst at 45°" in text
 
 
-def test_views_of_the_wrong_angle_or_the_wrong_person_are_told_apart():
-    rng = np.random.default_rng(0)
-    count, pids = 6, np.array([1, 1, 2, 2, 3, 3])
-    persons = rng.integers(0, 200, (3, 8, 16, 8, 3))  # one look per person and angle, a little other in each picture
-    true = (persons[pids - 1] + rng.integers(0, 20, (count, 8, 16, 8, 3))).astype(np.uint8)
-    bodies = np.zeros((count, 8, 16, 8), dtype=bool)
-    bodies[:, :, 4:12, 2:6] = True
+class Turning(Darker):
+    """Another true view at every angle: the picture, half as bright and rolled by as many columns as the yaw says."""
 
-    def told(views: np.ndarray, angle: int = 3) -> tuple[float, float]:
-        return module._told_apart(views, true, bodies, pids, angle)
+    def true_view(self, file: str, yaw: int) -> np.ndarray:
+        return np.roll(self.pictures[file], yaw // 45, axis=1)
 
-    assert told(true[:, 3]) == (100, 100)
-    assert told(true[:, 0])[0] == 0  # the picture itself is not turned
-    assert told(true[::-1, 3])[1] == pytest.approx(100 / 3)  # the two in the middle are the same person
-    background = true[:, 3].copy()
-    background[:, :4] = 0  # outside of the body nothing counts
-    assert told(background) == (100, 100)
-    mixed = np.concatenate([true[:3, 3], true[3:, 5]])
-    assert told(mixed)[0] == 50
+
+def test_views_of_the_wrong_angle_or_the_wrong_person_are_told_apart(
+    layout: Layout, people: PersonSet, truth: Truth, asked: list[int], monkeypatch: pytest.MonkeyPatch
+):
+    """`asked` stands in for the network of FID. The body is in the left half; on the right nothing counts."""
+    turning = Turning(truth.root, truth.people, truth.height, truth.width)
+    object.__setattr__(turning, "pictures", getattr(truth, "pictures"))  # noqa: B009
+    every = people.index["file"].tolist()
+    right = np.stack([turning.true_views(every, [yaw] * len(every)) for yaw in NOVEL], axis=1)
+    rows = chosen_rows(people, layout.study)
+    pids = people.index["pid"].to_numpy()[rows]
+    beside = right.copy()
+    beside[:, :, :, 16:] = 0
+    lacking = np.arange(len(every)) != rows[1]
+
+    def source(views: np.ndarray):
+        return lambda chosen: (views[chosen], lacking[chosen])
+
+    swapped = right.copy()
+    swapped[rows[[0, 3]]] = right[rows[[3, 0]]]
+    ways = {"right": right, "beside": beside, "next angle": np.roll(right, -1, axis=1), "another": swapped}
+    monkeypatch.setattr(module, "view_sources", lambda *_: {name: source(each) for name, each in ways.items()})
+    lines = way_quality(layout, people, turning, 0)
+    found = {name: where(lines, way=name) for name in ways}
+    for name in ("right", "beside"):
+        assert found[name]["turned"].tolist() == found[name]["recognised"].tolist() == [100] * 7, name
+    assert found["next angle"]["turned"].tolist() == [0] * 7
+    assert pids[0] != pids[3]
+    assert found["another"]["recognised"].tolist() == pytest.approx([100 / 3] * 7)  # the third of these four alone
+    assert where(lines, way="copied")["turned"].tolist() == [0] * 7
+    table = way_table(lines).set_index(["measure", "way"])
+    assert table.loc[("turned as asked (%)", "right"), "mean"] == 100
+    assert ("own person nearest (%)", "another") in table.index

@@ -57,6 +57,20 @@ def test_seeds_and_epochs_that_one_of_the_two_lacks_are_not_compared():
     assert told[2] == pytest.approx(-10)
 
 
+def test_a_seed_whose_earlier_epochs_are_not_known_any_more_counts_where_it_is():
+    """As after another evaluation, which measures the kept epoch alone."""
+    records = recorded(3, gcl=(0.1, 0.3), tda=(0.05, 0.4))
+    known = (records["seed"] > 0) | (records["epoch"] == 2)
+    own = where(by_epoch_table(load_study("mini"), records[known]), variant="gcl")
+    difference, low, _ = columns_against("tda")
+    assert own["seeds"].tolist() == [2, 2, 3]
+    assert own["mAP"].tolist() == pytest.approx([50, 61.5, 81])
+    assert own[difference].tolist()[1:] == pytest.approx([5, -10])
+    assert np.isfinite(own[low].tolist()).tolist() == [False, False, True]
+    alone = records[(records["seed"] == 0) == (records["stage"] == "gcl")]  # no seed has both
+    assert where(by_epoch_table(load_study("mini"), alone), variant="gcl")[difference].isna().all()
+
+
 def test_trainings_of_another_length_are_left_out():
     study = load_study("evidence2")
     records = recorded(2, gcl=(0.1, 0.3), tda=(0.05, 0.4), tda_30=(0.05, 0.4), surface_30=(0.1, 0.1))

@@ -41,6 +41,13 @@ def test_a_table_that_was_changed_by_hand_gets_no_verdicts(tmp_path: Path):
     assert claims.read_bytes() == before
 
 
+def test_rows_of_an_older_table_that_say_not_run_are_passed_over(tmp_path: Path):
+    claims = (FIGURES / "mini" / "claims.csv").read_text()
+    (tmp_path / "claims.csv").write_text(f"{claims}ours,gcl_light - tda,mAP,not run,,,,,0,not run\n")
+    now = read_claims(FIGURES / "mini")
+    pd.testing.assert_frame_equal(read_claims(tmp_path), now)
+
+
 @pytest.mark.parametrize(
     ("old", "new", "told"), [(",", ";", "it lacks claim"), ("0.", "x.", "hold texts, not numbers")]
 )
