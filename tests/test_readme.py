@@ -5,6 +5,7 @@ from collections.abc import Hashable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -197,11 +198,13 @@ def test_marks_are_filled_from_one_row_each(tmp_path: Path):
 def test_what_was_not_planned_is_told_as_the_records_have_it(repository: Path):
     folder = repository / "figures" / "reference" / "evidence2"
     repeats = pd.read_csv(folder / "records" / "repeats.csv")
-    maps = {str(name): 100 * own.groupby("seed")["map"].mean() for name, own in repeats.groupby("variant")}
+    maps: dict[str, dict[int, list[float]]] = {}
+    for line in repeats.to_dict("records"):
+        maps.setdefault(line["variant"], {}).setdefault(int(line["seed"]), []).append(100 * line["map"])
     readme = (repository / "README.md").read_text(encoding="utf-8").replace("\N{MINUS SIGN}", "-")
 
     def told(ours: str, theirs: str, seeds: range = range(10)) -> str:
-        effect = seed_effect(*(maps[name].loc[list(seeds)].tolist() for name in (ours, theirs)))
+        effect = seed_effect(*([float(np.mean(maps[name][seed])) for seed in seeds] for name in (ours, theirs)))
         assert effect.over_seeds is not None
         low, high = effect.over_seeds
         return f"{effect.mean:+.1f} ({low:+.1f} to {high:+.1f})"

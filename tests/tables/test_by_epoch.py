@@ -1,5 +1,7 @@
 """mAP epoch by epoch: differences from TDA and copies, on seeds and in epochs that both have."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -23,6 +25,10 @@ def recorded(seeds: int, **gains: tuple[float, float]) -> pd.DataFrame:
     ]
     unmeasured = {"stage": "gcl", "seed": 0, "epoch": 3, "map": np.nan}
     return pd.DataFrame([*lines, unmeasured])
+
+
+def chosen(records: pd.DataFrame, mask: Any) -> pd.DataFrame:
+    return records.iloc[np.flatnonzero(mask)]
 
 
 def test_differences_are_in_points_of_the_same_epoch_and_the_start_has_none():
@@ -61,14 +67,15 @@ def test_a_seed_whose_earlier_epochs_are_not_known_any_more_counts_where_it_is()
     """As after another evaluation, which measures the kept epoch alone."""
     records = recorded(3, gcl=(0.1, 0.3), tda=(0.05, 0.4))
     known = (records["seed"] > 0) | (records["epoch"] == 2)
-    own = where(by_epoch_table(load_study("mini"), records[known]), variant="gcl")
+    own = where(by_epoch_table(load_study("mini"), chosen(records, known)), variant="gcl")
     difference, low, _ = columns_against("tda")
     assert own["seeds"].tolist() == [2, 2, 3]
     assert own["mAP"].tolist() == pytest.approx([50, 61.5, 81])
     assert own[difference].tolist()[1:] == pytest.approx([5, -10])
     assert np.isfinite(own[low].tolist()).tolist() == [False, False, True]
-    alone = records[(records["seed"] == 0) == (records["stage"] == "gcl")]  # no seed has both
-    assert where(by_epoch_table(load_study("mini"), alone), variant="gcl")[difference].isna().all()
+    alone = chosen(records, (records["seed"] == 0) == (records["stage"] == "gcl"))  # no seed has both
+    apart = where(by_epoch_table(load_study("mini"), alone), variant="gcl")
+    assert np.isnan(apart[difference].tolist()).all()
 
 
 def test_trainings_of_another_length_are_left_out():
