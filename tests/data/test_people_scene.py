@@ -15,11 +15,11 @@ def _wall_colours(settings: PeopleSettings) -> np.ndarray:
 
 
 def test_in_the_regime_view_all_cameras_show_the_same_street():
-    streets = make_streets(PeopleSettings(cameras=3, seed=4))
+    streets, expected = make_streets(PeopleSettings(cameras=3, seed=4)), make_street(4)
     assert len(streets) == 3
     for street in streets:
-        np.testing.assert_array_equal(street.wall, make_street(4).wall)
-        np.testing.assert_array_equal(street.ground, make_street(4).ground)
+        np.testing.assert_array_equal(street.wall, expected.wall)
+        np.testing.assert_array_equal(street.ground, expected.ground)
 
 
 def test_a_background_tells_its_camera_in_the_regime_background_alone():
