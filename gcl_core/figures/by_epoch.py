@@ -25,11 +25,9 @@ def by_epoch_figure(study: Study, table: pd.DataFrame) -> Figure:
         if study.variants[name].purpose not in ("dose", "setting")
         and study.of_variant(name).clustering.method != "identities"
     ]
-    panels = {"mAP": "mAP (%)"} | {
-        columns_against(control)[0]: f"mAP minus that of {CONTROLS[control]} (points)"
-        for control in CONTROLS
-        if columns_against(control)[0] in table
-    }
+    controls = [name for name in CONTROLS if columns_against(name)[0] in table]
+    panels = {"mAP": "mAP (%)"}
+    panels |= {columns_against(name)[0]: f"mAP minus that of {CONTROLS[name]} (points)" for name in controls}
     figure = new_figure(PAGE, 2.3 + 0.13 * -(-len(drawn) // 3))
     grid = figure.subplots(1, len(panels), squeeze=False)[0]
     for axes, (column, title) in zip(grid, panels.items(), strict=True):
@@ -39,10 +37,9 @@ def by_epoch_figure(study: Study, table: pd.DataFrame) -> Figure:
             axes.plot(numbers(lines, "epoch"), numbers(lines, column), **look(study, name))
         axes.set(title=title, xlabel="epoch of stage 3")
         axes.xaxis.get_major_locator().set_params(integer=True)
-    for axes, column in zip(grid[1:], list(panels)[1:], strict=True):
+    lines = where(table, variant="gcl")
+    for axes, control in zip(grid[1:], controls, strict=True):
         axes.axhline(0, color="black", linewidth=0.8)
-        control = next(each for each in CONTROLS if columns_against(each)[0] == column)
-        lines = where(table, variant="gcl")
         ends = [numbers(lines, end) for end in columns_against(control)[1:]]
         axes.fill_between(numbers(lines, "epoch"), *ends, color=VARIANTS["gcl"], alpha=0.15, linewidth=0)
     figure.legend(*grid[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, handlelength=3)

@@ -40,7 +40,8 @@ def cluster_count_figure(study: Study, table: pd.DataFrame, identities: int) -> 
             _mark(counts, share * identities, told, table, 3 if share == max(published_shares().values()) else -3)
     counts.axhline(identities, color="black", linewidth=0.9)
     found, published = numbers(table, "clusters"), [share * identities for share in published_shares().values()]
-    bottom, top = 0.85 * min(*published, found.min()), 1.1 * max(identities, found.max())
+    lowest, top = min(*published, found.min()), 1.1 * max(identities, found.max())
+    bottom = lowest - 0.13 * (top - lowest)  # room for a text below the lowest line
     room = (identities - max(published)) / (top - bottom)  # below that line, for two texts
     _mark(counts, float(identities), f"people: {identities}", table, -3 if room > 0.18 else 3)
     counts.set_ylim(bottom, top)

@@ -80,10 +80,8 @@ def view_gallery(study: Study, gallery: Sequence[Person], *, quality: bool = Fal
     lefts = [0, *(width + arrow + place * (width + gap) for place in range(len(YAWS) - 1))]
     abreast = 1 if len(gallery) <= 2 else 2
     last = width if quality else 0  # room for the numbers behind a block
-    tall, wide = (
-        len(gallery[0]) * (height + gap) + between,
-        lefts[-1] + 2 * width + last // 2,
-    )  # a block with its margin
+    tall = len(gallery[0]) * (height + gap) + between  # a person's block, with its margin
+    wide = lefts[-1] + 2 * width + last // 2
     corners = [(tall * (place // abreast), wide * (place % abreast)) for place in range(len(gallery))]
     end = width + last // 2 - last  # of the margin, what is empty behind the last block
     canvas = np.full((corners[-1][0] + tall - between - gap, wide * abreast - end, 3), WHITE, dtype=np.uint8)
