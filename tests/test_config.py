@@ -178,6 +178,22 @@ def test_a_setting_that_stands_twice_is_refused_with_both_lines(tmp_path: Path) 
     assert "set here" not in message(str(path))
 
 
+@pytest.mark.parametrize(
+    "word",
+    [
+        "seeds=true",
+        "joint.encoder_optimizer.lr=yes",
+        "joint.encoder_optimizer.milestones=[true, 20]",
+        "variants.tda.repeats=on",
+        "dataset=off",
+    ],
+)
+def test_true_and_false_are_no_numbers_and_no_names(word: str):
+    key = word.partition("=")[0]
+    assert f"{key}: true and false" in message("mini", word)
+    assert load_study("mini", ["people.each_seed=yes", "profile=x"]).people.each_seed
+
+
 @pytest.mark.parametrize("text", ["a: [1", "- 1\n- 2\n", "just words", "profile: 2024-02-30\n"])
 def test_unreadable_profile_file_is_named(text: str, tmp_path: Path) -> None:
     path = tmp_path / "broken.yaml"

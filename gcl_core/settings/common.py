@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Set
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 Positive = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -22,6 +22,16 @@ class Settings(BaseModel):
     """Base of all settings: frozen, unknown keys forbidden."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_truth_as_a_number(cls, value: Any, info: Any) -> Any:
+        """Refuse true and false, for YAML also yes, no, on and off, where pydantic would read 1 and 0."""
+        numbers = value if isinstance(value, list | tuple) else (value,)
+        switch = cls.model_fields[info.field_name].annotation is bool
+        if not switch and any(isinstance(each, bool) for each in numbers):
+            raise ValueError("true and false (yes, no, on, off) are no values of this setting")
+        return value
 
     if not TYPE_CHECKING:  # a checker would take any name for a setting
 

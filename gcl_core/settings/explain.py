@@ -22,7 +22,7 @@ def explain(error: ValidationError, path: Path, overrides: list[str]) -> str:
             facts = problem.get("ctx", {})
             lines.append(f"  {key}.kind: there is no {facts.get('tag')!r}; known here: {facts.get('expected_tags')}")
         elif key:
-            lines.append(f"  {key}: {problem['msg']}; got {problem['input']!r}")
+            lines.append(f"  {key}: {problem['msg'].removeprefix('Value error, ')}; got {problem['input']!r}")
         else:
             lines.append(f"  {problem['msg'].removeprefix('Value error, ')}")
     return "\n".join(lines)
