@@ -97,7 +97,7 @@ def test_the_large_synthetic_study_keeps_the_published_constants_and_is_as_large
 
 
 def test_every_profile_loads_under_its_own_name(tmp_path: Path) -> None:
-    made = {"smoke", "mini", "synthetic_large", "tuning_optimizer", "tuning_views", "evidence3", *REPORTING}
+    made = {"smoke", "mini", "synthetic_large", "tuning_optimizer", "tuning_views", *REPORTING}
     assert set(known_profiles()) == {*made, "real_small", *ELSEWHERE}
     for profile in known_profiles():
         study = load_study(profile, [] if profile in made else [f"data_root={tmp_path}"])
@@ -167,7 +167,7 @@ def test_profiles_of_a_round_differ_in_people_seeds_and_variants_alone() -> None
 
 
 def test_no_two_profiles_share_people_and_those_below_ten_only_tune() -> None:
-    studies = [load_study(name) for name in ("mini", "tuning_optimizer", "tuning_views", "evidence3", *REPORTING)]
+    studies = [load_study(name) for name in ("mini", "tuning_optimizer", "tuning_views", *REPORTING)]
     assert all(study.people.each_seed and study.people.cameras == 4 for study in studies)
     seen = [{study.people.seed + seed for seed in range(study.seeds)} for study in studies]
     assert len(set.union(*seen)) == sum(map(len, seen))

@@ -18,8 +18,8 @@ from gcl_core.tables.claims import CLAIMS, OURS, SETTINGS, claim_verdict, decide
 from gcl_core.tables.formats import NOT_RUN, markdown_table
 
 FIRST = ("evidence", "evidence_background", "evidence_light", "evidence_settings")  # round: docs/PROTOCOL.md
-SECOND = ("evidence2", "evidence2_worn", "people_750")
-REPORTING = (*SECOND, *FIRST)
+LATER = ("evidence2", "evidence2_worn", "people_750", "evidence3")  # rounds
+REPORTING = (*LATER, *FIRST)
 TUNED = {  # profile → what stands before its verdicts
     "real_small": "**A description, no test.** Trunk and schedule of this profile were chosen on CUHK03's detected "
     "crops. Where those are its pictures, as in the committed numbers, the verdicts below decide nothing."
@@ -144,11 +144,11 @@ def _listed(words: list[str]) -> str:
 def reported_claims(layout: Layout) -> str:
     """Return the claims of the profiles that report, from their committed tables.
 
-    The second round's profiles first, then the first round's, whose seeds with equal settings stand together before
-    them. A table that is not there is said to be not run.
+    Those of the second and the third round first, then the first round's, whose seeds with equal settings stand
+    together before them. A table that is not there is said to be not run.
     """
     texts, committed = [], replace(layout, reference=True).figures.parent
-    for folder in (*SECOND, POOL, *FIRST):
+    for folder in (*LATER, POOL, *FIRST):
         path = committed / folder / "claims.md"
         text = path.read_text(encoding="utf-8") if path.is_file() else f"{NOT_RUN}: {path} is not there."
         text = re.sub("^###", "####", text, flags=re.MULTILINE)  # its headings stand below the profile's

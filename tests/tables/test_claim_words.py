@@ -100,7 +100,7 @@ def test_claims_of_the_reporting_profiles_are_read_as_they_lie_and_missing_ones_
         there.parent.mkdir(parents=True)
         there.write_text(f"{words}\n\n### Rules")
     told = re.split("^### ", reported_claims(layout), flags=re.MULTILINE)[1:]
-    pooled = told.pop(REPORTING.index("evidence"))  # before the round that it pools, after the second
+    pooled = told.pop(REPORTING.index("evidence"))  # before the round that it pools, after the later ones
     assert pooled.strip() == "All seeds of `evidence` and `evidence_light`\n\nall of them\n\n#### Rules"
     found = told.pop(REPORTING.index("evidence"))
     assert found.strip() == "Profile `evidence`\n\nwhat runs gave\n\n#### Rules"
