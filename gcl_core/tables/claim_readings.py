@@ -30,7 +30,7 @@ RULES = (
     "decides, given three seeds or more; the interval over queries holds the seeds fixed and decides nothing. "
     "*Reproduced*: the interval over seeds lies above zero, and the effect is at least the smallest one worth having. "
     "*Contradicted*: the interval lies below zero. *No difference of note*: it lies within ± the smallest effect worth "
-    "having. *Open*: everything else. A claim that needs several quantities is reproduced where all of them are, and "
+    "having; never said of the order of the angles (C3), for which seven are too few. *Open*: everything else. A claim that needs several quantities is reproduced where all of them are, and "
     "contradicted where one is, at a level that allows for their number. These verdicts are for claims of the paper "
     "alone. Comparisons of our own are decided by mAP: *above zero*, *below zero*, *no difference of note* (within ± 1 "
     "point) or *open*. The main ones (surface views against TDA, copies and views that are not turned) and all others "
