@@ -227,7 +227,6 @@ def test_what_the_third_round_did_not_plan_is_told_as_the_records_have_it(reposi
     ten, five = (recorded_maps(reference / profile) for profile in ("evidence2", "evidence3"))
     together = effect_words(*([*ten[name].values(), *five[name].values()] for name in ("gcl", "tda")))
     assert together in findings(repository)
-    assert together in (repository / "README.md").read_text(encoding="utf-8").replace("\N{MINUS SIGN}", "-")
     epochs = pd.read_csv(reference / "evidence3" / "records" / "epochs.csv")
     start = epochs[(epochs["stage"] == "no_vi") & (epochs["epoch"] == 0)].set_index("seed")["map"]
     assert effect_words(list(five["no_vi"].values()), [100 * start[seed] for seed in five["no_vi"]]) in findings(

@@ -78,7 +78,7 @@ def found_words(frame: pd.DataFrame, key: str) -> str:
         size = signed(abs(line["effect"]), line["metric"]).removeprefix("+")
         words = (higher if line["effect"] >= 0 else lower).format(size=size, loss=_loss(line["compared"]))
         if not float(size):
-            words = f"There is no difference at the digits shown ({UNITS[line['metric']]})"
+            words = f"no difference at the digits shown ({line['metric'].replace(' (', ', ').rstrip(')')})"
         told.append(f"{words} ({line['verdict']})" if line["verdict"] not in ("reproduced", "contradicted") else words)
     return "; ".join(told)
 
