@@ -3,6 +3,7 @@
 import re
 from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import pandas as pd
@@ -207,11 +208,10 @@ def test_marks_are_filled_from_one_row_each(tmp_path: Path):
 
 def recorded_maps(folder: Path) -> dict[str, dict[int, float]]:
     """The mAP in % of each variant's seeds, the mean over repeats."""
-    means = pd.read_csv(folder / "records" / "repeats.csv").groupby(["variant", "seed"])["map"].mean()
-    maps: dict[str, dict[int, float]] = {}
-    for (variant, seed), value in means.items():
-        maps.setdefault(variant, {})[seed] = 100 * value
-    return maps
+    maps: dict[str, dict[int, list[float]]] = {}
+    for line in pd.read_csv(folder / "records" / "repeats.csv").to_dict("records"):
+        maps.setdefault(line["variant"], {}).setdefault(int(line["seed"]), []).append(100 * line["map"])
+    return {variant: {seed: fmean(each) for seed, each in seeds.items()} for variant, seeds in maps.items()}
 
 
 def effect_words(ours: Sequence[float], theirs: Sequence[float]) -> str:
@@ -227,14 +227,13 @@ def test_what_the_third_round_did_not_plan_is_told_as_the_records_have_it(reposi
     ten, five = (recorded_maps(reference / profile) for profile in ("evidence2", "evidence3"))
     together = effect_words(*([*ten[name].values(), *five[name].values()] for name in ("gcl", "tda")))
     assert together in findings(repository)
-    epochs = pd.read_csv(reference / "evidence3" / "records" / "epochs.csv")
-    start = epochs[(epochs["stage"] == "no_vi") & (epochs["epoch"] == 0)].set_index("seed")["map"]
-    assert effect_words(list(five["no_vi"].values()), [100 * start[seed] for seed in five["no_vi"]]) in findings(
-        repository
-    )
-    ways = read_table(reference / "evidence3" / "view_ways.csv").set_index(["measure", "way"])["mean"]
+    epochs = pd.read_csv(reference / "evidence3" / "records" / "epochs.csv").to_dict("records")
+    start = {line["seed"]: 100 * line["map"] for line in epochs if (line["stage"], line["epoch"]) == ("no_vi", 0)}
+    fall = effect_words(list(five["no_vi"].values()), [start[seed] for seed in five["no_vi"]])
+    assert fall in findings(repository)
+    ways = read_table(reference / "evidence3" / "view_ways.csv").to_dict("records")
     turned, own = (
-        {way: f"{ways[measure, way]:.0f}" for way in ways[measure].index}
+        {line["way"]: f"{line['mean']:.0f}" for line in ways if line["measure"] == measure}
         for measure in ("turned as asked (%)", "own person nearest (%)")
     )
     assert f"{turned['drawn']} % are nearest to the true view at the angle asked for" in findings(repository)
