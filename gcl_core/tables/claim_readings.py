@@ -17,8 +17,9 @@ from gcl_core.tables.claim_words import MEANINGS, claim_rows, own_rows
 from gcl_core.tables.claims import CLAIMS, OURS, SETTINGS, claim_verdict, decides
 from gcl_core.tables.formats import NOT_RUN, markdown_table
 
-FIRST = ("evidence", "evidence_background", "evidence_light", "evidence_settings")  # round: docs/PROTOCOL.md
-LATER = ("evidence2", "evidence2_worn", "people_750", "evidence3")  # rounds
+# docs/PROTOCOL.md: the first round, then the second and the third
+FIRST = ("evidence", "evidence_background", "evidence_light", "evidence_settings")
+LATER = ("evidence2", "evidence2_worn", "people_750", "evidence3")
 REPORTING = (*LATER, *FIRST)
 TUNED = {  # profile → what stands before its verdicts
     "real_small": "**A description, no test.** Trunk and schedule of this profile were chosen on CUHK03's detected "
