@@ -262,7 +262,13 @@ def _override(tree: dict[str, Any], word: str) -> None:
     if not separator or not key:
         raise ConfigError(f"override {word!r} is not of the form key=value, as in joint.epochs=3")
     if key.startswith("variants."):  # of a profile that names none, one of those that every study has
-        tree.setdefault("variants", {name: each.model_dump(exclude_unset=True) for name, each in VARIANTS.items()})
+        own = {name: each.model_dump(exclude_unset=True) for name, each in VARIANTS.items()}
+        variants, (_, name, *inner) = tree.setdefault("variants", own), key.split(".")
+        if inner not in ([], ["view"]) and isinstance(variants, dict) and name not in variants:
+            raise ConfigError(
+                f"override {word!r}: there is no variant {name!r}, only {', '.join(variants)}; a new one begins with "
+                f"its view, as in variants.{name}.view=drawn, and its other settings come after"
+            )
     if key in PATHS:
         return set_dotted(tree, key, None if value in NO_PATH else value)
     try:

@@ -1,13 +1,30 @@
 """Fixtures shared by all tests; switches on the run-time check of array shapes in gcl_core's signatures."""
 
 import gc
+import inspect
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import jaxtyping
 import pytest
-from jaxtyping import install_import_hook
+from beartype import beartype
 
 gc.disable()  # until all tests are collected
-install_import_hook("gcl_core", "beartype.beartype")
+
+
+def checked(*, typechecker: Any) -> Callable[[Any], Any]:
+    """Stand in for jaxtyping's decorator, whose every call is dear: functions without arrays take beartype's alone."""
+
+    def decorated(what: Any) -> Any:
+        plain = inspect.isfunction(what) and "jaxtyping" not in str(what.__annotations__)
+        return beartype(what) if plain else with_shapes(what, typechecker=typechecker)
+
+    return decorated
+
+
+with_shapes, jaxtyping.jaxtyped = jaxtyping.jaxtyped, checked  # what the hook puts over every function
+jaxtyping.install_import_hook("gcl_core", "beartype.beartype")
 
 pytest_plugins = ("tests.made_up", "tests.free_body")  # after the hook: they import gcl_core
 REPOSITORY = Path(__file__).resolve().parents[1]

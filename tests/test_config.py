@@ -91,6 +91,7 @@ def test_settings_are_frozen() -> None:
     [
         ("joint.epoch=3", ["joint.epoch", "unknown key", "epochs"]),
         ("seed=3", ["seed", "unknown key", "seeds"]),
+        ("variants.glc.l_vi=0", ["there is no variant 'glc', only gcl, tda", "begins with its view"]),
         ("variants.gcl.vii=3", ["variants.gcl.vii", "unknown key", "l_vi_prime"]),
         (
             "source={dataset: synthetic, nonsense: 1}",
@@ -248,14 +249,14 @@ def test_a_section_of_another_kind_stands_in_the_place_of_the_profiles_own(tmp_p
 
 
 def test_variants_have_titles_of_their_own():
-    study = load_study("smoke", "variants.mine.l_vi=0 variants.mine.purpose=ablation")
+    study = load_study("smoke", "variants.mine.view=drawn variants.mine.purpose=ablation")
     assert (study.variants["mine"].title, study.variants["gcl"].title) == ("mine", "GCL")
     with pytest.raises(ConfigError, match=r"variants\.mine\.title: 'GCL' is the title of gcl too"):
-        load_study("smoke", "variants.mine.title=GCL")
+        load_study("smoke", "variants.mine.view=drawn variants.mine.title=GCL")
 
 
 def test_a_variant_may_change_settings_of_its_own_stage():
-    study = load_study("smoke", CHANGED + "'variants.warm.changes={contrast.temperature: 0.2, joint.epochs: 5}'")
+    study = load_study("smoke", CHANGED + "'variants.warm={changes: {contrast.temperature: 0.2, joint.epochs: 5}}'")
     changed = study.of_variant("warm")
     assert (changed.contrast.temperature, changed.joint.epochs) == (0.2, 5)
     assert changed.joint.batch_size == study.joint.batch_size

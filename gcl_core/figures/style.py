@@ -96,10 +96,11 @@ def look(study: Study, variant: str) -> dict[str, Any]:
     Variants that VARIANTS does not name, as those of a study of one's own, take the colours that nothing else has.
     """
     place = list(study.variants).index(variant)
+    turn = place // len(MARKERS)  # by which the dashes go on when the markers start over
     return {
         "color": VARIANTS.get(variant, COLOURS[2 + place % (len(COLOURS) - 2)]),
         "marker": MARKERS[place % len(MARKERS)],
-        "linestyle": DASHES[place % len(DASHES)],
+        "linestyle": DASHES[(place + turn) % len(DASHES)],
         "label": study.variants[variant].title,
     }
 

@@ -126,14 +126,14 @@ def test_drawn_views_with_tda_that_changes_nothing_give_the_losses_of_drawn_view
     boxes: MakeLayout, monkeypatch: pytest.MonkeyPatch
 ):
     words = [f"augmentation.{word}" for word in NO_CHANGE]
-    layout = boxes(*BOTH, "variants.gcl_tda.augment=true", "joint.epochs=1", *words)
+    layout = boxes(*BOTH, "variants.gcl_tda={augment: true}", "joint.epochs=1", *words)
     train_baseline(layout, 0)
     warm_up_generator(layout, 0)
     (_, plain), *_ = steps_of(layout, "gcl", monkeypatch)
     (_, same), *_ = steps_of(layout, "gcl_tda", monkeypatch)
     # drawn views are clamped to what pictures can show before TDA
     assert {name: same[name] for name in plain} == pytest.approx(plain, rel=0.02)
-    layout = boxes(*BOTH, "variants.strong.augment=true", "joint.epochs=1")
+    layout = boxes(*BOTH, "variants.strong={augment: true}", "joint.epochs=1")
     (_, changed), *_ = steps_of(layout, "strong", monkeypatch)
     assert abs(changed["l_vi_prime"] - plain["l_vi_prime"]) > 0.02 * plain["l_vi_prime"]
     assert changed["image"] == pytest.approx(plain["image"], rel=1e-6)  # the generator's side sees them unchanged
@@ -229,7 +229,7 @@ def test_surface_views_of_projections_alone_are_refused(boxes: MakeLayout):
         ("variants.gcl.bodies=capsules", "bodies: they are of surface views, not of drawn ones"),
         ("dataset=folder data_root=here variants.known.view=known", "true views"),
         ("people.true_views=false variants.known.view=known", "true views"),
-        ("variants.known.blur=2", "blur is for known views"),
+        ("variants.soft={blur: 2}", "blur is for known views"),
         ("dataset=folder data_root=here people.each_seed=true", "each_seed"),
     ],
 )

@@ -196,9 +196,7 @@ def seen_by_baselines(told: str) -> list[tuple[float, float, list[str]]]:
     return sorted((float(begin), float(end), seen.split(",")) for seen, begin, end in lines)
 
 
-@pytest.mark.parametrize(
-    ("devices", "gpus", "together"), [(1, "", False), (1, "4 7 9", True), (2, "0 1 2", False), (2, "0 3 4 7", True)]
-)
+@pytest.mark.parametrize(("devices", "gpus", "together"), [(1, "", False), (2, "0 3 4 7", True)])
 def test_steps_never_share_a_gpu(study: Path, devices: int, gpus: str, together: bool) -> None:
     run = begin_baselines(study, devices, gpus, *BASELINES)
     told, _ = run.communicate()
