@@ -276,14 +276,14 @@ def test_a_variant_may_change_settings_of_its_own_stage():
 )
 def test_changes_that_are_no_settings_of_stage_3_are_refused(changes: str, told: str):
     with pytest.raises(ConfigError, match=told):
-        load_study("smoke", f"{CHANGED} 'variants.warm.changes={changes}'")
+        load_study("smoke", f"{CHANGED} 'variants.warm={{changes: {changes}}}'")
 
 
 @pytest.mark.parametrize(
     ("stage", "words"),
     [
         ("baseline", "'baseline.clustering={method: kmeans, kmeans_clusters: 36}'"),
-        ("warm", "'variants.warm.changes={clustering.method: kmeans, clustering.kmeans_clusters: 36}'"),
+        ("warm", "'variants.warm={changes: {clustering.method: kmeans, clustering.kmeans_clusters: 36}}'"),
     ],
 )
 def test_no_stage_may_ask_for_more_clusters_than_pictures(stage: str, words: str):

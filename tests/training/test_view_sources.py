@@ -229,7 +229,7 @@ def test_surface_views_of_projections_alone_are_refused(boxes: MakeLayout):
         ("variants.gcl.bodies=capsules", "bodies: they are of surface views, not of drawn ones"),
         ("dataset=folder data_root=here variants.known.view=known", "true views"),
         ("people.true_views=false variants.known.view=known", "true views"),
-        ("variants.soft={blur: 2}", "blur is for known views"),
+        ("variants.soft.view=drawn variants.soft.blur=2", "blur is for known views"),
         ("dataset=folder data_root=here people.each_seed=true", "each_seed"),
     ],
 )
