@@ -214,6 +214,13 @@ def test_folders_and_profile_files_are_those_of_the_callers_folder(
     assert overrides == [f"data_root={tmp_path}/my data", "mesh_root=null"]
 
 
+def test_a_plan_says_where_data_lie_and_that_they_are_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    main(["plan", "market1501", f"data_root={tmp_path}"])
+    main(["plan", "market1501", f"data_root={tmp_path}/typo"])
+    told = re.findall(r"^data +(.*);", capsys.readouterr().out, re.MULTILINE)
+    assert told == [f"market1501 in {tmp_path}", f"market1501 in {tmp_path}/typo (not there)"]
+
+
 def test_dry_run_from_anywhere_says_what_would_run_and_touches_nothing(repository: Path, tmp_path: Path) -> None:
     words = ["smoke", "profile=never_run", "--seeds", "2", "--dry-run"]
     environment = {**os.environ, "VIRTUAL_ENV": sys.prefix}

@@ -12,12 +12,12 @@ def show_plan(study: Study, profile: str, overrides: Sequence[str], *, costs: bo
     """
     from gcl_core.workflow.study import step_states
 
-    people, size = study.people, study.picture
+    people, size, root = study.people, study.picture, study.data_root
     data = (
         f"synthetic people, {people.train_identities} to train and {people.test_identities} to test on, "
         f"{people.cameras} cameras, {people.pictures_per_identity} pictures each"
-        if study.dataset == "synthetic" and study.data_root is None
-        else f"{study.dataset} in {study.data_root}"
+        if study.dataset == "synthetic" and root is None
+        else f"{study.dataset} in {root}{'' if root and root.exists() else ' (not there)'}"
     )
     print(f"profile   {study.profile}")
     print(f"data      {data}; {size.height}x{size.width} pixels")
