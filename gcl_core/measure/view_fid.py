@@ -1,12 +1,13 @@
 """FID and KID of drawn views against the real training pictures, one angle at a time, kept on disk (§7.1)."""
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from filelock import FileLock
+from filelock import FileLock, Timeout
 from jaxtyping import Float32, Int64, UInt8
 from torch import nn
 from tqdm import tqdm
@@ -28,6 +29,7 @@ from gcl_core.models.weights import load_encoder, load_generator
 from gcl_core.provenance import code_of, fingerprint
 from gcl_core.seeding import numpy_rng
 
+PIECE = 64  # real pictures that one process measures at a time where several share them
 CHUNK = 512  # pictures drawn and held at once, and kept when a measurement breaks off
 SUBSETS, SUBSET_SIZE = 50, 1000  # KID: the usual 1000 pictures a subset, at most half a set
 KEPT_AS: dict[Encoding, str] = {"png": "views", "jpeg75": "views_jpeg75"}  # names in fid.json
@@ -172,7 +174,8 @@ def real_floor(layout: Layout, people: PersonSet) -> dict[str, Any]:
 def real_features(layout: Layout, people: PersonSet, network: nn.Module, split: str) -> Float32[np.ndarray, "n d"]:
     """Return Inception features of the real pictures of a split, computed once and kept in the data store.
 
-    Of the gallery, as many pictures as are drawn a view. Statistics are taken from them anew: a matter of seconds.
+    Of the gallery, as many pictures as are drawn a view. Two notebooks that need them at once share the work, and a
+    killed one goes on. Statistics are taken from them anew: a matter of seconds.
     """
     rows = people.rows(split)
     if split != "train":
@@ -182,11 +185,24 @@ def real_features(layout: Layout, people: PersonSet, network: nn.Module, split: 
     identity = fingerprint(facts)
     path = layout.store / f"inception_{split}_{identity}.npy"  # the name tells what it holds: no stale file is read
     if not path.is_file():
-        with FileLock(layout.store / ".inception.lock"):  # one of two notebooks that need them waits for the other
+        pieces = {start: path.with_name(f"{path.stem}_{start}.npy") for start in range(0, len(rows), PIECE)}
+        left = dict(pieces)
+        with tqdm(total=len(rows), desc=f"FID real {split}", mininterval=2) as bar:
+            for patience in (0, -1):  # first what nobody is at, then what others were at
+                for start, piece in list(left.items()):
+                    part = rows[start : start + PIECE]
+                    with suppress(Timeout), FileLock(piece.with_suffix(".lock"), timeout=patience):
+                        if path.is_file() or piece.is_file():
+                            bar.update(len(part))
+                        else:
+                            _save(piece, _features(network, people.pictures[part], bar))
+                        del left[start]
+        with FileLock(layout.store / ".inception.lock"):
             if not path.is_file():
-                with tqdm(total=len(rows), desc=f"FID real {split}", mininterval=2) as bar:
-                    features = [_features(network, people.pictures[part], bar) for part in _chunks(rows)]
-                _save(path, np.concatenate(features))
+                _save(path, np.concatenate([np.load(piece) for piece in pieces.values()]))
+            for piece in pieces.values():
+                piece.unlink(missing_ok=True)
+                piece.with_suffix(".lock").unlink(missing_ok=True)
     return np.load(path)
 
 

@@ -41,7 +41,35 @@ def test_they_are_computed_anew_by_other_code_alone(
     assert sum(counted) == 2 * len(people.rows("train"))
 
 
-def test_two_at_once_compute_them_once(layout: Layout, people: PersonSet, counted: list[int]):
+@pytest.mark.parametrize("piece", [3, 1000])
+def test_two_at_once_share_the_work(
+    layout: Layout, people: PersonSet, counted: list[int], piece: int, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(module, "PIECE", piece)
     with ThreadPoolExecutor(2) as pool:
         found = list(pool.map(lambda _: real_features(layout, people, NETWORK, "train"), range(2)))
     assert sum(counted) == len(found[0]) == len(found[1]) == len(people.rows("train"))
+    assert max(counted) <= piece
+    assert [path.suffix for path in layout.store.glob("inception_*")] == [".npy"]  # no piece and no lock is left
+
+
+def test_what_a_killed_measurement_had_is_not_measured_again(
+    layout: Layout, people: PersonSet, monkeypatch: pytest.MonkeyPatch
+):
+    seen: list[int] = []
+
+    def features(_network: Any, pictures: torch.Tensor, *, progress: Any) -> np.ndarray:
+        if len(seen) == 2:
+            seen.append(0)
+            raise KeyboardInterrupt
+        seen.append(len(pictures))
+        return pictures.flatten(1)[:, :3].numpy().astype("f4")
+
+    monkeypatch.setattr(module, "inception_features", features)
+    monkeypatch.setattr(module, "PIECE", 2)
+    with pytest.raises(KeyboardInterrupt):
+        real_features(layout, people, NETWORK, "train")
+    found = real_features(layout, people, NETWORK, "train")
+    assert sum(seen) == len(people.rows("train")) > 6
+    own = people.pictures[people.rows("train")].transpose(0, 3, 1, 2).reshape(len(found), -1)[:, :3]
+    assert np.array_equal(found, own)
