@@ -266,3 +266,29 @@ def test_what_was_not_planned_is_told_as_the_records_have_it(repository: Path):
     assert f"over TDA GCL has {', '.join(first)} and {end} points" in findings(repository)
     assert [line["low, TDA"] > 0 for line in own] == [True] * 4 + [False] * 2  # ahead for four epochs
     assert all(line["high, copies"] < 0 for line in own)  # behind throughout
+
+
+def test_what_ran_after_the_third_round_is_told_as_its_table_has_it(repository: Path):
+    """The trainings of docs/LOG_evidence3.csv, which README and LOG quote."""
+    table = read_table(repository / "docs" / "LOG_evidence3.csv")
+    ends = table.loc[table.groupby(["variant", "seed"])["epoch"].idxmax()]
+    maps = {name: 100 * each.set_index("seed")["map"] for name, each in ends.groupby("variant")}
+    long = effect_words(maps["gcl_30"].tolist(), maps["tda_30"].tolist())
+    known = recorded_maps(repository / "figures" / "reference" / "evidence3")["gcl"]
+    both = effect_words([known[seed] for seed in maps["no_drawn_pairs"].index], maps["no_drawn_pairs"].tolist())
+    log, readme = ((repository / name).read_text(encoding="utf-8") for name in ("docs/LOG.md", "README.md"))
+    assert f"GCL is {long[1:].replace(' ', ' below ', 1)}, and below on every seed" in log
+    assert f"GCL ended {long[1:].replace(' ', ' below TDA ', 1)}".replace("-", "\u2212")[:-1] in readme
+    assert f"GCL is {both[1:].replace(' ', ' above that ', 1)}" in log
+    assert both.replace(" (", ", ").replace("-", "\u2212")[:-1] in readme
+
+
+def test_the_levels_that_readme_names_are_those_of_the_table(repository: Path):
+    levels = own_controls(repository, "evidence2")["mAP"].round(1).to_dict()
+    readme = (repository / "README.md").read_text(encoding="utf-8")
+    assert (
+        f"baseline (stage 1) {levels['baseline']}, GCL {levels['GCL']}, TDA {levels['TDA control']}, "
+        f"copies {levels['copies, no new view']}, surface views {levels['surface views']}, "
+        f"true views {levels['true views']} (" in readme
+    )
+    assert f"it is above copies too ({levels['TDA, 30 epochs']} and {levels['copies, 30 epochs']})" in readme

@@ -19,7 +19,7 @@ def export_onnx(run: RunEncoder, path: Path) -> None:
     """
     absent = [name for name in NEEDED if importlib.util.find_spec(name) is None]
     if absent:
-        raise RunError(f"export-onnx needs {' and '.join(absent)}: pip install 'gcl-core[onnx]', or {' '.join(NEEDED)}")
+        raise RunError(f"export-onnx needs {' and '.join(absent)}: pip install {' '.join(absent)}")
     network = Embedder(run.encoder).eval().cpu()
     pictures = torch.zeros(2, 3, run.height, run.width)
     with torch.no_grad():

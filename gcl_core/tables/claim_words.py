@@ -45,8 +45,8 @@ MEANINGS = {
     "ranked. Effects on it are differences in points.",
     RANK1: "**rank-1** is the percentage of queries whose first answer shows the right person.",
     CLUSTERS: "**Clusters (C1)**: by how much the number of clusters misses the number of people, in % of the people; "
-    "the effect is TDA's miss minus GCL's. It counts as reproduced only if the clusters agree with the people no less "
-    "than TDA's (adjusted Rand index, ARI).",
+    "the effect is TDA's miss minus GCL's. It counts as reproduced only if the interval of GCL's agreement with the "
+    "people (adjusted Rand index, ARI) minus TDA's lies above -0.01.",
     RHO: "**Order of the views (C3)**: Spearman's correlation between the order of the seven angles by FID here and in "
     "the paper's Table 1; 1 is the same order, 0 is chance, -1 the reverse. The paper speaks of five of the angles, "
     "the test takes all seven. The permutation p in the full table is the percentage of all orders of the angles that "
