@@ -2,13 +2,24 @@
 
 import locale
 import os
+import signal
 import sys
+
+signal.signal(signal.SIGINT, signal.SIG_DFL)  # until it is at work, where it says what was kept
 
 if sys.getfilesystemencoding() != "utf-8":  # files are in UTF-8 whatever the terminal's character set
     printed = os.environ.get("PYTHONIOENCODING") or f"{locale.getencoding()}:replace"
     here = {**os.environ, "PYTHONUTF8": "1", "PYTHONIOENCODING": printed}
     os.execve(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]], here)
 
-from gcl_core.cli import main
+try:
+    from gcl_core.cli import main
 
-main()
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    main()
+except ModuleNotFoundError as error:
+    if (error.name or "").startswith("gcl_core"):
+        raise
+    own = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), ".venv", "bin", "python")
+    advice = f"use {own}" if os.path.exists(own) else "./run_all.sh --dry-run sets up .venv, whose bin/python has it"
+    sys.exit(f"{sys.executable} has no package {error.name!r}: {advice}")

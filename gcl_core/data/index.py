@@ -3,6 +3,7 @@
 import csv
 import os
 import re
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -98,7 +99,9 @@ def _market_entries(root: Path, split: str) -> Iterator[Entry]:
         if name.startswith(".") or Path(name).suffix.lower() not in PICTURE_SUFFIXES:
             continue  # Thumbs.db, ._0002_c1.jpg of a Mac
         match = MARKET_NAME.match(name)
-        if match is None or not name.isprintable():
+        if odd := unprintable(name):
+            raise DataError(f"{folder}: the name {name!a} holds {odd}, which cannot be printed; rename it")
+        if match is None:
             raise DataError(
                 f"{folder / name}: the name does not begin like 0002_c1 (identity, camera); rename it or take it out "
                 "of the folder"
@@ -118,7 +121,9 @@ def _msmt_entries(root: Path, split: str) -> Iterator[Entry]:
             words = MSMT_LINE.fullmatch(line)
             file = PurePosixPath(words["file"]) if words else PurePosixPath("/")
             match = MSMT_NAME.match(file.name)
-            if words is None or match is None or file.is_absolute() or ".." in file.parts or not line.isprintable():
+            if words and (odd := unprintable(words["file"])):
+                raise DataError(f"{where}: the name {words['file']!a} holds {odd}, which cannot be printed; rename it")
+            if words is None or match is None or file.is_absolute() or ".." in file.parts:
                 raise DataError(
                     f"{where}: expected a line like `0000/0000_000_01_0303morning_0008_0.jpg 0` (path, identity; the "
                     f"camera is the name's third field), got {line!r}"
@@ -136,8 +141,12 @@ def _table_entries(root: Path, split: str) -> Iterator[Entry]:
     seen: dict[str, int] = {}
     for number, line in _table_lines(root / TABLE):
         where = f"{root / TABLE}, line {number}"
-        file = PurePosixPath(line["file"])
-        if not file.name or file.is_absolute() or ".." in file.parts or not line["file"].isprintable():
+        if not any(line.values()):
+            raise DataError(f"{where}: the line is empty but for its commas; remove it")
+        if odd := unprintable(line["file"]):
+            raise DataError(f"{where}: the name {line['file']!a} holds {odd}, which cannot be printed; rename the file")
+        file = PurePosixPath(_on_disk(root, line["file"]))
+        if not file.name or file.is_absolute() or ".." in file.parts:
             raise DataError(
                 f"{where}: file is {line['file']!r}; expected a path in the table's folder, such as people/ann_1.jpg: "
                 "move the picture there"
@@ -160,6 +169,19 @@ def _table_entries(root: Path, split: str) -> Iterator[Entry]:
         yield str(file), int(line["pid"]), int(line["camid"])
 
 
+def _on_disk(root: Path, name: str) -> str:
+    """Return a picture's path as the disk has it: tables of Windows have other slashes, Macs other forms of accents."""
+    slashes = name.replace("\\", "/")
+    forms = [name, slashes, *(unicodedata.normalize(form, slashes) for form in ("NFC", "NFD"))]
+    return next((form for form in forms if os.path.lexists(root / form)), name)
+
+
+def unprintable(name: str) -> str:
+    """Return the first character of a name that is neither printable nor a kind of space, as U+0007; "" if none is."""
+    odd = [letter for letter in name if not letter.isprintable() and unicodedata.category(letter) != "Zs"]
+    return f"U+{ord(odd[0]):04X}" if odd else ""
+
+
 def _table_lines(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
     """Yield the lines of a table of pictures with their numbers; cells without spaces around, absent ones empty."""
     head = ",".join(TABLE_COLUMNS)
@@ -174,6 +196,9 @@ def _table_lines(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
                     f"{path}, line 1: no column {', '.join(missing)} (found: {found}); begin the file with the line "
                     f"`{head}`, parted by commas"
                 )
+            twice = [name for name in TABLE_COLUMNS if table.fieldnames.count(name) > 1]
+            if twice:
+                raise DataError(f"{path}, line 1: column {twice[0]} stands there twice; take one of the two out")
             line = None
             for line in table:
                 yield table.line_num, {name: line[name].strip() for name in TABLE_COLUMNS}
@@ -205,7 +230,8 @@ DATASETS = {"synthetic": MARKET, "market1501": MARKET, "dukemtmc_reid": MARKET, 
 def _arrangement(dataset: str, root: Path) -> Arrangement:
     if dataset not in DATASETS:
         raise DataError(f"{dataset!r} is no dataset known here; choose one of {', '.join(DATASETS)}")
-    return LISTED if dataset == "folder" and os.path.isfile(root / TABLE) else DATASETS[dataset]
+    listed = dataset == "folder" and (os.path.isfile(root / TABLE) or os.path.islink(root / TABLE))
+    return LISTED if listed else DATASETS[dataset]
 
 
 def _check_root(dataset: str, arrangement: Arrangement, root: Path) -> None:
@@ -223,6 +249,11 @@ def _check_root(dataset: str, arrangement: Arrangement, root: Path) -> None:
     missing = _missing(arrangement, root)
     if not missing:
         return
+    for name in (name for group in arrangement.needed for name in group):
+        if os.path.islink(root / name) and not os.path.exists(root / name):
+            raise DataError(
+                f"{root / name} is a link to {os.readlink(root / name)}, which is not there; mount or fetch that first"
+            )
     kinds = {"market1501": MARKET, "msmt17": MSMT, "folder": LISTED}
     other = [name for name, kind in kinds.items() if not _missing(kind, root)]
     hints = [f"dataset={name} looks right for what is there" for name in other]
@@ -237,8 +268,11 @@ def _check_root(dataset: str, arrangement: Arrangement, root: Path) -> None:
 
 def _missing(arrangement: Arrangement, folder: Path) -> list[str]:
     """Return what of an arrangement is not in `folder`; lists must be files, what holds pictures folders."""
-    there = {entry.name for entry in os.scandir(folder) if entry.is_dir() != entry.name.endswith((".txt", ".csv"))}
-    return [" or ".join(group) for group in arrangement.needed if there.isdisjoint(group)]
+
+    def there(name: str) -> bool:
+        return (os.path.isfile if name.endswith((".txt", ".csv")) else os.path.isdir)(folder / name)
+
+    return [" or ".join(group) for group in arrangement.needed if not any(map(there, group))]
 
 
 def _search(arrangement: Arrangement, root: Path) -> list[Path]:
@@ -247,14 +281,7 @@ def _search(arrangement: Arrangement, root: Path) -> list[Path]:
     for _ in range(3):
         level = [folder for parent in level for folder in _subfolders(parent)][:SEARCHED_FOLDERS]
         below += level
-    return [folder for folder in [*below, *list(root.absolute().parents)[:2]] if _holds(folder, arrangement)]
-
-
-def _holds(folder: Path, arrangement: Arrangement) -> bool:
-    try:
-        return not _missing(arrangement, folder)
-    except OSError:
-        return False  # only a hint is looked for
+    return [folder for folder in [*below, *list(root.absolute().parents)[:2]] if not _missing(arrangement, folder)]
 
 
 def _subfolders(folder: Path) -> list[Path]:

@@ -1,5 +1,6 @@
 """Which picture of a dataset a name in somebody's file means: keypoints, depths and bodies all ask here."""
 
+import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -38,7 +39,8 @@ def match_names(named: Sequence[str], wanted: Sequence[str], source: Path | str)
     A name means the picture whose path it ends with, or that ends with it: `/data/set/query/a.jpg`, `query/a.jpg` and
     `a.jpg` all mean `query/a.jpg`. First the full name decides; what then is left is matched without its suffix (`a`,
     `a.png`), but `a.png` not to a picture that is named in full. Where no name means a picture and all lie in one
-    folder that the dataset does not have, as in a flat copy of it, base names count. Upper and lower case differ.
+    folder that the dataset does not have, as in a flat copy of it, base names count. Upper and lower case differ, the
+    two ways to write an accent do not.
 
     Raises DataError: a name that could mean several pictures, two names that mean one picture, no name that means one.
     """
@@ -109,16 +111,18 @@ class _Finder:
     """The pictures of a dataset by every end of their paths."""
 
     def __init__(self, wanted: Sequence[str]):
-        self.whole = {PurePosixPath(file).parts: [file] for file in wanted}
+        self.whole: dict[Parts, list[str]] = {}
+        for file in wanted:
+            self.whole.setdefault(_parts(file), []).append(file)
         self.stems: dict[Parts, list[str]] = {}
         self.ends: dict[Parts, list[str]] = {}
         self.stem_ends: dict[Parts, list[str]] = {}
-        self.folders = {part for file in wanted for part in PurePosixPath(file).parts[:-1]}
-        for parts, (file,) in self.whole.items():
-            self.stems.setdefault(_stem(parts), []).append(file)
+        self.folders = {part for file in wanted for part in _parts(file)[:-1]}
+        for parts, files in self.whole.items():
+            self.stems.setdefault(_stem(parts), []).extend(files)
             for end in _ends(parts):
-                self.ends.setdefault(end, []).append(file)
-                self.stem_ends.setdefault(_stem(end), []).append(file)
+                self.ends.setdefault(end, []).extend(files)
+                self.stem_ends.setdefault(_stem(end), []).extend(files)
 
     def by_full_name(self, name: str, source: Path | str) -> str | None:
         return self._one(_parts(name), self.whole, self.ends, name, source)
@@ -155,7 +159,7 @@ def _only(files: list[str], name: str, source: Path | str) -> str | None:
 
 
 def _parts(name: str) -> Parts:
-    return PurePosixPath(name.replace("\\", "/")).parts
+    return PurePosixPath(unicodedata.normalize("NFC", name).replace("\\", "/")).parts
 
 
 def _ends(parts: Parts) -> Iterator[Parts]:

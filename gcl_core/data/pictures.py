@@ -120,6 +120,11 @@ def _flatten(path: Path, picture: Image.Image) -> tuple[Image.Image, str | None]
         values = np.asarray(picture).astype(np.int64)
         if values.min() < 0 or values.max() > 65535:
             raise BadPictureError(f"{path} has grey values beyond 16 bits; save it with 8 bits a channel")
+        if picture.mode == "I" and picture.format != "PNG" and values.max() < 256:
+            raise BadPictureError(
+                f"{path} has grey values of 32 bits and none above 255, so it may be of 8 bits or nearly black; "
+                "save it with 8 bits a channel"
+            )
         return Image.fromarray(((values + 128) // 257).astype(np.uint8)), CONVERSIONS["I"]
     if picture.mode == "F":
         raise BadPictureError(f"{path} has floating-point values; save it with 8 bits a channel")

@@ -115,7 +115,7 @@ def test_msmt17_lists(tmp_path: Path, folders: tuple[str, str]):
     [
         ({"list_query.txt": "0000_c1.jpg\n"}, r"list_query\.txt, line 1: expected a line like"),
         ({"list_query.txt": MSMT["list_query.txt"] + "0000/0000_000_xx_a.jpg 0\n"}, "line 2: expected a line like"),
-        ({"list_query.txt": "0000/0000_000_02_\x07.jpg 0\n"}, "line 1: expected a line like"),
+        ({"list_query.txt": "0000/0000_000_02_\x07.jpg 0\n"}, r"line 1: the name .* holds U\+0007"),
         ({"list_query.txt": "/etc/0000_000_02_a.jpg 0\n"}, "line 1: expected a line like"),
         ({"list_query.txt": "../train/0000/0000_000_01_0303morning_0008_0.jpg 0\n"}, "line 1: expected a line like"),
         ({"list_query.txt": "0000/0000_000_02_0303morning_0008_0.jpg -1\n"}, "line 1: expected a line like"),
@@ -174,13 +174,35 @@ def test_msmt17_without_a_list_or_folder(tmp_path: Path, gone: str):
         "0003_cx.png",
         f"{10**12}_c1.jpg",
         f"0003_c{10**12}.jpg",
-        "0003_c1\n.jpg",
     ],
 )
 def test_a_name_that_does_not_parse(tmp_path: Path, name: str):
     root = _market(tmp_path)
     (root / "query" / name).write_bytes(b"")
     with pytest.raises(DataError, match=r"the name does not begin like 0002_c1 \(identity, camera\); rename it"):
+        list_pictures("folder", root)
+
+
+def test_names_may_hold_any_kind_of_space_and_nothing_else_that_cannot_be_printed(tmp_path: Path):
+    root = _market(tmp_path)
+    (root / "query" / "0003_c1_10.00\u202fAM.jpg").write_bytes(b"")  # as a Mac names a screenshot
+    assert "query/0003_c1_10.00\u202fAM.jpg" in list_pictures("folder", root)["file"].tolist()
+    (root / "query" / "0003_c1\n.jpg").write_bytes(b"")
+    with pytest.raises(DataError, match=r"query: the name '0003_c1\\n\.jpg' holds U\+000A, which cannot be printed"):
+        list_pictures("folder", root)
+
+
+def test_links_that_nobody_needs_are_passed_over_and_a_needed_one_to_nowhere_is_named(tmp_path: Path):
+    root = _market(tmp_path)
+    before = list_pictures("folder", root)
+    (root / "loop").symlink_to("loop")
+    assert list_pictures("folder", root).equals(before)
+    (root / "query").rename(root / "elsewhere")
+    (root / "query").symlink_to("/not/mounted")
+    with pytest.raises(DataError, match=r"query is a link to /not/mounted, which is not there; mount or fetch"):
+        list_pictures("folder", root)
+    (root / "pictures.csv").symlink_to("/not/fetched.csv")
+    with pytest.raises(DataError, match=r"pictures\.csv is a link to /not/fetched\.csv, which is not there"):
         list_pictures("folder", root)
 
 

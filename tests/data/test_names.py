@@ -23,6 +23,7 @@ def test_names_mean_pictures_by_path_or_by_base_name_or_by_stem():
     assert _places(paths, WANTED) == {WANTED[0]: 0, WANTED[1]: 1}
     assert _places(["0000/a.jpg"], ["train/0000/a.jpg", "train/0001/a.jpg"]) == {"train/0000/a.jpg": 0}
     assert _places(["/x/a.jpg"], ["a.jpg", "hall/b.jpg"]) == {"a.jpg": 0}
+    assert _places(["Jos\u00e9.jpg"], ["Jose\u0301.jpg"]) == {"Jose\u0301.jpg": 0}
 
 
 @pytest.mark.parametrize("order", [1, -1])

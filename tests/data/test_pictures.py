@@ -93,6 +93,12 @@ def test_grey_beyond_16_bits_is_refused(tmp_path: Path, values: np.ndarray):
         inspect_picture(tmp_path / "a.png")
 
 
+def test_32_bit_grey_that_may_be_of_8_bits_is_refused(tmp_path: Path):
+    Image.fromarray(np.full((9, 9), 255, np.int32)).save(tmp_path / "a.png", format="TIFF")
+    with pytest.raises(BadPictureError, match=r"a\.png has grey values of 32 bits and none above 255"):
+        inspect_picture(tmp_path / "a.png")
+
+
 def test_floating_point_pixels_are_refused(tmp_path: Path):
     Image.fromarray(np.full((9, 9), 0.5, np.float32)).save(tmp_path / "a.png", format="TIFF")
     with pytest.raises(BadPictureError, match=r"a\.png has floating-point values"):

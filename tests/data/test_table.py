@@ -46,6 +46,15 @@ def test_a_table_may_come_from_a_spreadsheet(tmp_path: Path):
     assert list_ignored(tmp_path / "a", index) == ["pics/Thumbs.db"]
 
 
+def test_a_table_may_come_from_another_system(tmp_path: Path):
+    """Windows parts folders by another slash, and a Mac writes an accent as a letter of its own."""
+    rows = ROWS.replace("bob2", "Jose\u0301")
+    root = _table(tmp_path / "a", HEAD + rows.replace("pics/", "pics\\").replace("Jose\u0301", "Jos\u00e9"))
+    (root / "bob2.jpg").rename(root / "Jose\u0301.jpg")
+    files = read_index("folder", root)["file"].tolist()
+    assert files == ["pics/ann 1.jpg", "pics/bob.PNG", "Jose\u0301.jpg"]
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
@@ -60,7 +69,9 @@ def test_a_table_may_come_from_a_spreadsheet(tmp_path: Path):
         ),
         (HEAD + "/etc/a.jpg,1,1,train\n", "line 2: file is '/etc/a.jpg'; expected a path in the table's folder"),
         (HEAD + ",1,1,train\n", "line 2: file is ''; expected a path"),
-        (HEAD + "\x07.jpg,1,1,train\n", "line 2: file is .*; expected a path"),
+        (HEAD + "\x07.jpg,1,1,train\n", r"line 2: the name '\\x07\.jpg' holds U\+0007, which cannot be printed"),
+        (HEAD + ROWS + ",,,\n", "line 5: the line is empty but for its commas; remove it"),
+        (f"pid,{HEAD}", "line 1: column pid stands there twice; take one of the two out"),
         (HEAD + "a.gif,1,1,train\n", r"line 2: a\.gif is hidden or no \.jpg, \.jpeg or \.png; convert or rename it"),
         (HEAD + ".a.jpg,1,1,train\n", r"line 2: \.a\.jpg is hidden"),
         (HEAD + ROWS + "a.jpg,ann,1,train\n", "line 5: pid is 'ann'; write -1 .junk., 0 .distractor. or the person's"),
