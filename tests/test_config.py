@@ -103,6 +103,8 @@ def test_settings_are_frozen() -> None:
         ("joint.epochs=many", ["joint.epochs", "integer", "'many'"]),
         ("joint.epochs=2.5", ["joint.epochs", "integer", "2.5"]),
         ("joint.epochs=0", ["joint.epochs", "greater than or equal to 1", "got 0"]),
+        ("joint.epochs=010", ["010 is no plain number; write it in decimals"]),
+        ("baseline.tda.epochs=1:30", ["1:30 is no plain number"]),
         ("contrast.keep_old=1.5", ["contrast.keep_old", "less than or equal to 1", "1.5"]),
         ("contrast.temperature=0", ["contrast.temperature", "greater than 0"]),
         ("losses.image=.nan", ["losses.image", "finite"]),

@@ -205,7 +205,7 @@ def _summary(chosen: argparse.Namespace, words: Sequence[str]) -> None:
 
 
 def _report(chosen: argparse.Namespace, words: Sequence[str]) -> None:
-    study, _, _ = read_study(chosen, words)
+    study, _, _ = read_study(chosen, words, pictures=False)
     from gcl_core.figures.gallery import write_gallery
     from gcl_core.layout import Layout
     from gcl_core.report.page import write_report

@@ -20,7 +20,7 @@ def add_article_command(add_study: Add) -> None:
 
 
 def _article(chosen: argparse.Namespace, words: Sequence[str]) -> None:
-    study = read_study(chosen, words)[0]
+    study = read_study(chosen, words, pictures=False)[0]
     from gcl_core.layout import Layout
     from gcl_core.report.article import write_article
     from gcl_core.report.research_object import write_descriptions

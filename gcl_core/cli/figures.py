@@ -52,7 +52,7 @@ def add_figure_commands(add: Add, add_study: Add) -> None:
 
 
 def _redraw(chosen: argparse.Namespace, words: Sequence[str]) -> None:
-    study = read_study(chosen, words)[0]
+    study = read_study(chosen, words, pictures=False)[0]
     from gcl_core.figures.redraw import not_redrawn, redraw
 
     folder = Layout(study, reference=chosen.reference).figures
@@ -75,7 +75,7 @@ def _so_far(chosen: argparse.Namespace, words: Sequence[str]) -> None:
 
 
 def _results(chosen: argparse.Namespace, words: Sequence[str]) -> None:
-    study = read_study(chosen, words)[0]
+    study = read_study(chosen, words, pictures=False)[0]
     from gcl_core.files import hash_file
     from gcl_core.measure.handed_in import pack_results, unpacked
 
@@ -85,7 +85,7 @@ def _results(chosen: argparse.Namespace, words: Sequence[str]) -> None:
 
 
 def _compare(chosen: argparse.Namespace, words: Sequence[str]) -> None:
-    show_comparison(Layout(read_study(chosen, words)[0]))
+    show_comparison(Layout(read_study(chosen, words, pictures=False)[0]))
 
 
 def show_comparison(layout: Layout) -> None:

@@ -7,7 +7,16 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gcl_core.config import REPOSITORY, ConfigError, Study, is_file_of_settings, known_profiles, load_study, settled
+from gcl_core.config import (
+    REPOSITORY,
+    ConfigError,
+    Study,
+    described_study,
+    is_file_of_settings,
+    known_profiles,
+    load_study,
+    settled,
+)
 from gcl_core.settings.paths import placed
 
 if TYPE_CHECKING:
@@ -16,8 +25,13 @@ if TYPE_CHECKING:
 Add = Callable[..., argparse.ArgumentParser]  # adds a command to the command line
 
 
-def read_study(chosen: argparse.Namespace, words: Sequence[str]) -> tuple[Study, str, list[str]]:
-    """Return the validated settings, and the profile and overrides that give them in any folder."""
+def read_study(
+    chosen: argparse.Namespace, words: Sequence[str], *, pictures: bool = True
+) -> tuple[Study, str, list[str]]:
+    """Return the validated settings, and the profile and overrides that give them in any folder.
+
+    Who reads figures alone needs no `pictures`: a study of real people is then read without their folder.
+    """
     names = [word for word in words if not is_setting(word)]
     if len(names) > 1:
         raise ConfigError(f"expected one profile and key=value words, got {' '.join(names)!r}")
@@ -29,7 +43,7 @@ def read_study(chosen: argparse.Namespace, words: Sequence[str]) -> tuple[Study,
     overrides = [settled(word) for word in words if is_setting(word)]
     if getattr(chosen, "seeds", None):
         overrides.append(f"seeds={chosen.seeds}")
-    study = load_study(profile, overrides)
+    study = load_study(profile, overrides) if pictures else described_study(profile, overrides)
     if study.given_weights is not None:
         from gcl_core.given.take import check_given
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from gcl_core.config import ConfigError, Study, load_study
+from gcl_core.config import described_study, load_study
 from gcl_core.evaluation.effects import pooled_effect
 from gcl_core.figure_manifest import gone_or_changed, read_manifest, renew_hashes
 from gcl_core.files import RunError
@@ -64,7 +64,7 @@ def write_verdicts(figures: Path, profiles: Sequence[str]) -> list[Path]:
     files: list[Path] = []
     for profile in profiles:
         folder = figures / profile
-        study, captions = as_run(_described(profile), folder), read_manifest(folder)
+        study, captions = as_run(described_study(profile), folder), read_manifest(folder)
         if "claims.csv" not in captions:
             raise RunError(
                 f"{folder / 'claims.csv'} is not there, or no manifest.json says where it is from; run the study of "
@@ -90,11 +90,3 @@ def write_verdicts(figures: Path, profiles: Sequence[str]) -> list[Path]:
         caption = f"The paper's claims over all seeds of profiles {' and '.join(POOLED_PROFILES)}, pooled post hoc."
         files += write_table(pooled, figures / POOL, "claims", caption=caption, reading=pooled_page(pooled))
     return files
-
-
-def _described(profile: str) -> Study:
-    """Return a profile for what tables say of it: those of real people are loaded without their pictures' folder."""
-    try:
-        return load_study(profile)
-    except ConfigError:
-        return load_study(profile, ["data_root=."])

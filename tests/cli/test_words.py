@@ -1,12 +1,13 @@
 """Runs, profiles and folders by name: none is taken for another, whatever lies in the current folder."""
 
+import argparse
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from gcl_core import cli
-from gcl_core.cli.words import is_setting, local_path, run_folder, split_name
+from gcl_core.cli.words import is_setting, local_path, read_study, run_folder, split_name
 from gcl_core.config import ConfigError, load_study
 from gcl_core.files import write_json
 from gcl_core.layout import Layout
@@ -132,3 +133,12 @@ def test_every_path_of_a_command_is_read_that_way() -> None:
     """By the source, so that a new option is not forgotten."""
     for source in (Path(cli.__file__).parent).glob("*.py"):
         assert "type=Path" not in source.read_text(encoding="utf-8"), source
+
+
+def test_who_reads_figures_alone_needs_no_folder_of_real_people():
+    with pytest.raises(ConfigError, match="data_root"):
+        read_study(argparse.Namespace(), ["real_small"])
+    study, _, _ = read_study(argparse.Namespace(), ["real_small", "seeds=2"], pictures=False)
+    assert (study.profile, study.seeds) == ("real_small", 2)
+    with pytest.raises(ConfigError, match=r"joint\.epoch: unknown key"):
+        read_study(argparse.Namespace(), ["real_small", "joint.epoch=3"], pictures=False)

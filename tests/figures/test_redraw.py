@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gcl_core.config import Study, load_study
+from gcl_core.config import Study, described_study, load_study
 from gcl_core.figure_manifest import read_manifest, write_manifest
 from gcl_core.figures.claims import claims_figure
 from gcl_core.figures.redraw import TABLES, not_redrawn, redraw
@@ -30,8 +30,8 @@ NEVER_KEPT: dict[str, set[str]] = {
 
 
 def study_of(profile: str) -> Study:
-    """The study of a profile; that of real people is told a folder, from which nothing is read."""
-    return load_study(profile, ["data_root=nowhere"] if profile == REAL else [])
+    """The study of a profile as figures need it."""
+    return described_study(profile)
 
 
 @pytest.mark.parametrize("profile", PROFILES)
