@@ -47,7 +47,7 @@ def atomic(path: Path) -> Iterator[Path]:
     except (OSError, SafetensorError) as error:  # that of safetensors, which is no OSError, names no file
         if isinstance(error, OSError) and not concerns(error, path, temporary):
             raise
-        reason = getattr(error, "strerror", None) or error
+        reason = why(error, path.parent) if isinstance(error, OSError) else error
         raise RunError(
             f"cannot write {path}: {reason}; nothing there changed. Free space or check permissions"
         ) from error
@@ -72,11 +72,22 @@ def held(lock: Path, taken: str, besides: str = "") -> Iterator[None]:
     except Timeout as error:
         raise RunError(f"{taken}; wait for it or stop it, then try again{besides}") from error
     except OSError as error:
-        raise RunError(f"cannot write in {lock.parent}: {error.strerror or error}{besides}") from error
+        raise RunError(f"cannot write in {lock.parent}: {why(error, lock.parent)}{besides}") from error
     try:
         yield
     finally:
         own.release()
+
+
+def why(error: OSError, folder: Path) -> str:
+    """Return what kept the system from writing in a folder: what stands in a folder's place, if anything does."""
+    if isinstance(error, FileExistsError | NotADirectoryError):
+        for place in (folder, *folder.parents):
+            if place.is_symlink() and not place.exists():
+                return f"{place} is a link to {os.readlink(place)}, which is not there"
+            if place.exists() and not place.is_dir():
+                return f"{place} is a file where a folder is needed"
+    return error.strerror or str(error)
 
 
 def concerns(error: OSError, *paths: Path) -> bool:

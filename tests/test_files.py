@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gcl_core.files import RunError, atomic, concerns, hash_file, read_json, remove_scraps, write_json, write_text
+from gcl_core.files import RunError, atomic, concerns, hash_file, held, read_json, remove_scraps, write_json, write_text
 from gcl_core.provenance import fingerprint
 
 
@@ -62,6 +62,16 @@ def test_no_device_pipe_or_folder_gives_way_to_a_file(tmp_path: Path) -> None:
             write_text(tmp_path / name, "text")
     assert (tmp_path / "pipe").is_fifo()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["folder", "pipe"]
+
+
+def test_what_stands_in_a_folders_place_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("text")
+    (tmp_path / "disk").symlink_to("/not/mounted")
+    for name, told in (("file", "is a file where a folder is needed"), ("disk", "is a link to /not/mounted, which is")):
+        with pytest.raises(RunError, match=f"{name} {told}"):
+            write_text(tmp_path / name / "below" / "new", "text")
+        with pytest.raises(RunError, match=f"{name} {told}"), held(tmp_path / name / ".lock", "taken"):
+            pass
 
 
 def test_a_link_stays_and_the_file_that_it_leads_to_is_written(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from filelock import FileLock, Timeout
 from tqdm import tqdm
 
 from gcl_core.data.index import DataError
+from gcl_core.files import why
 
 LARGEST = 200 * 10**9  # bytes unpacked: several times the largest dataset known here
 HIGHEST_RATIO = 100  # unpacked to packed; pictures hardly shrink at all
@@ -67,8 +68,8 @@ def unpack(archive: Path, target: Path) -> Path:
         raise DataError(f"{archive} is packed in a way that Python cannot read ({error}); unpack it by hand") from error
     except (*BROKEN, OSError) as error:
         if isinstance(error, OSError) and error.errno is not None:
-            why, where = error.strerror or error, error.filename or target
-            raise DataError(f"cannot unpack {archive}: {where}: {why}; {target} was not made") from error
+            reason, where = why(error, target.parent), error.filename or target
+            raise DataError(f"cannot unpack {archive}: {where}: {reason}; {target} was not made") from error
         raise DataError(f"{archive} is broken or truncated ({error or 'it ends early'}); fetch it again") from error
     return target
 

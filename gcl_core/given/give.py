@@ -11,7 +11,7 @@ import yaml
 from gcl_core.config import Study
 from gcl_core.data.person_set import PersonSet, load_person_set
 from gcl_core.evaluation.accuracy import accuracy_record
-from gcl_core.files import RunError, hash_file, read_json, write_json, write_text
+from gcl_core.files import RunError, hash_file, read_json, why, write_json, write_text
 from gcl_core.given.card import model_card
 from gcl_core.given.take import MANIFEST, STUDY
 from gcl_core.layout import Layout
@@ -87,7 +87,7 @@ def _parent(out: Path) -> Path:
     try:
         out.absolute().parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise RunError(f"cannot write in {out.parent}: {error.strerror or error}") from error
+        raise RunError(f"cannot write in {out.parent}: {why(error, out.absolute().parent)}") from error
     return out.absolute().parent
 
 

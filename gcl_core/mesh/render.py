@@ -12,7 +12,7 @@ from jaxtyping import UInt8
 from PIL import Image
 from tqdm import tqdm
 
-from gcl_core.files import atomic, read_json, write_json
+from gcl_core.files import atomic, read_json, why, write_json
 from gcl_core.mesh.body import Body
 from gcl_core.mesh.errors import MeshError
 from gcl_core.mesh.projection import YAWS, project_body, projection_folder
@@ -102,7 +102,7 @@ def claimed(mesh_root: Path, facts: Mapping[str, object]) -> Iterator[dict[str, 
     except Timeout as error:
         raise MeshError(f"another process is making meshes in {mesh_root}; wait for it, or choose another") from error
     except OSError as error:
-        raise MeshError(f"cannot write in {mesh_root}: {error.strerror or error}; check its permissions") from error
+        raise MeshError(f"cannot write in {mesh_root}: {why(error, mesh_root)}; check its permissions") from error
     try:
         made = read_json(mark) if mark.is_file() else None
         kept = made.pop(KEPT, {}) if made else {}
