@@ -10,6 +10,7 @@ from jaxtyping import Int64
 
 from gcl_core.config import ConfigError
 from gcl_core.data.index import MARKET_FOLDERS, MARKET_NAME, SPLITS, some_of
+from gcl_core.data.names import mesh_names
 from gcl_core.data.person_set import PersonSet
 from gcl_core.files import RunError, hash_file, read_json
 from gcl_core.layout import Layout
@@ -119,10 +120,14 @@ def view_manifest(
     but bodies (how they were had), sources (the file that says where each pixel's colour comes from) and
     sources_sha256. Raises RunError when two pictures would share a name.
     """
-    chosen = people.index.iloc[rows]
+    chosen, side = people.index.iloc[rows], people.index.loc[people.index["split"] == choice.split, "file"]
+    owners, whole = Counter(PurePosixPath(file).stem for file in side), mesh_names(people.index)
     yaws = [YAWS[place] for place in choice.places]
     named = zip(chosen["file"].tolist(), chosen["pid"].tolist(), chosen["camid"].tolist(), strict=True)
-    stems = [_stem(file, pid, camid, choice.naming) for file, pid, camid in named]
+    stems = [
+        _stem(file if owners[PurePosixPath(file).stem] == 1 else _flat(whole[file]), pid, camid, choice.naming)
+        for file, pid, camid in named
+    ]
     if twice := sorted(stem for stem, count in Counter(stems).items() if count > 1):
         raise RunError(f"several pictures of {choice.split} are named {some_of(twice)}; rename all but one of each")
     frame = pd.DataFrame(
@@ -163,6 +168,11 @@ def _stem(file: str, pid: int, camid: int, naming: str) -> str:
     """Return a picture's name without its suffix; identity and camera before it where Market-1501's has them."""
     stem = PurePosixPath(file).stem
     return stem if naming == "nv" or MARKET_NAME.match(stem) else f"{pid:04d}_c{camid}_{stem}"
+
+
+def _flat(name: str) -> str:
+    """Return the name of a picture's meshes, which no other picture has, as one file's, with a suffix to take off."""
+    return f"{name.replace('/', '_')}.png"
 
 
 def _file(choice: Choice, stem: str, yaw: int) -> str:

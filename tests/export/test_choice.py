@@ -48,11 +48,23 @@ def test_market_names_begin_with_identity_and_camera_whatever_the_source_is_name
     assert manifest["file"].tolist()[0] == "bounding_box_train/0003_c1_0000_000_01_0_nv045.png"
 
 
-def test_pictures_that_would_share_a_name_are_refused(layout: Layout):
+def named(layout: Layout, *names: str) -> list[str]:
+    """Export the training set with its first pictures under other names; return the files of their views at 45°."""
     people = load_person_set(layout)
-    files = people.index["file"].replace("bounding_box_train/0003_c2s1_00.jpg", "bounding_box_train/0003_c1s1_00.png")
-    with pytest.raises(RunError, match="named 0003_c1s1_00; rename"):
-        manifest_of(layout, Choice(), dataclasses.replace(people, index=people.index.assign(file=files)))
+    files = people.index["file"].tolist()
+    index = people.index.assign(file=[*names, *files[len(names) :]])
+    return manifest_of(layout, Choice(yaws=(45,)), dataclasses.replace(people, index=index))["file"].tolist()
+
+
+def test_pictures_of_one_name_are_told_apart_by_suffix_or_folder(layout: Layout):
+    views = named(layout, "hall/1.jpg", "yard/1.jpg", "without a mesh.jpg", "yard/1.png", "yard/2.jpg")
+    assert views[:4] == [f"train/nv/45/{name}.png" for name in ("hall_1.jpg", "yard_1.jpg", "1.png", "2")]
+    assert len(set(views)) == len(views)
+
+
+def test_pictures_that_would_share_a_name_even_so_are_refused(layout: Layout):
+    with pytest.raises(RunError, match=r"named hall_1\.jpg; rename"):
+        named(layout, "hall/1.jpg", "yard/1.jpg", "without a mesh.jpg", "yard/hall_1.jpg.png")
 
 
 @pytest.mark.parametrize(
