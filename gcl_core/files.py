@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +100,33 @@ def concerns(error: OSError, *paths: Path) -> bool:
     named = [Path(os.path.realpath(os.fsdecode(name))) for name in names]
     ours = [Path(os.path.realpath(path)) for path in paths]
     return not named or any(a.is_relative_to(b) or b.is_relative_to(a) for a in named for b in ours)
+
+
+def files_below(place: Path, left_out: Set[str] = frozenset()) -> dict[str, Path]:
+    """Return all that is no folder in a folder and below it: name in the real folder → path; each real folder once.
+
+    Hidden files and folders are passed over. Linked folders are searched too, after those beside them. Raises RunError
+    for a folder that cannot be listed.
+    """
+    found, seen = dict[str, Path](), set(left_out) - {os.path.realpath(place)}
+    for folder, folders, names in os.walk(place, followlinks=True, onerror=_refuse):
+        real = os.path.realpath(folder)
+        if real in seen:
+            folders.clear()
+            continue
+        seen.add(real)
+        shown = [name for name in folders if not name.startswith(".")]
+        folders[:] = sorted(shown, key=lambda name: (os.path.islink(os.path.join(folder, name)), name))
+        for name in names:
+            if not name.startswith(".") and (file := os.path.join(real, name)) not in seen:
+                found[file] = Path(folder, name)
+    return found
+
+
+def _refuse(error: OSError) -> None:
+    raise RunError(
+        f"{error.filename} cannot be searched ({error.strerror}); give yourself the right to read it, or take it out"
+    ) from error
 
 
 def remove_scraps(folder: Path) -> None:

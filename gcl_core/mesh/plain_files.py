@@ -46,17 +46,20 @@ def read_plain(path: Path) -> Any:
 
     Raises MeshError: no such file, another suffix, truncated, or holding more than arrays, numbers, text, containers.
     """
-    if path.suffix not in SUFFIXES:
+    suffix = path.suffix.lower()
+    if not path.exists():
+        raise MeshError(f"{path} is not there; check how it is spelt")
+    if suffix not in SUFFIXES:
         raise MeshError(f"{path}: expected a file that ends in {' or '.join(SUFFIXES)}")
     try:
         data = path.read_bytes()
-        return _read_zip(data) if path.suffix == ".npz" else _unpickle(io.BytesIO(_decompress(data)))
+        return _read_zip(data) if suffix == ".npz" else _unpickle(io.BytesIO(_decompress(data)))
     except MeshError as error:
         raise MeshError(f"{path}: {error}") from error
     except OSError as error:
         raise MeshError(f"cannot read {path}: {error.strerror or error}") from error
     except Exception as error:  # a broken or hostile file can raise anything
-        kind = "a zip of numpy arrays" if path.suffix == ".npz" else "a pickle"
+        kind = "a zip of numpy arrays" if suffix == ".npz" else "a pickle"
         raise MeshError(
             f"{path} is truncated or not {kind} ({type(error).__name__}: {text_of(str(error))}); save it again"
         ) from error

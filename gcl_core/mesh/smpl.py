@@ -155,7 +155,7 @@ def _load_model(path: Path) -> Any:
         raise MeshError(f"no SMPL model at {path}: give the file itself, SMPL_NEUTRAL.npz or .pkl")
     extra_joints = defaultdict(int)  # smplx also picks vertices as joints, which nobody reads here
     try:
-        arrays = smplx.utils.Struct(**read_plain(path)) if path.suffix == ".npz" else None
+        arrays = smplx.utils.Struct(**read_plain(path)) if path.suffix.lower() == ".npz" else None
         return smplx.SMPLLayer(str(path), data_struct=arrays, vertex_ids=extra_joints)
     except MeshError:
         raise

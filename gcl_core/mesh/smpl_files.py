@@ -4,6 +4,7 @@ A set is one .npz or .pkl: either arrays whose first axis runs over N pictures, 
 `imgname`, `image_name` or `file_name`), or a dict picture name -> its people (ROMP's video_results.npz, PHALP's .pkl).
 A folder holds one .npz or .pkl for each picture, which has its name (`0002_c1.npz` or `0002_c1.jpg.npz`), also in
 subfolders, or sets, or both as ROMP leaves them: a set that repeats what the pictures' own files say is passed over.
+So are hidden files and folders, such as the `._0002_c1.npz` of a Mac. Linked subfolders are searched.
 What describes a picture's people is in `smpl_people`; of several the best scored is taken, without scores the first.
 """
 
@@ -16,6 +17,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from gcl_core.files import files_below
 from gcl_core.mesh.errors import MeshError
 from gcl_core.mesh.numbers import read_numbers, text_of
 from gcl_core.mesh.plain_files import SUFFIXES, read_names, read_plain
@@ -92,7 +94,8 @@ def read_smpl(path: Path) -> SmplBodies:
 
 
 def _read_folder(folder: Path) -> Iterator[_Body]:
-    files = sorted(file for file in folder.rglob("*") if file.suffix in SUFFIXES and file.is_file())
+    there = files_below(folder).values()
+    files = sorted(file for file in there if file.suffix.lower() in SUFFIXES and file.is_file())
     if not files:
         raise MeshError(
             f"{folder} holds no {' or '.join(SUFFIXES)}; expected one file per picture, with its name, or a "
@@ -133,11 +136,14 @@ def _read_set(content: Any, path: Path) -> Iterator[_Body]:
     people = _read_rows(found, names, path)
     if len(names) != len(people.rotations):
         raise MeshError(f"{path}: {len(names)} names in {key} but {len(people.rotations)} bodies; both count pictures")
-    rows: dict[str, list[int]] = {}
+    rows: dict[str, list[int]] = {name: [] for name in names}
     for row in _with_smpl(found, len(names), path):
-        rows.setdefault(names[row], []).append(row)
+        rows[names[row]].append(row)
     scores = people.scores
     for name, places in rows.items():
+        if not places:
+            yield _nobody(name, path, own=False)
+            continue
         best = places if scores is None else [max(places, key=scores.__getitem__)]
         for row in best:
             many = 1 if scores is None else len(places)
@@ -199,9 +205,13 @@ def _stem(name: str) -> str:
 def _best(name: str, people: People, source: Path, *, own: bool) -> _Body:
     count = len(people.rotations)
     if not count:
-        return _Body(name, source, own, np.zeros(10), np.zeros((24, 3, 3)), np.full(3, np.nan), 0)
+        return _nobody(name, source, own=own)
     best = people.best()
     return _Body(name, source, own, people.betas[best], people.rotations[best], people.cameras[best], count)
+
+
+def _nobody(name: str, source: Path, *, own: bool) -> _Body:
+    return _Body(name, source, own, np.zeros(10), np.zeros((24, 3, 3)), np.full(3, np.nan), 0)
 
 
 def _is_set(content: Any) -> bool:

@@ -14,7 +14,7 @@ from torch import Tensor
 from gcl_core.data.index import some_of
 from gcl_core.data.pictures import BadPictureError, read_picture
 from gcl_core.evaluation.features import extract_features
-from gcl_core.files import RunError, atomic
+from gcl_core.files import RunError, atomic, files_below
 from gcl_core.retrieval.encoder import RunEncoder
 
 SUFFIXES = {".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
@@ -36,8 +36,8 @@ def find_pictures(places: Sequence[Path], without: Iterable[Path] = ()) -> tuple
     found, others, left_out = dict[str, Path](), dict[Path, int](), {os.path.realpath(path) for path in without}
     for place in places:
         if place.is_dir():
-            below = _files_below(place, left_out)
-            shown = {real: path for real, path in below.items() if _is_shown(path.relative_to(place))}
+            below = files_below(place, left_out)
+            shown = {real: path for real, path in below.items() if path.name.lower() not in OF_THE_SYSTEM}
             pictures = {real: path for real, path in shown.items() if path.suffix.lower() in SUFFIXES}
             if not pictures:
                 raise RunError(f"{place} holds no picture; pictures end in {', '.join(sorted(SUFFIXES))}")
@@ -50,32 +50,6 @@ def find_pictures(places: Sequence[Path], without: Iterable[Path] = ()) -> tuple
             found.setdefault(real, path)
     _check_names(found.values())
     return list(found.values()), {place: count for place, count in others.items() if count}
-
-
-def _files_below(place: Path, left_out: set[str]) -> dict[str, Path]:
-    """Return all that is no folder in a folder and below it: name in the real folder → path; each real folder once."""
-    found, seen = dict[str, Path](), left_out - {os.path.realpath(place)}
-    for folder, folders, names in os.walk(place, followlinks=True, onerror=_refuse):
-        real = os.path.realpath(folder)
-        if real in seen:
-            folders.clear()
-            continue
-        seen.add(real)
-        folders.sort()
-        for name in names:
-            if (file := os.path.join(real, name)) not in seen:
-                found[file] = Path(folder, name)
-    return found
-
-
-def _refuse(error: OSError) -> None:
-    raise RunError(
-        f"{error.filename} cannot be searched ({error.strerror}); give yourself the right to read it, or take it out"
-    ) from error
-
-
-def _is_shown(path: Path) -> bool:
-    return path.name.lower() not in OF_THE_SYSTEM and not any(part.startswith(".") for part in path.parts)
 
 
 def _check_names(files: Iterable[Path]) -> None:

@@ -187,8 +187,16 @@ def test_broken_files_are_told_by_name(tmp_path, name, content, said):
 
 
 def test_a_missing_file_is_told(tmp_path):
-    with pytest.raises(MeshError, match=r"none\.npz"):
-        read_plain(tmp_path / "none.npz")
+    for name in ("none.npz", "folder"):
+        with pytest.raises(MeshError, match=rf"{name} is not there; check how it is spelt"):
+            read_plain(tmp_path / name)
+
+
+@pytest.mark.parametrize("name", ["a.NPZ", "a.Pkl"])
+def test_a_suffix_may_be_written_in_capitals(tmp_path, name):
+    with (tmp_path / name).open("wb") as stream:
+        np.savez(stream, pose=np.arange(3)) if name == "a.NPZ" else pickle.dump({"pose": np.arange(3)}, stream)
+    assert read_plain(tmp_path / name)["pose"].tolist() == [0, 1, 2]
 
 
 def test_a_truncated_npz_is_told(tmp_path):

@@ -227,6 +227,20 @@ def test_what_is_wrong_with_a_folder_is_told(tmp_path, poses):
         read_smpl(tmp_path)
 
 
+def test_hidden_files_are_passed_over_and_linked_folders_are_searched_once(tmp_path, poses):
+    folder, beside = tmp_path / "smpl", tmp_path / "beside"
+    for place in (folder / ".hidden", folder / "real", beside):
+        place.mkdir(parents=True)
+    for place in (folder / "._a.npz", folder / ".hidden" / "x.npz"):
+        place.write_bytes(b"what a Mac puts beside a file")
+    for number, path in enumerate((folder / "a.npz", folder / "real" / "b.npz", beside / "c.npz")):
+        np.savez(path, pose=poses[number])
+    (folder / "linked").symlink_to(beside)
+    (folder / "again").symlink_to(folder / "real")
+    (folder / "real" / "loop").symlink_to(folder)
+    assert read_smpl(folder).files == ("a", "linked/c", "real/b")
+
+
 def test_a_set_with_scores_may_name_a_picture_several_times_and_flag_rows_without_a_body(tmp_path, poses, capsys):
     names = ["a.jpg", "b.jpg", "a.jpg"]
     np.savez(tmp_path / "set.npz", imgname=names, pose=poses, score=[0.1, 0.5, 0.9])
@@ -243,6 +257,10 @@ def test_a_set_with_scores_may_name_a_picture_several_times_and_flag_rows_withou
         has_smpl=[0, 1, 1],
     )
     assert read_smpl(tmp_path / "spin.npz").files == tuple(sorted(NAMES[1:]))
+    assert "1 pictures show nobody" in capsys.readouterr().out
+    np.savez(tmp_path / "spin.npz", imgname=list(NAMES), pose=poses.reshape(3, 72), has_smpl=[0, 0, 0])
+    with pytest.raises(MeshError, match="nobody was found in its 3 pictures"):
+        read_smpl(tmp_path / "spin.npz")
 
 
 def test_a_file_that_is_no_dict_or_is_absent_is_told(tmp_path):
