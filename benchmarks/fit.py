@@ -39,10 +39,10 @@ def synthetic(count: int) -> tuple[Keypoints, np.ndarray]:
     points = np.array([each.keypoints(HEIGHT, WIDTH) for each in known])
     points = (points + random.normal(0, 1.5, points.shape)).astype(np.float32)
     weights = (random.random(points.shape[:2]) >= 0.1).astype(np.float32)
-    heights = np.full(count, HEIGHT, dtype=np.float32)
+    heights, widths = (np.full(count, side, dtype=np.float32) for side in (HEIGHT, WIDTH))
     names = tuple(shot.name for shot in shots)
     yaw = np.array([shot.yaw for shot in shots])
-    return Keypoints(names, heights, points, weights, np.full_like(weights, np.nan)), yaw
+    return Keypoints(names, heights, widths, points, weights, np.full_like(weights, np.nan)), yaw
 
 
 def main() -> None:

@@ -9,6 +9,7 @@ import pandas as pd
 
 from gcl_core.data.index import read_index
 from gcl_core.data.names import match_names, mesh_names
+from gcl_core.data.pictures import BadPictureError, picture_size
 from gcl_core.files import hash_file
 from gcl_core.layout import BODIES
 from gcl_core.mesh.depths import add_depths, read_depths
@@ -25,6 +26,7 @@ from gcl_core.mesh.transfer import TransferredBodies
 
 FORMAT = 2  # raise it when the same inputs come to be fitted or drawn differently
 TABLE, POSES = BODIES
+STRETCH = 1.05  # how far stated proportions may be from the picture's: a resized one has whole pixels
 
 
 @dataclass(frozen=True)
@@ -78,12 +80,14 @@ def fit_bodies(
     the pictures that are new or whose keypoints changed, and keeps the others.
 
     Raises DataError: no such dataset, keypoints or depths that name none of its pictures, or one of them twice.
-    MeshError: keypoints that cannot be read, a folder that holds other meshes or is in use, no good fit at all.
+    MeshError: keypoints that cannot be read or state other proportions than the pictures have, a folder that holds
+    other meshes or is in use, no good fit at all.
     """
     index, mesh_root = read_index(dataset, root), out or root / "meshes"
     files, found = index["file"].tolist(), read_coco(keypoints)
     matches = match_names(found.files, files, keypoints)
     chosen = found.take(list(matches.places.values()), list(matches.places))
+    _check_sizes(chosen, root, keypoints)
     notes = (*found.notes, *matches.notes(keypoints))
     if depths is not None:
         given = read_depths(depths)
@@ -156,6 +160,26 @@ def pose_bodies(
             f"{elevation:.0f}, as those made first",
         )
     return Made(mesh_root, len(index), len(sources), count, len(sources) - len(new), notes)
+
+
+def _check_sizes(keypoints: Keypoints, root: Path, path: Path) -> None:
+    """Raise MeshError where a stated size has other proportions than the picture; one that is unreadable has none."""
+    unlike = []
+    for file, width, height in zip(keypoints.files, keypoints.widths, keypoints.heights, strict=True):
+        try:
+            own_width, own_height = picture_size(root / file)
+        except BadPictureError:  # which the preparation tells
+            continue
+        stretch = (width / height) / (own_width / own_height)
+        if max(stretch, 1 / stretch) > STRETCH:
+            unlike.append(f"{width:g} x {height:g} pixels for {file}, which has {own_width} x {own_height}")
+    if unlike:
+        raise MeshError(
+            f"{path}: `images` states {unlike[0]}; width / height differs by more than {STRETCH - 1:.0%} in "
+            f"{len(unlike)} of {len(keypoints.files)} pictures. State the size of the pictures that the points are "
+            "measured in; points of a larger scene, or of stretched pictures, have to be brought to the dataset's "
+            "pictures first"
+        )
 
 
 def _make(found: SmplBodies, model: Path | None) -> Bodies:

@@ -2,6 +2,8 @@
 
 import struct
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from stat import S_ISDIR, S_ISREG
@@ -59,19 +61,39 @@ def inspect_picture(path: Path) -> PictureFacts:
     return PictureFacts(picture.width, picture.height, conversion)
 
 
+def picture_size(path: Path) -> tuple[int, int]:
+    """Return a picture's width and height when it stands upright; of one that does, only the head is read.
+
+    Raises BadPictureError as `read_picture` does, as far as it shows there.
+    """
+    with _opened(path) as picture:
+        if picture.getexif().get(ORIENTATION, 1) != 1:
+            ImageOps.exif_transpose(picture, in_place=True)
+        return picture.size
+
+
 def decode(path: Path) -> tuple[Image.Image, str | None]:
     """Return a picture upright, in mode RGB or L and free of transparency, and what was converted.
 
     Raises BadPictureError as `read_picture` does.
     """
+    with _opened(path) as picture:
+        turn = picture.getexif().get(ORIENTATION, 1)
+        ImageOps.exif_transpose(picture, in_place=True)
+        flat, conversion = _flatten(path, picture)
+    turned = f"EXIF orientation {turn}" if turn in range(2, 9) else None
+    return flat, ", ".join(word for word in (conversion, turned) if word) or None
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Image.Image]:
+    """Yield a picture that is not decoded yet; what its decoder raises in the block becomes a BadPictureError."""
     try:
         _check_file(path)
         ImageFile.LOAD_TRUNCATED_IMAGES = False  # some libraries set it: half a picture would pass as a grey one
         with Image.open(path, formats=FORMATS) as picture:
             _check_size(path, picture.width, picture.height)
-            turn = picture.getexif().get(ORIENTATION, 1)
-            ImageOps.exif_transpose(picture, in_place=True)
-            flat, conversion = _flatten(path, picture)
+            yield picture
     except BadPictureError:
         raise
     except FileNotFoundError as error:
@@ -87,8 +109,6 @@ def decode(path: Path) -> tuple[Image.Image, str | None]:
         raise BadPictureError(f"{path} is too large: {error}; {SHRINK}") from error
     except BROKEN as error:  # all that decoders raise at broken bytes
         raise BadPictureError(f"{path} cannot be read as a picture ({error}); replace it with a sound copy") from error
-    turned = f"EXIF orientation {turn}" if turn in range(2, 9) else None
-    return flat, ", ".join(word for word in (conversion, turned) if word) or None
 
 
 def _check_file(path: Path) -> None:

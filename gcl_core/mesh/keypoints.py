@@ -42,6 +42,7 @@ class Keypoints:
 
     files: tuple[str, ...]  # as the estimator named the pictures
     heights: Float32[np.ndarray, " n"]  # of the pictures in which the points are given, pixels
+    widths: Float32[np.ndarray, " n"]  # of the same; NaN where unknown
     points: Float32[np.ndarray, "n 17 2"]  # column, row in pixels
     weights: Float32[np.ndarray, "n 17"]  # 1 trusted, 0.3 guessed, 0 not there
     depths: Float32[np.ndarray, "n 17"]  # metres behind the hips' middle; NaN where unknown
@@ -54,6 +55,7 @@ class Keypoints:
             self,
             files=tuple(files),
             heights=self.heights[at],
+            widths=self.widths[at],
             points=self.points[at],
             weights=self.weights[at],
             depths=self.depths[at],
@@ -100,7 +102,10 @@ def read_coco(path: Path) -> Keypoints:
     for number, note in enumerate(_records(table["annotations"], "annotations", path)):
         key = note.get("image_id")
         if not isinstance(key, Hashable) or key not in pictures:
-            raise MeshError(f"{path}: annotation {number} names image {show(key)}, which is not among `images`")
+            raise MeshError(
+                f"{path}: annotation {number} names image {show(key)}, which is not among `images`"
+                f"{_other_kind(key, pictures)}"
+            )
         person = _candidate(note, pictures[key], f"{path}: {text_of(pictures[key].name)}", passed)
         if person is None:
             continue
@@ -126,6 +131,7 @@ def read_coco(path: Path) -> Keypoints:
     return Keypoints(
         files=tuple(pictures[key].name for key in kept),
         heights=np.array([pictures[key].height for key in kept], dtype=np.float32),
+        widths=np.array([pictures[key].width for key in kept], dtype=np.float32),
         points=values[..., :2].astype(np.float32),
         weights=(TRUST if trusts else np.array([0, 1, 1], dtype=np.float32))[values[..., 2].astype(int)],
         depths=np.full(values.shape[:2], np.nan, dtype=np.float32),
@@ -174,6 +180,14 @@ def _pictures(listed: Any, path: Path) -> dict[Hashable, _Picture]:
         names.add(name)
         pictures[key] = _Picture(name, width, height)
     return pictures
+
+
+def _other_kind(key: Any, pictures: Mapping[Hashable, _Picture]) -> str:
+    """Return what to add to an error about an id where those of `images` are numbers and it is text, or the reverse."""
+    for here, kind, there, others in (("text", str, "numbers", int | float), ("a number", int | float, "text", str)):
+        if isinstance(key, kind) and pictures and all(isinstance(each, others) for each in pictures):
+            return f": ids are {there} there and {here} here; write them alike, without quotes in both or with"
+    return ""
 
 
 def _candidate(note: Mapping[str, Any], picture: _Picture, where: str, passed: Counter[str]) -> _Candidate | None:

@@ -125,6 +125,28 @@ def test_estimates_of_other_pictures_are_told(root: Path, tmp_path: Path):
         fit_bodies(tmp_path / "nowhere", tmp_path / "k.json")
 
 
+@pytest.mark.parametrize(
+    ("stated", "alike"), [((1920, 1080), False), ((640, 480), False), ((128, 256), True), ((33, 65), True)]
+)
+def test_stated_sizes_must_have_the_pictures_proportions(few: Path, known, tmp_path: Path, stated, alike: bool):
+    path = _few_keypoints(few, known, tmp_path / "k.json")
+    table = json.loads(path.read_text())
+    for image in table["images"][1:]:
+        image["width"], image["height"] = stated
+    path.write_text(json.dumps(table))
+    (few / "room3" / "1.jpg").write_bytes(b"no picture")  # left to the steps that read its pixels
+    if alike:
+        assert fit_bodies(few, path, height=64).named == 4
+        return
+    told = (
+        rf"k\.json: `images` states {stated[0]} x {stated[1]} pixels for room1/1\.jpg, which has 64 x 128; "
+        r".* more than 5% in 2 of 4 pictures\. State the size of the pictures that the points are measured in"
+    )
+    with pytest.raises(MeshError, match=told):
+        fit_bodies(few, path, height=64)
+    assert not (few / "meshes").exists()
+
+
 def test_a_fit_that_was_killed_before_its_table_leaves_no_table(root, keypoints, tmp_path: Path, monkeypatch):
     def killed(*_, **__):
         raise KeyboardInterrupt

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFile
 
-from gcl_core.data.pictures import BadPictureError, PictureFacts, inspect_picture, read_picture
+from gcl_core.data.pictures import BadPictureError, PictureFacts, inspect_picture, picture_size, read_picture
 
 HEIGHT, WIDTH = 24, 16
 
@@ -65,8 +65,9 @@ def test_ordinary_pictures_are_only_decoded_and_resized(tmp_path: Path, suffix: 
         (8, lambda a: np.rot90(a)),
     ],
 )
-def test_exif_orientation_is_applied(tmp_path: Path, orientation: int, upright):
-    pixels, path, exif = _noise(HEIGHT, WIDTH, 3), tmp_path / "a.png", Image.Exif()
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+def test_exif_orientation_is_applied(tmp_path: Path, orientation: int, upright, suffix: str):
+    pixels, path, exif = _noise(HEIGHT, WIDTH, 3), tmp_path / f"a.{suffix}", Image.Exif()
     exif[0x0112] = orientation
     Image.fromarray(pixels).save(path, exif=exif)
     expected = upright(pixels)
@@ -74,6 +75,17 @@ def test_exif_orientation_is_applied(tmp_path: Path, orientation: int, upright):
     assert inspect_picture(path) == PictureFacts(
         expected.shape[1], expected.shape[0], f"EXIF orientation {orientation}"
     )
+    assert picture_size(path) == (expected.shape[1], expected.shape[0])
+
+
+def test_the_size_of_an_upright_picture_is_read_without_its_pixels(tmp_path: Path):
+    Image.fromarray(_noise(240, 160, 3)).save(tmp_path / "a.jpg")
+    content = (tmp_path / "a.jpg").read_bytes()
+    (tmp_path / "a.jpg").write_bytes(content[: len(content) // 2])
+    assert picture_size(tmp_path / "a.jpg") == (160, 240)
+    (tmp_path / "a.jpg").write_bytes(b"no picture")
+    with pytest.raises(BadPictureError, match=r"a\.jpg cannot be read as a picture"):
+        picture_size(tmp_path / "a.jpg")
 
 
 @pytest.mark.parametrize("kind", ["PNG", "TIFF of 32 bits"])

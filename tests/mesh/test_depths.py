@@ -23,7 +23,7 @@ def test_depths_are_added_by_picture_and_stay_unknown_where_none_are(tmp_path: P
     assert depths.files == ("x.jpg", "b.jpg", "c.jpg")
     full = np.ones((3, 17), dtype=np.float32)
     points = np.ones((3, 17, 2), dtype=np.float32)
-    keypoints = Keypoints(("q/a.jpg", "q/b.jpg", "q/c.jpg"), full[:, 0], points, full, full * np.nan)
+    keypoints = Keypoints(("q/a.jpg", "q/b.jpg", "q/c.jpg"), full[:, 0], full[:, 0], points, full, full * np.nan)
     found = add_depths(keypoints, depths, {"q/b.jpg": 1, "q/c.jpg": 2})
     np.testing.assert_array_equal(found.depths[1], world[1, list(BLAZEPOSE), 2].astype(np.float32))
     assert np.isnan(found.depths[[0, 2]]).all()

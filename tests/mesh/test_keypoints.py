@@ -43,6 +43,7 @@ def test_the_surest_person_of_each_picture_is_read(tmp_path: Path, name: str, pa
     assert found.points[a, 4].tolist() == [24, 9]
     assert found.points[b, 4].tolist() == [34, 9]
     assert found.heights[[a, b]].tolist() == [128, 256]
+    assert found.widths[[a, b]].tolist() == [64, 128]
     np.testing.assert_allclose(found.weights[a, :4], [0, 0.3, 1, 0])  # v = 0, 1, 2, 0
     assert np.isnan(found.depths).all()
 
@@ -66,6 +67,11 @@ def _spoilt(place: str) -> Any:
             table["annotations"][1] = [7, 1, 2]
         case "stranger":
             table["annotations"][0]["image_id"] = 8
+        case "text for numbers":
+            table["annotations"][0]["image_id"] = "7"
+        case "numbers for text":
+            for image in table["images"]:
+                image["id"] = str(image["id"])
         case "twice":
             table["images"][1]["file_name"] = "query/a.jpg"
         case "no height":
@@ -123,7 +129,12 @@ def _spoilt(place: str) -> Any:
         ("nan", r"query/b\.jpg: keypoints holds 1 NaN or infinite numbers, first at \[4\]"),
         ("confidence", r"query/b\.jpg: v must be 0, 1 or 2"),
         ("no object", "entry 1 of `annotations` is .* expected an object"),
-        ("stranger", "names image 8"),
+        ("stranger", "names image 8, which is not among `images`$"),
+        (
+            "text for numbers",
+            "names image '7', .* among `images`: ids are numbers there and text here; write them alike",
+        ),
+        ("numbers for text", "names image 7, .* among `images`: ids are text there and a number here"),
         ("twice", "twice"),
         ("no height", r"query/a\.jpg: height is null; expected the picture's size in pixels"),
         ("flat", r"query/b\.jpg: height is 0; expected"),

@@ -95,7 +95,8 @@ def noisy_keypoints(
     noisy = (points + random.normal(0, noise * height, points.shape)).astype(np.float32)
     weights = (random.random(points.shape[:2]) >= DROPPED).astype(np.float32)
     heights = np.full(len(points), height, dtype=np.float32)
-    return Keypoints(tuple(files), heights, noisy, weights, np.full_like(weights, np.nan))
+    unknown = np.full_like(heights, np.nan)
+    return Keypoints(tuple(files), heights, unknown, noisy, weights, np.full_like(weights, np.nan))
 
 
 def backs_as_fronts(points: Float32[np.ndarray, "n 17 2"]) -> Float32[np.ndarray, "n 17 2"]:
