@@ -73,8 +73,24 @@ def file_hashes(manifest: pd.DataFrame) -> dict[str, str]:
 def verify_views(folder: Path) -> int:
     """Return the number of an export's files, all of them as they were written.
 
-    Raises RunError that names every changed, missing or extra file; a picture counts as changed, too, when SHA256SUMS
-    was made anew but the manifest knows it otherwise.
+    Raises RunError that names every changed, missing or extra file, as `compare_views` finds them.
+    """
+    whole, faults = compare_views(folder)
+    if faults:
+        told = "; ".join(f"{kind}: {', '.join(names)}" for kind, names in faults.items())
+        raise RunError(
+            f"{folder} is not as it was exported. {told[0].upper()}{told[1:]}. Move away what is extra; the same "
+            "export-views makes again what is changed or missing. Or delete the folder and export it anew, or get it "
+            "anew"
+        )
+    return len(whole)
+
+
+def compare_views(folder: Path) -> tuple[dict[str, str], dict[str, list[str]]]:
+    """Return the SHA-256 of an export's files that are as they were written, and by kind those that are not.
+
+    A picture counts as changed, too, when SHA256SUMS was made anew but the manifest knows it otherwise. Raises RunError
+    for a folder without a finished export, and when SHA256SUMS or a manifest that it vouches for is damaged.
     """
     _require_finished(folder)
     sums = _read_sums(folder / SUMS)
@@ -85,12 +101,8 @@ def verify_views(folder: Path) -> int:
         told = file_hashes(_read_manifest(folder / "manifest.parquet").dropna(subset="sha256"))
         changed |= {name for name in found if told.get(name, found[name]) != found[name]}
     faults = {"changed": sorted(changed), "missing": sorted(set(sums) - there), "extra": sorted(there - set(sums))}
-    if any(faults.values()):
-        told = "; ".join(f"{kind}: {', '.join(names)}" for kind, names in faults.items() if names)
-        raise RunError(
-            f"{folder} is not as it was exported. {told[0].upper()}{told[1:]}. Export it anew, or get it anew"
-        )
-    return len(found)
+    whole = {name: digest for name, digest in found.items() if name not in changed}
+    return whole, {kind: names for kind, names in faults.items() if names}
 
 
 def _require_finished(folder: Path) -> None:
@@ -111,8 +123,12 @@ def _read_manifest(path: Path) -> pd.DataFrame:
 
 
 def _read_sums(path: Path) -> dict[str, str]:
+    again = "give the same export-views again, which makes it again, or get it anew"
     try:
         lines = [line.split("  ", 1) for line in path.read_text(encoding="utf-8").splitlines()]
-        return {name: digest for digest, name in lines}
+        sums = {name: digest for digest, name in lines}
     except ValueError as error:
-        raise RunError(f"{path} is damaged: a line is not `SHA-256  file`; get it anew") from error
+        raise RunError(f"{path} is damaged: a line is not `SHA-256  file`; {again}") from error
+    if not sums:
+        raise RunError(f"{path} is damaged: it has no line; {again}")
+    return sums

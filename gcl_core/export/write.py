@@ -4,7 +4,7 @@ import io
 import os
 import shlex
 import shutil
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from hashlib import sha256
@@ -22,7 +22,7 @@ from gcl_core.data.person_set import PersonSet, load_person_set
 from gcl_core.device import resolve_device
 from gcl_core.export.choice import Choice, chosen_rows, drawing_run, view_manifest, weights_of
 from gcl_core.export.datasheet import datasheet
-from gcl_core.export.read import RECIPE, SUMS, file_hashes
+from gcl_core.export.read import RECIPE, SUMS, compare_views, file_hashes, verify_views
 from gcl_core.files import RunError, atomic, hash_file, held, read_json, write_json, write_text
 from gcl_core.layout import Layout
 from gcl_core.mesh.projection import YAWS
@@ -55,10 +55,11 @@ def export_views(
     says where its pixels come from.
     Of real people the recipe and the manifest alone, unless `pixels` are asked for; of synthetic ones the pictures too.
     `words` are the profile and settings as one types them: the datasheet repeats them. A broken export goes on behind
-    its last whole batch and ends with the same bytes; a finished one is left as it is. An export of other weights,
-    data or choice there is refused or, with `renew`, set aside as `<out>.superseded-<fingerprint>`.
+    its last whole batch and ends with the same bytes; a finished one is left as it is or, where files of it were
+    changed or lost, made whole again. An export of other weights, data or choice there is refused or, with `renew`, set
+    aside as `<out>.superseded-<fingerprint>`.
     Raises ConfigError as `chosen_rows`, RunError as `drawing_run` or `body_source`, and when `out` holds something
-    else, is damaged or at work, or the disk is full.
+    else, a damaged recipe or files that no export wrote, is at work, or the disk is full.
     """
     layout = layout.of_seed(choice.seed)
     people = load_person_set(layout)
@@ -69,7 +70,10 @@ def export_views(
     recipe = _recipe(layout, people, choice, run, weights, words)
     recipe["pixels"] = pixels or layout.study.dataset == "synthetic"
     with held(out.parent / f".{out.name}.lock", f"another export is at work in {out}", "; nothing there changed"):
-        recipe = _enter(out, recipe, renew=renew)
+        asked, recipe = recipe, _enter(out, recipe, renew=renew)
+        whole, ended = {}, (out / SUMS).is_file()
+        if ended:
+            recipe, whole = _reopen_damaged(out, recipe, asked)
         if not (out / SUMS).is_file():
             if recipe["pixels"]:
                 if run is not None:
@@ -79,11 +83,14 @@ def export_views(
                     draw = partial(_carry, carrier, choice)
                 columns = ["file", "sources"] if carrier else ["file"]
                 files = manifest[columns].to_numpy().reshape(len(rows), -1, len(columns)).swapaxes(1, 2)
-                hashes = _draw_all(rows, draw, files.ravel().tolist(), out, layout.study.evaluation.batch_size)
+                size = layout.study.evaluation.batch_size
+                hashes = _draw_all(rows, draw, files.ravel().tolist(), out, size, whole)
                 told = np.array(hashes).reshape(files.shape).swapaxes(1, 2).reshape(len(manifest), -1)
                 manifest[["sha256", "sources_sha256"][: len(columns)]] = told
             _finish(out, manifest, recipe, choice)
-        shutil.rmtree(out / PARTS, ignore_errors=True)
+            shutil.rmtree(out / PARTS, ignore_errors=True)
+            if ended:
+                verify_views(out)  # which names what no export wrote
     return out
 
 
@@ -149,6 +156,26 @@ def _enter(out: Path, recipe: dict[str, Any], *, renew: bool) -> dict[str, Any]:
     return earlier
 
 
+def _reopen_damaged(out: Path, recipe: dict[str, Any], asked: dict[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
+    """Make a finished export unfinished where its files are not as they were written.
+
+    Return its recipe, made again as `asked` where its file is not whole, and the SHA-256 of its whole files.
+    """
+    shutil.rmtree(out / PARTS, ignore_errors=True)  # a kill after the end leaves them
+    try:
+        whole, faults = compare_views(out)
+        if not faults:
+            return recipe, whole
+    except RunError:  # nothing says any more which files are whole
+        whole = {}
+    print(f"{out}: not as it was exported; making it whole again")
+    (out / SUMS).unlink()
+    if RECIPE not in whole:
+        recipe = {**asked, "pixels": recipe["pixels"]}
+        write_json(out / RECIPE, recipe)
+    return recipe, whole
+
+
 def _read_recipe(path: Path, keys: Collection[str]) -> dict[str, Any]:
     """Return the recipe of an export. Raises RunError for a file that is none."""
     try:
@@ -182,19 +209,29 @@ def _carry(carrier: Carrier, choice: Choice, rows: Int64[np.ndarray, " b"]) -> S
     return [picture for each in carried for picture in (*each.views, *each.sources)]
 
 
-def _draw_all(rows: Int64[np.ndarray, " n"], draw: Draw, files: Sequence[str], out: Path, size: int) -> list[str]:
+def _draw_all(
+    rows: Int64[np.ndarray, " n"],
+    draw: Draw,
+    files: Sequence[str],
+    out: Path,
+    size: int,
+    whole: Mapping[str, str],
+) -> list[str]:
     """Draw every view into its file, `size` pictures at a time; return the files' SHA-256 in the manifest's order.
 
-    A batch is drawn anew unless its part names the hashes of its files and they have them.
+    A batch is drawn anew unless its part, or `whole`, names the hashes of its files and they have them.
     """
     views = len(files) // len(rows)
     hashes: list[str] = []
     with ThreadPoolExecutor(os.cpu_count()) as pool, tqdm(total=len(files), desc="views", mininterval=2) as bar:
         for start in range(0, len(rows), size):
             batch = rows[start : start + size]
-            paths = [out / file for file in files[start * views : (start + size) * views]]
+            names = files[start * views : (start + size) * views]
+            paths = [out / name for name in names]
             part = out / PARTS / f"{start // size:05d}.txt"
-            kept = part.read_text(encoding="utf-8", errors="replace").split() if part.is_file() else []
+            kept = [whole.get(name, "") for name in names]
+            if part.is_file():
+                kept = part.read_text(encoding="utf-8", errors="replace").split()
             if kept != list(pool.map(_hash, paths)):
                 kept = list(pool.map(write_picture, draw(batch), paths))
                 write_text(part, "\n".join(kept) + "\n")

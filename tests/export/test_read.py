@@ -114,9 +114,10 @@ def test_a_changed_pixel_is_found_even_when_the_sums_are_made_anew(folder: Path)
 def test_a_folder_without_an_export_is_told_from_a_damaged_one(folder: Path, tmp_path: Path):
     with pytest.raises(RunError, match="holds no finished export"):
         verify_views(tmp_path)
-    (folder / "SHA256SUMS").write_text("nonsense\n")
-    with pytest.raises(RunError, match="is damaged"):
-        verify_views(folder)
+    for content, words in (("nonsense\n", "a line is not"), ("", "it has no line")):
+        (folder / "SHA256SUMS").write_text(content)
+        with pytest.raises(RunError, match=f"SHA256SUMS is damaged: {words}"):
+            verify_views(folder)
 
 
 @pytest.mark.parametrize("left", [None, 0, 4, 1000])

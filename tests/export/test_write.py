@@ -93,6 +93,43 @@ def test_finished_export_is_left_as_it_is(layout: Layout, tmp_path: Path, drawn:
     assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == times
 
 
+@pytest.mark.parametrize(
+    ("name", "left", "batches"),
+    [
+        ("train/nv/45/0003_c1s1_00.png", None, [3]),
+        ("train/nv/45/0006_c2s1_00.png", 10, [1]),
+        ("manifest.csv", 0, []),
+        ("manifest.parquet", None, []),
+        ("recipe.json", -1, []),
+        ("SHA256SUMS", 0, [3, 3, 1]),
+        ("SHA256SUMS", 100, [3, 3, 1]),
+    ],
+)
+def test_a_damaged_finished_export_is_made_whole_again(
+    name: str, left: int | None, batches: list[int], layout: Layout, tmp_path: Path, drawn: list[int]
+):
+    folder = export_views(layout, tmp_path / "views", Choice())
+    before = bytes_of(folder)
+    (folder / name).unlink()
+    if left is not None:
+        (folder / name).write_bytes(before[name][:left])
+    drawn.clear()
+    export_views(layout, folder, Choice())
+    assert drawn == batches
+    assert bytes_of(folder) == before
+
+
+def test_files_that_no_export_wrote_are_named_and_stay(layout: Layout, tmp_path: Path):
+    folder = export_views(layout, tmp_path / "views", Choice(each=1))
+    (folder / "letter.txt").write_text("dear")
+    before = bytes_of(folder)
+    with pytest.raises(RunError, match=r"Extra: letter\.txt\. Move away what is extra"):
+        export_views(layout, folder, Choice(each=1))
+    assert bytes_of(folder) == before
+    (folder / "letter.txt").unlink()
+    export_views(layout, folder, Choice(each=1))
+
+
 def test_full_disk_leaves_nothing_half_and_the_same_command_goes_on(
     layout: Layout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
