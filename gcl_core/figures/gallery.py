@@ -6,7 +6,7 @@ from typing import Any
 from urllib.parse import quote
 
 from gcl_core.config import Study
-from gcl_core.figure_manifest import enter_page, read_manifest
+from gcl_core.figure_manifest import enter_page, gone_or_changed, read_manifest
 from gcl_core.figures.style import is_narrow
 from gcl_core.files import RunError, write_text
 from gcl_core.outputs import ENDINGS, GALLERY, OUTPUTS, Output
@@ -23,13 +23,15 @@ INTRODUCTION = (
 def write_gallery(study: Study, folder: Path) -> Path:
     """Write README.md of a profile's figures, enter it into their manifest, and return its path.
 
-    It shows what the folder holds and its manifest names: figures with their captions and a LaTeX snippet each, tables
-    with links. The same files give the same bytes. Raises RunError for a folder without figures.
+    It shows what the folder holds as its manifest knows it: figures with their captions and a LaTeX snippet each,
+    tables with links; what was changed after it was made is left out. The same files give the same bytes. Raises
+    RunError for a folder without figures.
     """
     entries = read_manifest(folder)
     if not entries:
         raise RunError(f"{folder} holds no figures with a manifest.json; run the study of that profile first")
-    present = {name: entry for name, entry in entries.items() if (folder / name).is_file()}
+    gone, changed = gone_or_changed(folder, entries, entries)
+    present = {name: entry for name, entry in entries.items() if name not in (*gone, *changed)}
     guide = "../" * (3 if folder.parent.name == "reference" else 2) + "docs/READING.md"
     parts = [f"# Figures and tables of profile {study.profile}", INTRODUCTION.format(guide=guide)]
     parts += [SYNTHETIC] if study.dataset == "synthetic" else []

@@ -15,7 +15,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from gcl_core.config import Study
 from gcl_core.figure_manifest import given_words, record_files
-from gcl_core.files import atomic
+from gcl_core.files import RunError, atomic
 from gcl_core.layout import Layout
 
 COLUMN = 3.25  # inches: one column of a two-column paper
@@ -176,6 +176,12 @@ def _reduce_colours(path: Path) -> None:
 
 
 def is_narrow(picture: Path) -> bool:
-    """Return whether a PNG that `write_figure` wrote is of a figure one column wide, give or take a pixel."""
-    with PIL.Image.open(picture) as image:
-        return image.width <= round(COLUMN * PRINT_DPI) + 1
+    """Return whether a PNG that `write_figure` wrote is of a figure one column wide, give or take a pixel.
+
+    Raises RunError for a file that is none.
+    """
+    try:
+        with PIL.Image.open(picture) as image:
+            return image.width <= round(COLUMN * PRINT_DPI) + 1
+    except OSError as error:  # also what is no picture
+        raise RunError(f"cannot read the figure {picture}: {error}; run the notebook that writes it") from error

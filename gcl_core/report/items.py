@@ -74,7 +74,7 @@ class Section:
 def report_sections(layout: Layout, entries: Entries) -> list[Section]:
     """Return every file of the manifest's `entries` once, in sections; what no section names comes last.
 
-    A file that is gone or differs from its entry is told of among its item's doubts.
+    A file that is gone or differs from its entry is told of among its item's doubts, and is not shown.
     """
     share = PICTURES // max(1, sum(name.endswith(".png") for name in entries))
     groups: dict[str, dict[str, list[str]]] = defaultdict(dict)
@@ -102,7 +102,8 @@ def _item(layout: Layout, entries: Entries, kind: str, names: Sequence[str], sha
     entry, path = entries[shown], layout.figures / shown
     gone, changed = gone_or_changed(layout.figures, entries, names)
     kept = [name for name in names if name not in gone]
-    drawn = path.suffix == ".png" and shown in kept
+    as_made = shown in kept and shown not in changed
+    drawn = path.suffix == ".png" and as_made
     return Item(
         kind,
         path.stem,
@@ -113,7 +114,7 @@ def _item(layout: Layout, entries: Entries, kind: str, names: Sequence[str], sha
         entry["runs"],
         picture=embedded(path, share) if drawn else "",
         narrow=drawn and is_narrow(path),
-        table=read_markdown(path.read_text(encoding="utf-8")) if path.suffix == ".md" and shown in kept else None,
+        table=read_markdown(path.read_text(encoding="utf-8")) if path.suffix == ".md" and as_made else None,
         doubts=[*(f"{name} is gone" for name in gone), *(f"{name} was changed after it was made" for name in changed)],
     )
 

@@ -9,7 +9,7 @@ import pytest
 from gcl_core.config import load_study
 from gcl_core.figure_manifest import read_manifest
 from gcl_core.figures.gallery import write_gallery
-from gcl_core.figures.style import COLUMN, PAGE, new_figure, save_figure
+from gcl_core.figures.style import COLUMN, PAGE, is_narrow, new_figure, save_figure
 from gcl_core.files import RunError, hash_file
 from gcl_core.layout import Layout
 from gcl_core.report.items import report_sections
@@ -57,10 +57,14 @@ def test_it_stands_in_the_manifest_and_not_in_the_report_and_is_the_same_when_wr
     assert "README.md" not in names
 
 
-def test_what_is_gone_is_not_shown_and_a_folder_without_figures_is_named(layout: Layout, tmp_path: Path):
+def test_what_is_gone_or_changed_is_not_shown_and_a_folder_without_figures_is_named(layout: Layout, tmp_path: Path):
     (layout.figures / "claims.png").unlink()
+    (layout.figures / "ablations.png").write_bytes(b"")
     text = write_gallery(layout.study, layout.figures).read_text(encoding="utf-8")
     assert "claims.png" not in text
+    assert "ablations.png" not in text
+    with pytest.raises(RunError, match=r"cannot read the figure .*ablations\.png: .*; run the notebook"):
+        is_narrow(layout.figures / "ablations.png")
     with pytest.raises(RunError, match="holds no figures"):
         write_gallery(load_study("smoke"), tmp_path / "nothing")
     assert not (tmp_path / "nothing").exists()

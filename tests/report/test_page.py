@@ -215,6 +215,16 @@ def test_a_run_made_anew_and_a_file_changed_by_hand_are_told(layout: Layout, wri
     assert "Beware: dose.csv was changed after it was made" in text
 
 
+@pytest.mark.parametrize("content", [b"", b"In words.", "| a |\n| :-- |\n".encode("utf-16")])
+@pytest.mark.parametrize("name", ["extra.md", "ablations.png"])
+def test_a_changed_table_or_picture_is_told_and_not_shown(name: str, content: bytes, layout: Layout):
+    (layout.figures / name).write_bytes(content)
+    page = page_of(layout)
+    assert f"Beware: {name} was changed after it was made" in page.text
+    assert ("x | y" in page.text) == (name != "extra.md")
+    assert bool(page.alts) == (name != "ablations.png")
+
+
 def test_other_settings_than_those_of_the_figures_are_told(layout: Layout):
     other = Layout(load_study("smoke", "seeds=2 joint.epochs=9"), root=layout.root)
     assert "which the profile has now" in page_of(other).text
