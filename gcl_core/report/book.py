@@ -55,6 +55,9 @@ STYLE = """\
   .bd-article .cell_output img { max-width: none; width: 44rem; }
 }
 """
+BROKEN = (  # what reading a damaged notebook raises, nbformat's own assertions among them
+    *(OSError, ValueError, AttributeError, TypeError, AssertionError, StopIteration, nbformat.ValidationError),
+)
 MARK = "book.json"  # in a book: its profile and its files, by which the next one knows what it may replace
 ICONS = "_static/scripts/fontawesome.js"  # 1.5 MB; the theme's style sheet draws the same icons from its fonts
 
@@ -63,7 +66,8 @@ def build_book(layout: Layout, out: Path) -> Path:
     """Build the book of a profile's executed notebooks of seed 0 in `out` and return its first page.
 
     `out` appears whole; an earlier book there, to which nothing was added, is replaced, and anything else is refused.
-    Raises RunError where no executed notebooks are, where `out` cannot be written, or where a page cannot be built.
+    Raises RunError where no executed notebooks are, where `out` cannot be written, or where one of them is
+    damaged or a page cannot be built.
     """
     found, place = executed_notebooks(layout), out.resolve()
     _require_replaceable(place)
@@ -79,8 +83,7 @@ def build_book(layout: Layout, out: Path) -> Path:
         # pages tell places in the checkout, not where it lay
         here = json.dumps(f"{layout.root}/", ensure_ascii=False).strip('"')
         for path in found:
-            notebook = nbformat.reads(path.read_text(encoding="utf-8").replace(here, ""), as_version=4)
-            nbformat.write(shortened(notebook, layout.study, path.stem), source / path.name)
+            nbformat.write(_page(path, here, layout), source / path.name)
         write_text(source / "index.md", front_page(layout.study, [path.stem for path in found]))
         if build_main(["-q", "-b", "html", "-d", str(Path(folder) / "doctrees"), str(source), str(built)]):
             raise RunError("the book could not be built; what Sphinx said stands above")
@@ -107,6 +110,21 @@ def executed_notebooks(layout: Layout) -> list[Path]:
     if not found:
         raise RunError(f"{folder} holds no executed notebook; run ./run_all.sh {layout.study.profile} first")
     return found
+
+
+def _page(path: Path, here: str, layout: Layout) -> nbformat.NotebookNode:
+    """Return an executed notebook fit for a page, without `here` in it. Raises RunError for a file that is broken."""
+    try:
+        text = path.read_text(encoding="utf-8").replace(here, "")
+        plain = json.loads(text)
+        nbformat.validate(plain, version=4, version_minor=plain.get("nbformat_minor"))
+        return shortened(nbformat.reads(text, as_version=4), layout.study, path.stem)
+    except BROKEN as error:
+        told, step = str(error).partition("\n")[0], layout.runs / "steps" / f"{path.stem}.done"
+        raise RunError(
+            f"{path} is damaged or no executed notebook ({told}). The notebook has to be run again: delete {step}, "
+            f"then ./run_all.sh {layout.study.profile}"
+        ) from error
 
 
 def front_page(study: Study, names: Sequence[str]) -> str:

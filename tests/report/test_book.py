@@ -179,6 +179,21 @@ def test_what_is_no_book_is_left_alone(tmp_path: Path):
         build_book(empty, tmp_path / "thesis" / "chapter.txt" / "book")
 
 
+@pytest.mark.parametrize(
+    "content", ["", '{"cells": [', "{}", "[]", '{"nbformat_minor": "5"}', '{"cells": 3, "nbformat": 4}']
+)
+def test_a_broken_notebook_is_named_and_has_to_be_run_again(content: str, tmp_path: Path):
+    broken = Layout(load_study("smoke"), root=tmp_path)
+    (broken.runs / "notebooks").mkdir(parents=True)
+    (broken.runs / "notebooks" / "01_baseline_seed0.ipynb").write_text(content)
+    told = (
+        r"01_baseline_seed0\.ipynb is damaged .*run again: delete .*steps/01_baseline_seed0\.done, then \./run_all\.sh"
+    )
+    with pytest.raises(RunError, match=told):
+        build_book(broken, tmp_path / "book")
+    assert not (tmp_path / "book").exists()
+
+
 def test_outputs_are_made_fit_for_a_page():
     plain = executed("Title")
     made = shortened(executed("Title"), load_study("smoke"), "01_baseline_seed0")
