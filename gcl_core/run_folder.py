@@ -9,13 +9,19 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pydantic import ValidationError
+
 from gcl_core.files import RunError, held, read_json, remove_scraps, write_json, write_text
 from gcl_core.provenance import fingerprint, provenance
+from gcl_core.records import RECORDS
+from gcl_core.settings.data import PictureSettings
 
 if TYPE_CHECKING:
     import torch
 
 SUPERSEDED = ".superseded-"
+SECTIONS = ("settings", "inputs", "code")  # of a manifest, each an object
+TEXTS = {name for name, kind in RECORDS["epochs"][1].items() if kind == "str"}  # of a line; all else are numbers
 AGAIN = "copy it again, or delete its folder and run that stage again"
 
 
@@ -103,6 +109,25 @@ class RunFolder:
             stream.write(json.dumps({"epoch": line["epoch"], "time": time.time()}) + "\n")
 
 
+def run_facts(run: Path) -> dict[str, Any]:
+    """Return a run's manifest. Raises RunError where it cannot be read or one of its SECTIONS is no object."""
+    manifest = run / "manifest.json"
+    facts = read_json(manifest)
+    if wrong := [name for name in SECTIONS if not isinstance(facts.get(name, {}), dict)]:
+        raise RunError(f"{manifest} is damaged: {wrong[0]} is no object; {AGAIN}")
+    return facts
+
+
+def run_picture(run: Path, settings: Mapping[str, Any]) -> PictureSettings:
+    """Return which size pictures have by the settings in a run's manifest. Raises RunError where they say none."""
+    try:
+        return PictureSettings.model_validate(settings["picture"])
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(map(str, ("settings", "picture", *first["loc"])))
+        raise RunError(f"{run / 'manifest.json'} is damaged: {field}: {first['msg']}; {AGAIN}") from error
+
+
 def kept_line(run: Path, lines: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Return, of a run's lines, that of the epoch whose weights it keeps: the last, or the best on test (D15).
 
@@ -117,7 +142,8 @@ def kept_line(run: Path, lines: Sequence[dict[str, Any]]) -> dict[str, Any]:
 def read_metrics(folder: Path) -> list[dict[str, Any]]:
     """Return the lines of a run's metrics.jsonl, oldest first; an empty list before the first epoch.
 
-    Raises RunError for a file that is broken or cannot be read.
+    Raises RunError for a file that is broken or cannot be read, and for a line with another value where a number or
+    null belongs.
     """
     path = folder / "metrics.jsonl"
     if not path.is_file():
@@ -129,6 +155,9 @@ def read_metrics(folder: Path) -> list[dict[str, Any]]:
     for number, line in enumerate(lines, start=1):
         if not isinstance(line, dict) or type(line.get("epoch")) is not int:
             raise RunError(f"{path} is damaged: line {number} is no epoch; {AGAIN}")
+        for name, value in line.items():
+            if name not in TEXTS and not isinstance(value, int | float | None):
+                raise RunError(f"{path} is damaged: {name!r} in line {number} is no number; {AGAIN}")
     return lines
 
 

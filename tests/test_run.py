@@ -101,6 +101,14 @@ def test_lines_that_are_no_epochs_are_named(content: str, tmp_path: Path) -> Non
         read_metrics(tmp_path)
 
 
+@pytest.mark.parametrize(("name", "value"), [("map", '"a"'), ("clusters", "[3]"), ("rank1", "{}")])
+def test_a_value_that_is_no_number_is_named_with_its_line(name: str, value: str, tmp_path: Path) -> None:
+    first = '{"epoch": 0, "map": null, "rank1": 0.5, "note": "random start"}'
+    (tmp_path / "metrics.jsonl").write_text(f'{first}\n{{"epoch": 1, "{name}": {value}}}\n')
+    with pytest.raises(RunError, match=rf"metrics\.jsonl is damaged: '{name}' in line 2 is no number; copy it again"):
+        read_metrics(tmp_path)
+
+
 def test_a_run_without_a_line_keeps_none(tmp_path: Path) -> None:
     write_json(tmp_path / "manifest.json", {})
     with pytest.raises(RunError, match=r"metrics\.jsonl has no epoch"):

@@ -236,7 +236,8 @@ def _show_trainings(layout) -> None:
         for seed, repeat in product(range(layout.study.seeds), repeats_of(layout.study, stage)):
             folder = layout.stage(stage, seed, repeat)
             lines = read_metrics(folder)
-            finished = bool(lines) and "finished" in read_json(folder / "manifest.json")
+            begun = bool(lines) or (folder / "manifest.json").is_file()
+            finished = begun and "finished" in read_json(folder / "manifest.json")
             last = headline_today(layout.of_seed(seed), folder) if finished else lines[-1] if lines else {}
             print(
                 f"{stage:<16}{seed:>5}{last.get('epoch', '-'):>8}{_percent(last.get('map')):>7}"

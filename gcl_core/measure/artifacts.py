@@ -19,7 +19,7 @@ from gcl_core.layout import Layout
 from gcl_core.outputs import seed_suffix
 from gcl_core.provenance import code_of_stage, fingerprint, measuring_of
 from gcl_core.records import RECORDS
-from gcl_core.run_folder import kept_line, read_metrics
+from gcl_core.run_folder import kept_line, read_metrics, run_facts
 from gcl_core.seeding import training_draws
 from gcl_core.typed_frames import typed
 
@@ -67,7 +67,7 @@ def run_problem(layout: Layout, stage: str, seed: int, repeat: int = 0) -> str |
     folder = layout.stage(stage, seed, repeat)
     if not (folder / "manifest.json").is_file():
         return f"is not there; it is made by {maker(stage, seed)}. Run that first, with the same profile"
-    facts, again = read_json(folder / "manifest.json"), f"run {maker(stage, seed)} again"
+    facts, again = run_facts(folder), f"run {maker(stage, seed)} again"
     if "finished" not in facts:
         return f"has not run to its end; {again}, it goes on where it stopped"
     ours, theirs = layout.study.of_stage(stage).model_dump(mode="json"), facts["settings"]

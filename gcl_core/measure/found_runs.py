@@ -9,7 +9,7 @@ from gcl_core.files import read_json
 from gcl_core.layout import Layout
 from gcl_core.measure.artifacts import measured_today
 from gcl_core.measure.published import DATASETS
-from gcl_core.run_folder import kept_line, read_metrics
+from gcl_core.run_folder import kept_line, read_metrics, run_facts
 
 METHODS = {  # of stage 1, by its setting
     "tda": "TDA contrast",
@@ -91,7 +91,7 @@ def _seeds(layout: Layout, folder: Path, *, own: bool) -> list[int]:
 
 def manifest(run: Path) -> dict[str, Any]:
     """Return a run folder's manifest, empty where there is none."""
-    return read_json(run / "manifest.json") if (run / "manifest.json").is_file() else {}
+    return run_facts(run) if (run / "manifest.json").is_file() else {}
 
 
 def headline(run: Path) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from gcl_core.measure.found_runs import (
 from gcl_core.measure.handed_in import handed_in
 from gcl_core.measure.published import DATASETS
 from gcl_core.measure.view_fid import kept_fid
+from gcl_core.run_folder import run_picture
 
 STAGES = ("baseline", "tda", "gcl")
 PLUS = "jvtc_plus"  # the baseline again, by looks and time stamps
@@ -51,10 +52,10 @@ def _has_run_here(layout: Layout, pair: Pair) -> bool:
 def _run_lines(layout: Layout, pair: Pair, stage: str) -> Iterator[dict[str, Any]]:
     for run in found_runs(layout, stage, pair):
         facts = manifest(run)
-        size, joint = facts["settings"]["picture"], facts["settings"].get("joint", {})
+        size, joint = run_picture(run, facts["settings"]), facts["settings"].get("joint", {})
         line = {
             **{"dataset": pair[0], "source": pair[1] or "", "stage": stage, "seed": int(run.name.removeprefix("seed"))},
-            **{"size": f"{size['height']}x{size['width']}", "stage_one": stage_one(run)},
+            **{"size": f"{size.height}x{size.width}", "stage_one": stage_one(run)},
             "picked_on_test": joint.get("keep") == "best_on_test",
         }
         ends = pd.DataFrame([_accuracy(headline_today(layout, each)) for each in repeats_beside(run)], dtype=float)

@@ -12,10 +12,11 @@ from pydantic import TypeAdapter, ValidationError
 from torch import Tensor, nn
 
 from gcl_core.data.batches import imagenet_normalize
-from gcl_core.files import RunError, read_json
+from gcl_core.files import RunError
 from gcl_core.given.take import encoder_facts, holds_given
 from gcl_core.models.identity_encoder import IdentityEncoder
 from gcl_core.models.weights import load_weights
+from gcl_core.run_folder import run_facts, run_picture
 from gcl_core.settings.networks import IdentityEncoderSettings
 
 
@@ -36,6 +37,7 @@ def load_run_encoder(run: Path, device: torch.device) -> RunEncoder:
     """
     facts = encoder_facts(run) if holds_given(run) else _finished(run)
     settings = facts["settings"]
+    picture = run_picture(run.parent if holds_given(run) else run, settings)
     try:
         network = TypeAdapter(IdentityEncoderSettings).validate_python(settings["identity_encoder"])
     except ValidationError as error:
@@ -47,12 +49,12 @@ def load_run_encoder(run: Path, device: torch.device) -> RunEncoder:
         ) from error
     encoder = IdentityEncoder(**network.model_dump(exclude={"weights"}))
     load_weights(encoder, run / "encoder.safetensors", device)
-    return RunEncoder(encoder, settings["picture"]["height"], settings["picture"]["width"])
+    return RunEncoder(encoder, picture.height, picture.width)
 
 
 def _finished(run: Path) -> dict[str, Any]:
     manifest = run / "manifest.json"
-    facts = read_json(manifest) if manifest.is_file() else {}
+    facts = run_facts(run) if manifest.is_file() else {}
     if "finished" not in facts:
         raise RunError(
             f"{run} is no finished run: it has no manifest.json that says so. Give a run folder, as in "

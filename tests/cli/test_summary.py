@@ -7,6 +7,7 @@ import pytest
 
 from gcl_core.cli import _show_trainings
 from gcl_core.config import load_study
+from gcl_core.files import RunError
 from gcl_core.layout import Layout
 
 
@@ -27,3 +28,15 @@ def test_every_repeat_of_a_variant_has_a_line(
         ["tda", "1", "3", "20.0", "50.0", "5", "runs/smoke/tda/seed1"],
         ["tda", "1", "3", "30.0", "50.0", "5", "runs/smoke/tda/seed1_repeat1"],
     ]
+
+
+def test_a_finished_training_without_records_is_an_error_and_one_at_work_is_not(
+    tmp_path: Path, write_run: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    layout = Layout(load_study("smoke"), root=tmp_path)
+    write_run(layout, "baseline", 0, [], finished=False)
+    _show_trainings(layout)
+    assert "runs/smoke/baseline/seed0" in capsys.readouterr().out
+    write_run(layout, "baseline", 0, [])
+    with pytest.raises(RunError, match=r"baseline/seed0/metrics\.jsonl has no epoch"):
+        _show_trainings(layout)

@@ -61,6 +61,15 @@ def test_a_run_made_with_other_settings_is_not_read(layout: Layout, write_run: W
         finished_run(other, "gcl", 0)
 
 
+def test_a_manifest_with_a_section_that_is_no_object_is_named(layout: Layout, write_run: WriteRun):
+    manifest = write_run(layout, "gcl", 0, []) / "manifest.json"
+    facts = read_json(manifest)
+    for name in ("settings", "inputs", "code"):
+        write_json(manifest, {**facts, name: None})
+        with pytest.raises(RunError, match=rf"manifest\.json is damaged: {name} is no object; copy it again"):
+            finished_run(layout, "gcl", 0)
+
+
 def test_records_hold_every_seed_and_know_what_was_not_recorded(layout: Layout, write_run: WriteRun):
     for seed in (0, 1):
         write_run(layout, "baseline", seed, [{"epoch": 0, "map": 0.1, "note": "start"}, {"epoch": 1, "loss": 2}])

@@ -3,6 +3,7 @@
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,7 +17,7 @@ from gcl_core.config import REPOSITORY, load_study
 from gcl_core.data.pictures import read_picture
 from gcl_core.exchange import import_run
 from gcl_core.figures import search
-from gcl_core.files import read_json, write_json
+from gcl_core.files import RunError, read_json, write_json
 from gcl_core.layout import Layout
 from gcl_core.models.packed import unpack_file
 from gcl_core.models.released import export_encoder
@@ -326,6 +327,24 @@ def test_imported_weights_are_embedded_and_those_imported_before_say_what_to_do(
     with pytest.raises(SystemExit):
         main(words)
     assert "import them again under another name" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("settings", "field"),
+    [
+        (None, "settings is no object"),
+        ({"picture": 3}, "settings.picture: "),
+        ({"picture": {"height": -5, "width": 32}}, "settings.picture.height: "),
+    ],
+)
+def test_a_manifest_with_values_of_another_kind_is_named_with_the_field(
+    settings: dict[str, Any] | None, field: str, run: Path, tmp_path: Path
+):
+    copy = shutil.copytree(run, tmp_path / "seed0")
+    facts = read_json(copy / "manifest.json")
+    write_json(copy / "manifest.json", {**facts, "settings": settings and {**facts["settings"], **settings}})
+    with pytest.raises(RunError, match=rf"manifest\.json is damaged: {field}.*; copy it again"):
+        load_run_encoder(copy, CPU)
 
 
 def test_onnx_runtime_returns_the_same_features(run: Path, gallery: Path, tmp_path: Path):
