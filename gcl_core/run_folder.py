@@ -13,7 +13,6 @@ from pydantic import ValidationError
 
 from gcl_core.files import RunError, held, read_json, remove_scraps, write_json, write_text
 from gcl_core.provenance import fingerprint, provenance
-from gcl_core.records import RECORDS
 from gcl_core.settings.data import PictureSettings
 
 if TYPE_CHECKING:
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
 
 SUPERSEDED = ".superseded-"
 SECTIONS = ("settings", "inputs", "code")  # of a manifest, each an object
-TEXTS = {name for name, kind in RECORDS["epochs"][1].items() if kind == "str"}  # of a line; all else are numbers
+TEXTS = ("labels", "note")  # of a line of metrics; all else are numbers
 AGAIN = "copy it again, or delete its folder and run that stage again"
 
 
