@@ -27,6 +27,7 @@ jaxtyping.install_import_hook("gcl_core", "beartype.beartype")
 
 pytest_plugins = ("tests.made_up", "tests.free_body")  # after the hook: they import gcl_core
 REPOSITORY = Path(__file__).resolve().parents[1]
+LONGEST = ("test_smoke_study.py", "test_study.py", "test_redraw.py", "test_parallel_stages.py", "test_gpu_check.py")
 
 
 def pytest_collection_finish() -> None:
@@ -41,8 +42,8 @@ def pytest_unconfigure() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the smoke study first: it takes longest, and the other tests run beside it."""
-    items.sort(key=lambda item: item.path.name != "test_smoke_study.py")
+    """Put the files that take longest first, so that no process is left with one of them alone at the end."""
+    items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
 
 
 @pytest.fixture(scope="session")
