@@ -5,6 +5,7 @@ import re
 import shlex
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -155,7 +156,9 @@ def described_study(profile: str, overrides: Sequence[str] = ()) -> Study:
     try:
         return load_study(profile, overrides)
     except ConfigError:
-        return load_study(profile, [*overrides, "data_root=/not/given"])
+        with suppress(ConfigError):
+            return load_study(profile, [*overrides, "data_root=/not/given"])
+        raise
 
 
 def is_file_of_settings(profile: str) -> bool:
