@@ -228,7 +228,7 @@ def _flat(tree: dict[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
 def _read_tree(path: Path) -> dict[str, Any]:
     """Return the settings that a YAML file states; its relative paths begin in its folder."""
     try:
-        tree = _read_yaml(path.read_text(encoding="utf-8-sig")) or {}
+        tree = _read_yaml(path.read_text(encoding="utf-8-sig"))
     except UnicodeDecodeError as error:
         raise ConfigError(
             f"{path} is not UTF-8 (byte {error.start} is {error.object[error.start]:#04x}); save it anew in UTF-8"
@@ -237,6 +237,10 @@ def _read_tree(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path} cannot be read: {error.strerror or error}; check its permissions") from error
     except yaml.YAMLError as error:
         raise ConfigError(f"{path} is not readable YAML: {error}") from error
+    if tree is None:
+        raise ConfigError(
+            f"{path} states no setting, as a file that was cut off; a profile states at least `extends: NAME`, or `{{}}`"
+        )
     if not isinstance(tree, dict):
         raise ConfigError(f"{path} holds a {type(tree).__name__}; expected `key: value` lines")
     place_paths(tree, PATHS, path.parent)

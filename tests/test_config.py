@@ -47,6 +47,8 @@ def test_a_base_that_extends_is_refused(tmp_path: Path) -> None:
     assert "extends 'mini', which itself extends 'small'; only one level is read: extend 'small' and state" in told
     assert "which itself extends" in message(put(tmp_path, own="extends: own.yaml\n"))
     assert "extends: unknown key" in message("smoke", "extends=mini")
+    for nothing in ("", "# all of it is gone\n", "---\n"):
+        assert "own.yaml states no setting, as a file that was cut off" in message(put(tmp_path, own=nothing))
     assert "below.yaml holds a list" in message(put(tmp_path, own="extends: below.yaml\n", below="- 1\n"))
 
 
@@ -204,9 +206,9 @@ def test_unreadable_profile_file_is_named(text: str, tmp_path: Path) -> None:
     assert str(path) in message(str(path))
 
 
-def test_empty_profile_file_is_all_defaults(tmp_path: Path) -> None:
+def test_a_profile_without_settings_of_its_own_is_all_defaults(tmp_path: Path) -> None:
     path = tmp_path / "paper.yaml"
-    path.write_text("# nothing differs\n")
+    path.write_text("{}\n")
     assert load_study(str(path)) == Study()
 
 

@@ -8,11 +8,9 @@ from pathlib import Path
 from typing import Literal
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
-from gcl_core.files import RunError, atomic
+from gcl_core.models.weights_file import read_weights, write_weights
 
 Bits = Literal[8, 16]
 SCALE = ".scale"  # added to a tensor's name: the scale of each of its output channels, float32
@@ -21,7 +19,7 @@ LARGEST = 127
 
 def pack_file(path: Path, to: Path, bits: Bits) -> None:
     """Write a run's safetensors file to `to` in fewer bits. Raises RunError for a file that cannot be read."""
-    tensors, metadata = _read(path)
+    description, tensors = read_weights(path)
     packed: dict[str, Tensor] = {}
     for name, value in tensors.items():
         if not value.is_floating_point() or value.ndim < 2:
@@ -30,13 +28,13 @@ def pack_file(path: Path, to: Path, bits: Bits) -> None:
             packed[name] = value.half()
         else:
             packed |= dict(zip((name, name + SCALE), _steps(value), strict=True))
-    _write(packed, to, metadata)
+    write_weights(to, packed, description)
 
 
 def unpack_file(path: Path, to: Path) -> None:
     """Write a packed file to `to` as a run keeps it, in float32. Raises RunError for a file that cannot be read."""
-    packed, metadata = _read(path)
-    _write(unpacked(packed), to, metadata)
+    description, packed = read_weights(path)
+    write_weights(to, unpacked(packed), description)
 
 
 def unpacked(packed: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -55,16 +53,3 @@ def _steps(value: Tensor) -> tuple[Tensor, Tensor]:
     scale = rows.abs().amax(1) / LARGEST
     steps = rows / torch.where(scale == 0, 1, scale)[:, None]
     return steps.round().to(torch.int8).reshape(value.shape), scale
-
-
-def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    try:
-        with safe_open(path, framework="pt") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
-    except (OSError, SafetensorError) as error:
-        raise RunError(f"{path} cannot be read as safetensors ({error}); fetch or make it again") from error
-
-
-def _write(tensors: dict[str, Tensor], path: Path, metadata: dict[str, str]) -> None:
-    with atomic(path) as temporary:
-        save_file({name: value.contiguous() for name, value in tensors.items()}, temporary, metadata=metadata)

@@ -1,9 +1,8 @@
 """Networks of a study: built from its settings and a seed, stored as safetensors, loaded strictly.
 
-A file's metadata tells, as JSON, the class and settings of the network it holds.
+A file's metadata tells, as JSON, the class and settings of the network it holds (weights_file.py).
 """
 
-import json
 from collections.abc import Callable, Collection
 from functools import partial
 from importlib import import_module
@@ -11,22 +10,20 @@ from pathlib import Path
 from typing import TypeVar
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
-from torch import Tensor, nn
+from torch import nn
 
 from gcl_core.config import Study
-from gcl_core.files import RunError, atomic
-from gcl_core.models.describe import Description, describe, differences, mismatches, some
+from gcl_core.files import RunError
+from gcl_core.models.describe import describe, differences, mismatches, some
 from gcl_core.models.discriminator import Discriminator
 from gcl_core.models.identity_encoder import IdentityEncoder, load_imagenet
 from gcl_core.models.network import TrainedGenerator, prepared
 from gcl_core.models.packed import unpacked
 from gcl_core.models.timm_trunk import TimmTrunk
+from gcl_core.models.weights_file import read_weights, write_weights
 from gcl_core.seeding import derive_seed
 
 Module = TypeVar("Module", bound=nn.Module)
-NETWORK = "gcl_core network"  # the metadata's one entry; the order of several would differ from file to file
 
 
 def build_encoder(study: Study, seed: int) -> IdentityEncoder:
@@ -65,9 +62,7 @@ def _seeded(build: Callable[[], Module], seed: int, purpose: str) -> Module:
 
 def save_weights(network: nn.Module, path: Path) -> None:
     """Write a network's parameters and buffers, and what it is, as safetensors, whole or not at all."""
-    tensors = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
-    with atomic(path) as temporary:
-        save_file(tensors, temporary, metadata={NETWORK: json.dumps(describe(network))})
+    write_weights(path, network.state_dict(), describe(network))
 
 
 def load_weights(network: Module, path: Path, device: torch.device, *, ignore: Collection[str] = ()) -> Module:
@@ -79,7 +74,10 @@ def load_weights(network: Module, path: Path, device: torch.device, *, ignore: C
     """
     if not path.is_file():
         raise RunError(f"{path} is missing; give the folder of a finished run, or run the notebook of that stage first")
-    found, tensors = _read(path)
+    found, packed = read_weights(path)
+    if found is not None and found["network"] == IdentityEncoder.__name__:
+        found["settings"] = {"kind": "resnet", **found["settings"]}  # older files name no kind
+    tensors = unpacked(packed)
     differ = differences(describe(network), found, ignore=ignore) if found else None
     wrong = f"expected {differ[0]}, found {differ[1]}" if differ else some(mismatches(network.state_dict(), tensors))
     if wrong:
@@ -89,22 +87,6 @@ def load_weights(network: Module, path: Path, device: torch.device, *, ignore: C
         )
     network.load_state_dict(tensors)
     return network.to(device).eval()
-
-
-def _read(path: Path) -> tuple[Description | None, dict[str, Tensor]]:
-    try:
-        with safe_open(path, framework="pt") as file:
-            words = (file.metadata() or {}).get(NETWORK)
-            found = None if words is None else json.loads(words)
-            if found is not None and not (isinstance(found, dict) and {"network", "settings"} <= set(found)):
-                raise ValueError(f"its description of a network is {str(found)[:80]}")
-            if found is not None and found["network"] == IdentityEncoder.__name__:
-                found["settings"] = {"kind": "resnet", **found["settings"]}  # older files name no kind
-            return found, unpacked({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
-    except (OSError, SafetensorError, ValueError) as error:
-        raise RunError(
-            f"{path} is broken ({error}); fetch it again; of a run, delete its folder and run that stage again"
-        ) from error
 
 
 def load_encoder(study: Study, folder: Path, device: torch.device) -> IdentityEncoder:

@@ -5,19 +5,17 @@ both. The last checkpoint and the one before it are kept, so that a damaged file
 """
 
 import contextlib
-import hashlib
 import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
-import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import Tensor
 
 from gcl_core.files import RunError, atomic
+from gcl_core.models.weights_file import digest
 from gcl_core.training.tensor_tree import TreeError, pack, unpack
 
 STATE = "gcl_core checkpoint"  # the metadata's one entry; the order of several would differ from file to file
@@ -67,7 +65,7 @@ def load_state(path: Path) -> dict[str, Any]:
                 raise TreeError("it holds tensors, but no state of a training")
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         written = json.loads(text)
-        if written["sha256"] != _digest(written["state"], tensors):
+        if written["sha256"] != digest(written["state"], tensors):
             raise TreeError("its content does not match its SHA-256: the file is damaged")
         tree = unpack(written["state"], tensors)
         if not isinstance(tree, dict):
@@ -115,15 +113,5 @@ def _set_aside(path: Path, why: str) -> None:
 
 def _write(path: Path, state: Mapping[str, Any]) -> None:
     tree, tensors = pack(dict(state))
-    metadata = json.dumps({"sha256": _digest(tree, tensors), "state": tree}, allow_nan=False)
+    metadata = json.dumps({"sha256": digest(tree, tensors), "state": tree}, allow_nan=False)
     save_file(tensors, path, metadata={STATE: metadata})
-
-
-def _digest(tree: Any, tensors: Mapping[str, Tensor]) -> str:
-    digest = hashlib.sha256(json.dumps(tree).encode())
-    for name in sorted(tensors):
-        tensor = tensors[name]
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        if tensor.numel():
-            digest.update(tensor.contiguous().flatten().view(torch.uint8).numpy().data)
-    return digest.hexdigest()

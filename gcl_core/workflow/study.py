@@ -130,7 +130,7 @@ def step_states(profile: str, overrides: Sequence[str]) -> dict[str, bool]:
         command, cwd=REPOSITORY, env=_environment(), capture_output=True, encoding=_printed(), errors="replace"
     )
     if answer.returncode:
-        _require_writable(REPOSITORY / ".snakemake")
+        _require_writable(*(REPOSITORY / name for name in (".snakemake", "runs", "figures")))
         raise RunError(f"Snakemake cannot plan the study:\n{answer.stderr.strip()}")
     states = {}
     for line in answer.stdout.splitlines()[1:]:

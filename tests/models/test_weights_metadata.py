@@ -19,7 +19,6 @@ from gcl_core.models.generator import Generator
 from gcl_core.models.identity_encoder import IdentityEncoder
 from gcl_core.models.released import export_encoder
 from gcl_core.models.weights import (
-    NETWORK,
     build_discriminator,
     build_encoder,
     build_generator,
@@ -29,6 +28,7 @@ from gcl_core.models.weights import (
     load_weights,
     save_weights,
 )
+from gcl_core.models.weights_file import NETWORK
 
 CPU = torch.device("cpu")
 
@@ -119,6 +119,18 @@ def test_a_file_that_does_not_say_what_it_holds_goes_by_names_and_shapes(folder:
         save_file(tensors, path, metadata={NETWORK: words})
         with pytest.raises(RunError, match=r"encoder\.safetensors is broken"):
             load_encoder(study(), folder, CPU)
+
+
+@pytest.mark.parametrize("name", ["encoder", "generator", "discriminator"])
+@pytest.mark.parametrize("place", [0.3, 0.7, 1.0])
+def test_a_single_changed_byte_is_found(folder: Path, name: str, place: float):
+    path = folder / f"{name}.safetensors"
+    content = bytearray(path.read_bytes())
+    content[int(place * (len(content) - 1))] ^= 1
+    path.write_bytes(content)
+    load = {"encoder": load_encoder, "generator": load_generator, "discriminator": load_discriminator}[name]
+    with pytest.raises(RunError, match=rf"{name}\.safetensors is broken \(its content does not match its SHA-256\)"):
+        load(study(), folder, CPU)
 
 
 def test_other_modules_have_no_settings(tmp_path: Path):

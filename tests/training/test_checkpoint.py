@@ -13,7 +13,7 @@ from torch import nn
 
 from gcl_core.config import OptimizerSettings
 from gcl_core.files import RunError
-from gcl_core.training import checkpoint
+from gcl_core.models.weights_file import digest
 from gcl_core.training.checkpoint import STATE, load_state, previous, resume, save_checkpoint
 from gcl_core.training.optimizers import make_optimizer
 
@@ -197,7 +197,7 @@ def test_bad_files_are_named(tmp_path: Path):
         {"dict": [1]},
         [1, 2],
     ):
-        metadata = json.dumps({"sha256": checkpoint._digest(state, tensors), "state": state})
+        metadata = json.dumps({"sha256": digest(state, tensors), "state": state})
         save_file(tensors, path, metadata={STATE: metadata})
         with pytest.raises(RunError, match="cannot be read"):
             load_state(path)

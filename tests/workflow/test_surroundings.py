@@ -115,6 +115,13 @@ def test_a_checkout_that_cannot_be_written_is_told_before_any_work(
     monkeypatch.setattr(workflow, "_ended_with_us", lambda *_: pytest.fail("it began"))
     with pytest.raises(RunError, match=rf"cannot write in .*{folder}"):
         workflow.run_study(Layout(load_study("smoke"), root=tmp_path), "smoke", [])
-    if folder == ".snakemake":
-        with pytest.raises(RunError, match=r"cannot write in .*\.snakemake"):
-            workflow.step_states("smoke", [])
+
+
+@pytest.mark.parametrize("folder", [".snakemake", "runs", "figures"])
+def test_where_no_folder_can_be_made_a_plan_says_so(
+    folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / folder).write_text("")
+    monkeypatch.setattr(workflow, "REPOSITORY", tmp_path)
+    with pytest.raises(RunError, match=rf"cannot write in .*{folder}"):
+        workflow.step_states("smoke", [])
