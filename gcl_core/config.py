@@ -239,7 +239,7 @@ def _read_tree(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path} is not readable YAML: {error}") from error
     if tree is None:
         raise ConfigError(
-            f"{path} states no setting, as a file that was cut off; a profile states at least `extends: NAME`, or `{{}}`"
+            f"{path} states no setting, as a file that was cut off; a profile states at least `extends: NAME` or `{{}}`"
         )
     if not isinstance(tree, dict):
         raise ConfigError(f"{path} holds a {type(tree).__name__}; expected `key: value` lines")

@@ -21,7 +21,7 @@ from gcl_core.data.pictures import BadPictureError, read_picture
 from gcl_core.data.released import BadProjectionError, read_projection
 from gcl_core.data.sources import Meshes, Sources, describe_sources, list_meshes, mesh_folders
 from gcl_core.data.store import fill_array, partial_path, place_array, require_space
-from gcl_core.files import RunError, concerns, hash_file, read_json, remove_scraps, write_text
+from gcl_core.files import RunError, concerns, hash_file, read_json, remove_scraps, why, write_text
 from gcl_core.layout import Layout
 from gcl_core.mesh.projection import YAWS
 from gcl_core.provenance import DATA, fingerprint
@@ -66,7 +66,7 @@ def prepare_data(layout: Layout, *, projections: bool = True, workers: int | Non
     except OSError as error:
         if not concerns(error, store):
             raise
-        raise RunError(f"cannot write in {store}: {error.strerror or error}") from error
+        raise RunError(f"cannot write in {store}: {why(error, store)}") from error
     _tell(store)
     return load_person_set(layout)
 

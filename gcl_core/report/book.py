@@ -17,7 +17,7 @@ import nbformat
 from PIL import Image
 
 from gcl_core.config import Study
-from gcl_core.files import RunError, read_json, write_json, write_text
+from gcl_core.files import RunError, read_json, why, write_json, write_text
 from gcl_core.layout import Layout
 
 WIDEST = 1000  # pixels of a picture in the book; a page shows some 800
@@ -224,7 +224,7 @@ def _beside(place: Path) -> "tempfile.TemporaryDirectory[str]":
         return tempfile.TemporaryDirectory(prefix=f".{place.name}-", dir=place.parent)
     except OSError as error:
         raise RunError(
-            f"cannot write in {place.parent}: {error.strerror or error}; give another folder with --out"
+            f"cannot write in {place.parent}: {why(error, place.parent)}; give another folder with --out"
         ) from error
 
 

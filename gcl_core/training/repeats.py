@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from gcl_core.files import RunError
+from gcl_core.files import RunError, why
 from gcl_core.layout import Layout
 from gcl_core.models.weights import load_encoder, save_weights
 from gcl_core.run_folder import SUPERSEDED, kept_line, read_metrics
@@ -52,9 +52,7 @@ def _check_place(layout: Layout, variant: str, seed: int, out: Path) -> None:
     try:
         (out / "repeat1").mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise RunError(
-            f"cannot write repeats into {out}: {error.strerror or error}; name another folder by --out"
-        ) from error
+        raise RunError(f"cannot write repeats into {out}: {why(error, out)}; name another folder by --out") from error
 
 
 def _other_repeats(layout: Layout, variant: str, seed: int, out: Path) -> list[Path]:

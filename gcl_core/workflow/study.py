@@ -18,7 +18,7 @@ from gcl_core.config import REPOSITORY, load_study
 from gcl_core.data.index import DataError
 from gcl_core.data.person_set import load_person_set
 from gcl_core.data.source_set import load_source_set
-from gcl_core.files import RunError, concerns, held
+from gcl_core.files import RunError, concerns, held, why
 from gcl_core.layout import Layout
 from gcl_core.measure.artifacts import repeats_of, run_problem
 from gcl_core.workflow.failures import tail, told_failures
@@ -190,7 +190,7 @@ def _require_writable(*folders: Path) -> None:
             tempfile.TemporaryFile(dir=folder).close()
         except OSError as error:
             where = error.filename or folder
-            raise RunError(f"cannot write in {where}: {error.strerror}; check its permissions") from error
+            raise RunError(f"cannot write in {where}: {why(error, folder)}; check its permissions") from error
 
 
 def _set_back_dates(layout: Layout) -> None:
