@@ -17,8 +17,8 @@ def rerank(distances: Distances, *, k1: int, k2: int, original_share: float | in
     """Turn distances, IN PLACE, into (1 - original_share) · Jaccard + original_share · original, all in [0, 1].
 
     `distances` may be any that are finite, smaller being nearer; row i ranks the pictures as i sees them. Original
-    means scaled: every column less its minimum, over its range (a constant column becomes 0), so that the result is
-    not exactly symmetric. A ranking has the picture itself first, then its `k1` nearest others, ties by index; weights
+    means scaled: every row less its minimum, over its range (a constant row becomes 0), so that the result is not
+    exactly symmetric. A ranking has the picture itself first, then its `k1` nearest others, ties by index; weights
     are exp(-scaled distance) and the expansion is the mean over the first `k2` of the ranking. What is below 1e-6 is a
     duplicate up to rounding and becomes exactly 0, as does the diagonal.
 
@@ -26,11 +26,11 @@ def rerank(distances: Distances, *, k1: int, k2: int, original_share: float | in
     Source: METHOD.md §6.2, §4 steps 2-5.
     """
     n = len(distances)
-    low, high = distances.min(axis=0), distances.max(axis=0)
-    wrong = ~(np.isfinite(low) & np.isfinite(high))
-    if wrong.any():
+    low, high = distances.min(axis=1, keepdims=True), distances.max(axis=1, keepdims=True)
+    if not np.isfinite(high - low).all():
+        wrong = (~np.isfinite(distances)).sum(axis=0) > n // 2  # one of them leaves a gap in every row
         raise ValueError(
-            f"distances to picture {int(np.flatnonzero(wrong)[0])} are not finite ({int(wrong.sum())} such pictures): "
+            f"distances to picture {int(wrong.argmax())} are not finite ({int(wrong.sum())} such pictures): "
             "their features hold NaN or infinity, so the encoder diverged; lower its learning rate"
         )
     distances -= low

@@ -25,7 +25,7 @@ class JvtcSettings(Settings):
     epochs: Positive = 100
     instances: Annotated[int, Field(ge=2)] = 32  # in a batch
     copies: Annotated[int, Field(ge=1)] = 4  # of an instance: K
-    optimizer: OptimizerSettings = OptimizerSettings(kind="sgd", lr=0.01, milestones=(40, 80))
+    optimizer: OptimizerSettings = OptimizerSettings(kind="sgd", lr=0.01, milestones=(39, 79))
     new_layers: Rate = 10.0  # learning rate of embedding, neck and classifier, in those of the trunk
     local_temperature: Rate = 0.1  # β1; MSMT17: 0.05
     global_temperature: Rate = 0.05  # β2
@@ -39,11 +39,13 @@ class JvtcSettings(Settings):
     k1: Annotated[int, Field(ge=2)] = 20  # others, besides the picture itself
     k2: Annotated[int, Field(ge=1)] = 6
     original_share: Share = 0.3  # of the original distance in the re-ranked one
-    joint_share: Share = 0.5  # the same with the joint distance
-    rho: Annotated[float, Field(gt=0, le=1)] = 1.6e-3  # MSMT17: 4.8e-3
-    eps_scale: Rate = 0.8  # without a labelled source; with one ε is as the ρ rule gives it
+    joint_share: Share = 0.5  # the same with the joint distance; MSMT17: 0.3
+    rho: Annotated[float, Field(gt=0, le=1)] = 1.6e-3  # of labels by looks
+    joint_rho: Annotated[float, Field(gt=0, le=1)] = 1.6e-3  # of labels by looks and time; MSMT17: 4.8e-3
+    eps_scale: Rate = 0.8  # of labels by looks, without a labelled source; with one ε is as the ρ rule gives it
+    joint_eps_scale: Rate = 0.8  # the same of labels by looks and time; MSMT17: 1
     min_samples: Positive = 1  # no outliers
-    time_slots: bool = False  # MSMT17: cluster each time slot of the file names apart
+    time_slots: bool = False  # MSMT17: by looks and time, cluster each time slot of the file names apart
     frame_interval: Positive = 100  # frames a bin of the temporal model; MSMT17: 1
     bins: Positive = 3000
     smoothing: Annotated[float, Field(gt=0)] = 50.0  # σ in bins, cut off at 3σ

@@ -29,11 +29,11 @@ def lopsided(n: int) -> np.ndarray:
 def plain_rerank(distances: np.ndarray, k1: int, k2: int, share: float) -> np.ndarray:
     n = len(distances)
     original = np.zeros((n, n))
-    for j in range(n):
-        column = [float(distances[i, j]) for i in range(n)]
-        low, high = min(column), max(column)
-        for i in range(n):
-            original[i, j] = (column[i] - low) / (high - low) if high > low else 0
+    for i in range(n):
+        row = [float(distances[i, j]) for j in range(n)]
+        low, high = min(row), max(row)
+        for j in range(n):
+            original[i, j] = (row[j] - low) / (high - low) if high > low else 0
     ranking = []
     for i in range(n):
         ranking.append(
@@ -69,6 +69,16 @@ def test_equals_loops(distances: np.ndarray, k1: int, k2: int, share: float):
     found = distances.copy()
     rerank(found, k1=k1, k2=k2, original_share=share)
     assert np.abs(found - plain_rerank(distances, k1, k2, share)).max() < 2e-6
+
+
+def test_a_ranking_is_that_of_the_distances_also_where_one_picture_is_far_from_all():
+    """Scaled by the range of each OTHER picture, far ones would look near."""
+    distances = blobs(3, 4, 0.2)
+    distances[-1] *= 50
+    distances[:, -1] *= 50
+    near = np.argsort(distances, axis=1, kind="stable")[:, :5]
+    rerank(distances, k1=4, k2=1, original_share=1)
+    assert np.array_equal(np.argsort(distances, axis=1, kind="stable")[:, :5], near)
 
 
 def test_small_blocks_give_the_same_numbers(monkeypatch: pytest.MonkeyPatch):

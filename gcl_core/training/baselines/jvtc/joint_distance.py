@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
-from torch.nn.functional import normalize as unit
+from torch.nn.functional import normalize
 
 from gcl_core.config import EvaluationSettings, JvtcSettings
 from gcl_core.data.batches import imagenet_normalize
@@ -66,14 +66,17 @@ def joint_accuracy(
 def averaged_features(
     encoder: IdentityEncoder, copies: Copies, rows: Int64[np.ndarray, " n"], *, batch_size: int = 64
 ) -> Float[Tensor, "n d"]:
-    """Return the mean of z/‖z‖ over all camera styles of each training picture, on the CPU; eval mode, as it came."""
+    """Return the mean of z over all camera styles of each training picture, normalised, on the CPU.
+
+    In eval mode; the encoder is left in the mode it came in.
+    """
     was_training = encoder.training
     encoder.eval()
     device = next(encoder.parameters()).device
     means = []
     for start in range(0, len(rows), batch_size):
         pictures = copies.every(rows[start : start + batch_size], device)
-        features = unit(encoder(imagenet_normalize(pictures.flatten(0, 1))).feature, dim=1)
-        means.append(features.unflatten(0, pictures.shape[:2]).mean(dim=1).cpu())
+        features = encoder(imagenet_normalize(pictures.flatten(0, 1))).feature
+        means.append(normalize(features.unflatten(0, pictures.shape[:2]).mean(dim=1), dim=1).cpu())
     encoder.train(was_training)
     return torch.cat(means)

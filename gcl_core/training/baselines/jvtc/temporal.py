@@ -7,7 +7,6 @@ import numpy as np
 from jaxtyping import Float32, Float64, Int64
 from scipy.ndimage import gaussian_filter1d
 from torch import Tensor
-from torch.nn.functional import normalize
 
 from gcl_core.clustering.blocks import row_slices
 from gcl_core.device import full_float32
@@ -50,7 +49,7 @@ def learn_gaps(
     """Return the temporal model of clustered pictures (`labels` 0..C-1; -1, outliers, are left out).
 
     For two cameras that see a cluster, one is added at the gap of their mean frames, later camera first. For one
-    camera, each of its n pictures of a cluster adds n at its gap to the first of them. Gaps of `bins` bins of
+    camera, each of its n > 1 pictures of a cluster adds n at its gap to the first of them. Gaps of `bins` bins of
     `interval` frames and more are left out. Each histogram is smoothed by a Gaussian of `smoothing` bins, cut off at
     3σ, and divided by its sum + 1e-7, so that of a pair never seen, or all without any cluster, are zero.
     Source: METHOD.md §6.2.
@@ -68,7 +67,8 @@ def learn_gaps(
 
     counts = np.zeros((len(cameras) + 1, len(cameras) + 1, bins + 1))
     gap = np.minimum((frames - first[cluster, camera]) // interval, bins)
-    np.add.at(counts, (camera, camera, gap), seen[cluster, camera])
+    several = seen[cluster, camera] > 1
+    np.add.at(counts, (camera[several], camera[several], gap[several]), seen[cluster, camera][several])
     for one, other in combinations(range(len(cameras)), 2):
         both = (seen[:, one] > 0) & (seen[:, other] > 0)
         ahead = total[both, other] / seen[both, other] - total[both, one] / seen[both, one]
@@ -90,11 +90,11 @@ def joint_distances(
     right_captures: Captures,
     model: TemporalModel,
 ) -> Float32[np.ndarray, "q g"]:
-    """Return 1 - 1/(1 + exp(-5 s)) · 1/(1 + 2 exp(-5 p)) of every pair: s cosine similarity, p chance of the time gap.
+    """Return 1 - 1/(1 + exp(-5 s)) · 1/(1 + 2 exp(-5 p)) of every pair: s inner product, p chance of the time gap.
 
-    Features may have any length but 0. In (0, 1). Source: METHOD.md §6.2.
+    Of unit features s is the cosine; a memory's rows that are a little shorter are taken as they are. In (0, 1).
+    Source: METHOD.md §6.2.
     """
-    left, right = normalize(left, dim=1), normalize(right, dim=1)
     distances = np.empty((len(left), len(right)), np.float32)
     for rows in row_slices(len(left), width=len(right)):
         similarity = (left[rows] @ right.T).cpu().numpy().astype(np.float64)

@@ -106,14 +106,13 @@ def train_jvtc(layout: Layout, people: PersonSet, seed: int, run: RunFolder, dev
 
 def _captures(people: PersonSet, rows: Int64[np.ndarray, " n"], settings: JvtcSettings) -> Captures | None:
     """Return cameras and times of the training pictures where labels need them."""
-    if settings.joint_from > settings.epochs and not settings.time_slots:
+    if settings.joint_from > settings.epochs:
         return None
     try:
         captures = captures_of(people, rows)
     except DataError as error:
         raise DataError(
-            f"{error}. Labels by looks alone need no times: set baseline.jvtc.joint_from above baseline.jvtc.epochs "
-            "and baseline.jvtc.time_slots to false"
+            f"{error}. Labels by looks alone need no times: set baseline.jvtc.joint_from above baseline.jvtc.epochs"
         ) from error
     if settings.time_slots and not captures.slots.astype(bool).all():
         raise DataError(
@@ -163,20 +162,21 @@ def _relabel(
     with_source: bool,
 ) -> dict[str, Any]:
     """Cluster the memory's rows, put the labels in the memory, and say how good they are; outliers stay alone."""
-    eps_scale = 1.0 if with_source else settings.eps_scale
-    joint = captures is not None and epoch >= settings.joint_from
+    timed = captures if epoch >= settings.joint_from else None
 
     def cluster(part: np.ndarray) -> Clusters:
         features = memory.rows[torch.from_numpy(part).to(memory.rows.device)]
-        if captures is not None and joint:
-            return cluster_jointly(features, captures.take(part), settings, eps_scale=eps_scale)
-        return cluster_by_looks(features, settings, eps_scale=eps_scale)
+        if timed is not None:
+            scale = 1.0 if with_source else settings.joint_eps_scale
+            return cluster_jointly(features, timed.take(part), settings, rho=settings.joint_rho, eps_scale=scale)
+        scale = 1.0 if with_source else settings.eps_scale
+        return cluster_by_looks(features, settings, rho=settings.rho, eps_scale=scale)
 
-    slots = captures.slots if captures is not None and settings.time_slots else None
+    slots = timed.slots if timed is not None and settings.time_slots else None
     found = cluster_slots(slots, len(memory.rows), cluster)
     quality = clustering_quality(found.labels, identities)
     facts = {
-        "labels": "looks and time" if joint else "looks",
+        "labels": "looks" if timed is None else "looks and time",
         "clusters": int(quality["clusters"]),
         "outliers": int(quality["outliers"]),
         "eps": float(np.mean(found.eps)),

@@ -1,4 +1,4 @@
-"""JVTC's pseudo labels: by looks, or by looks and time, of all pictures or of each time slot apart (METHOD.md §6.2)."""
+"""JVTC's pseudo labels: by looks, or by looks and time, the latter also of each time slot apart (METHOD.md §6.2)."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,31 +25,35 @@ class SlotClusters:
     eps: tuple[float, ...]  # a slot's DBSCAN radius, in the slots' order
 
 
-def cluster_by_looks(features: Float32[Tensor, "n d"], settings: JvtcSettings, *, eps_scale: float | int) -> Clusters:
+def cluster_by_looks(
+    features: Float32[Tensor, "n d"], settings: JvtcSettings, *, rho: float, eps_scale: float | int
+) -> Clusters:
     """Return clusters by re-ranked squared Euclidean distance of features of any length.
 
-    Raises ValueError for features that are not finite. Source: METHOD.md §6.2.
+    DBSCAN's radius is `eps_scale` times that of the rule of `rho`. Raises ValueError for features that are not finite.
+    Source: METHOD.md §6.2.
     """
-    distances = squared_distances(features)
-    return _reranked_clusters(distances, settings, original_share=settings.original_share, eps_scale=eps_scale)
+    distances, share = squared_distances(features), settings.original_share
+    return _reranked_clusters(distances, settings, original_share=share, rho=rho, eps_scale=eps_scale)
 
 
 def cluster_jointly(
-    features: Float32[Tensor, "n d"], captures: Captures, settings: JvtcSettings, *, eps_scale: float | int
+    features: Float32[Tensor, "n d"], captures: Captures, settings: JvtcSettings, *, rho: float, eps_scale: float | int
 ) -> Clusters:
     """Return clusters by re-ranked joint distance, its temporal model learned from clusters by looks.
 
-    Raises ValueError for features that are not finite. Source: METHOD.md §6.2.
+    `rho` and `eps_scale` are of both. Raises ValueError for features that are not finite. Source: METHOD.md §6.2.
     """
-    model = learn_model(cluster_by_looks(features, settings, eps_scale=eps_scale).labels, captures, settings)
+    looks = cluster_by_looks(features, settings, rho=rho, eps_scale=eps_scale)
+    model, share = learn_model(looks.labels, captures, settings), settings.joint_share
     distances = joint_distances(features, features, captures, captures, model)
-    return _reranked_clusters(distances, settings, original_share=settings.joint_share, eps_scale=eps_scale)
+    return _reranked_clusters(distances, settings, original_share=share, rho=rho, eps_scale=eps_scale)
 
 
 def cluster_plainly(features: Float32[Tensor, "n d"], settings: JvtcSettings) -> Clusters:
     """Return clusters by squared Euclidean distance as it is, radius by the ρ rule: those of JVTC+ (§6.2)."""
     distances = squared_distances(features)
-    eps = radius_of(distances, rho=settings.rho)
+    eps = radius_of(distances, rho=settings.joint_rho)
     return Clusters(labels_within(distances, eps=eps, min_samples=settings.min_samples), eps)
 
 
@@ -93,8 +97,8 @@ def squared_distances(features: Float32[Tensor, "n d"]) -> Float32[np.ndarray, "
 
 
 def _reranked_clusters(
-    distances: np.ndarray, settings: JvtcSettings, *, original_share: float, eps_scale: float | int
+    distances: np.ndarray, settings: JvtcSettings, *, original_share: float, rho: float, eps_scale: float | int
 ) -> Clusters:
     rerank(distances, k1=settings.k1, k2=settings.k2, original_share=original_share)
-    eps = eps_scale * radius_of(distances, rho=settings.rho)
+    eps = eps_scale * radius_of(distances, rho=rho)
     return Clusters(labels_within(distances, eps=eps, min_samples=settings.min_samples), eps)

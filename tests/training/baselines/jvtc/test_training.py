@@ -9,6 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from gcl_core.config import JvtcSettings, load_study
 from gcl_core.data.index import DataError
 from gcl_core.data.person_set import PersonSet, load_person_set
 from gcl_core.files import read_json
@@ -24,8 +25,8 @@ MakeLayout = Callable[..., Layout]
 OVERRIDES = """
 baseline.method=jvtc baseline.jvtc.epochs=4 baseline.jvtc.global_from=2 baseline.jvtc.relabel_every=1
 baseline.jvtc.joint_from=3 baseline.jvtc.instances=4 baseline.jvtc.copies=2 baseline.jvtc.k1=5 baseline.jvtc.k2=2
-baseline.jvtc.rho=0.1 baseline.jvtc.frame_interval=1 baseline.jvtc.bins=20 baseline.jvtc.smoothing=1.5
-baseline.jvtc.optimizer.lr=0.003
+baseline.jvtc.rho=0.1 baseline.jvtc.joint_rho=0.1 baseline.jvtc.frame_interval=1 baseline.jvtc.bins=20
+baseline.jvtc.smoothing=1.5 baseline.jvtc.optimizer.lr=0.003
 """
 SMALL = OVERRIDES.split()
 
@@ -78,6 +79,31 @@ def test_a_killed_run_goes_on_and_ends_bit_identical(
     assert read_json(folder / "manifest.json")["jvtc_plus"] == read_json(resumed / "manifest.json")["jvtc_plus"]
 
 
+def test_labels_by_looks_and_those_with_time_have_rules_of_their_own(
+    boxes: MakeLayout, monkeypatch: pytest.MonkeyPatch
+):
+    given = []
+    for name in ("cluster_by_looks", "cluster_jointly"):
+        plain = getattr(jvtc, name)
+        note = lambda *words, plain=plain, name=name, **named: given.append((name, named)) or plain(*words, **named)  # noqa: E731
+        monkeypatch.setattr(jvtc, name, note)
+    train_baseline(boxes(*SMALL, "baseline.jvtc.joint_rho=0.2", "baseline.jvtc.joint_eps_scale=0.9"), 0)
+    looks, timed = {"rho": 0.1, "eps_scale": 0.8}, {"rho": 0.2, "eps_scale": 0.9}
+    assert given == [("cluster_by_looks", looks), *[("cluster_jointly", timed)] * 2]
+
+
+def test_the_learning_rate_drops_at_epochs_40_and_80():
+    """Counted from 1, as JVTC counts: epoch 40 is the first with a tenth (METHOD.md §6.2)."""
+    encoder = build_encoder(load_study("smoke"), 0)
+    optimizer, schedule = jvtc._optimizer(encoder, None, JvtcSettings())
+    rates = []
+    for _ in range(100):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        schedule.step()
+    assert rates == pytest.approx([0.01 * 0.1 ** (epoch // 40) for epoch in range(1, 101)])
+
+
 def test_names_without_time_stop_joint_labels_but_not_labels_by_looks(
     boxes: MakeLayout, monkeypatch: pytest.MonkeyPatch
 ):
@@ -96,7 +122,7 @@ def test_names_without_time_stop_joint_labels_but_not_labels_by_looks(
     assert "no time" in manifest["jvtc_plus_note"]
 
 
-def test_time_slots_are_clustered_apart(boxes: MakeLayout, monkeypatch: pytest.MonkeyPatch):
+def test_time_slots_are_clustered_apart_by_looks_and_time_alone(boxes: MakeLayout, monkeypatch: pytest.MonkeyPatch):
     def with_slots(layout: Layout) -> PersonSet:
         """Names like MSMT17's: the first half of the training pictures in the morning, the rest at noon."""
         people = load_person_set(layout)
@@ -113,7 +139,8 @@ def test_time_slots_are_clustered_apart(boxes: MakeLayout, monkeypatch: pytest.M
     folder = train_baseline(boxes(*SMALL, "baseline.jvtc.time_slots=true"), 0)
     morning = np.array([row < 18 or row % 2 == 1 for row in range(36)])
     assert len(labels) == 3
-    for found in labels:
+    assert not set(labels[0][morning]).isdisjoint(labels[0][~morning])  # by looks
+    for found in labels[1:]:
         assert set(found[morning]).isdisjoint(found[~morning])
         assert sorted(set(found.tolist())) == list(range(found.max() + 1))
     assert read_json(folder / "manifest.json")["jvtc_plus"]["clusters"] >= 2
@@ -122,12 +149,12 @@ def test_time_slots_are_clustered_apart(boxes: MakeLayout, monkeypatch: pytest.M
 @pytest.mark.parametrize(
     ("settings", "text"),
     [
-        (["baseline.jvtc.min_samples=36", "baseline.jvtc.eps_scale=0.001"], "every picture its own class"),
-        (["baseline.jvtc.rho=1.0", "baseline.jvtc.eps_scale=10"], "one cluster"),
+        ("min_samples=36 eps_scale=0.001 joint_eps_scale=0.001", "every picture its own class"),
+        ("rho=1.0 joint_rho=1.0 eps_scale=10 joint_eps_scale=10", "one cluster"),
     ],
 )
-def test_no_cluster_and_one_cluster_are_told(boxes: MakeLayout, settings: list[str], text: str):
-    lines = read_metrics(train_baseline(boxes(*SMALL, *settings), 0))
+def test_no_cluster_and_one_cluster_are_told(boxes: MakeLayout, settings: str, text: str):
+    lines = read_metrics(train_baseline(boxes(*SMALL, *(f"baseline.jvtc.{word}" for word in settings.split())), 0))
     assert all(text in line["note"] for line in lines[2:])
 
 

@@ -22,7 +22,7 @@ from gcl_core.training.baselines.jvtc.visual_temporal import (
     squared_distances,
 )
 
-SMALL = JvtcSettings(k1=6, k2=2, rho=0.2, smoothing=2.0)
+SMALL = JvtcSettings(k1=6, k2=2, smoothing=2.0)
 
 
 def people(count: int, pictures: int, spread: float) -> torch.Tensor:
@@ -54,7 +54,7 @@ def test_products_of_features_are_without_tf32():
     prepared(nn.Identity(), ComputeSettings(precision="tf32"))
     try:
         with Products():
-            cluster_jointly(people(6, 6, 0.02), captures, SMALL, eps_scale=1.0)
+            cluster_jointly(people(6, 6, 0.02), captures, SMALL, rho=0.2, eps_scale=1.0)
     finally:
         prepared(nn.Identity(), ComputeSettings())
     assert switches == [False, False]  # of looks, and of looks and time
@@ -63,12 +63,12 @@ def test_products_of_features_are_without_tf32():
 def test_clear_people_are_found_with_features_of_about_one_length():
     features = people(6, 6, 0.02) * torch.linspace(0.98, 1.02, 36)[:, None]
     expected = [person for person in range(6) for _ in range(6)]
-    assert cluster_by_looks(features, SMALL, eps_scale=1.0).labels.tolist() == expected
+    assert cluster_by_looks(features, SMALL, rho=0.2, eps_scale=1.0).labels.tolist() == expected
 
 
 def test_eps_scale_scales_the_radius():
     features = people(6, 6, 0.2)
-    whole, less = (cluster_by_looks(features, SMALL, eps_scale=scale) for scale in (1.0, 0.8))
+    whole, less = (cluster_by_looks(features, SMALL, rho=0.2, eps_scale=scale) for scale in (1.0, 0.8))
     assert whole.eps is not None
     assert less.eps == pytest.approx(0.8 * whole.eps)
     assert less.clusters >= whole.clusters
@@ -86,9 +86,9 @@ def test_time_parts_look_alikes_and_keeps_who_walks_on():
     centres = normalize(torch.randn(4, 16, generator=random))
     features = centres[torch.tensor(owner)] + 0.05 * torch.randn(len(owner), 16, generator=random)
     captures, person = read_captures(files), np.repeat(np.arange(8), 6)
-    settings = JvtcSettings(k1=5, k2=2, rho=0.1, smoothing=2.0)
-    looks = cluster_by_looks(features, settings, eps_scale=1.0).labels
-    joint = cluster_jointly(features, captures, settings, eps_scale=1.0).labels
+    settings = JvtcSettings(k1=5, k2=2, smoothing=2.0)
+    looks = cluster_by_looks(features, settings, rho=0.1, eps_scale=1.0).labels
+    joint = cluster_jointly(features, captures, settings, rho=0.1, eps_scale=1.0).labels
 
     def purity(labels: np.ndarray) -> float:
         return sum(np.bincount(person[labels == label]).max() for label in np.unique(labels)) / len(labels)
