@@ -12,7 +12,7 @@ from matplotlib.patches import Patch
 from gcl_core.config import Study
 from gcl_core.figures.style import COLOURS, GREY, PAGE, new_figure, styled
 from gcl_core.measure.evidence import MAP, Evidence, differences_of
-from gcl_core.tables.claim_readings import TUNED
+from gcl_core.tables.claim_readings import caveat
 from gcl_core.tables.claim_words import compared_words
 from gcl_core.tables.claims import OURS, SETTINGS, SMALLEST_OWN, decides, shown_interval
 
@@ -24,7 +24,7 @@ LOOKS = {
 }
 SIDES = {"above zero": LOOKS["reproduced"], "below zero": LOOKS["contradicted"]}  # hollow: ours, or a setting
 PLAIN = (GREY, "s")  # a row without a verdict
-INTERVALS = {"queries": "95 % interval over queries", "seeds": "95 % interval over seeds (decides)"}
+INTERVALS = {"queries": "95 % interval over queries", "seeds": "95 % interval over seeds"}
 SEEDS = "single seeds"
 HOLLOW = "hollow: decides no claim"
 ABOVE = 0.27  # rows: single seeds stand so far above their mean
@@ -51,13 +51,14 @@ def claims_figure(study: Study, table: pd.DataFrame, evidence: Sequence[Evidence
         for kind, width in (("seeds", 0.8), ("queries", 2.4)):
             if ends := shown_interval(line, kind):
                 axes.plot(ends, [place, place], color=colour, linewidth=width, alpha=0.6, solid_capstyle="butt")
-                drawn[INTERVALS[kind]] = Line2D([], [], color=GREY, linewidth=width)
+                decisive = " (decides)" if kind == "seeds" and not caveat(study) else ""
+                drawn[INTERVALS[kind] + decisive] = Line2D([], [], color=GREY, linewidth=width)
         ours, theirs = line["compared"].split(" - ")
         if len(differences := differences_of(evidence, ours, theirs, line["metric"])) > 1:
             dots: Any = {"marker": ".", "linestyle": "", "color": GREY, "markersize": 3, "markeredgewidth": 0}
             axes.plot(differences, [place - ABOVE] * len(differences), **dots)
             drawn[SEEDS] = Line2D([], [], **(dots | {"markersize": 5}))
-        deciding = decides(line) and study.profile not in TUNED
+        deciding = decides(line) and not caveat(study)
         fill = colour if deciding else "white"
         axes.plot(line["effect"], place, marker=marker, color=colour, mfc=fill, markersize=4)
         full = colour if line["verdict"] else "white"

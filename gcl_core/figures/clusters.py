@@ -7,6 +7,7 @@ import pandas as pd
 from jaxtyping import Int64
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from gcl_core.figures.style import BRIGHT, COLOURS, GREY, MARKERS, PAGE, new_figure, styled
 from gcl_core.measure.artifacts import numbers, where
@@ -59,6 +60,7 @@ def draw_sizes(axes: Axes, labels: Int64[np.ndarray, " n"], identities: Int64[np
         axes.step(places, sizes, where="mid", color=colour, linestyle=line, marker=dot, label=label)
     axes.set(title="sizes, largest first", xlabel="cluster or person", ylabel="pictures")
     axes.set_ylim(bottom=0)
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     axes.legend()
 
 

@@ -47,6 +47,8 @@ def dose_figure(study: Study, table: pd.DataFrame) -> Figure:
                 axes.errorbar([place], [gain], [[gain - ends[0]], [ends[1] - gain]], **bar)
                 named[f"95 % interval over {kind}"] = Line2D([], [], color=GREY, linewidth=width)
         fill = "white" if line["verdict"] == NOT_PLANNED else colour  # hollow, as all that decides nothing
+        if line["verdict"] == NOT_PLANNED:
+            named["hollow: not planned"] = Line2D([], [], color=GREY, marker="o", mfc="white", linestyle="")
         named_so = titles(study).get(line["rung"], line["rung"])
         axes.plot([place], [gain], "o", color=colour, mfc=fill, zorder=3, label=named_so)
     ticks = {tick: f"{tick:g}" for tick in MaxNLocator(5, integer=True).tick_values(low, high) if low <= tick <= high}
@@ -64,7 +66,7 @@ def dose_figure(study: Study, table: pd.DataFrame) -> Figure:
         axes.annotate("", (place, 1), (foot, 1.06), ("data", "axes fraction"), "axes fraction", arrowprops=arrow)
         axes.annotate(label, (foot, 1.07), xycoords="axes fraction", rotation=30, ha="left", va="bottom", fontsize=6.5)
     if named:
-        figure.legend(list(named.values()), list(named), loc="outside lower center", ncols=2)
+        figure.legend(list(named.values()), list(named), loc="outside lower center", ncols=3)
     return figure
 
 

@@ -55,12 +55,16 @@ def _points(study: Study, run: pd.DataFrame, parameter: str) -> pd.DataFrame:
 
 
 def _curve(axes: Axes, lines: pd.DataFrame, unchanged: float | int) -> None:
-    places, seeds = np.arange(len(lines)), lines.columns[:-2]
+    """Draw a curve over the values themselves, on a logarithmic axis where the largest is four times the least."""
+    places, seeds = lines.index.to_numpy(dtype=np.float64), lines.columns[:-2]
+    if places[0] > 0 and places[-1] >= 4 * places[0]:
+        axes.set_xscale("log")
+        axes.minorticks_off()
     for place, name in enumerate(seeds if len(seeds) > 1 else ()):
         axes.plot(places, numbers(lines, name), ".", color=GREY, label="" if place else "one seed")
     means = numbers(lines, "mAP")
     axes.plot(places, means, marker="o", color=COLOURS[0], label="mean" if len(seeds) > 1 else "one seed")
     ring = lines.index.get_loc(unchanged)
     axes.plot(places[ring], means[ring], "o", markersize=8, mfc="none", color="black", label="as everywhere else")
-    axes.set_xticks(places, [f"{value:g}" for value in lines.index])
+    axes.set_xticks(places, [f"{value:g}" for value in places])
     axes.margins(x=0.15, y=0.1)

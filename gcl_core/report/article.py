@@ -24,7 +24,7 @@ from gcl_core.report.facts import VERDICTS, devices_of, differing, findings, not
 from gcl_core.report.items import MAIN
 from gcl_core.report.sourced import Row, effect, number, rows, sourced
 from gcl_core.report.typeset import engine, typeset
-from gcl_core.tables.claim_readings import POOL, RULES
+from gcl_core.tables.claim_readings import PLANNED, POOL, RULES, caveat
 from gcl_core.tables.claims import CLAIMS, OURS, decides
 from gcl_core.tables.formats import escape_latex
 from gcl_core.tables.pooled import POOLED_PROFILES
@@ -111,6 +111,8 @@ def article_text(layout: Layout, entries: Mapping[str, Mapping[str, Any]]) -> st
             if (keys := [each.claim.key for each in found if each.verdict == verdict])
         ],
         rules=escape_latex(RULES.replace("*", "")),
+        caveat=caveat(study),
+        planned=PLANNED.get(study.profile, "Verdicts follow the rules of this project's protocol"),
         answer=_answer(study, figures),
         decisive={key: [row for row in claims if row.cells["claim"] == key and decides(row.cells)] for key in CLAIMS},
         own=[row for row in claims if row.cells["claim"] == OURS],
@@ -182,6 +184,8 @@ def _answer(study: Study, figures: Path) -> str:
         return "The comparison of GCL with TDA was not run."
     row = found[0]
     told = f"GCL changes mAP by {effect(row)} points against TDA (number of seeds: {number(row, 'seeds')})"
+    if caveat(study):
+        return f"{told}. {escape_latex(caveat(study))}"
     return f"{told}; the verdict on the claim that drawn views are the better contrast is: {row.cells['verdict']}."
 
 

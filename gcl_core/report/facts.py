@@ -16,14 +16,22 @@ from gcl_core.measure.artifacts import where
 from gcl_core.provenance import fingerprint
 from gcl_core.report.front_page import effect_words
 from gcl_core.settings.training import VariantSettings
-from gcl_core.tables.claim_readings import told_comparisons
-from gcl_core.tables.claims import CLAIMS, Claim, claim_verdict, decides, read_claims
+from gcl_core.tables.claim_readings import caveat, told_comparisons
+from gcl_core.tables.claims import (
+    CLAIMS,
+    SMALLEST_OWN,
+    Claim,
+    claim_verdict,
+    decides,
+    read_claims,
+    shown_interval,
+)
 from gcl_core.tables.formats import NOT_RUN
 
 VERDICTS = ("reproduced", "contradicted", "no difference of note", "open", "no verdict", NOT_RUN)
 ANSWERS = {
     **{"reproduced": "Yes.", "contradicted": "No: it makes worse ones."},
-    **{"no difference of note": "No: they differ by less than is worth having.", "open": "These runs cannot tell."},
+    "no difference of note": "No: they differ by less than is worth having.",
 }
 
 
@@ -36,6 +44,7 @@ class Finding:
     told: Sequence[str]
     effects: Sequence[str] = ()
     seeds: int = 0  # the largest number of seeds that any of them has
+    interval: tuple[float, float] | None = None  # of the first, over seeds
 
 
 def findings(figures: Path, study: Study) -> list[Finding]:
@@ -59,6 +68,7 @@ def _finding(frame: pd.DataFrame, claim: Claim, study: Study) -> Finding:
         told_comparisons(frame, claim.key),
         [f"{_compared(line, study) if len(pairs) > 1 else ''}{effect_words(line)} {line['metric']}" for line in needed],
         max((int(line["seeds"]) for line in lines), default=0),
+        shown_interval(needed[0], "seeds") if needed else None,
     )
 
 
@@ -68,15 +78,27 @@ def _compared(line: Mapping[Any, Any], study: Study) -> str:
     return " \N{MINUS SIGN} ".join(titles) + ": "
 
 
-def answer(main: Finding) -> str:
-    """Return the answer to the study's question, given what was found of its main claim (C2)."""
+def answer(main: Finding, study: Study) -> str:
+    """Return the answer to the study's question, given what was found of its main claim (C2).
+
+    Where the verdicts of a study decide nothing (`caveat`), the effect alone.
+    """
     if not main.effects:
         return "Not run."
     effect = main.effects[0].removesuffix(" mAP")
-    seeds = f"95 % interval over {main.seeds} seeds in brackets"
+    what = "seed" if study.dataset == "synthetic" else "training"
+    same = "" if study.dataset == "synthetic" else " on the same people"
+    seeds = f"95 % interval over {main.seeds} {what}s{same} in brackets"
     if main.seeds < FEWEST:
-        seeds = "one seed, which decides nothing" if main.seeds == 1 else f"{main.seeds} seeds, no interval"
-    return f"{ANSWERS[main.verdict]} GCL changes mAP by {effect} points against TDA ({seeds})."
+        seeds = f"one {what}, which decides nothing" if main.seeds == 1 else f"{main.seeds} {what}s{same}, no interval"
+    said = "" if caveat(study) else f"{ANSWERS.get(main.verdict) or _open(main)} "
+    return f"{said}GCL changes mAP by {effect} points against TDA ({seeds})."
+
+
+def _open(main: Finding) -> str:
+    if main.interval is not None and main.seeds >= FEWEST and main.interval[1] < SMALLEST_OWN:
+        return "No gain is seen, and one of a point of mAP is ruled out."
+    return "These runs cannot tell."
 
 
 def verdict_words(found: Sequence[Finding]) -> str:

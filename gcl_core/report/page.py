@@ -23,7 +23,7 @@ from gcl_core.report.facts import (
     versions_of,
 )
 from gcl_core.report.items import MAIN, report_sections
-from gcl_core.tables.claim_readings import RULES
+from gcl_core.tables.claim_readings import RULES, caveat
 from gcl_core.tables.dose import dose_reading
 from gcl_core.tables.formats import read_table
 
@@ -71,7 +71,8 @@ def write_report(layout: Layout, runs: Path | None = None) -> list[Path]:
         findings=found,
         summary=verdict_words(found),
         main=(main := next(each for each in found if each.claim.key == "C2")),
-        answer=answer(main),
+        answer=answer(main, layout.study),
+        caveat=caveat(layout.study),
         not_run=not_run_words(layout.study, found, devices_of(made_by)),
         doubts=[doubt for item in items.values() for doubt in item.doubts],
         evidence=items.get(("table", "claims")),

@@ -25,6 +25,16 @@ TUNED = {  # profile → what stands before its verdicts
     "real_small": "**A description, no test.** Trunk and schedule of this profile were chosen on CUHK03's detected "
     "crops. Where those are its pictures, as in the committed numbers, the verdicts below decide nothing."
 }
+PLANNED = {  # profile → what was fixed before its runs
+    **dict.fromkeys(
+        FIRST,
+        "Variants, measures and seeds were written down before the runs; the rules for the verdicts replaced others "
+        "after the results were known",
+    ),
+    **dict.fromkeys(
+        LATER, "Variants, measures, seeds and the rules for the verdicts were written down before the runs"
+    ),
+}
 POOL = "pooled"  # the folder of figures where seeds of several profiles stand together
 RULES = (
     "An effect is the first of two variants minus the second, on the same queries. Its 95 % interval over seeds "
@@ -50,6 +60,7 @@ WHO = (
     "L''_vi are the paper's three view-invariant losses. A *seed* is "
 )
 SIGN = "A positive effect speaks for the claim."
+EITHER = "For C7 none does: there a large effect of either sign speaks against it."
 OWN = (
     "The paper makes no claim about these. An effect is the first minus the second, in points. mAP decides, and "
     "rank-1 is shown as well."
@@ -71,6 +82,11 @@ SIDES = {  # as the summary counts comparisons of ours
     **{"above zero": "above zero", "below zero": "below zero"},
     **{"no difference of note": "with no difference of note", "open": "open"},
 }
+
+
+def caveat(study: Study) -> str:
+    """Return in plain words why a profile's verdicts decide nothing, "" where they may."""
+    return TUNED.get(study.profile, "").replace("*", "")
 
 
 def told_comparisons(frame: pd.DataFrame, key: str) -> list[str]:
@@ -111,7 +127,7 @@ def claims_page(study: Study, frame: pd.DataFrame, doses: str, *, about: str = "
         about,
         WHO + _seeds(study),
         "### The paper's claims",
-        SIGN,
+        f"{SIGN} {EITHER}" if (frame["claim"] == SETTINGS).any() else SIGN,
         markdown_table(claim_rows(frame)) if len(missing) < len(CLAIMS) else "",
         f"Not tested here: {'; '.join(missing)}. Other profiles that may test them: {others}." if missing else "",
         *(["### Comparisons of our own", OWN, markdown_table(ours)] if len(ours) else []),

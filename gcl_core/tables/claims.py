@@ -139,9 +139,9 @@ def table_row(claim: str, compared: str, metric: str, effect: Effect | None) -> 
 def judged(frame: pd.DataFrame) -> pd.DataFrame:
     """Return a claims table with each row's verdict, which follows from the table alone.
 
-    A row that decides a claim alone: `verdict`; one of several that do: the same, told by its side of zero. A setting
-    (C7), and the mAP of a comparison of ours: the side on which its interval over seeds lies; of ours, with `holm`
-    among MAIN and among all others. A row that stands beside these: blank.
+    A row that decides a claim alone: `verdict`; one of several that do: the same, told by its side of zero. The mAP of
+    a comparison of ours: the side on which its interval over seeds lies, with `holm` among MAIN and among all others.
+    A setting (C7) and a row that stands beside these: blank.
     """
     run = frame.astype({"effect": "float64"})
     run = run.assign(verdict=[_row_verdict(run, line) for line in run.to_dict("records")])
@@ -236,8 +236,6 @@ def _order_rows(evidence: Sequence[Evidence]) -> list[dict[str, Any] | None]:
 
 
 def _row_verdict(frame: pd.DataFrame, line: Mapping[str, Any]) -> str:
-    if line["claim"] == SETTINGS:
-        return side(over_seeds(line), int(line["seeds"]), SMALLEST_OWN)
     if not decides(line):
         return ""
     outcome = verdict(_quantity(line))

@@ -1,7 +1,8 @@
 """Stage 3: cluster, then train everything together, epoch by epoch (§1.2, §3, §4); the TDA control of §6.1 likewise.
 
 A variant is data: where x_nv comes from, and which contrastive losses weigh how much. All training pictures are
-clustered and stand in the memory; those without a mesh (ours, §1.3) are never in a batch, of the control neither.
+clustered and stand in the memory; those without a mesh (ours, §1.3) are never in a batch, of the control neither. Of
+views carried over the surface it is those without a trusted body that are left out.
 """
 
 from dataclasses import replace

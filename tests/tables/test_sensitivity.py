@@ -58,7 +58,9 @@ def test_curves_stand_over_the_values_that_the_variants_train_with():
     assert np.asarray(first.get_ydata()) == pytest.approx([40, 50, 60])
     assert np.asarray(second.get_ydata()) == pytest.approx([42, 52, 62])
     assert np.asarray(mean.get_ydata()) == pytest.approx([41, 51, 61])
-    assert (ring.get_xdata(), ring.get_ydata()) == ([1], pytest.approx([51]))
+    assert (ring.get_xdata(), ring.get_ydata()) == ([0.05], pytest.approx([51]))
+    assert np.asarray(mean.get_xdata()) == pytest.approx([0.02, 0.05, 0.2])
+    assert (temperature.get_xscale(), rho.get_xscale()) == ("log", "linear")  # a factor of ten, of a third
 
 
 def test_without_runs_the_table_has_no_row_and_no_curve_can_be_drawn():
