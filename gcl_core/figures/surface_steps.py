@@ -73,7 +73,7 @@ def surface_steps(people: PersonSet, truth: Truth | None, carrier: Carrier, row:
     shades = mpl.colormaps[SHADES](seen[:, 0])[:, :3].astype(np.float32) * 255
     carried = carry_views(picture, placement, topology, YAWS)
     rows = {
-        "how well seen": painted(np.ascontiguousarray(shades)),
+        "how well seen,\ndark: not at all": painted(np.ascontiguousarray(shades)),
         OWN: painted(seen * texture.colours + (1 - seen) * BLANK),
         "and mirrored": painted((1 - filled) * texture.colours + filled * BLANK),
         "and filled": painted(texture.colours),

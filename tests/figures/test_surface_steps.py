@@ -43,7 +43,15 @@ def steps(study: Layout, people: PersonSet) -> Steps:
 
 def test_rows_go_from_what_is_seen_to_the_views(study: Layout, people: PersonSet, steps: Steps):
     assert list(steps.rows) == [
-        *("how well seen", "own colours", "and mirrored", "and filled", "views", "source of pixels", "true views")
+        *(
+            "how well seen,\ndark: not at all",
+            "own colours",
+            "and mirrored",
+            "and filled",
+            "views",
+            "source of pixels",
+            "true views",
+        )
     ]
     assert {len(row) for row in steps.rows.values()} == {8}
     row = people.rows("train")[0]
