@@ -4,9 +4,11 @@ Every part is a process of its own, ended when its time is over, so that none ta
 is kept, and the same command goes on with what is missing.
 """
 
+import ctypes
 import multiprocessing
 import os
 import platform
+import signal
 import sys
 import time
 from collections.abc import Callable
@@ -17,7 +19,7 @@ from typing import Any
 import numpy as np
 import torch
 from gpu_data import opened, unpacked
-from gpu_parts import check_branches, check_equality, measure_clustering, measure_fid, measure_steps
+from gpu_parts import check_branches, check_compiled, check_equality, measure_clustering, measure_fid, measure_steps
 from gpu_sheet import Sheet
 from PIL import Image
 
@@ -33,19 +35,21 @@ from gcl_core.training.warm_up import warm_up_generator
 
 TINY = ("baseline.tda.epochs=1", "baseline.tda.instance_epochs=1", "warm_up.epochs=1", "joint.epochs=1", "device=cpu")
 BUDGETS = {  # seconds of each part, in the order in which they run: 20 minutes in all
-    "branches": 160,
+    "branches": 110,
     "equality": 60,
-    "steps": 150,
-    "clustering": 200,
+    "steps": 70,
+    "clustering": 180,
     "fid": 30,
-    "baseline": 120,
+    "baseline": 110,
     "warm_up": 180,
     "gcl": 120,
     "tda": 60,
     "surface": 60,
     "galleries": 40,
+    "compiled": 180,  # last, as a compiler takes as long as it likes
 }
-PATIENCE = 300  # seconds of each part of a rehearsal, on a CPU that may have other work
+DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG of Linux
+PATIENCE = 600  # seconds of each part of a rehearsal, on a CPU that may have other work
 ROW = "| {} | {} | {} | {} |"
 
 
@@ -78,8 +82,8 @@ def check(file: Path, out: Path, *, rehearse: bool) -> bool:
         state = "out of time" if ended is None else "done" if ended == 0 and not problems else "failed"
         told[part] = {"state": state, "seconds": round(time.perf_counter() - start, 1), "problems": problems}
         write_json(out / "parts.json", told)
+        write_text(out / "summary.md", _summary(out, told, rehearse=rehearse))  # also of what a stop leaves unfinished
         print(f"{state} in {told[part]['seconds']} s", flush=True)
-    write_text(out / "summary.md", _summary(out, told, rehearse=rehearse))
     print(f"see {out / 'summary.md'}")
     return all(each["state"] == "done" for each in told.values())
 
@@ -91,15 +95,19 @@ def _within(budget: float, log: Path, work: Callable[[], None]) -> int | None:
     """
     process = multiprocessing.get_context("fork").Process(target=_logged, args=(log, work))
     process.start()
-    process.join(budget)
-    if process.exitcode is None:
+    ended = None
+    try:
+        process.join(budget)
+        ended = process.exitcode
+    finally:  # also where this process is asked to end
         process.kill()
         process.join()
-        return None
-    return process.exitcode
+    return ended
 
 
 def _logged(log: Path, work: Callable[[], None]) -> None:
+    if hasattr(ctypes.CDLL(None), "prctl"):  # who kills the check does not leave a part at work on the GPU
+        ctypes.CDLL(None).prctl(DIE_WITH_PARENT, signal.SIGKILL)
     with log.open("a") as stream:
         for target in (sys.stdout, sys.stderr):
             os.dup2(stream.fileno(), target.fileno())
@@ -112,6 +120,8 @@ def _do(part: str, layout: Layout, out: Path, rehearse: bool) -> None:
         check_branches(sheet, load_person_set(layout), device, rehearse=rehearse)
     elif part == "equality":
         check_equality(sheet, device)
+    elif part == "compiled":
+        check_compiled(sheet, device, rehearse=rehearse)
     elif part == "steps":
         measure_steps(sheet, device, rehearse=rehearse)
     elif part == "clustering":

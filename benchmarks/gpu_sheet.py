@@ -18,7 +18,7 @@ class Sheet:
         self.found: dict[str, dict[str, Any]] = read_json(path) if path.is_file() else {}
 
     def measure(self, name: str, work: Callable[[], dict[str, Any]]) -> None:
-        """Keep what `work` returns, with the seconds that it took; of an error, which is printed, its last line."""
+        """Keep what `work` returns and the seconds that it took; of an error, which is printed, its first two lines."""
         if not self.problem(name) and name in self.found:
             return
         start = time.perf_counter()
@@ -27,8 +27,9 @@ class Sheet:
             result = work()
         except Exception as error:  # of a driver, a compiler, a card: whatever it is, it is a finding
             traceback.print_exc()
-            last = (str(error).strip().splitlines() or [""])[-1].replace("|", "/")  # it stands in a table
-            result = {"error": f"{type(error).__name__}: {last}"}
+            told = [line.strip() for line in str(error).splitlines() if line.strip()]
+            said = "; ".join(told[:2])[:300].replace("|", "/")  # it stands in a table; advice of CUDA's comes last
+            result = {"error": f"{type(error).__name__}: {said}"}
         self.found[name] = {**_plain(result), "took": round(time.perf_counter() - start, 3)}
         print(f"{name}: {self.found[name]}", flush=True)
         write_json(self.path, self.found)

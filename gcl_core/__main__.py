@@ -25,4 +25,5 @@ except ModuleNotFoundError as error:
     own = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), ".venv", "bin", "python")
     advice = f"use {own}" if os.path.exists(own) else "./run_all.sh --dry-run sets up .venv, whose bin/python has it"
     advice = f"install it there, if it is optional: pip install {error.name}" if sys.executable == own else advice
+    advice = "docs/GPU.md says how to bring what the check needs" if "gpu-check" in sys.argv else advice
     sys.exit(f"{sys.executable} has no package {error.name!r}: {advice}")

@@ -3,18 +3,21 @@
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
 import tarfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 import torch
 
-from gcl_core.files import RunError
+from gcl_core.files import RunError, hash_file, write_json
 
 TINY = (
     "picture.height=64",
@@ -101,6 +104,47 @@ def test_a_part_whose_time_is_over_is_ended_and_its_log_kept(tmp_path: Path) -> 
     assert (tmp_path / "log").read_text() == "at work\n"
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends a process with its parent")
+@pytest.mark.parametrize("with_what", [signal.SIGTERM, signal.SIGKILL])
+def test_a_check_that_is_ended_leaves_no_part_at_work(with_what: int, repository: Path, tmp_path: Path) -> None:
+    work = "lambda: (print(os.getpid(), flush=True), time.sleep(600))"
+    code = "import os, sys, time; from pathlib import Path; from gpu_check import _within; "
+    code += f"_within(600, Path(sys.argv[1]), {work})"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(repository), str(repository / "benchmarks")])}
+    check = subprocess.Popen([sys.executable, "-c", code, tmp_path / "log"], env=environment)
+    part = psutil.Process(int(waited(lambda: (tmp_path / "log").is_file() and (tmp_path / "log").read_text())))
+    check.send_signal(with_what)
+    check.wait(60)
+    waited(lambda: not part.is_running() or part.status() == psutil.STATUS_ZOMBIE)
+
+
+def waited(until: Callable[[], Any]) -> Any:
+    """Return what `until` returns as soon as that is something."""
+    end = time.monotonic() + 60
+    while not (found := until()):
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    return found
+
+
+def test_what_was_found_is_on_the_page_before_the_last_part_ends(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import gpu_check
+
+    def stopped(budget: float, log: Path, work: Callable[[], None]) -> int:
+        if log.name == "equality.log":
+            raise KeyboardInterrupt
+        log.touch()
+        return 0
+
+    monkeypatch.setattr(gpu_check, "_within", stopped)
+    write_json(tmp_path / "machine.json", gpu_check._machine(hash_file(data), rehearse=True))
+    with pytest.raises(KeyboardInterrupt):
+        gpu_check.check(data, tmp_path, rehearse=True)
+    assert "| branches | done |" in (tmp_path / "summary.md").read_text()
+
+
 def test_a_part_that_breaks_off_is_told_by_its_status(tmp_path: Path) -> None:
     from gpu_check import _within
 
@@ -115,7 +159,7 @@ def test_a_failed_measurement_is_kept_and_done_again(tmp_path: Path) -> None:
 
     def fails() -> dict:
         calls.append("fails")
-        raise RuntimeError("CUDA error\nno kernel | for this card\n")
+        raise RuntimeError("CUDA error\n\nno kernel | for this card\nCompile with a switch to know more.\n")
 
     for expected in (1, 2):
         sheet = Sheet(tmp_path / "part.json")
@@ -125,7 +169,7 @@ def test_a_failed_measurement_is_kept_and_done_again(tmp_path: Path) -> None:
         assert calls.count("fails") == expected
         assert calls.count("other") == 1
         one, far = sheet.problems
-        assert one == "one: RuntimeError: no kernel / for this card"
+        assert one == "one: RuntimeError: CUDA error; no kernel / for this card"
         assert far.startswith("far off: outside its bound")
     sheet.measure("one", lambda: {"value": {"here": float("nan")}})
     assert Sheet(tmp_path / "part.json").found["one"]["value"] == {"here": "nan"}

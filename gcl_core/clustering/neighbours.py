@@ -36,7 +36,8 @@ def approximate_neighbours(
     k-means places about √n centres, and each picture is in the list of the nearest. A picture looks into the lists of
     the centres nearest to it, as many as find `recall` of the true neighbours of a sample of pictures; all who look
     into one list are compared with its members by one product of matrices. What comes out depends on the sample:
-    `measured_recall` measures it on another. Equal seeds give equal answers on one machine.
+    `measured_recall` measures it on another. Equal seeds give equal answers on one machine's CPU; a GPU adds up the
+    centres in an order of its own, which can change the last bits and so a list here and there.
     """
     centres = _centres(features, round(len(features) ** 0.5), seed)
     own = _nearest_centres(features, centres, 1)[:, 0]
