@@ -289,7 +289,10 @@ def _kind(key: str, section: dict[str, Any]) -> Any:
 def _override(tree: dict[str, Any], word: str) -> None:
     key, separator, value = word.partition("=")
     if not separator or not key:
-        raise ConfigError(f"override {word!r} is not of the form key=value, as in joint.epochs=3")
+        raise ConfigError(
+            f"override {word!r} is not of the form key=value, as in joint.epochs=3, without blanks; a value that has "
+            "blanks stands in quotes"
+        )
     if key.startswith("variants."):  # of a profile that names none, one of those that every study has
         own = {name: each.model_dump(exclude_unset=True) for name, each in VARIANTS.items()}
         variants, (_, name, *inner) = tree.setdefault("variants", own), key.split(".")

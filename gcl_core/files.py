@@ -48,12 +48,26 @@ def atomic(path: Path) -> Iterator[Path]:
         if isinstance(error, OSError) and not concerns(error, path, temporary):
             raise
         reason = why(error, path.parent) if isinstance(error, OSError) else error
-        raise RunError(
-            f"cannot write {path}: {reason}; nothing there changed. Free space or check permissions"
-        ) from error
+        elsewhere = isinstance(error, FileExistsError | NotADirectoryError)
+        advice = "Name another place, or move that file away" if elsewhere else "Free space or check permissions"
+        raise RunError(f"cannot write {path}: {reason}; nothing there changed. {advice}") from error
     finally:
         with contextlib.suppress(OSError):  # the error above is the one to tell
             temporary.unlink()
+
+
+class _Enough(Exception):
+    """Ends a try."""
+
+
+def require_place(path: Path) -> None:
+    """Raise RunError, before the work whose result it is to hold, for a path that `atomic` could not write."""
+    missing = [folder for folder in path.parents if not folder.exists()]
+    with contextlib.suppress(_Enough), atomic(path) as temporary:
+        temporary.touch()
+        raise _Enough
+    for folder in missing:
+        folder.rmdir()
 
 
 @contextlib.contextmanager

@@ -33,7 +33,12 @@ class Layout:
         object.__setattr__(self, "named", True)
 
     def of_seed(self, seed: int = 0) -> "Layout":
-        """Return the layout as a seed's stages see it: with that seed's own people, where each seed has its own."""
+        """Return the layout as a seed's stages see it: with that seed's own people, where each seed has its own.
+
+        Raises ConfigError for a seed that is no whole number from 0.
+        """
+        if not isinstance(seed, int) or seed < 0:
+            raise ConfigError(f"seed is {seed!r}: expected a whole number from 0")
         people = self.study.people
         if not people.each_seed or self.people_of == seed:
             return self

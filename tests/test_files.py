@@ -8,7 +8,18 @@ from pathlib import Path
 
 import pytest
 
-from gcl_core.files import RunError, atomic, concerns, hash_file, held, read_json, remove_scraps, write_json, write_text
+from gcl_core.files import (
+    RunError,
+    atomic,
+    concerns,
+    hash_file,
+    held,
+    read_json,
+    remove_scraps,
+    require_place,
+    write_json,
+    write_text,
+)
 from gcl_core.provenance import fingerprint
 
 
@@ -68,10 +79,22 @@ def test_what_stands_in_a_folders_place_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("text")
     (tmp_path / "disk").symlink_to("/not/mounted")
     for name, told in (("file", "is a file where a folder is needed"), ("disk", "is a link to /not/mounted, which is")):
-        with pytest.raises(RunError, match=f"{name} {told}"):
+        with pytest.raises(RunError, match=f"{name} {told}.*Name another place"):
             write_text(tmp_path / name / "below" / "new", "text")
+        with pytest.raises(RunError, match=f"{name} {told}"):
+            require_place(tmp_path / name / "below" / "new")
         with pytest.raises(RunError, match=f"{name} {told}"), held(tmp_path / name / ".lock", "taken"):
             pass
+
+
+def test_a_place_is_tried_without_leaving_anything(tmp_path: Path) -> None:
+    (tmp_path / "old").write_text("text")
+    for name in ("old", "new", "a/new/folder"):
+        require_place(tmp_path / name)
+    assert [path.name for path in tmp_path.rglob("*")] == ["old"]
+    assert (tmp_path / "old").read_text() == "text"
+    with pytest.raises(RunError, match="it is a folder"):
+        require_place(tmp_path)
 
 
 def test_a_link_stays_and_the_file_that_it_leads_to_is_written(tmp_path: Path) -> None:

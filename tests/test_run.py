@@ -278,3 +278,6 @@ def test_a_seed_has_people_of_its_own_only_where_the_study_says_so(tmp_path: Pat
     assert third.stage("gcl", 2) == each.stage("gcl", 2)
     assert third.of_seed(2) is third
     assert third.of_seed(1).study == each.of_seed(1).study  # from one seed's to another's
+    for wrong in (-1, "0", 1.0):
+        with pytest.raises(ConfigError, match=rf"seed is {wrong!r}: expected a whole number from 0"):
+            each.of_seed(wrong)  # pyright: ignore[reportArgumentType]

@@ -70,7 +70,8 @@ def _so_far(chosen: argparse.Namespace, words: Sequence[str]) -> None:
     names = claims_so_far(layout)
     waits = [name for name in study.variants if name not in names]
     print(
-        f"{layout.figures}: claims, controls, dose, of {', '.join(names)}; still to come: {', '.join(waits) or 'none'}"
+        f"{layout.figures}: tables of claims and what goes with them, of {', '.join(names)}; still to come: "
+        f"{', '.join(waits) or 'none'}"
     )
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gcl_core.cli.words import Add, count, local_path
-from gcl_core.files import RunError, atomic
+from gcl_core.files import RunError, atomic, require_place
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,6 +41,7 @@ def _embed(chosen: argparse.Namespace) -> None:
         raise RunError(f"--out {chosen.out}: features are written to a file that ends in .parquet or .npz")
     from gcl_core.retrieval.folder import embed_pictures, write_features
 
+    require_place(chosen.out)
     files = _find(chosen.places, [chosen.out])
     write_features(chosen.out, files, embed_pictures(_run(chosen), files))
     print(f"{chosen.out}: features of {len(files)} pictures")
@@ -48,11 +49,13 @@ def _embed(chosen: argparse.Namespace) -> None:
 
 def _search(chosen: argparse.Namespace) -> None:
     from gcl_core.figures.search import ROWS, search_figure
-    from gcl_core.retrieval.folder import embed_pictures, rank_gallery
+    from gcl_core.retrieval.folder import RANKED, embed_pictures, rank_gallery
 
-    table, picture = chosen.out / "ranked.csv", chosen.out / "ranked.png"
+    table, picture = (chosen.out / name for name in RANKED)
     if chosen.out.is_dir() and chosen.gallery.resolve() in chosen.out.resolve().parents:
         print(f"{chosen.out} lies in the gallery: the pictures in this folder are left out")
+    for each in (table, picture):
+        require_place(each)
     own = (chosen.out, table, picture)
     run, gallery, queries = _run(chosen), _find([chosen.gallery], own), _find(chosen.pictures, own)
     found = rank_gallery(embed_pictures(run, queries), embed_pictures(run, gallery), queries, gallery, top=chosen.top)

@@ -109,6 +109,8 @@ def study_of_weights(profile: str) -> str:
 
 def local_path(text: str) -> Path:
     """Read a path, `~` as the home folder: after = in --out=~/x no shell does that. Other names may begin with it."""
+    if not text:
+        raise argparse.ArgumentTypeError("expected a path, got an empty text, as of a variable that is not set")
     try:
         return Path(text).expanduser()
     except RuntimeError:  # nobody of that name has a home

@@ -239,10 +239,12 @@ def _check_root(dataset: str, arrangement: Arrangement, root: Path) -> None:
     try:
         names = set(os.listdir(root))
     except FileNotFoundError as error:
-        raise DataError(f"{root}: no such folder; data_root must be the folder that holds the dataset") from error
+        raise DataError(
+            f"{root}: no such folder; give the folder that holds the dataset (data_root, or --root)"
+        ) from error
     except NotADirectoryError as error:
         unpack = f"unpack it first: python -m gcl_core unpack {root} --out DIR, then give DIR as data_root"
-        advice = unpack if root.name.lower().endswith(ARCHIVE_SUFFIXES) else "data_root must be a folder"
+        advice = unpack if root.name.lower().endswith(ARCHIVE_SUFFIXES) else "give a folder (data_root, or --root)"
         if root.suffix.lower() == ".csv":
             advice = f"name it {TABLE}, give the folder that holds it as data_root, and dataset=folder"
         raise DataError(f"{root} is a file; {advice}") from error
@@ -262,7 +264,7 @@ def _check_root(dataset: str, arrangement: Arrangement, root: Path) -> None:
         hints += [f"data_root={path} looks right" for path in _search(LISTED, root)]
     raise DataError(
         f"{root}: {', '.join(missing)} not found (found: {some_of(sorted(names), 8) or 'nothing'}); "
-        f"{' or '.join(hints[:3]) or 'data_root must be the folder that holds them'}"
+        f"{' or '.join(hints[:3]) or 'give the folder that holds them (data_root, or --root)'}"
     )
 
 

@@ -51,7 +51,8 @@ def load_person_set(layout: Layout, *, profile: str | None = None) -> PersonSet:
     written since and has lost its SHA-256.
     """
     store, described = layout.store, layout.store / "store.json"
-    again = f"run notebook 00_data_preparation with profile {(profile or layout.study.profile)!r}"
+    again = "run notebook 00_data_preparation with "
+    again += f"profile {profile!r}" if profile else "the same profile and overrides"
     try:
         prepared = described.is_file()
     except PermissionError as error:  # another user's

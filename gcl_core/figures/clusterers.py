@@ -45,7 +45,7 @@ def clusterer_figure(pictures: pd.DataFrame, table: pd.DataFrame) -> Figure:
     handles = [Line2D([], [], linestyle="", markersize=3, **mark) for mark in marks.values()]
     handles.append(Line2D([], [], color="0.75", linewidth=0.5))
     words = [*marks, "to the middle of its cluster (first map: of its person)"]
-    figure.legend(handles, words, loc="outside lower center", ncols=4, fontsize=6, columnspacing=1, handlelength=1.2)
+    figure.legend(handles, words, loc="outside lower center", ncols=2, fontsize=6, columnspacing=2, handlelength=1.2)
     return figure
 
 

@@ -63,10 +63,11 @@ def _figure(folder: Path, stem: str, entries: Mapping[str, Mapping[str, Any]]) -
     caption = entries[f"{stem}.png"]["caption"]
     narrow = is_narrow(folder / f"{stem}.png")
     kind, width = ("figure", r"\columnwidth") if narrow else ("figure*", r"\textwidth")
+    size = f"width={width}" if narrow else rf"width={width},height=0.8\textheight,keepaspectratio"
     snippet = [
         rf"\begin{{{kind}}}",
         r"  \centering",
-        rf"  \includegraphics[width={width}]{{{stem}.pdf}}",
+        rf"  \includegraphics[{size}]{{{stem}.pdf}}",
         rf"  \caption{{{escape_latex(caption)}}}",
         rf"  \label{{fig:{stem}}}",
         rf"\end{{{kind}}}",

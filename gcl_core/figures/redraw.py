@@ -239,13 +239,17 @@ def _reading(kept: Kept, output: Output, caption: str) -> str:
 
 def _style(path: Path | None) -> dict[Any, Any]:
     try:
-        return {} if path is None else dict(mpl.rc_params_from_file(path, use_default_template=False))
+        if path is None:
+            return {}
+        return dict(mpl.rc_params_from_file(path, fail_on_error=True, use_default_template=False))
     except OSError as error:
         raise RunError(f"cannot read the style {path}: {error.strerror or error}") from error
     except UnicodeDecodeError as error:
         raise RunError(
             f"cannot read the style {path}: it is no text in UTF-8; give a matplotlib style file, saved as UTF-8"
         ) from error
+    except ValueError as error:
+        raise RunError(f"cannot read the style {path}: {error}; correct that line") from error
 
 
 @style.styled()

@@ -46,9 +46,15 @@ def claims_so_far(layout: Layout) -> list[str]:
 
     A variant counts when it has finished on every seed of the study; comparisons with others have no row. Where GCL is
     among them the clusters per epoch are made too, for real people the table of retrieval protocols. Once all have run,
-    the notebooks write the same files anew. Raises RunError unless TDA and another variant have finished.
+    the notebooks write the same files anew. Raises RunError unless TDA and another variant have finished, and where
+    the notebook of all variants has written these files.
     """
     names = finished_variants(layout)
+    if len(names) == len(layout.study.variants) and (layout.runs / "steps" / "11_claims.done").is_file():
+        raise RunError(
+            f"profile {layout.study.profile} has run whole: {layout.figures} holds the tables of all its variants, and "
+            f"nothing there changed. `python -m gcl_core redraw {layout.study.profile}` makes them anew"
+        )
     if CONTROL not in names or len(names) == 1:
         raise RunError(
             f"finished on all seeds of {layout.study.profile} ({layout.study.seeds}): {', '.join(names) or 'none'}; "

@@ -19,6 +19,7 @@ from gcl_core.retrieval.encoder import RunEncoder
 
 SUFFIXES = {".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
 OF_THE_SYSTEM = {"desktop.ini", "thumbs.db"}  # what Windows puts into folders of pictures
+RANKED = ("ranked.csv", "ranked.png")  # what a search writes
 AT_ONCE = 1024  # pictures decoded before they are embedded
 NAMED = 5  # bad pictures that an error names
 
@@ -37,7 +38,7 @@ def find_pictures(places: Sequence[Path], without: Iterable[Path] = ()) -> tuple
     for place in places:
         if place.is_dir():
             below = files_below(place, left_out)
-            shown = {real: path for real, path in below.items() if path.name.lower() not in OF_THE_SYSTEM}
+            shown = {real: path for real, path in below.items() if not _is_no_picture(path)}
             pictures = {real: path for real, path in shown.items() if path.suffix.lower() in SUFFIXES}
             if not pictures:
                 raise RunError(f"{place} holds no picture; pictures end in {', '.join(sorted(SUFFIXES))}")
@@ -50,6 +51,11 @@ def find_pictures(places: Sequence[Path], without: Iterable[Path] = ()) -> tuple
             found.setdefault(real, path)
     _check_names(found.values())
     return list(found.values()), {place: count for place, count in others.items() if count}
+
+
+def _is_no_picture(path: Path) -> bool:
+    """Whether a file is the system's, or what an earlier search wrote."""
+    return path.name.lower() in OF_THE_SYSTEM or (path.name in RANKED and path.with_name(RANKED[0]).is_file())
 
 
 def _check_names(files: Iterable[Path]) -> None:

@@ -127,7 +127,7 @@ def claims_page(study: Study, frame: pd.DataFrame, doses: str, *, about: str = "
         about,
         WHO + _seeds(study),
         "### The paper's claims",
-        f"{SIGN} {EITHER}" if (frame["claim"] == SETTINGS).any() else SIGN,
+        f"{SIGN} {EITHER}" if SETTINGS in set(frame["claim"]) else SIGN,
         markdown_table(claim_rows(frame)) if len(missing) < len(CLAIMS) else "",
         f"Not tested here: {'; '.join(missing)}. Other profiles that may test them: {others}." if missing else "",
         *(["### Comparisons of our own", OWN, markdown_table(ours)] if len(ours) else []),

@@ -210,7 +210,7 @@ def _dense_distances(study: Study, counts: dict[str, int], dim: int, device: tor
     labelled = range(settings.global_from, settings.epochs + 1, settings.relabel_every)
     times = sum(2 if epoch >= settings.joint_from else 1 for epoch in labelled) + 1  # one for JVTC+
     features = _features(min(train, CLUSTERED), dim, device)
-    run = partial(cluster_by_looks, features, settings, eps_scale=settings.eps_scale)
+    run = partial(cluster_by_looks, features, settings, rho=settings.rho, eps_scale=settings.eps_scale)
     yield _of_pairs(f"JVTC: dense distances, {train} x {train}", times, run, train**2, len(features) ** 2)
 
     query, gallery = (_features(min(counts[split], CLUSTERED), dim, device) for split in ("query", "gallery"))

@@ -127,6 +127,8 @@ def test_a_path_behind_an_equals_sign_has_its_home_folder(tmp_path: Path, monkey
     monkeypatch.setenv("HOME", str(tmp_path))
     assert local_path("~/x.npz") == tmp_path / "x.npz"
     assert local_path("a~/x.npz") == Path("a~/x.npz")
+    with pytest.raises(argparse.ArgumentTypeError, match="got an empty text"):
+        local_path("")
 
 
 def test_every_path_of_a_command_is_read_that_way() -> None:

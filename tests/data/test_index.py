@@ -235,7 +235,7 @@ def test_a_root_that_is_no_folder(tmp_path: Path):
     with pytest.raises(DataError, match="nowhere: no such folder"):
         list_pictures("folder", tmp_path / "nowhere")
     (tmp_path / "notes.txt").write_text("")
-    with pytest.raises(DataError, match=r"notes\.txt is a file; data_root must be a folder"):
+    with pytest.raises(DataError, match=r"notes\.txt is a file; give a folder \(data_root, or --root\)"):
         list_pictures("folder", tmp_path / "notes.txt")
     for name in ("Market.zip", "Market.tar", "Market.TAR.gz", "Market.tgz", "Market.tar.bz2", "Market.tar.xz"):
         (tmp_path / name).write_bytes(b"")

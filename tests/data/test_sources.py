@@ -20,7 +20,9 @@ from tests.data.small_market import PEOPLE, grey, mesh, train_mesh, write_meshes
 
 
 def test_a_set_not_prepared_is_named(market: Callable[..., Layout]):
-    with pytest.raises(DataError, match="holds no prepared data; run notebook 00_data_preparation with profile"):
+    with pytest.raises(
+        DataError, match="holds no prepared data; run notebook 00_data_preparation with the same profile and overrides"
+    ):
         load_person_set(market())
 
 
@@ -88,7 +90,9 @@ def test_a_stale_set_is_refused_with_the_reason_and_prepared_again(market: Calla
     assert stale_steps(market()) == []
     alter, told = STALE[change]
     alter(market())
-    with pytest.raises(DataError, match=rf"{told}.*run notebook 00_data_preparation with profile 'market1501' again"):
+    with pytest.raises(
+        DataError, match=rf"{told}.*run notebook 00_data_preparation with the same profile and overrides again"
+    ):
         load_person_set(market())
     assert stale_steps(market()) == ["00_data_preparation"]
     assert (source_state(market()) != before) is (change not in OF_THE_STORE)

@@ -154,6 +154,7 @@ def test_another_style_is_written_elsewhere_and_leaves_ours_alone(tmp_path: Path
     [
         ("# gr\xf6\xdfer\nfont.size: 9\n".encode("latin-1"), "it is no text in UTF-8"),
         (b"\x89PNG\r\n\x1a\n\x00\xff", "it is no text in UTF-8"),
+        (b"font.size: big\n", "Could not convert 'big' to float; correct that line"),
         (b"text.usetex: True\n", "latex could not be found; nothing was written"),
     ],
 )

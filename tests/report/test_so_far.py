@@ -11,7 +11,7 @@ from gcl_core.cli import main
 from gcl_core.config import load_study
 from gcl_core.data.person_set import PersonSet
 from gcl_core.figures.redraw import not_redrawn, redraw
-from gcl_core.files import RunError
+from gcl_core.files import RunError, write_text
 from gcl_core.layout import Layout
 from gcl_core.measure import collected, protocols
 from gcl_core.models.weights import build_encoder, build_generator, save_weights
@@ -120,6 +120,17 @@ def test_a_missing_repeat_is_not_passed_over(layout: Layout, write: Write) -> No
         write("copy", seed)
     write("copy", 0, 1)
     assert finished_variants(layout) == ["tda"]
+
+
+def test_a_study_that_ran_whole_keeps_its_tables(layout: Layout, write: Write) -> None:
+    for variant in layout.study.variants:
+        for seed in (0, 1):
+            for repeat in layout.study.repeats_of(variant):
+                write(variant, seed, repeat)
+    write_text(layout.runs / "steps" / "11_claims.done", "")
+    with pytest.raises(RunError, match=r"profile smoke has run whole: .*nothing there changed"):
+        claims_so_far(layout)
+    assert not layout.figures.exists()
 
 
 def test_without_the_control_nothing_is_made(layout: Layout, write: Write) -> None:

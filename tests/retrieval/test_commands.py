@@ -229,6 +229,31 @@ def test_files_passed_over_are_counted(run: Path, gallery: Path, tmp_path: Path,
     assert f"{gallery / 'first'}: other files passed over: 1" in capsys.readouterr().out
 
 
+def test_a_place_that_cannot_be_written_is_told_before_anything_is_embedded(
+    run: Path, gallery: Path, tmp_path: Path, capsys, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(folder, "embed_pictures", lambda *_: pytest.fail("it is at work"))
+    (tmp_path / "file").touch()
+    query = str(gallery / "first" / "same.png")
+    for words in (
+        ["embed", "--run", str(run), "--out", str(tmp_path / "file" / "f.npz"), str(gallery)],
+        ["search", "--run", str(run), "--gallery", str(gallery), "--out", str(tmp_path / "file"), query],
+    ):
+        with pytest.raises(SystemExit):
+            main(words)
+        assert "file is a file where a folder is needed" in capsys.readouterr().err
+
+
+def test_what_an_earlier_search_wrote_into_the_gallery_is_not_searched(run: Path, gallery: Path, tmp_path: Path):
+    query = str(gallery / "first" / "same.png")
+    for out in (gallery, tmp_path / "elsewhere"):
+        main(["search", "--run", str(run), "--gallery", str(gallery), "--out", str(out), "--top", "100", query])
+    assert len(pd.read_csv(tmp_path / "elsewhere" / "ranked.csv")) == 11
+    (gallery / "ranked.csv").unlink()  # then it may be anybody's picture
+    main(["search", "--run", str(run), "--gallery", str(gallery), "--out", str(out), "--top", "100", query])
+    assert len(pd.read_csv(tmp_path / "elsewhere" / "ranked.csv")) == 12
+
+
 def test_search_leaves_its_own_earlier_picture_out(run: Path, gallery: Path, capsys):
     query, out = gallery / "first" / "same.png", gallery / "found"
     for folder_out, told in ((out, False), (out, True), (gallery, False), (gallery, False)):
