@@ -157,7 +157,7 @@ def fid_reading(study: Study, results: Results, floor: Floor) -> str:
     halves = floor["halves"]
     sentences.append(
         f"Real against real gives {halves['fid']:.1f} ({halves['pictures']} against {halves['reference']} pictures), "
-        f"the gallery against the training set {floor['gallery']['fid']:.1f}: only what is above that is the drawing's."
+        f"the gallery against the training set {floor['gallery']['fid']:.1f}: the scale by which to read the others."
     )
     first, seeds = next(iter(results.items()))
     if not _equal(seeds[0]):
