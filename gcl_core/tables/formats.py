@@ -37,6 +37,7 @@ WHOLE = ("seeds", "pictures")  # columns of counts that may be blank
 COLUMN_CHARACTERS, PAGE_CHARACTERS = 52, 112  # what fits into 3.25 and 6.875 inches at 8 points
 BETWEEN, CLOSER, INCHES = 2.8, 1.4, 0.062  # characters between two columns, and with 3pt beside each; the width of one
 NARROWEST = 16  # characters of a column of long texts
+NEGATIVE = re.compile(r"(?<![\w.)-])-(?=\d)")  # the hyphen of a negative number, also within an interval
 LATEX = {
     "\\": r"\textbackslash{}",
     **{character: "\\" + character for character in "&%$#_{}"},
@@ -185,7 +186,7 @@ def latex_table(frame: pd.DataFrame, *, caption: str, label: str) -> str:
     ]
     rows = [
         [_heading(*each) for each in zip(head, fitted, numeric, strict=True)],
-        *(list(map(escape_latex, row)) for row in zip(*cells, strict=True)),
+        *([escape_latex(NEGATIVE.sub("\N{MINUS SIGN}", cell)) for cell in row] for row in zip(*cells, strict=True)),
     ]
     top, *body = [" & ".join(map(str.__add__, ragged, row)) + r" \\" for row in rows]
     tabular = [rf"\begin{{tabular}}{{{''.join(alignment)}}}", r"\toprule", top, r"\midrule", *body, r"\bottomrule"]

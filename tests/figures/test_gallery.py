@@ -44,6 +44,7 @@ def test_each_figure_has_a_snippet_of_its_width_with_an_escaped_caption(layout: 
     assert [snippet.splitlines()[0] for snippet in snippets] == [r"\begin{figure}", r"\begin{figure*}"]
     assert all(r"50 \% of" in snippet and r"\&" in snippet for snippet in snippets)
     assert r"\includegraphics[width=\columnwidth]{ablations.pdf}" in snippets[0]
+    assert r"\includegraphics[width=\textwidth,height=0.8\textheight,keepaspectratio]{claims.pdf}" in snippets[1]
     assert text.count("<details>") == text.count("</details>") == 2
 
 

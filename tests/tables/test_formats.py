@@ -100,6 +100,16 @@ def test_latex_has_booktabs_rules_and_as_many_cells_a_row(frame: pd.DataFrame):
     assert not any(row.startswith("[") for row in rows)
 
 
+def test_latex_has_minus_signs_before_numbers_and_hyphens_in_words():
+    frame = pd.DataFrame(
+        {"compared": ["tda - gcl", "k-means"], "effect": [-1.5, 2.0], "95 %": ["-3.0 to -0.5", "1 to 3"]}
+    )
+    text = latex_table(frame, caption="rank-1", label="tab:a")
+    assert "tda - gcl" in text
+    assert "k-means" in text
+    assert r"& $-$1.50 & $-$3.0 to $-$0.5 \\" in text
+
+
 def test_latex_special_characters_are_escaped():
     assert escape_latex(r"a_b{c}\d~^") == r"a\_b\{c\}\textbackslash{}d\textasciitilde{}\textasciicircum{}"
     assert escape_latex("45° ± 2 †") == r"45\textdegree{} $\pm$ 2 $\dagger$"
