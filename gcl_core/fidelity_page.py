@@ -20,7 +20,8 @@ OPEN = (
     ),
     (
         "Which rows may f_pos be, where a cluster has one picture alone?",
-        "Its own row. DBSCAN with min_samples above 1 finds no such cluster.",
+        "Its own row. DBSCAN with min_samples of 2 or 3 finds no such cluster; with 4 and more it can, rarely: a core "
+        "whose neighbours all went to clusters before it.",
     ),
     (
         "Do the image, feature and adversarial losses train E_id in stage 3?",

@@ -20,12 +20,15 @@ class TdaSettings(Settings):
 
 
 class JvtcSettings(Settings):
-    """Stage 1 of the paper's unsupervised rows (§6.2): local and global losses, memory, visual-temporal labels."""
+    """Stage 1 of the paper's unsupervised rows (§6.2): local and global losses, memory, visual-temporal labels.
+
+    The optimiser's milestones are, as JVTC counts, the first epochs (from 1) with a lower rate.
+    """
 
     epochs: Positive = 100
     instances: Annotated[int, Field(ge=2)] = 32  # in a batch
     copies: Annotated[int, Field(ge=1)] = 4  # of an instance: K
-    optimizer: OptimizerSettings = OptimizerSettings(kind="sgd", lr=0.01, milestones=(39, 79))
+    optimizer: OptimizerSettings = OptimizerSettings(kind="sgd", lr=0.01, milestones=(40, 80))
     new_layers: Rate = 10.0  # learning rate of embedding, neck and classifier, in those of the trunk
     local_temperature: Rate = 0.1  # β1; MSMT17: 0.05
     global_temperature: Rate = 0.05  # β2
@@ -41,9 +44,9 @@ class JvtcSettings(Settings):
     original_share: Share = 0.3  # of the original distance in the re-ranked one
     joint_share: Share = 0.5  # the same with the joint distance; MSMT17: 0.3
     rho: Annotated[float, Field(gt=0, le=1)] = 1.6e-3  # of labels by looks
-    joint_rho: Annotated[float, Field(gt=0, le=1)] = 1.6e-3  # of labels by looks and time; MSMT17: 4.8e-3
+    joint_rho: Annotated[float, Field(gt=0, le=1)] | None = None  # of labels by looks and time; null: `rho`
     eps_scale: Rate = 0.8  # of labels by looks, without a labelled source; with one ε is as the ρ rule gives it
-    joint_eps_scale: Rate = 0.8  # the same of labels by looks and time; MSMT17: 1
+    joint_eps_scale: Rate | None = None  # the same of labels by looks and time; null: `eps_scale`
     min_samples: Positive = 1  # no outliers
     time_slots: bool = False  # MSMT17: by looks and time, cluster each time slot of the file names apart
     frame_interval: Positive = 100  # frames a bin of the temporal model; MSMT17: 1
@@ -54,6 +57,11 @@ class JvtcSettings(Settings):
     erase: Share = 0.5
     erase_area: tuple[Share, Share] = (0.02, 0.2)
     erase_aspect: tuple[Rate, Rate] = (0.3, 3.0)
+
+    @property
+    def joint_rule(self) -> tuple[float, float]:
+        """ρ and the scale of ε for labels by looks and time."""
+        return self.joint_rho or self.rho, self.joint_eps_scale or self.eps_scale
 
 
 class ClusterContrastSettings(Settings):

@@ -74,7 +74,10 @@ class Study(Settings):
     def _named_where_given(self, dump: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
         """Leave out later settings that are not given: such studies are named as before the settings were there."""
         tree = dump(self)
-        for section, name in ((tree, "given_weights"), (tree.get("baseline"), "clustering")):
+        baseline = tree.get("baseline") or {}
+        later = [(tree, "given_weights"), (baseline, "clustering")]
+        later += [(baseline.get("jvtc"), name) for name in ("joint_rho", "joint_eps_scale")]
+        for section, name in later:
             if isinstance(section, dict) and section.get(name, ...) is None:
                 del section[name]
         return tree

@@ -121,8 +121,7 @@ def test_a_file_that_does_not_say_what_it_holds_goes_by_names_and_shapes(folder:
             load_encoder(study(), folder, CPU)
 
 
-@pytest.mark.parametrize("name", ["encoder", "generator", "discriminator"])
-@pytest.mark.parametrize("place", [0.3, 0.7, 1.0])
+@pytest.mark.parametrize(("name", "place"), [("encoder", 0.3), ("generator", 0.7), ("discriminator", 1.0)])
 def test_a_single_changed_byte_is_found(folder: Path, name: str, place: float):
     path = folder / f"{name}.safetensors"
     content = bytearray(path.read_bytes())

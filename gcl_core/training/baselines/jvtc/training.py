@@ -125,13 +125,18 @@ def _captures(people: PersonSet, rows: Int64[np.ndarray, " n"], settings: JvtcSe
 def _optimizer(
     encoder: IdentityEncoder, source: SourceTask | None, settings: JvtcSettings
 ) -> tuple[Optimizer, MultiStepLR]:
-    """Return optimiser and schedule; what is new beside the trunk learns `new_layers` times as fast."""
+    """Return optimiser and schedule; what is new beside the trunk learns `new_layers` times as fast.
+
+    The rate drops with the epochs that are the milestones, so after the ones before them.
+    """
     optimizer, _ = make_optimizer(encoder.trunk.parameters(), settings.optimizer)
     new = [*encoder.embedding.parameters(), *encoder.neck.parameters()]
     if source is not None:
         new += source.classifier.parameters()
     optimizer.add_param_group({"params": new, "lr": settings.new_layers * settings.optimizer.lr})
-    return optimizer, MultiStepLR(optimizer, list(settings.optimizer.milestones), settings.optimizer.gamma)
+    return optimizer, MultiStepLR(
+        optimizer, [each - 1 for each in settings.optimizer.milestones], settings.optimizer.gamma
+    )
 
 
 def _batches(count: int, instances: int, steps: int | None, seed: int, epoch: int) -> list[Int64[np.ndarray, " b"]]:
@@ -167,8 +172,9 @@ def _relabel(
     def cluster(part: np.ndarray) -> Clusters:
         features = memory.rows[torch.from_numpy(part).to(memory.rows.device)]
         if timed is not None:
-            scale = 1.0 if with_source else settings.joint_eps_scale
-            return cluster_jointly(features, timed.take(part), settings, rho=settings.joint_rho, eps_scale=scale)
+            rho, scale = settings.joint_rule
+            scale = 1.0 if with_source else scale
+            return cluster_jointly(features, timed.take(part), settings, rho=rho, eps_scale=scale)
         scale = 1.0 if with_source else settings.eps_scale
         return cluster_by_looks(features, settings, rho=settings.rho, eps_scale=scale)
 

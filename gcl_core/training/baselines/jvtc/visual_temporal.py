@@ -53,7 +53,7 @@ def cluster_jointly(
 def cluster_plainly(features: Float32[Tensor, "n d"], settings: JvtcSettings) -> Clusters:
     """Return clusters by squared Euclidean distance as it is, radius by the ρ rule: those of JVTC+ (§6.2)."""
     distances = squared_distances(features)
-    eps = radius_of(distances, rho=settings.joint_rho)
+    eps = radius_of(distances, rho=settings.joint_rule[0])
     return Clusters(labels_within(distances, eps=eps, min_samples=settings.min_samples), eps)
 
 
