@@ -41,7 +41,7 @@ def test_spreads_and_intervals_stand_in_one_cell_and_blank_columns_are_gone(tmp_
     caption, rows, tabular = written(tmp_path)
     assert rows == [
         ["variant", "mAP", "ARI", "effect", "95 \\% over seeds", "PSNR"],
-        ["GCL", "73.2 $\\pm$ 7.2", "0.757", "-13.9", "-29.7 to 1.97", "17.7"],
+        ["GCL", "73.2 $\\pm$ 7.2", "0.757", "$-$13.9", "$-$29.7 to 1.97", "17.7"],
         ["TDA control", "76.0", "0.756", "0.69", "", "$\\infty$"],
     ]
     assert "Words. All rows: seeds 3, epoch last epoch where it applies." in caption
