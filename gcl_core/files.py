@@ -66,8 +66,9 @@ def require_place(path: Path) -> None:
     with contextlib.suppress(_Enough), atomic(path) as temporary:
         temporary.touch()
         raise _Enough
-    for folder in missing:
-        folder.rmdir()
+    with contextlib.suppress(OSError):  # another process may have written there since
+        for folder in missing:
+            folder.rmdir()
 
 
 @contextlib.contextmanager

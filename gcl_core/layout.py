@@ -1,6 +1,7 @@
 """Where the artifacts of a study live."""
 
 from dataclasses import dataclass, field, replace
+from numbers import Integral
 from pathlib import Path
 
 from gcl_core.config import REPOSITORY, ConfigError, Study, check_name
@@ -37,7 +38,7 @@ class Layout:
 
         Raises ConfigError for a seed that is no whole number from 0.
         """
-        if not isinstance(seed, int) or seed < 0:
+        if not isinstance(seed, Integral) or seed < 0:
             raise ConfigError(f"seed is {seed!r}: expected a whole number from 0")
         people = self.study.people
         if not people.each_seed or self.people_of == seed:

@@ -28,7 +28,8 @@ def rerank(distances: Distances, *, k1: int, k2: int, original_share: float | in
     n = len(distances)
     low, high = distances.min(axis=1, keepdims=True), distances.max(axis=1, keepdims=True)
     if not np.isfinite(high - low).all():
-        wrong = (~np.isfinite(distances)).sum(axis=0) > n // 2  # one of them leaves a gap in every row
+        gaps = (~np.isfinite(distances)).sum(axis=0)  # a picture whose features are no numbers leaves one in every row
+        wrong = gaps >= min(gaps.max(), n // 2 + 1)
         raise ValueError(
             f"distances to picture {int(wrong.argmax())} are not finite ({int(wrong.sum())} such pictures): "
             "their features hold NaN or infinity, so the encoder diverged; lower its learning rate"

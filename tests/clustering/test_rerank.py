@@ -142,6 +142,6 @@ def test_labels_follow_rows_and_the_radius_is_inclusive():
 
 def test_distances_that_are_not_finite_are_refused():
     distances = blobs(2, 3, 1.0)
-    distances[:, 4] = np.nan
+    distances[:, 4] = distances[4] = np.nan
     with pytest.raises(ValueError, match=r"picture 4 are not finite \(1 such"):
         rerank(distances, k1=3, k2=2, original_share=0.3)
