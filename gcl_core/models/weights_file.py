@@ -33,9 +33,7 @@ def read_weights(path: Path) -> tuple[Description | None, dict[str, Tensor]]:
     versions and of others have no SHA-256.
     """
     try:
-        with safe_open(path, framework="pt") as file:
-            words = (file.metadata() or {}).get(NETWORK)
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        words, tensors = contents(path, NETWORK)
         found = None if words is None else json.loads(words)
         if found is not None and not (isinstance(found, dict) and {"network", "settings"} <= set(found)):
             raise ValueError(f"its description of a network is {str(found)[:80]}")
@@ -46,6 +44,16 @@ def read_weights(path: Path) -> tuple[Description | None, dict[str, Tensor]]:
             f"{path} is broken ({error}); fetch it again; of a run, delete its folder and run that stage again"
         ) from error
     return found, tensors
+
+
+def contents(path: Path, entry: str) -> tuple[str | None, dict[str, Tensor]]:
+    """Return an entry of a safetensors file's metadata, None where it has none, and its tensors on the CPU.
+
+    Raises as safetensors does: OSError, SafetensorError.
+    """
+    with safe_open(path, framework="pt") as file:
+        names = list(file.keys())
+        return (file.metadata() or {}).get(entry), {name: file.get_tensor(name) for name in names}
 
 
 def digest(facts: Any, tensors: Mapping[str, Tensor]) -> str:

@@ -11,11 +11,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 
 from gcl_core.files import RunError, atomic
-from gcl_core.models.weights_file import digest
+from gcl_core.models.weights_file import contents, digest
 from gcl_core.training.tensor_tree import TreeError, pack, unpack
 
 STATE = "gcl_core checkpoint"  # the metadata's one entry; the order of several would differ from file to file
@@ -59,11 +59,9 @@ def previous(path: Path) -> Path:
 def load_state(path: Path) -> dict[str, Any]:
     """Read what was written, tensors on the CPU. Raises RunError for a missing, damaged or foreign file."""
     try:
-        with safe_open(path, framework="pt") as file:
-            text = (file.metadata() or {}).get(STATE)
-            if text is None:
-                raise TreeError("it holds tensors, but no state of a training")
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        text, tensors = contents(path, STATE)
+        if text is None:
+            raise TreeError("it holds tensors, but no state of a training")
         written = json.loads(text)
         if written["sha256"] != digest(written["state"], tensors):
             raise TreeError("its content does not match its SHA-256: the file is damaged")

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -9,6 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from gcl_core.clustering.pseudo_labels import Clusters
 from gcl_core.config import JvtcSettings, load_study
 from gcl_core.data.index import DataError
 from gcl_core.data.person_set import PersonSet, load_person_set
@@ -83,10 +85,18 @@ def test_labels_by_looks_and_those_with_time_have_rules_of_their_own(
     boxes: MakeLayout, monkeypatch: pytest.MonkeyPatch
 ):
     given = []
-    for name in ("cluster_by_looks", "cluster_jointly"):
+
+    def noted(name: str) -> Callable[..., Clusters]:
         plain = getattr(jvtc, name)
-        note = lambda *words, plain=plain, name=name, **named: given.append((name, named)) or plain(*words, **named)  # noqa: E731
-        monkeypatch.setattr(jvtc, name, note)
+
+        def note(*words: Any, **named: Any) -> Clusters:
+            given.append((name, named))
+            return plain(*words, **named)
+
+        return note
+
+    for name in ("cluster_by_looks", "cluster_jointly"):
+        monkeypatch.setattr(jvtc, name, noted(name))
     train_baseline(boxes(*SMALL, "baseline.jvtc.joint_rho=0.2", "baseline.jvtc.joint_eps_scale=0.9"), 0)
     looks, timed = {"rho": 0.1, "eps_scale": 0.8}, {"rho": 0.2, "eps_scale": 0.9}
     assert given == [("cluster_by_looks", looks), *[("cluster_jointly", timed)] * 2]
