@@ -27,7 +27,14 @@ jaxtyping.install_import_hook("gcl_core", "beartype.beartype")
 
 pytest_plugins = ("tests.made_up", "tests.free_body")  # after the hook: they import gcl_core
 REPOSITORY = Path(__file__).resolve().parents[1]
-LONGEST = ("test_smoke_study.py", "test_study.py", "test_redraw.py", "test_parallel_stages.py", "test_gpu_check.py")
+LONGEST = (
+    "test_smoke_study.py",
+    "test_study.py",
+    "test_redraw.py",
+    "test_parallel_stages.py",
+    "test_types.py",
+    "test_gpu_check.py",
+)
 
 
 def pytest_collection_finish() -> None:

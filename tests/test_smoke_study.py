@@ -60,7 +60,7 @@ def runs(repository: Path, study: object) -> Path:
 def test_progress_and_summary_are_shown(study: subprocess.CompletedProcess[str]) -> None:
     assert re.search(r"^01_baseline_seed0 \| .*epoch 4/4", study.stdout, re.MULTILINE)
     assert re.search(r"^04_joint_training_gcl_seed0 \| done in", study.stdout, re.MULTILINE)
-    assert "21 of 21 steps done" in study.stdout
+    assert "18 of 18 steps done" in study.stdout
     for name in ("baseline", "gcl", "tda", "no_vi"):
         line = rf"^{name} +0 +\d+ +\d+\.\d +\d+\.\d +\d+  runs/{PROFILE}/{name}/seed0$"
         assert re.search(line, study.stdout, re.MULTILINE)
@@ -72,7 +72,7 @@ def test_every_notebook_was_executed_without_error(runs: Path, repository: Path)
     assert {path.name[:2] for path in executed} == {
         path.name[:2] for path in (repository / "notebooks").glob("*.ipynb")
     }
-    assert len(executed) == 20
+    assert len(executed) == 17
     for path in executed:
         notebook = nbformat.read(path, as_version=4)
         code = [cell for cell in notebook.cells if cell.cell_type == "code"]
@@ -170,7 +170,7 @@ def test_the_guide_to_novel_views_holds(
 def test_missing_figure_changed_setting_and_another_seed_are_noticed(figures: Path) -> None:
     (figures / "ablations.png").unlink()
     assert waiting() == ["07_ablations", "report"]
-    assert len(waiting("contrast.temperature=0.05")) == 21
+    assert len(waiting("contrast.temperature=0.05")) == 18
     more = waiting("seeds=2")
     assert "01_baseline_seed1" in more
     assert [step for step in more if step.endswith("seed0")] == ["08_generated_views_seed0"]  # FIDs are read anew

@@ -49,9 +49,9 @@ def radius_words(labels: np.ndarray, clustering: Clustering, eps: float) -> str:
     """Return a sentence on the labels at a radius: clusters beside people, outliers, sizes, agreement."""
     quality = clustering_quality(labels, clustering.identities)
     return (
-        f"ε = {eps:.3f} ({eps / clustering.eps:.2f} of the one that the settings give): {quality['clusters']:.0f} "
-        f"clusters for {quality['identities']:.0f} people, {quality['outliers']:.0f} of {len(labels)} pictures are "
-        f"outliers; clusters have {quality['smallest']:.0f} to {quality['largest']:.0f} pictures; ARI "
+        f"ε = {eps:.3f} ({eps / clustering.eps:.2f} of the one that the settings give): clusters "
+        f"{quality['clusters']:.0f}, people {quality['identities']:.0f}, outliers {quality['outliers']:.0f} of "
+        f"{len(labels)} pictures; clusters have {quality['smallest']:.0f} to {quality['largest']:.0f} pictures; ARI "
         f"{quality['ari']:.3f}."
     )
 

@@ -217,7 +217,7 @@ def test_moving_the_radius_shows_its_clusters_outliers_and_sizes(clustering: Clu
     line = table.iloc[0]
     image, words = shown(box)
     assert (image, words) != before
-    assert f"{line['clusters']:.0f} clusters for 4 people, {line['outliers']:.0f} of 16 pictures are outliers" in words
+    assert f"clusters {line['clusters']:.0f}, people 4, outliers {line['outliers']:.0f} of 16 pictures" in words
     labels = DBSCAN(eps=radius.value, min_samples=3, metric="precomputed").fit_predict(clustering.distances.dense())
     figure = radius_figure(clustering, table, radius.value, labels)
     assert image == png(figure)
@@ -231,7 +231,7 @@ def test_a_radius_without_any_cluster_is_shown_too(clustering: Clustering):
     far = analyse(features, np.arange(16), ClusteringSettings(k1=2, k2=1, rho=0.01, min_samples=4))
     table = radius_table(far, min_samples=4)
     box = choose_radius(far, table, min_samples=4)
-    assert "0 clusters for 16 people, 16 of 16 pictures are outliers" in shown(box)[1]
+    assert "clusters 0, people 16, outliers 16 of 16 pictures" in shown(box)[1]
 
 
 def numpy_features() -> torch.Tensor:
