@@ -15,7 +15,6 @@ CASES = [
         "profile=never_run",
         ["runs/never_run/gcl/seed0", 'notebooks/04_joint_training.ipynb with variant="gcl" and seed=0'],
     ),
-    ("04_joint_training", "smoke", "profile=never_run", ["notebooks/01_baseline.ipynb with seed=0"]),
 ]
 
 

@@ -17,6 +17,7 @@ from gcl_core.seeding import numpy_rng
 OVERRIDES = """
 people.train_identities=6 baseline.tda.epochs=3 baseline.tda.instance_epochs=1 baseline.threads=1 warm_up.epochs=2
 warm_up.threads=1 joint.epochs=2 identity_encoder.width=8 clustering.k1=6 clustering.rho=0.2 clustering.min_samples=2
+generator.dim=2 generator.mlp_dim=16 discriminator.dim=4 discriminator.scales=2
 """
 
 

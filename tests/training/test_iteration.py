@@ -23,7 +23,7 @@ CPU = torch.device("cpu")
 PICTURES, PEOPLE = 24, 4
 PUBLISHED = """
 identity_encoder.block=bottleneck identity_encoder.width=4 identity_encoder.embedding=10
-discriminator.penalty_every=1 contrast.negatives=12 contrast.temperature=0.04
+discriminator.penalty_every=1 discriminator.scales=3 contrast.negatives=12 contrast.temperature=0.04
 joint.encoder_optimizer={kind: sgd, lr: 3.5e-4, milestones: [10]} joint.generator_optimizer={milestones: [10]}
 joint.discriminator_optimizer={milestones: [10]}
 """

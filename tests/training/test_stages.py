@@ -1,5 +1,6 @@
 """The three stages on coloured boxes: what they change, how they resume, what they say when something is wrong."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from safetensors.torch import load_file
 
 from gcl_core.clustering.pseudo_labels import Clusters
 from gcl_core.config import ConfigError
-from gcl_core.files import RunError, read_json
+from gcl_core.files import RunError
 from gcl_core.layout import Layout
 from gcl_core.measure.artifacts import finished_run
 from gcl_core.models.generator import Generator
@@ -23,46 +24,10 @@ from gcl_core.training.journal import TrainingError
 from gcl_core.training.warm_up import warm_up_generator
 
 MakeLayout = Callable[..., Layout]
-STAGES: list[tuple[str, Callable[[Layout], Path]]] = [
-    ("baseline", lambda layout: train_baseline(layout, 0)),
-    ("warm_up", lambda layout: warm_up_generator(layout, 0)),
-    ("gcl", lambda layout: train_jointly(layout, "gcl", 0)),
-    ("tda", lambda layout: train_jointly(layout, "tda", 0)),
-]
-LACKING = (0, 1, 7, 8, 20, 35)  # of the 36 training rows, without a mesh in some tests
 
 
 class Killed(BaseException):
     """Stands for a signal that ends the process between two epochs."""
-
-
-def test_a_killed_run_goes_on_and_ends_bit_identical(
-    boxes: MakeLayout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    """Every stage is stopped after its first checkpoint, before that epoch is recorded: the worst moment.
-
-    Some pictures have no mesh; test_epochs.py stops stages whose pictures all have one.
-    """
-    whole, broken = boxes(lacking=LACKING), boxes(root=tmp_path / "broken", lacking=LACKING)
-    record = journal.Journal.record
-
-    def stop_at_epoch_one(self: journal.Journal, epoch: int, **values: object) -> None:
-        if epoch == 1:
-            raise Killed
-        record(self, epoch, **values)
-
-    for name, stage in STAGES:
-        folder = stage(whole)
-        monkeypatch.setattr(journal.Journal, "record", stop_at_epoch_one)
-        with pytest.raises(Killed):
-            stage(broken)
-        monkeypatch.setattr(journal.Journal, "record", record)
-        assert "finished" not in read_json(broken.stage(name, 0) / "manifest.json")
-        resumed = stage(broken)
-        assert (folder / "metrics.jsonl").read_bytes() == (resumed / "metrics.jsonl").read_bytes(), name
-        for weights in folder.glob("*.safetensors"):
-            expected, found = load_file(weights), load_file(resumed / weights.name)
-            assert all(torch.equal(expected[key], found[key]) for key in expected), (name, weights.name)
 
 
 def test_a_generator_that_draws_by_itself_goes_on_bit_identical(
@@ -84,7 +49,7 @@ def test_a_generator_that_draws_by_itself_goes_on_bit_identical(
     words = ("baseline.tda.epochs=1", "warm_up.batch_size=12")
     whole, broken = boxes(*words), boxes(*words, root=tmp_path / "broken")
     train_baseline(whole, 0)
-    train_baseline(broken, 0)
+    shutil.copytree(whole.runs, broken.runs, dirs_exist_ok=True)
     expected = load_file(warm_up_generator(whole, 0) / "generator.safetensors")
     assert len({float(value) for value in drawn}) > 4
     monkeypatch.setattr(journal.Journal, "record", stop_at_epoch_one)
@@ -101,14 +66,6 @@ def test_a_finished_stage_is_left_alone(boxes: MakeLayout):
     before = {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
     train_baseline(boxes(), 0)
     assert {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()} == before
-
-
-def test_every_stage_records_its_threads(boxes: MakeLayout):
-    """On a CPU their number changes the last bits."""
-    layout = boxes("baseline.threads=1", "warm_up.threads=1", "joint.threads=1")
-    for (name, stage), section in zip(STAGES, ("baseline", "warm_up", "joint", "joint"), strict=True):
-        settings = read_json(stage(layout) / "manifest.json")["settings"]
-        assert settings[section]["threads"] == 1, name
 
 
 def test_a_stage_cannot_read_a_setting_that_its_fingerprint_lacks(boxes: MakeLayout, monkeypatch: pytest.MonkeyPatch):

@@ -1,5 +1,6 @@
 """One generative step: who is updated, what the losses are, and that batching passes changes nothing."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -137,23 +138,22 @@ def test_an_averaged_generator_is_what_a_run_keeps_and_goes_on_bit_identical(
     boxes: Callable[..., Layout], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     words = ("baseline.tda.epochs=1", "warm_up.epochs=1", "warm_up.batch_size=18", "joint.batch_size=18")
-    record, runs = journal.Journal.record, []
+    record = journal.Journal.record
 
     def stop_at_epoch_one(self: journal.Journal, epoch: int, **values: object) -> None:
         if epoch == 1:
             raise KeyboardInterrupt
         record(self, epoch, **values)
 
-    for root in (tmp_path / "whole", tmp_path / "broken"):
-        layout = boxes(*words, "joint.generator_ema=0.5", root=root)
-        train_baseline(layout, 0)
-        warm_up_generator(layout, 0)
-        if root.name == "broken":
-            monkeypatch.setattr(journal.Journal, "record", stop_at_epoch_one)
-            with pytest.raises(KeyboardInterrupt):
-                train_jointly(layout, "gcl", 0)
-            monkeypatch.setattr(journal.Journal, "record", record)
-        runs.append(train_jointly(layout, "gcl", 0))
+    layout, stopped = (boxes(*words, "joint.generator_ema=0.5", root=tmp_path / name) for name in ("whole", "broken"))
+    train_baseline(layout, 0)
+    warm_up_generator(layout, 0)
+    shutil.copytree(layout.runs, stopped.runs, dirs_exist_ok=True)
+    monkeypatch.setattr(journal.Journal, "record", stop_at_epoch_one)
+    with pytest.raises(KeyboardInterrupt):
+        train_jointly(stopped, "gcl", 0)
+    monkeypatch.setattr(journal.Journal, "record", record)
+    runs = [train_jointly(each, "gcl", 0) for each in (layout, stopped)]
     whole, broken = (load_file(run / "generator.safetensors") for run in runs)
     state = load_state(runs[0] / "checkpoint.safetensors")
     for name, value in whole.items():
