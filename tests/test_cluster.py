@@ -195,9 +195,9 @@ def test_study_goes_through_slurm_and_killed_steps_are_submitted_again(checkout:
     )
     told, _ = run.communicate()
     assert run.returncode == 0, told
-    assert "18 of 18 steps done" in told
+    assert "21 of 21 steps done" in told
     calls = [path.read_text() for path in slurm.glob("*.call")]
-    assert len(calls) == 18  # the first step twice, the report never
+    assert len(calls) == 21  # the first step twice, the report never
     for call in calls:
         notebook = re.search(r"rule_(\w+?)(_wildcards\S*)? ", call)
         assert notebook is not None

@@ -229,9 +229,9 @@ def test_dry_run_from_anywhere_says_what_would_run_and_touches_nothing(repositor
     )
     assert answer.returncode == 0, answer.stderr
     steps = re.findall(r"^(\d\db?_\w+) +to run$", answer.stdout, re.MULTILINE)
-    assert len(steps) == 1 + 2 + 1 + 2 + 2 * 3 + 10  # the report has no number
+    assert len(steps) == 1 + 2 + 1 + 2 + 2 * 6 + 10  # the report has no number
     assert steps == sorted(steps)
-    assert "23 of 23 steps to run" in answer.stdout
+    assert "29 of 29 steps to run" in answer.stdout
     assert re.search(r"^stage 3, a variant that draws.* \d+\.\d GB$", answer.stdout, re.MULTILINE)
     assert re.search(r"^together about \d", answer.stdout, re.MULTILINE)
     assert list(tmp_path.iterdir()) == []

@@ -24,14 +24,19 @@ from tests import lab
 from tests.documented import MODULE, commands
 
 PROFILE = "smoke_test"  # beside `smoke`, so that the test leaves a user's own runs alone
-MADE = [each for each in OUTPUTS if each.made_by(load_study("smoke"))]
+WORDS = (  # without the ablations of a single loss, which add steps and nothing else
+    f"profile={PROFILE}",
+    "variants={gcl: {title: GCL}, tda: {title: TDA control, purpose: control, view: augmented}, "
+    "no_vi: {title: without the three losses, purpose: ablation, l_vi: 0, l_vi_prime: 0, l_vi_second: 0}}",
+)
+MADE = [each for each in OUTPUTS if each.made_by(load_study("smoke", WORDS))]
 FIGURES, TABLES = ([each for each in MADE if each.kind == kind] for kind in ("figure", "table"))
 REPORT = {"report.html", "how-to-cite.md"}  # they show the manifest and have no entry in it
 
 
 def run_all(repository: Path, *words: str) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "VIRTUAL_ENV": sys.prefix}
-    command = [repository / "run_all.sh", "smoke", f"profile={PROFILE}", *words]
+    command = [repository / "run_all.sh", "smoke", *WORDS, *words]
     return subprocess.run(command, env=environment, capture_output=True, text=True)
 
 
@@ -114,7 +119,7 @@ def test_every_table_and_plot_is_redrawn_from_records_without_runs(figures: Path
     for each in TABLES:
         if each.records:
             (tmp_path / "figures" / f"{each.name}.csv").unlink()
-    study, start = load_study("smoke", f"profile={PROFILE}"), time.monotonic()
+    study, start = load_study("smoke", WORDS), time.monotonic()
     files = redraw(study, tmp_path / "figures", tmp_path / "redrawn")
     assert time.monotonic() - start < 60  # a few seconds on a quiet machine
     assert [path.name for path in files if path.read_bytes() != (figures / path.name).read_bytes()] == []
@@ -150,7 +155,7 @@ def test_second_run_does_nothing_in_seconds(runs: Path, figures: Path, repositor
 
 def waiting(*overrides: str) -> list[str]:
     """Return the steps that would run."""
-    states = step_states("smoke", [f"profile={PROFILE}", *overrides])
+    states = step_states("smoke", [*WORDS, *overrides])
     return [step for step, done in states.items() if not done]
 
 
@@ -159,7 +164,7 @@ def test_the_guide_to_novel_views_holds(
     line: str, study: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    words = line.partition(MODULE)[2].replace(" mini ", f" smoke profile={PROFILE} ")
+    words = line.partition(MODULE)[2].replace(" mini ", f" smoke {shlex.join(WORDS)} ")
     main(shlex.split(words, comments=True))
     [folder] = [path.parent for path in tmp_path.rglob("recipe.json")]
     views = [path for path in folder.rglob("*.png") if "sources" not in path.relative_to(folder).parts]
@@ -186,7 +191,7 @@ def test_notebooks_run_in_jupyterlab_and_their_sliders_move(study: object, repos
         for path in sorted((repository / "notebooks").glob("*.ipynb"))
         if path.name.startswith(("00", "03b")) or "gcl_core.explore" in path.read_text(encoding="utf-8")
     ]
-    names = lab.copied(notebooks, tmp_path / "notebooks", profile="smoke", overrides=f"profile={PROFILE}")
+    names = lab.copied(notebooks, tmp_path / "notebooks", profile="smoke", overrides=shlex.join(WORDS))
     shots = repository / "runs" / "screenshots"
     shots.mkdir(parents=True, exist_ok=True)
     told: list[str] = []

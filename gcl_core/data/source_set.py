@@ -21,9 +21,9 @@ def source_layout(layout: Layout) -> Layout:
     return Layout(layout.study.model_copy(update=changes), root=layout.root)
 
 
-def prepare_source(layout: Layout, *, workers: int | None = None) -> PersonSet:
+def prepare_source(layout: Layout) -> PersonSet:
     """Make or decode the source set, without projections, and return it. Raises as `prepare_data`."""
-    return prepare_data(source_layout(layout), projections=False, workers=workers)
+    return prepare_data(source_layout(layout), projections=False)
 
 
 def load_source_set(layout: Layout) -> PersonSet:

@@ -138,7 +138,7 @@ def view_manifest(
             "yaw": np.tile(yaws, len(rows)),
         }
     )
-    labels = pseudo_labels(people, run) if run and choice.split == "train" else None
+    labels = pseudo_labels(run) if run and choice.split == "train" else None
     given = None if labels is None else np.repeat(labels[np.searchsorted(people.rows("train"), rows)], len(yaws))
     height, width = people.pictures.shape[1:3]
     short = {name: digest[:DIGITS] for name, digest in weights.items()}
@@ -157,7 +157,7 @@ def view_manifest(
     )
 
 
-def pseudo_labels(people: PersonSet, run: Path) -> Int64[np.ndarray, " n"] | None:
+def pseudo_labels(run: Path) -> Int64[np.ndarray, " n"] | None:
     """Return the clusters of all training pictures in the epoch whose weights a run kept; None where it kept none."""
     kept = read_json(run / "manifest.json").get("kept_epoch")
     path = run / "labels" / f"epoch_{kept:03d}.npy" if kept else None

@@ -45,7 +45,10 @@ colour comes from. Its palette is for looking; the values of its pixels are:
 {values}"""
 
 BODIES = {
-    "fitted": "fitted to keypoints",
+    "fitted": "fitted to keypoints, or SMPL poses of an estimator where there are no such fits",
+    "rough": "fitted to keypoints of a poor estimator, simulated",
+    "swapped": "fitted to keypoints, simulated, of which two thirds of the people seen from behind face the wrong way",
+    "capsules": "of capsules, fitted to keypoints",
     "known": "those that the synthetic people were painted on, which no real use would know",
 }
 

@@ -3,12 +3,11 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from IPython.display import Image
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Patch
 
-from gcl_core.figures.style import GREY, new_figure, picture, styled
+from gcl_core.figures.style import GREY, new_figure, styled
 
 CELL = (1.5, 0.72)  # inches: width and height of a place on the grid
 LINE, WIDE, PADDING = 0.14, 0.066, 0.07  # inches: a line of text, a character, and what a box has around its text
@@ -53,11 +52,6 @@ def flow_chart(boxes: Mapping[str, Box], arrows: Sequence[Arrow]) -> Figure:
     for arrow in arrows:
         _arrow(axes, arrow, boxes, patches)
     return figure
-
-
-def show_flow_chart(boxes: Mapping[str, Box], arrows: Sequence[Arrow]) -> Image:
-    """Return the chart as a picture for a notebook to display."""
-    return picture(flow_chart(boxes, arrows))
 
 
 def _place(box: Box) -> tuple[float, float, float, float]:

@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 
 from IPython.display import Image
 
-from gcl_core.figures.flow import Arrow, Box, show_flow_chart
+from gcl_core.figures.flow import Arrow, Box, flow_chart
+from gcl_core.figures.style import picture
 
 CHARTS: Mapping[str, tuple[Mapping[str, Box], Sequence[Arrow]]] = {
     "study": (
@@ -162,4 +163,4 @@ CHARTS: Mapping[str, tuple[Mapping[str, Box], Sequence[Arrow]]] = {
 
 def chart(name: str) -> Image:
     """Return a flow chart for a notebook to display; `name` is one of CHARTS, a KeyError otherwise."""
-    return show_flow_chart(*CHARTS[name])
+    return picture(flow_chart(*CHARTS[name]))

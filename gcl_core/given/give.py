@@ -98,7 +98,7 @@ def _sizes(folder: Path) -> dict[str, int]:
 def _run(layout: Layout, people: PersonSet, stage: str, made: Path) -> dict[str, Any]:
     """Pack a run's networks and return what the manifest says of it."""
     run = finished_run(layout, stage, SEED)
-    manifest, epochs = read_json(run / "manifest.json"), measured_today(layout, stage, SEED, run)
+    manifest, epochs = read_json(run / "manifest.json"), measured_today(layout, SEED, run)
     facts: dict[str, Any] = {"settings": manifest["settings"], "seed": manifest["seed"]}
     facts |= {"kept_epoch": manifest.get("kept_epoch"), "epochs": epochs}
     facts["trained"] = {name: manifest.get(name) for name in ORIGIN}

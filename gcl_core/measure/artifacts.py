@@ -177,7 +177,7 @@ def records(layout: Layout, stages: Sequence[str], *, seeds: Iterable[int] | Non
     for stage in stages:
         for seed in range(layout.study.seeds) if seeds is None else seeds:
             repeats = [
-                measured_today(layout, stage, seed, finished_run(layout, stage, seed, repeat))
+                measured_today(layout, seed, finished_run(layout, stage, seed, repeat))
                 for repeat in repeats_of(layout.study, stage)
             ]
             lines += [{"stage": stage, "seed": seed, **line} for line in map(_mean, zip(*repeats, strict=True))]
@@ -205,13 +205,13 @@ def repeated(layout: Layout) -> pd.DataFrame:
         for seed in range(study.seeds):
             for repeat in study.repeats_of(variant):
                 run = finished_run(layout, variant, seed, repeat)
-                kept = kept_line(run, measured_today(layout, variant, seed, run))
+                kept = kept_line(run, measured_today(layout, seed, run))
                 facts = {"variant": variant, "seed": seed, "repeat": repeat}
                 lines.append(facts | {name: kept.get(name) for name in ("map", "rank1", "clusters", "ari")})
     return typed(pd.DataFrame(lines), RECORDS["repeats"][1])
 
 
-def measured_today(layout: Layout, stage: str, seed: int, run: Path) -> list[dict[str, Any]]:
+def measured_today(layout: Layout, seed: int, run: Path) -> list[dict[str, Any]]:
     """Return the lines of a run's metrics with accuracies as today's evaluation measures them.
 
     Where the evaluation changed since the run was trained, the kept epoch is measured anew from its weights, which is

@@ -23,7 +23,6 @@ QUERIES = {  # metric of queries → its column, and the one taken away from it
 }
 PARAMETERS = {  # what variants of purpose `setting` change, by the word for it in tables → the setting
     "angles": "angles",
-    "parts": "identity_encoder.parts",
     "alpha": "contrast.keep_old",
     "tau": "contrast.temperature",
     "negatives": "contrast.negatives",

@@ -111,7 +111,7 @@ def headline_today(layout: Layout, run: Path) -> dict[str, Any]:
     if not run.is_relative_to(layout.runs):
         return kept
     seed = int(run.name.removeprefix("seed").partition("_")[0])  # a repeat's folder is seed0_repeat1
-    lines = measured_today(layout, run.parent.name, seed, run)
+    lines = measured_today(layout, seed, run)
     return next(line for line in lines if line["epoch"] == kept["epoch"])
 
 

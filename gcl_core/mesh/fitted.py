@@ -80,14 +80,19 @@ def save_table(table: pd.DataFrame, path: Path) -> None:
 
 def join_tables(kept: pd.DataFrame, new: pd.DataFrame) -> pd.DataFrame:
     """Return both tables' rows; the new ones' numbers are those that `load_table` would read of them."""
-    told = pd.read_csv(io.StringIO(new.to_csv(index=False)), keep_default_na=False)
+    told = _read(io.StringIO(new.to_csv(index=False)))
     return told if kept.empty else pd.concat([kept, told], ignore_index=True)
+
+
+def _read(text: Path | io.StringIO) -> pd.DataFrame:
+    """Return a table of fitted bodies as it was: words are words, and what has no number is NaN."""
+    return pd.read_csv(text, keep_default_na=False, na_values={name: [""] for name in COLUMNS[2:]})
 
 
 def load_table(path: Path) -> pd.DataFrame:
     """Read a table of fitted bodies. Raises MeshError for any other file, and for one that lacks the fits' cameras."""
     try:
-        table = pd.read_csv(path, keep_default_na=False)
+        table = _read(path)
     except (OSError, ValueError) as error:
         raise MeshError(f"{path} cannot be read ({error}); delete it and run fit-bodies again") from error
     if tuple(table.columns) == tuple(name for name in COLUMNS if name not in CAMERA):

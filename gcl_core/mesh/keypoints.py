@@ -224,7 +224,7 @@ def _candidate(note: Mapping[str, Any], picture: _Picture, where: str, passed: C
             f"{where}: all points lie within {SHARES} pixels of the corner, as shares of a picture do; expected "
             f"{WANTED}: multiply columns by the picture's width and rows by its height"
         )
-    trusts = bool((values[:, 2] == 2).any())
+    trusts = bool((values[seen, 2] == 2).any())
     values[~seen] = 0
     return _Candidate((score, area), values, trusts, int(strange.sum()))
 

@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float, Float32, Int32, UInt8
 
 from gcl_core.mesh.body import Body
+from gcl_core.mesh.errors import MeshError
 
 YAWS: tuple[int, ...] = (0, 45, 90, 135, 180, 225, 270, 315)
 """The study's angles in degrees, counter-clockwise seen from above: a body facing image-left is frontal at +90."""
@@ -34,9 +35,12 @@ def project_body(
     """Draw a body as a smooth-shaded light-grey figure on white: whole body in frame, centred (METHOD.md §1.3).
 
     `yaw_degrees` turns the body about the vertical, counter-clockwise seen from above: facing image-left becomes
-    frontal at +90, seen from behind becomes facing image-left.
+    frontal at +90, seen from behind becomes facing image-left. Raises MeshError: a body without extent.
     """
     from gcl_core.mesh.rasterizer import rasterize, vertex_normals  # numba: only where something is drawn
+
+    if len(body.vertices) == 0 or np.ptp(body.vertices, axis=0).min() == 0:
+        raise MeshError(f"a body of {len(body.vertices)} vertices is empty or flat and shows nothing; leave it out")
 
     turn = view_matrix(yaw_degrees, body.elevation)
     seen = body.vertices @ turn.T

@@ -30,6 +30,7 @@ PARENTS = (-1, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9, 9, 12, 13, 14, 16, 17, 18,
 CAMERA_TO_OURS = np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]])
 SMPL_TO_OURS = np.array([[1.0, 0, 0], [0, 0, -1], [0, 1, 0]])  # an upright SMPL body that faces the camera
 PELVIS = (0.0, -0.22)  # where SMPL's surface has it in camera axes, right and down, however it is turned; metres
+SIZE = 0.92  # metres of SMPL's mean body for one of the free average adult's: 1.376 and 1.494 from neck to ankle
 _HALF_TURN = np.diag([1.0, -1.0, -1.0]).astype(np.float32)  # y up, z towards the camera -> y down, z away
 
 
@@ -43,7 +44,6 @@ class SmplBodies:
     # scale, then metres to the right and down, of a square around the picture's middle which is as wide as its longer
     # side and spans -1 to 1; NaN: not known
     cameras: Float32[np.ndarray, "n 3"] | None = None
-    y_up: bool = False  # whether the files had them upright in axes with y up
     known_elevation: float | None = None  # of bodies of the same cameras that were drawn before
 
     @cached_property
@@ -58,10 +58,10 @@ class SmplBodies:
         return float(np.rad2deg(np.arctan2(np.median(-up[1]), np.median(up[2]))))
 
     def frame(self, place: int, pelvis: Float[np.ndarray, " 3"], aspect: float) -> Frame:
-        """Return where the body at a place lies in its picture, in picture heights, `aspect` heights wide.
+        """Return where the free body at a place lies in its picture, in picture heights, `aspect` heights wide.
 
-        `pelvis`: where the posed body, as its camera sees it, has its pelvis (our axes, view axes). Raises MeshError
-        where the camera is not known.
+        It is as large there as SMPL's, in whose metres the camera is. `pelvis`: where the posed body, as its camera
+        sees it, has its pelvis (our axes, view axes). Raises MeshError where the camera is not known.
         """
         camera = np.full(3, np.nan) if self.cameras is None else self.cameras[place].astype(np.float64)
         if not np.isfinite(camera).all():
@@ -69,9 +69,9 @@ class SmplBodies:
                 "an SMPL body without camera: give `pred_cam` (scale, right, down) beside its pose, and run pose-bodies"
             )
         scale = camera[0] * max(1.0, aspect) / 2
-        column = aspect / 2 + scale * (camera[1] + PELVIS[0] - pelvis[0])
-        row = 0.5 + scale * (camera[2] + PELVIS[1] + pelvis[2])
-        return Frame(float(scale), float(column), float(row))
+        column = aspect / 2 + scale * (camera[1] + PELVIS[0] - SIZE * pelvis[0])
+        row = 0.5 + scale * (camera[2] + PELVIS[1] + SIZE * pelvis[2])
+        return Frame(float(SIZE * scale), float(column), float(row))
 
     def upright(self, vertices: Float[np.ndarray, "v 3"], faces: Int32[np.ndarray, "f 3"]) -> Body:
         """Return a body whose vertices are given as its camera sees it (our axes)."""
@@ -97,7 +97,7 @@ def face_camera_axes(bodies: SmplBodies) -> SmplBodies:
     print("SMPL bodies: most stand on their head in axes with y down; read as axes with y up, z towards the camera")
     rotations = bodies.rotations.copy()
     rotations[:, 0] = _HALF_TURN @ rotations[:, 0]
-    return replace(bodies, rotations=rotations, y_up=True, cameras=None)  # these axes' cameras are not known
+    return replace(bodies, rotations=rotations, cameras=None)  # these axes' cameras are not known
 
 
 def world_rotations(rotations: Float[np.ndarray, "24 3 3"]) -> Float[np.ndarray, "24 3 3"]:

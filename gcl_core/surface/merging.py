@@ -119,7 +119,8 @@ class MergedViews:
 def say(levels: Float32[np.ndarray, " k"], similarity: Float32[np.ndarray, " k"]) -> Float32[np.ndarray, " k"]:
     """Return the say, 0 ... 1, of others whose colours differ by levels (of 255), at a cosine similarity."""
     apart = levels + FAR * (1 - similarity)
-    return (1 / (1 + np.exp((apart - LIMIT) / SOFT))).astype(np.float32)
+    with np.errstate(over="ignore"):  # none is left of those that are that far
+        return (1 / (1 + np.exp((apart - LIMIT) / SOFT))).astype(np.float32)
 
 
 def merged_views(layout: Layout, people: PersonSet, way: Way) -> MergedViews:

@@ -100,7 +100,8 @@ def carried_views(
 ) -> tuple[UInt8[np.ndarray, "n 7 h w 3"], Bool[np.ndarray, " n"]]:
     """Return the carried views of some training or some test pictures, `rows` of the set, and which have any.
 
-    Those of training pictures are stored, those of test pictures made now.
+    Those of training pictures are stored, those of test pictures made now. A picture whose body may as well face
+    elsewhere is a view of itself among training pictures, and has none among test pictures.
     """
     train = people.rows("train")
     if not np.isin(rows, train).all():

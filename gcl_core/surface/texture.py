@@ -42,8 +42,8 @@ def read_texture(
     """Return the colours that a picture gives to the surface of its body, of which `normals` are the unit normals.
 
     A vertex has its own colour as far as it is seen, else its mirror vertex', else that of its surroundings. With
-    `hidden_from`, a yaw in degrees, it has its own colour only as far as it is seen from there too. Raises MeshError:
-    nothing of the body is seen.
+    `hidden_from`, a yaw in degrees, it has its own colour only as far as it is seen from there too; mirror and
+    surroundings are those of all that the picture shows. Raises MeshError: nothing of the body is seen.
     """
     own, seen = read_seen(picture, placement, normals, topology)
     kept = seen

@@ -20,6 +20,7 @@ from gcl_core.config import Study, VariantSettings
 from gcl_core.data.source_set import source_layout
 from gcl_core.device import cpu_threads, resolve_device
 from gcl_core.evaluation.inception import inception_features, load_inception
+from gcl_core.files import RunError
 from gcl_core.layout import Layout
 from gcl_core.models.identity_encoder import IdentityEncoder
 from gcl_core.models.memory_bank import MemoryBank
@@ -114,7 +115,7 @@ def _fid(study: Study, counts: dict[str, int], device: torch.device) -> Iterator
     measured = VIEWS * pictures * (len(study.evaluation.fid_variants) + 1) + train + min(pictures, counts["gallery"])
     try:
         network = load_inception(device=device)
-    except (FileNotFoundError, ValueError) as error:
+    except (FileNotFoundError, ValueError, RunError) as error:
         print(f"FID is left out of the estimate: {error}", file=sys.stderr)
         return
     small = (_pictures(study, 16, device).float() * 20 + 120).clamp(0, 255).to(torch.uint8).cpu()

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from gcl_core.export.write import export_views
 from gcl_core.files import RunError, read_json
 from gcl_core.layout import Layout
 from gcl_core.mesh.projection import YAWS
+from gcl_core.surface.bodies import Way
 from gcl_core.surface.carrier import Carrier
 from gcl_core.surface.sources import COLOURS
 from gcl_core.surface.views import CarriedViews
@@ -121,6 +123,12 @@ def test_no_run_is_needed_and_drawn_views_have_no_sources(
     monkeypatch.setattr(MadeUp, "with_views", lambda _self, rows: rows[:0])
     with pytest.raises(ConfigError, match="a body that is to be trusted"):
         export_views(layout, tmp_path / "none", CHOICE)
+
+
+@pytest.mark.parametrize("way", get_args(Way))
+def test_every_kind_of_body_has_its_words(layout: Layout, tmp_path: Path, way: Way):
+    export_views(layout, tmp_path / "views", Choice(surface=way, people=(3,)))
+    assert "Bodies are " in (tmp_path / "views/README.md").read_text()
 
 
 def test_the_command_refuses_other_bodies(capsys: pytest.CaptureFixture[str]):

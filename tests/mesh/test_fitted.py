@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pandas.api.types import is_numeric_dtype
 
 from gcl_core.mesh.errors import MeshError
 from gcl_core.mesh.fit import Fit
@@ -83,13 +84,18 @@ def test_a_table_that_calls_no_number_good_is_refused(tmp_path: Path, column: st
 
 
 def test_joined_tables_are_as_if_fitted_at_once(tmp_path: Path):
+    """Also where a fit has no numbers: the others' stay numbers."""
     keypoints, fit = _estimates(5, height=128.0)
+    fit.values[1], fit.rival[1] = np.nan, np.nan
     fit.values[:] += np.random.default_rng(1).normal(size=fit.values.shape).astype(np.float32)
     table = judge(keypoints, fit)
     save_table(table, tmp_path / "once.csv")
     save_table(table.iloc[:3], tmp_path / "part.csv")
     save_table(join_tables(load_table(tmp_path / "part.csv"), table.iloc[3:]), tmp_path / "joined.csv")
-    assert load_table(tmp_path / "joined.csv").equals(load_table(tmp_path / "once.csv"))
+    joined = load_table(tmp_path / "joined.csv")
+    assert joined.equals(load_table(tmp_path / "once.csv"))
+    assert joined["quality"].tolist() == [GOOD, "no fit", *[GOOD] * 3]
+    assert joined.drop(columns=["file", "quality"]).dtypes.map(is_numeric_dtype).all()
 
 
 def test_the_table_reads_back_bit_for_bit_and_nothing_else_passes_for_one(tmp_path: Path):

@@ -190,6 +190,7 @@ def _person(v: int = 2, column: float = 20, **facts: Any) -> dict[str, Any]:
         ("v = 1 and 0", [0, 0, *[1] * 15], "v = 1 is read as labelled"),
         ("one v = 2", [1, *[0.3] * 16], ""),
         ("a bystander has v = 2", [0.3] * 17, ""),
+        ("a point that was not found has v = 2", [0, *[1] * 16], "v = 1 is read as labelled"),
     ],
 )
 def test_a_file_that_never_says_v_2_trusts_v_1_and_says_so(tmp_path: Path, change: str, weights: list, note: str):
@@ -200,6 +201,8 @@ def test_a_file_that_never_says_v_2_trusts_v_1_and_says_so(tmp_path: Path, chang
             person["keypoints"][2], person["keypoints"][5] = 0, 0
         case "one v = 2":
             person["keypoints"][2] = 2
+        case "a point that was not found has v = 2":
+            person["keypoints"][:3] = 0, 0, 2
         case "a bystander has v = 2":
             notes.append(_person(v=2, score=0.1))
     found = read_coco(_write(tmp_path / "k.json", _one(*notes)))

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from gcl_core.mesh.body import Body
+from gcl_core.mesh.errors import MeshError
 from gcl_core.mesh.pose import Gait, bone_transforms, skin, walking_rotations
 from gcl_core.mesh.projection import YAWS, dot, project_body, projection_folder
 
@@ -79,6 +80,12 @@ def test_grey_on_white_with_soft_shading(walker):
     assert 0.1 < figure.size / picture.size < 0.6
     assert 90 <= figure.min() < np.median(figure) < 230
     assert len(np.unique(figure)) > 40
+
+
+def test_a_body_that_shows_nothing_is_refused(walker):
+    for vertices in (walker.vertices[:0], walker.vertices * np.array([1, 0, 1], dtype=np.float32)):
+        with pytest.raises(MeshError, match="empty or flat"):
+            project_body(Body(vertices, walker.faces), 0, height=64, width=32)
 
 
 def test_opposite_views_have_mirrored_outlines(walker):

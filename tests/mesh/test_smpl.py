@@ -2,13 +2,16 @@
 
 import pickle
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
 from gcl_core.mesh.errors import MeshError
+from gcl_core.mesh.pose import bone_transforms
 from gcl_core.mesh.smpl import JOINTS, PARENTS, SmplBodies, SmplModelBodies, face_camera_axes, world_rotations
+from gcl_core.mesh.transfer import anny_rotations
 
 FACING = Rotation.from_euler("x", 180, degrees=True).as_matrix()  # upright, facing the camera, in camera axes
 
@@ -51,12 +54,24 @@ def test_a_turn_of_a_joint_turns_all_that_hangs_on_it_and_nothing_else():
     np.testing.assert_allclose(turned["wrist.L"] @ [1, 0, 0], [0, -1, 0], atol=1e-6)
 
 
+def test_the_free_body_stands_where_smpls_does_in_the_picture(skeleton, rest):
+    """Neck and ankles of SMPL's mean body, whose pelvis lies 0.223 m below its middle, in a picture 64 rows high."""
+    bodies = replace(_bodies(), cameras=np.array([[1.0, 0.0, 0.3]], dtype=np.float32), known_elevation=0.0)
+    frame = bodies.frame(0, rest.heads[skeleton.bones.index("root")], aspect=0.5)
+    transforms = bone_transforms(skeleton, rest, anny_rotations(bodies.rotations[0], skeleton, rest)).reshape(-1, 3, 4)
+    joints = np.einsum("bij,bj->bi", transforms[:, :, :3], rest.heads) + transforms[:, :, 3]
+    for bone, above_middle in (("neck01", 0.288), ("foot.L", -1.088), ("root", -0.223)):
+        height = joints[skeleton.bones.index(bone), 2]
+        below_pelvis = -0.223 - above_middle
+        expected = 0.5 + 0.5 * (-0.223 + below_pelvis + 0.3)
+        assert 64 * abs(frame.row - frame.scale * height - expected) < 0.7, bone
+
+
 def test_the_set_decides_which_way_is_up():
     standing = _bodies(5)
     assert face_camera_axes(standing) is standing
     on_the_head = _bodies(5, pelvis=("x", 180))
     turned = face_camera_axes(on_the_head)
-    assert turned.y_up
     np.testing.assert_allclose(turned.rotations, standing.rotations, atol=1e-6)
     with pytest.raises(MeshError, match="on their side"):
         face_camera_axes(_bodies(5, pelvis=("x", 90)))

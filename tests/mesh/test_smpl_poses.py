@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from gcl_core.mesh.errors import MeshError
-from gcl_core.mesh.smpl import SmplBodies, face_camera_axes
+from gcl_core.mesh.smpl import SIZE, SmplBodies, face_camera_axes
 from gcl_core.mesh.smpl_files import read_smpl
 from gcl_core.mesh.smpl_poses import add_poses, load_poses
 
@@ -84,7 +84,7 @@ def test_a_camera_places_the_pelvis_in_the_square_around_the_picture():
     bodies = replace(_bodies(1), cameras=np.array([[0.8, 0.1, 0.3]], dtype=np.float32))
     pelvis = np.array([0.02, 0.5, 0.17])
     frame = bodies.frame(0, pelvis, 0.5)
-    assert frame.scale == pytest.approx(0.4)
+    assert frame.scale == pytest.approx(0.4 * SIZE)
     # SMPL's pelvis lies 0.22 m above its origin; a picture of 200 x 100 pixels: the square is 200 wide, from -50 to 150
     column, row = (100 * (1 + 0.8 * 0.1) - 50) / 200, 100 * (1 + 0.8 * (0.3 - 0.22)) / 200
     assert frame.column + frame.scale * pelvis[0] == pytest.approx(column)

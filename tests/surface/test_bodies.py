@@ -18,6 +18,7 @@ from gcl_core.mesh.errors import DoubtfulFacingError, MeshError
 from gcl_core.mesh.fitted import load_table, save_table
 from gcl_core.mesh.keypoints import Person, write_coco
 from gcl_core.mesh.projection import view_matrix
+from gcl_core.mesh.smpl import SIZE
 from gcl_core.surface.bodies import body_source, fits_hash, known_ways
 from gcl_core.surface.placement import Placement
 from gcl_core.surface.stored import carried_views, stored_views
@@ -169,7 +170,7 @@ def test_smpl_parameters_with_their_cameras_stand_where_the_known_bodies_do(own:
     cameras, each = [], [known[Path(file).name] for file in files]
     for body in each:  # as an estimator that sees the whole crop, and takes everybody for an average adult
         frame, hips = body.frame(64, 32), body.keypoints(64, 32)[[11, 12]].mean(axis=0)
-        scale = frame.scale / 64 * np.ptp(body.body.vertices[:, 2]) / 1.83
+        scale = frame.scale / 64 * np.ptp(body.body.vertices[:, 2]) / 1.83 / SIZE
         cameras.append([2 * scale, (hips[0] - 16) / 64 / scale, (hips[1] - 32) / 64 / scale + 0.22])
     cameras[1][0] *= -1
     poses = np.array([body.smpl for body in each])

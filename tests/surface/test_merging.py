@@ -115,6 +115,8 @@ def test_say_falls_with_colours_and_with_features():
     apart = say(levels, np.full(9, 0.5, dtype=np.float32))
     assert (apart <= alike).all()
     assert apart[0] > 0.9
+    with np.errstate(all="raise"):
+        assert say(np.full(1, 2000, dtype=np.float32), np.ones(1, dtype=np.float32)) == 0
 
 
 def test_a_colour_cast_is_corrected(placed, topology, painted, rest):

@@ -50,6 +50,7 @@ def test_bodies_that_cannot_be_are_refused(placed):
     broken = body.vertices.copy()
     broken[77, 1] = np.nan
     flat = body.vertices * np.array([1, 0, 1], dtype=np.float32)
-    for vertices, told in ((broken, "not finite"), (flat, "flat or a point"), (0 * body.vertices, "flat or a point")):
+    none, point = body.vertices[:0], 0 * body.vertices
+    for vertices, told in ((broken, "not finite"), *((each, "flat or a point") for each in (flat, point, none))):
         with pytest.raises(MeshError, match=told):
             Placement(Body(vertices, body.faces), placed[0].frame, 0.5, KNOWN)

@@ -10,6 +10,7 @@ import torch
 
 from gcl_core.config import ClusteringSettings, Study, load_study
 from gcl_core.data.index import DataError
+from gcl_core.files import RunError
 from gcl_core.layout import Layout
 from gcl_core.models.identity_encoder import IdentityEncoder
 from gcl_core.models.timm_trunk import TimmTrunk
@@ -82,7 +83,9 @@ def test_given_weights_cost_no_training(layout: Layout, tmp_path: Path):
     assert [cost.what.partition(":")[0] for cost in costs] == ["FID"]
 
 
-@pytest.mark.parametrize("error", [FileNotFoundError("no weights here"), ValueError("the file is damaged")])
+@pytest.mark.parametrize(
+    "error", [FileNotFoundError("no weights here"), ValueError("is damaged"), RunError("not kept")]
+)
 def test_without_the_network_of_fid_the_rest_is_estimated(
     error: Exception, layout: Layout, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
