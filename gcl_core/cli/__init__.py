@@ -142,7 +142,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     evaluate.add_argument("--seed", type=repetition, metavar="K", help="whose run (default: 0, or that of the folder)")
     train = add_study(
-        "train", _train, "[PROFILE] STAGE [key=value ...]", "train a stage: baseline, warm_up or a variant; goes on"
+        "train",
+        _train,
+        "[PROFILE] STAGE [key=value ...]",
+        "do one stage: data, baseline, warm_up or a variant; goes on",
     )
     train.add_argument("--seed", type=repetition, default=0, metavar="K", help="which repetition (default: 0)")
     people = add_study(
@@ -268,14 +271,18 @@ def _evaluate(chosen: argparse.Namespace, words: Sequence[str]) -> None:
 
 
 def _train(chosen: argparse.Namespace, words: Sequence[str]) -> None:
-    name, others = split_name(words, "train: say which stage, as in `train mini gcl`: baseline, warm_up or a variant")
+    name, others = split_name(
+        words, "train: say which stage, as in `train mini gcl`: data, baseline, warm_up or a variant"
+    )
     study, _, _ = read_study(chosen, others)
-    if name not in (known := ("baseline", "warm_up", *study.variants)):
+    if name not in (known := ("data", "baseline", "warm_up", *study.variants)):
         raise ConfigError(f"train: {name!r} is no stage of profile {study.profile}; known: {', '.join(known)}")
     if study.given_weights is not None:
         raise ConfigError(
             f"train: profile {study.profile} takes the weights of {study.given_weights} and trains nothing"
         )
+    from gcl_core.data.preparation import prepare_data
+    from gcl_core.data.source_set import prepare_source
     from gcl_core.layout import Layout
     from gcl_core.measure.artifacts import finished_run, required_runs
     from gcl_core.parallel import torchrun_processes
@@ -285,7 +292,11 @@ def _train(chosen: argparse.Namespace, words: Sequence[str]) -> None:
 
     started = torchrun_processes()
     layout = Layout(study if started == 1 else study.model_copy(update={"devices": started}))
-    if name == "baseline":
+    if name == "data":
+        prepare_data(layout.of_seed(chosen.seed))
+        if study.source:
+            prepare_source(layout)
+    elif name == "baseline":
         train_baseline(layout, chosen.seed)
     elif name == "warm_up":
         finished_run(layout, "baseline", chosen.seed)

@@ -51,7 +51,7 @@ def load_person_set(layout: Layout, *, profile: str | None = None) -> PersonSet:
     written since and has lost its SHA-256.
     """
     store, described = layout.store, layout.store / "store.json"
-    again = "run notebook 00_data_preparation with "
+    again = "run notebook 00_data_preparation, or `python -m gcl_core train ... data`, with "
     again += f"profile {profile!r}" if profile else "the same profile and overrides"
     try:
         prepared = described.is_file()

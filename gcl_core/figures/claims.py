@@ -76,7 +76,7 @@ def claims_figure(study: Study, table: pd.DataFrame, evidence: Sequence[Evidence
 
 def _verdict_words(line: Mapping[str, Any]) -> str:
     if not line["verdict"]:
-        return "beside a claim, no verdict"
+        return "shown with a claim, has no verdict"
     return (
         f"{line['verdict']} (one of several that decide)"
         if decides(line) and line["verdict"] in SIDES

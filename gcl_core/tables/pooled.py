@@ -42,11 +42,12 @@ def pooled_page(frame: pd.DataFrame) -> str:
     """Return what stands above the pooled table, and that pooling was decided after the results were known."""
     names = " and ".join(f"`{profile}`" for profile in POOLED_PROFILES)
     about = (
-        f"All seeds of profiles {names} stand together here; they train with the same settings on other people. This "
-        "was decided after the results of both were known (post hoc). What each shows alone is in its own `claims`. "
-        "Comparisons of our own are adjusted for the few that both profiles happen to share, in each profile's own "
-        "`claims` for all that it has. The second round (`evidence2`) has ten other sets of people and rules fixed "
-        "before; where it says otherwise, as of views drawn once, its word counts."
+        "The second round (`evidence2`), with ten other sets of people and rules fixed before, supersedes this page: "
+        "there the gain of views drawn once over TDA did not come again. All seeds of profiles "
+        f"{names} are pooled here; they train with the same settings on other people. This was decided after the "
+        "results of both were known (post hoc). What each shows alone is in its own `claims`. Comparisons of our own "
+        "are adjusted for the few that both profiles happen to share, in each profile's own `claims` for all that it "
+        "has."
     )
     study = load_study(POOLED_PROFILES[0])
     compared = {name for words in frame["compared"] for name in words.split(",")[0].split(" - ")}

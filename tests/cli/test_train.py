@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from gcl_core.cli import main
+from gcl_core.data import preparation, source_set
 from gcl_core.files import read_json, write_json
 from gcl_core.layout import Layout
 from gcl_core.measure import artifacts
@@ -62,3 +63,16 @@ def test_the_number_of_processes_is_that_of_torchrun(
     monkeypatch.setenv("WORLD_SIZE", "4")
     main(["train", "smoke", "tda"])
     assert [each.study.devices for each in trained] == [4]
+
+
+def test_data_are_prepared_for_a_seed_and_its_source_set(
+    trained: list[Layout], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    seen: list[tuple[str, Path]] = []
+    monkeypatch.setattr(preparation, "prepare_data", lambda given: seen.append(("own", given.store)))
+    monkeypatch.setattr(source_set, "prepare_source", lambda given: seen.append(("source", given.store)))
+    main(["train", "mini", "data", "--seed", "1", "seeds=2"])
+    words = ["source.dataset=folder", f"source.data_root={tmp_path}"]
+    main(["train", "mini", "data", *words])
+    assert [each for each, _ in seen] == ["own", "own", "source"]
+    assert seen[0][1] != seen[1][1]  # each seed has its own people
