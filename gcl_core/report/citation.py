@@ -1,4 +1,4 @@
-"""How to cite: the paper, this study, and each figure and table with the commit, settings and seeds it comes from."""
+"""How to cite: the paper, this study, and each figure and table with the commit and settings it comes from."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -26,7 +26,7 @@ def citation_page(study: Study, sections: Sequence[Section]) -> str:
     items = [item for section in sections for item in section.items]
     lines = [
         f"| {item.name} | {item.kind} | {item.caption.replace('|', chr(92) + '|')} | `{short(item.commit)}` | "
-        f"`{item.settings}` | {', '.join(_seeds(item.runs)) or '-'} |"
+        f"`{item.settings}` | {len(item.runs) or '-'} |"
         for item in items
     ]
     return "\n".join(
@@ -44,9 +44,9 @@ def citation_page(study: Study, sections: Sequence[Section]) -> str:
             "## Figures and tables",
             "",
             "Name one by profile, file, commit and settings; `python -m gcl_core run` at that commit makes it again.",
-            "The settings are a fingerprint of the whole configuration (`settings` in manifest.json).",
+            "The settings are a fingerprint of the whole configuration. manifest.json has it, and each run's seed.",
             "",
-            "| file | kind | what it shows | commit | settings | seeds |",
+            "| file | kind | what it shows | commit | settings | runs |",
             "|---|---|---|---|---|---|",
             *lines,
             "",
@@ -92,7 +92,3 @@ def _software(about: Mapping[str, Any], commits: Sequence[str]) -> dict[str, str
 def short(commit: str) -> str:
     """Return a commit by its first characters, with its `+changes` where it has them."""
     return commit[:10] + commit[40:] if len(commit) >= 40 else commit
-
-
-def _seeds(runs: Sequence[Mapping[str, Any]]) -> list[str]:
-    return [str(seed) for seed in sorted({run["seed"] for run in runs if run["seed"] is not None})]

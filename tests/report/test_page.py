@@ -335,14 +335,14 @@ def test_settings_that_differ_are_found_in_every_section():
     assert "angles" not in found
 
 
-def test_how_to_cite_names_paper_study_and_every_figure_with_commit_settings_and_seeds(layout: Layout):
+def test_how_to_cite_names_paper_study_and_every_figure_with_commit_settings_and_runs(layout: Layout):
     write_report(layout)
     text = (layout.figures / "how-to-cite.md").read_text(encoding="utf-8")
     assert "author = {Chen, Hao and Wang, Yaohui and Lagadec, Benoit" in text
     assert "year = {2021}" in text
     entry = read_manifest(layout.figures)["claims.csv"]
     (line,) = [line for line in text.splitlines() if line.startswith("| claims |")]
-    assert f"`{entry['settings']}` | 0, 1 |" in line
+    assert f"`{entry['settings']}` | {len(entry['runs'])} |" in line
     assert entry["git_revision"][:10] in line
     assert f"commit {entry['git_revision']}" in text
     assert "MIT licence" in text
