@@ -51,14 +51,14 @@ def load_person_set(layout: Layout, *, profile: str | None = None) -> PersonSet:
     written since and has lost its SHA-256.
     """
     store, described = layout.store, layout.store / "store.json"
-    again = "run notebook 00_data_preparation, or `python -m gcl_core train ... data`, with "
+    again = "run notebook 00_data_preparation with "
     again += f"profile {profile!r}" if profile else "the same profile and overrides"
     try:
         prepared = described.is_file()
     except PermissionError as error:  # another user's
         raise DataError(f"{described} cannot be read ({error.strerror}); give yourself the right to read it") from error
     if not prepared:
-        raise DataError(f"{store} holds no prepared data; {again}")
+        raise DataError(f"{store} holds no prepared data; {again}, or `python -m gcl_core train PROFILE data`")
     facts = read_json(described)
     changes = [*_changed_settings(facts, layout.study), *changed_sources(layout, facts["sources"])]
     if changes:

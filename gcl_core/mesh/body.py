@@ -133,7 +133,7 @@ def read_blend_shape(filename: str, vertices_count: int, world_transformation: A
     import torch
 
     with gzip.open(filename, "rt") as archive:
-        lines = np.array(archive.read().split(), dtype=np.float64).reshape(-1, 4)  # a vertex and its offset
+        lines = np.fromstring(archive.read(), sep=" ").reshape(-1, 4)  # a vertex and its offset
     offsets = np.zeros((vertices_count, 3))
     offsets[lines[:, 0].astype(int)] = lines[:, 1:]
     return world_transformation.apply(torch.as_tensor(offsets, dtype=dtype))

@@ -54,7 +54,7 @@ def test_every_effect_on_map_has_its_mark_and_the_intervals_that_are_known():
         "reproduced",
         "below zero (one of several that decide)",
         "no difference of note",
-        *("beside a claim, no verdict", "hollow: decides no claim", "open", "above zero"),
+        *("shown with a claim, has no verdict", "hollow: decides no claim", "open", "above zero"),
     ]
     assert [text for text in legend if not text.startswith("95 %")] == told  # nothing that is not drawn
 

@@ -175,7 +175,7 @@ def test_the_source_set_lies_beside_the_profile_and_is_prepared_like_any_other(b
     assert (beside.study.source, beside.study.people.seed) == (None, 1)
     assert beside.study.people.train_identities == 2
     with pytest.raises(
-        ValueError, match=r"holds no prepared data; run notebook 00_data_preparation with profile 'smoke'$"
+        ValueError, match=r"holds no prepared data; run notebook 00_data_preparation with profile 'smoke', or "
     ):
         load_source_set(layout)
 
