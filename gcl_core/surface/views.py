@@ -39,7 +39,7 @@ def carry_views(
     Each view shows the body at the picture's zoom and shift before the picture's background. Not `turned`, each stays
     at the picture's own side, and guesses the colours that would be hidden from the side `yaws`: a control, which has
     the holes of a view and not its turn. Mirror and surroundings are those of all that the picture shows, so it guesses
-    2 to 3 dB better than a turned view can. Raises MeshError: the body has another number of vertices than `topology`,
+    1 to 3 dB better than a turned view can. Raises MeshError: the body has another number of vertices than `topology`,
     or nothing of it is seen in the picture.
     """
     body = placement.body
