@@ -72,11 +72,11 @@ def require_place(path: Path) -> None:
 
 
 @contextlib.contextmanager
-def held(lock: Path, taken: str, besides: str = "") -> Iterator[None]:
+def held(lock: Path, taken: str, besides: str = "", raises: type[Exception] = RunError) -> Iterator[None]:
     """Hold a lock, whose folder is made where it is missing; the lock goes with the process, however that ends.
 
-    Raises RunError: another process holds it, for which `taken` says who is at work and where, or its folder cannot be
-    written. `besides` ends both messages.
+    Raises RunError, or another class given as `raises`: another process holds it, for which `taken` says who is at work
+    and where, or its folder cannot be written. `besides` ends both messages.
     """
     from filelock import FileLock, Timeout  # here: who only reads files needs none of it
 
@@ -85,9 +85,9 @@ def held(lock: Path, taken: str, besides: str = "") -> Iterator[None]:
         lock.parent.mkdir(parents=True, exist_ok=True)
         own.acquire(timeout=0)
     except Timeout as error:
-        raise RunError(f"{taken}; wait for it or stop it, then try again{besides}") from error
+        raise raises(f"{taken}; wait for it or stop it, then try again{besides}") from error
     except OSError as error:
-        raise RunError(f"cannot write in {lock.parent}: {why(error, lock.parent)}{besides}") from error
+        raise raises(f"cannot write in {lock.parent}: {why(error, lock.parent)}{besides}") from error
     try:
         yield
     finally:

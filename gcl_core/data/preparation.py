@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from filelock import FileLock, Timeout
 
 from gcl_core.data.index import SPLITS, DataError, read_index, some_of
 from gcl_core.data.names import mesh_names
@@ -21,7 +20,7 @@ from gcl_core.data.pictures import BadPictureError, read_picture
 from gcl_core.data.released import BadProjectionError, read_projection
 from gcl_core.data.sources import Meshes, Sources, describe_sources, list_meshes, mesh_folders
 from gcl_core.data.store import fill_array, partial_path, place_array, require_space
-from gcl_core.files import RunError, concerns, hash_file, read_json, remove_scraps, why, write_text
+from gcl_core.files import RunError, concerns, hash_file, held, read_json, remove_scraps, why, write_text
 from gcl_core.layout import Layout
 from gcl_core.mesh.projection import YAWS
 from gcl_core.provenance import DATA, fingerprint
@@ -54,15 +53,12 @@ def prepare_data(layout: Layout, *, projections: bool = True, workers: int | Non
     sources = describe_sources(layout, index, meshes)
     identity = fingerprint([sources, used_settings(study)])
     try:
-        store.mkdir(parents=True, exist_ok=True)
-        with FileLock(store / ".lock", timeout=0):
+        with held(store / ".lock", f"another process is preparing {store}"):
             remove_scraps(store)
             if not _is_intact(store, identity):
                 for name in ("store.json", *ARRAYS, QUARANTINE, WITHOUT_MESH):
                     (store / name).unlink(missing_ok=True)
                 _build(layout, index, names, lacks, sources, identity, workers)
-    except Timeout as error:
-        raise RunError(f"another process is preparing {store}; wait for it or stop it, then try again") from error
     except OSError as error:
         if not concerns(error, store):
             raise

@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
-from filelock import FileLock, Timeout
 from jaxtyping import UInt8
 from PIL import Image
 from tqdm import tqdm
 
-from gcl_core.files import atomic, read_json, why, write_json
+from gcl_core.files import atomic, held, read_json, write_json
 from gcl_core.mesh.body import Body
 from gcl_core.mesh.errors import MeshError
 from gcl_core.mesh.projection import YAWS, project_body, projection_folder
@@ -95,15 +94,8 @@ def claimed(mesh_root: Path, facts: Mapping[str, object]) -> Iterator[dict[str, 
 
     Raises MeshError: the folder holds meshes not made here, or made from something else, or is being filled.
     """
-    mark, lock = mesh_root / MARK, FileLock(mesh_root / ".bodies.lock")
-    try:
-        mesh_root.mkdir(parents=True, exist_ok=True)
-        lock.acquire(timeout=0)
-    except Timeout as error:
-        raise MeshError(f"another process is making meshes in {mesh_root}; wait for it, or choose another") from error
-    except OSError as error:
-        raise MeshError(f"cannot write in {mesh_root}: {why(error, mesh_root)}; check its permissions") from error
-    try:
+    mark, taken = mesh_root / MARK, f"another process is making meshes in {mesh_root}"
+    with held(mesh_root / ".bodies.lock", taken, raises=MeshError):
         made = read_json(mark) if mark.is_file() else None
         kept = made.pop(KEPT, {}) if made else {}
         if not isinstance(kept, dict):
@@ -119,5 +111,3 @@ def claimed(mesh_root: Path, facts: Mapping[str, object]) -> Iterator[dict[str, 
             )
         note_made(mesh_root, facts, kept)
         yield kept
-    finally:
-        lock.release()

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from filelock import FileLock, Timeout
 from PIL import Image
 from tqdm import tqdm
 
@@ -21,7 +20,7 @@ from gcl_core.data.people.camera import CAMERAS
 from gcl_core.data.people.folder import PeopleFolder
 from gcl_core.data.people.plan import Shot, count_files, plan_people
 from gcl_core.data.people.wardrobe import Looks, draw_looks
-from gcl_core.files import RunError, atomic
+from gcl_core.files import RunError, atomic, held
 
 if TYPE_CHECKING:  # what draws is imported where it is needed: a finished set asks for none of it
     from loky.process_executor import ProcessPoolExecutor
@@ -59,12 +58,9 @@ def make_people(
     if folder.is_whole():
         return folder.root
     folder.claim()
-    try:
-        with FileLock(folder.root / ".people.lock", timeout=0):
-            _make_missing(folder, workers, progress)
-            folder.finish()
-    except Timeout as error:
-        raise DataError(f"another process is making people in {root}; wait for it, or choose another folder") from error
+    with held(folder.root / ".people.lock", f"another process is making people in {root}", raises=DataError):
+        _make_missing(folder, workers, progress)
+        folder.finish()
     return folder.root
 
 
