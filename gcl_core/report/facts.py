@@ -14,7 +14,7 @@ from gcl_core.files import read_json
 from gcl_core.layout import Layout
 from gcl_core.measure.artifacts import where
 from gcl_core.provenance import fingerprint
-from gcl_core.report.front_page import effect_words
+from gcl_core.report.front_page import effect_and_interval
 from gcl_core.settings.training import VariantSettings
 from gcl_core.tables.claim_readings import caveat, told_comparisons
 from gcl_core.tables.claims import (
@@ -66,7 +66,10 @@ def _finding(frame: pd.DataFrame, claim: Claim, study: Study) -> Finding:
         claim,
         claim_verdict(frame, claim.key),
         told_comparisons(frame, claim.key),
-        [f"{_compared(line, study) if len(pairs) > 1 else ''}{effect_words(line)} {line['metric']}" for line in needed],
+        [
+            f"{_compared(line, study) if len(pairs) > 1 else ''}{effect_and_interval(line)} {line['metric']}"
+            for line in needed
+        ],
         max((int(line["seeds"]) for line in lines), default=0),
         shown_interval(needed[0], "seeds") if needed else None,
     )

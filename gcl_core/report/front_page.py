@@ -37,12 +37,12 @@ def filled(text: str, figures: Path) -> str:
         found = where(frame, claim=claim, compared=words[0], metric=words[1]).to_dict("records")
         if len(found) != 1:
             raise RunError(f"the mark {match[1]!r} fits {len(found)} rows of {profile}/claims.csv, expected one")
-        return match[1] + effect_words(found[0]) + match[4]
+        return match[1] + effect_and_interval(found[0]) + match[4]
 
     return MARK.sub(value, text)
 
 
-def effect_words(row: Mapping[Any, Any]) -> str:
+def effect_and_interval(row: Mapping[Any, Any]) -> str:
     """Return a row's effect with its interval over seeds, where it is shown: `+1.2 (−0.3 to +2.7)`."""
     shown = shown_interval(row, "seeds")
     interval = "" if shown is None else f" ({shown[0]:+.1f} to {shown[1]:+.1f})"
