@@ -187,12 +187,12 @@ def _make(found: SmplBodies, model: Path | None) -> Bodies:
 
 
 def _joined(table: pd.DataFrame | None, fitted: pd.DataFrame, index: pd.DataFrame) -> pd.DataFrame:
-    """Return earlier fits and new ones, which replace earlier ones of their pictures, in the index's order.
+    """Return earlier fits and new ones, which replace earlier ones of their pictures, in the index's order, as stored.
 
     Earlier fits of pictures that are not in the index, such as those of another dataset in this folder, come last.
     """
-    if table is not None:
-        fitted = join_tables(table.loc[~table["file"].isin(fitted["file"])], fitted)
+    kept = fitted.iloc[:0] if table is None else table.loc[~table["file"].isin(fitted["file"])]
+    fitted = join_tables(kept, fitted)
     order = {file: row for row, file in enumerate(index["file"])}
     return fitted.sort_values("file", key=lambda files: files.map(order), kind="stable", ignore_index=True)
 

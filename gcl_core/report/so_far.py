@@ -15,7 +15,7 @@ from gcl_core.measure.collected import collected_evidence
 from gcl_core.measure.protocols import protocol_lines
 from gcl_core.measure.recorded import evidence_lines, precision_lines, recorded_evidence
 from gcl_core.outputs import written_by
-from gcl_core.records import save_record
+from gcl_core.records import read_record, record_path, save_record
 from gcl_core.tables.by_epoch import by_epoch_table
 from gcl_core.tables.claim_readings import claims_page
 from gcl_core.tables.claim_words import titles
@@ -46,14 +46,21 @@ def claims_so_far(layout: Layout) -> list[str]:
 
     A variant counts when it has finished on every seed of the study; comparisons with others have no row. Where GCL is
     among them the clusters per epoch are made too, for real people the table of retrieval protocols. Once all have run,
-    the notebooks write the same files anew. Raises RunError unless TDA and another variant have finished, and where
-    the notebook of all variants has written these files.
+    the notebooks write the same files anew. Raises RunError unless TDA and another variant have finished, where the
+    notebook of all variants has written these files, and where they hold a variant that would be left out now.
     """
     names = finished_variants(layout)
     if len(names) == len(layout.study.variants) and (layout.runs / "steps" / "11_claims.done").is_file():
         raise RunError(
             f"profile {layout.study.profile} has run whole: {layout.figures} holds the tables of all its variants, and "
             f"nothing there changed. `python -m gcl_core redraw {layout.study.profile}` makes them anew"
+        )
+    recorded = record_path(layout.figures, "evidence")
+    held = set(read_record(layout.figures, "evidence")["variant"]) if recorded.is_file() else set()
+    if lost := sorted(held - set(names)):
+        raise RunError(
+            f"{layout.figures} holds results of {', '.join(lost)}, and there is no finished run of today's code and "
+            "settings for them; nothing there changed. Train them again, or move this folder away first"
         )
     if CONTROL not in names or len(names) == 1:
         raise RunError(

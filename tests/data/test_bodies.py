@@ -161,6 +161,24 @@ def test_a_fit_that_was_killed_before_its_table_leaves_no_table(root, keypoints,
     assert json.loads((out / "bodies.json").read_text())["height"] == 64
 
 
+def test_a_fit_that_was_killed_while_rendering_ends_with_the_same_bytes(root, keypoints, tmp_path: Path, monkeypatch):
+    def killed(*_, **__):
+        raise KeyboardInterrupt
+
+    fit_bodies(root, keypoints, out=tmp_path / "whole")
+    with monkeypatch.context() as patch:
+        patch.setattr("gcl_core.data.bodies.render_bodies", killed)
+        with pytest.raises(KeyboardInterrupt):
+            fit_bodies(root, keypoints, out=tmp_path / "broken")
+    assert (tmp_path / "broken" / TABLE).exists()
+    fit_bodies(root, keypoints, out=tmp_path / "broken")
+    whole, broken = (
+        {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+        for folder in (tmp_path / "whole", tmp_path / "broken")
+    )
+    assert broken == whole
+
+
 @pytest.fixture
 def few(root: Path, tmp_path: Path) -> Path:
     """A folder with four of the pictures under one base name in as many folders, and their table."""

@@ -133,6 +133,18 @@ def test_a_study_that_ran_whole_keeps_its_tables(layout: Layout, write: Write) -
     assert not layout.figures.exists()
 
 
+def test_results_whose_run_is_gone_are_kept(layout: Layout, write: Write) -> None:
+    for variant in ("tda", "surface", "gcl"):
+        for seed in (0, 1):
+            write(variant, seed)
+    claims_so_far(layout)
+    before = {path: path.read_bytes() for path in layout.figures.rglob("*") if path.is_file()}
+    write("surface", 1, finished=False)
+    with pytest.raises(RunError, match=r"holds results of surface, and there is no finished run .*nothing there cha"):
+        claims_so_far(layout)
+    assert {path: path.read_bytes() for path in layout.figures.rglob("*") if path.is_file()} == before
+
+
 def test_without_the_control_nothing_is_made(layout: Layout, write: Write) -> None:
     for seed in (0, 1):
         write("copy", seed)
