@@ -91,11 +91,12 @@ def read_coco(path: Path) -> Keypoints:
 
     Raises MeshError, with the picture's name: not such a file, other than 17 points per person, a number that is not
     finite or not of the size that a picture or a score has, coordinates that are shares and no pixels, a picture named
-    twice, an annotation without picture, nobody with a point.
+    twice, an annotation without picture, nobody with a point, categories whose 17 points are not COCO's.
     """
     table = _read_json(path)
     if not isinstance(table, dict) or not {"images", "annotations"} <= set(table):
         raise MeshError(f"{path} is no COCO keypoint file: expected an object with `images` and `annotations`")
+    _check_order(table.get("categories"), path)
     pictures = _pictures(table["images"], path)
     found: dict[Hashable, _Candidate] = {}
     passed, trusts = Counter[str](), False
@@ -158,6 +159,21 @@ def write_coco(path: Path, people: Mapping[str, Person]) -> None:
     ]
     categories = [{"id": 1, "name": "person", "keypoints": list(POINTS)}]
     write_json(path, {"images": images, "annotations": annotations, "categories": categories})
+
+
+def _check_order(categories: Any, path: Path) -> None:
+    """Refuse a file whose categories name 17 points that are not COCO's, as those of PoseTrack and of animals are."""
+    for category in categories if isinstance(categories, list) else ():
+        names = category.get("keypoints") if isinstance(category, Mapping) else None
+        if not isinstance(names, list) or len(names) != len(POINTS):
+            continue
+        for number, (name, expected) in enumerate(zip(names, POINTS, strict=True), 1):
+            if "".join(filter(str.isalpha, str(name).lower())) != expected.replace("_", ""):
+                raise MeshError(
+                    f"{path}: point {number} of the category {show(category.get('name'))} is {show(name)}, in COCO it "
+                    f"is {expected!r}; write the points in COCO's order, or leave out the category's `keypoints` where "
+                    f"only their names differ: {', '.join(POINTS)}"
+                )
 
 
 def _pictures(listed: Any, path: Path) -> dict[Hashable, _Picture]:

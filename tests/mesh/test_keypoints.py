@@ -11,6 +11,7 @@ import pytest
 
 from gcl_core.mesh.errors import MeshError
 from gcl_core.mesh.keypoints import Person, read_coco, write_coco
+from gcl_core.mesh.stick_figure import POINTS
 
 
 def _table() -> dict[str, Any]:
@@ -258,6 +259,20 @@ def test_points_at_the_origin_or_far_outside_are_not_labelled(tmp_path: Path, pl
     assert np.isfinite(found.points).all()
     assert ("1 points of 1 pictures are taken as not found" in " ".join(found.notes)) == (not there)
     assert (np.delete(found.weights[0], 3) == 1).all()
+
+
+def test_points_of_another_order_are_refused_by_their_names(tmp_path: Path):
+    posetrack = ["nose", "head_bottom", "head_top", "left_ear", "right_ear", *POINTS[5:]]
+    table = _table() | {"categories": [{"name": "box"}, {"name": "person", "keypoints": posetrack}]}
+    told = r"point 2 of the category 'person' is 'head_bottom', in COCO it is 'left_eye'; write .*or leave out"
+    with pytest.raises(MeshError, match=told):
+        read_coco(_write(tmp_path / "posetrack.json", table))
+
+
+def test_names_of_points_may_be_spelt_otherwise(tmp_path: Path):
+    spelt = [name.replace("_", " ").title() for name in POINTS]
+    table = _table() | {"categories": [{"name": "person", "keypoints": spelt}]}
+    assert len(read_coco(_write(tmp_path / "k.json", table)).files) == 2
 
 
 def test_what_is_written_reads_back(tmp_path: Path):
