@@ -261,6 +261,10 @@ def _extended(path: Path, tree: dict[str, Any]) -> dict[str, Any]:
             f"{path}: extends {name!r}, which is not there; expected one of {', '.join(sorted(known))}, or the path of "
             f"a YAML file from {path.parent}"
         )
+    if base.samefile(path):
+        raise ConfigError(
+            f"{path}: extends {name!r}, which is this file; give the file or the shipped profile below it"
+        )
     below = _read_tree(base)
     if "extends" in below:
         raise ConfigError(

@@ -45,7 +45,7 @@ def test_a_base_that_is_not_there_is_told_with_those_that_are(tmp_path: Path, na
 def test_a_base_that_extends_is_refused(tmp_path: Path) -> None:
     told = message(put(tmp_path, own="extends: mini\n"))
     assert "extends 'mini', which itself extends 'small'; only one level is read: extend 'small' and state" in told
-    assert "which itself extends" in message(put(tmp_path, own="extends: own.yaml\n"))
+    assert "extends 'own.yaml', which is this file" in message(put(tmp_path, own="extends: own.yaml\n"))
     assert "extends: unknown key" in message("smoke", "extends=mini")
     for nothing in ("", "# all of it is gone\n", "---\n"):
         assert "own.yaml states no setting, as a file that was cut off" in message(put(tmp_path, own=nothing))
@@ -114,6 +114,8 @@ def test_settings_are_frozen() -> None:
         ("clustering.rho=0", ["clustering.rho", "greater than 0"]),
         ("angles=[45, 50]", ["angles.1", "45, 90, 135, 180, 225, 270 or 315", "50"]),
         ("angles=[]", ["angles", "at least 1"]),
+        ("angles=[45, 90, 45]", ["angles", "45 twice"]),
+        ("evaluation.fid_variants=[gcl, no_vi, no_vi]", ["evaluation.fid_variants", "no_vi twice"]),
         ("dataset=market", ["dataset", "'market1501'", "'folder'", "'market'"]),
         ("on_bad_picture=ignore", ["on_bad_picture", "'stop' or 'skip'", "'ignore'"]),
         ("on_missing_mesh=skip", ["on_missing_mesh", "'leave_out' or 'stop'", "'skip'"]),
@@ -197,6 +199,7 @@ def test_true_and_false_are_no_numbers_and_no_names(word: str):
     key = word.partition("=")[0]
     assert f"{key}: true and false" in message("mini", word)
     assert load_study("mini", ["people.each_seed=yes", "profile=x"]).people.each_seed
+    assert "add people.each_seed=false" in message("smoke", "people.each_seed=true", "data_root=/x")
 
 
 @pytest.mark.parametrize("text", ["a: [1", "- 1\n- 2\n", "just words", "profile: 2024-02-30\n"])

@@ -80,8 +80,8 @@ def verify_views(folder: Path) -> int:
         told = "; ".join(f"{kind}: {', '.join(names)}" for kind, names in faults.items())
         raise RunError(
             f"{folder} is not as it was exported. {told[0].upper()}{told[1:]}. Move away what is extra; the same "
-            "export-views makes again what is changed or missing. Or delete the folder and export it anew, or get it "
-            "anew"
+            f"export-views makes again what is changed or missing, if {RECIPE} can still be read. Or export it anew "
+            "into another folder, or get it anew"
         )
     return len(whole)
 

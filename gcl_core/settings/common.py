@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Set
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 Positive = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -16,6 +16,16 @@ Names = Set[str] | Mapping[str, Any]  # of settings: a set, or a mapping of a na
 
 class ConfigError(ValueError):
     """A setting is unknown, of the wrong type or out of range; the text says which, where and what is allowed."""
+
+
+def once_each(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return values of which each stands once. Raises ValueError for one that comes again."""
+    if again := sorted({value for value in values if values.count(value) > 1}):
+        raise ValueError(f"{', '.join(map(str, again))} twice; each may stand there once")
+    return values
+
+
+Yaws = Annotated[tuple[Yaw, ...], Field(min_length=1), AfterValidator(once_each)]
 
 
 class Settings(BaseModel):

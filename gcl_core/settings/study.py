@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator, model_serializer, model_validator
 
 from gcl_core.fidelity import SwitchName, apply_switches
-from gcl_core.settings.common import ComputeSettings, ConfigError, Settings, Yaw
+from gcl_core.settings.common import ComputeSettings, ConfigError, Settings, Yaws
 from gcl_core.settings.data import AugmentationSettings, PeopleSettings, PictureSettings, SourceSettings
 from gcl_core.settings.networks import (
     AdaINGeneratorSettings,
@@ -54,7 +54,7 @@ class Study(Settings):
     device: Literal["auto", "cpu", "cuda"] = "auto"
     devices: Annotated[int, Field(ge=1)] = 1  # processes that train together, one a device (docs/PARALLEL.md)
     compute: ComputeSettings = ComputeSettings()
-    angles: Annotated[tuple[Yaw, ...], Field(min_length=1)] = (45, 90, 135, 180, 225, 270, 315)  # D1
+    angles: Yaws = (45, 90, 135, 180, 225, 270, 315)  # D1
     picture: PictureSettings = PictureSettings()
     people: PeopleSettings = PeopleSettings()
     identity_encoder: IdentityEncoderSettings = ResNetEncoderSettings()
@@ -109,7 +109,10 @@ class Study(Settings):
             )
         made = self.dataset == "synthetic" and self.data_root is None
         if self.people.each_seed and not made:
-            raise ValueError("people.each_seed: only synthetic people made under the run folder differ by seed")
+            raise ValueError(
+                "people.each_seed: only synthetic people made under the run folder differ by seed; where it comes with "
+                "a profile that is extended, add people.each_seed=false"
+            )
         for name, variant in self.variants.items():
             if variant.view == "known" and not (self.dataset == "synthetic" and self.people.true_views):
                 raise ValueError(f"variants.{name}: true views are known of synthetic people with people.true_views")

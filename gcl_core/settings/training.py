@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from gcl_core.fidelity import refuse_old_names
-from gcl_core.settings.common import OptimizerSettings, Positive, Settings, Share, Weight
+from gcl_core.settings.common import OptimizerSettings, Positive, Settings, Share, Weight, once_each
 
 
 class ClusteringSettings(Settings):
@@ -200,5 +200,8 @@ class EvaluationSettings(Settings):
     average_precision: Literal["step", "trapezoid"] = "step"  # D28; trapezoid: Market-1501's own
     encoding: Literal["png", "jpeg75"] = "png"  # D19: of drawn views, in the headline rows of Table 1
     fid_pictures: Annotated[int, Field(ge=2)] | None = None  # a view's pictures; null: every training picture
-    fid_variants: Annotated[tuple[str, ...], AfterValidator(_with_gcl)] = ("gcl", "no_vi")  # gcl is always one
+    fid_variants: Annotated[tuple[str, ...], AfterValidator(once_each), AfterValidator(_with_gcl)] = (
+        "gcl",
+        "no_vi",
+    )  # gcl is always one
     gallery_people: Annotated[int, Field(ge=1, le=8)] = 4  # rows of a gallery
