@@ -7,6 +7,7 @@
 # the files of the data changed. A run that is gone or stale is found by gcl_core/workflow/study.py.
 # Trainings resume by themselves, so no checkpoint is declared here: Snakemake would delete it before the step.
 import hashlib
+import os
 import shlex
 import sys
 from pathlib import Path
@@ -45,8 +46,11 @@ MEASURES = {"gpu": GPU, "runtime": 8 * 60, "mem_mb": 32_000}
 DECODES = {"gpu": 0, "runtime": 8 * 60, "mem_mb": 16_000}
 READS = {"gpu": 0, "runtime": 60, "mem_mb": 8_000}  # tables and curves of what trainings recorded
 
-# Trainings and measurements of a small study have one thread each, so that two cores share the steps and none waits.
-THREADS = study.joint.threads or workflow.cores
+# Where a machine has several GPUs (GCL_GPUS, by run_study), a step leaves cores to those on the other ones. Trainings and
+# measurements of a small study have one thread each, so that two cores share the steps and none waits.
+GPUS = len(os.environ.get("GCL_GPUS", "").split()) or 1
+SHARE = max(1, workflow.cores * min(study.devices, GPUS) // GPUS) if GPU else workflow.cores
+THREADS = study.joint.threads or SHARE
 
 # every step runs in the interpreter that started the study
 RUN = "bash scripts/step.sh " + literal(sys.executable) + " {params.notebook} {log} {output.step} {threads} {resources.gpu} "
@@ -140,7 +144,7 @@ rule baseline:
     output: step=step("01_baseline_seed{seed}")
     log: executed("01_baseline_seed{seed}")
     params: **runs("01_baseline", "-p seed {seed}")
-    threads: study.baseline.threads or workflow.cores
+    threads: study.baseline.threads or SHARE
     priority: 2
     resources: **TRAINS
     shell: RUN
@@ -160,7 +164,7 @@ rule generator_warm_up:
     output: step=step("03_generator_warm_up_seed{seed}")
     log: executed("03_generator_warm_up_seed{seed}")
     params: **runs("03_generator_warm_up", "-p seed {seed}")
-    threads: study.warm_up.threads or workflow.cores
+    threads: study.warm_up.threads or SHARE
     priority: 2
     resources: **TRAINS
     shell: RUN

@@ -187,7 +187,9 @@ def begin_baselines(study: Path, devices: int, gpus: str, *steps: str) -> subpro
     mark.touch()
     (study / "gcl_core" / "workflow" / "notebook.py").write_text(STAND_IN)
     words = ("--resources", f"gpu={len(gpus.split()) or 1}", "--cores", "2", *targets(*steps))
-    return planner(study, "smoke", ["device=auto", "seeds=2", f"devices={devices}"], *words, GCL_GPUS=gpus)
+    # as in the published sets' profiles, no number of threads is set: each takes its share of the cores
+    settings = ["device=auto", "seeds=2", f"devices={devices}", "baseline.threads=null"]
+    return planner(study, "smoke", settings, *words, GCL_GPUS=gpus)
 
 
 def seen_by_baselines(told: str) -> list[tuple[float, float, list[str]]]:
