@@ -19,7 +19,7 @@ from gcl_core.settings.explain import explain
 from gcl_core.settings.networks import DiscriminatorSettings
 from gcl_core.settings.paths import path_keys, place_paths, placed
 from gcl_core.settings.stage_one import BaselineSettings, ClusterContrastSettings, JvtcSettings, TdaSettings
-from gcl_core.settings.study import STAGES, Study, set_dotted
+from gcl_core.settings.study import NAME, STAGES, Study, set_dotted
 from gcl_core.settings.training import (
     VARIANTS,
     ClusteringSettings,
@@ -249,6 +249,11 @@ def _read_tree(path: Path) -> dict[str, Any]:
 
 def _extended(path: Path, tree: dict[str, Any]) -> dict[str, Any]:
     """Return a profile's settings over those of the one that it extends, if any, under the profile's own name."""
+    if "profile" not in tree and not re.fullmatch(NAME, path.stem):
+        raise ConfigError(
+            f"{path}: {path.stem!r}, the file's name, cannot name folders of runs and figures: letters, digits, _, . "
+            "and -, beginning with a letter or digit. Rename the file, or state `profile: NAME` in it"
+        )
     named = {"profile": path.stem, **tree}
     if "extends" not in tree:
         return named

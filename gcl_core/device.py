@@ -17,7 +17,7 @@ def resolve_device(name: str) -> torch.device:
 
 @contextlib.contextmanager
 def full_float32() -> Iterator[None]:
-    """Compute without TF32, which is a switch of the process, and put the switch back."""
+    """Compute without TF32, a switch of the whole process, and put it back; for one thread at a time."""
     before = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
     try:

@@ -1,4 +1,4 @@
-"""What differs between machines: the terminal's characters, and folders in a home that cannot be written."""
+"""What differs between machines: cores, the terminal's characters, folders in a home that cannot be written."""
 
 import io
 import os
@@ -13,6 +13,11 @@ HOMES = {  # the setting of each program that writes in the home folder, and the
     "MPLCONFIGDIR": "~/.config/matplotlib",
 }
 FILLED = {"TORCH_HOME": "torch", "ANNY_CACHE_DIR": "gcl_core"}  # in a cache that can only be read, used as they are
+
+
+def cores() -> int:
+    """Return how many CPU cores this process may use, which on a cluster or in a container are not all there are."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def settle_streams() -> None:

@@ -27,7 +27,8 @@ BY_VALUE = ("gcl_core/config.py", "gcl_core/fidelity.py", "gcl_core/settings/")
 # where results are kept and how they are told decides none of them
 BOOKKEEPING = {
     *(f"gcl_core/{name}.py" for name in ("__init__", "files", "layout", "provenance", "run_folder")),
-    *(f"gcl_core/{name}.py" for name in ("figure_manifest", "outputs", "processor", "records", "typed_frames")),
+    *(f"gcl_core/{name}.py" for name in ("figure_manifest", "machine", "outputs", "processor", "records")),
+    "gcl_core/typed_frames.py",
     "gcl_core/losses/names.py",
     "gcl_core/training/journal.py",
 }

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from gcl_core.config import ConfigError, Study, known_profiles, load_study
 from gcl_core.layout import Layout
-from gcl_core.settings.training import LossWeights, VariantSettings
+from gcl_core.settings.training import VARIANTS, LossWeights, VariantSettings
 
 
 def message(profile: str, *overrides: str) -> str:
@@ -253,6 +253,19 @@ def test_a_section_of_another_kind_stands_in_the_place_of_the_profiles_own(tmp_p
     assert load_study(str(own)).identity_encoder.kind == "timm"
     own.write_text("extends: small\nidentity_encoder: {kind: resnet, width: 12}\n")
     assert load_study(str(own)).identity_encoder == load_study("mini", "identity_encoder.width=12").identity_encoder
+
+
+def test_a_file_whose_name_cannot_name_a_study_is_told_and_may_state_one(tmp_path: Path) -> None:
+    (own := tmp_path / "my profile.yaml").write_text("extends: smoke\n")
+    told = message(str(own))
+    assert "'my profile', the file's name, cannot name folders" in told
+    assert "state `profile: NAME`" in told
+    own.write_text("extends: smoke\nprofile: mine\n")
+    assert load_study(str(own)).profile == "mine"
+
+
+def test_a_variant_whose_title_is_empty_takes_its_name() -> None:
+    assert load_study("smoke", ["variants.tda.title=''"]).variants["tda"].title == VARIANTS["tda"].title
 
 
 def test_variants_have_titles_of_their_own():

@@ -25,6 +25,8 @@ def add_retrieval_commands(add: Add) -> None:
             metavar="DIR",
             help="run folder, as runs/mini/gcl/seed0, or given weights, as weights/mini/gcl",
         )
+    for each in (embed, search):
+        each.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="default: the GPU, if any")
     embed.add_argument("--out", type=local_path, required=True, metavar="FILE", help="features.parquet or features.npz")
     embed.add_argument("places", type=local_path, nargs="+", metavar="PICTURE", help="pictures, or folders of them")
     search.add_argument("--gallery", type=local_path, required=True, metavar="DIR", help="folder that is searched")
@@ -43,7 +45,7 @@ def _embed(chosen: argparse.Namespace) -> None:
 
     require_place(chosen.out)
     files = _find(chosen.places, [chosen.out])
-    write_features(chosen.out, files, embed_pictures(_run(chosen), files))
+    write_features(chosen.out, files, embed_pictures(_run(chosen.run, chosen.device), files))
     print(f"{chosen.out}: features of {len(files)} pictures")
 
 
@@ -57,7 +59,7 @@ def _search(chosen: argparse.Namespace) -> None:
     for each in (table, picture):
         require_place(each)
     own = (chosen.out, table, picture)
-    run, gallery, queries = _run(chosen), _find([chosen.gallery], own), _find(chosen.pictures, own)
+    run, gallery, queries = _run(chosen.run, chosen.device), _find([chosen.gallery], own), _find(chosen.pictures, own)
     found = rank_gallery(embed_pictures(run, queries), embed_pictures(run, gallery), queries, gallery, top=chosen.top)
     if found.empty:
         raise RunError(f"{chosen.gallery} holds nothing but the query's own picture; give a folder with others")
@@ -87,7 +89,7 @@ def _export(chosen: argparse.Namespace) -> None:
         raise RunError(f"--out {chosen.out}: the network is written to a file that ends in .onnx")
     from gcl_core.retrieval.onnx_file import export_onnx
 
-    export_onnx(_run(chosen), chosen.out)
+    export_onnx(_run(chosen.run, "cpu"), chosen.out)
     print(f"{chosen.out}: input `pictures` (RGB in [0, 1]), output `features` (L2-normalised)")
 
 
@@ -101,9 +103,8 @@ def _find(places: Sequence[Path], without: Iterable[Path]) -> list[Path]:
     return files
 
 
-def _run(chosen: argparse.Namespace):
-    import torch
-
+def _run(folder: Path, device: str):
+    from gcl_core.device import resolve_device
     from gcl_core.retrieval.encoder import load_run_encoder
 
-    return load_run_encoder(chosen.run, torch.device("cpu"))
+    return load_run_encoder(folder, resolve_device(device))

@@ -16,8 +16,9 @@ def add_view_commands(add: Add, add_study: Add) -> None:
         "write a finished run's drawn views as a dataset of files; goes on (docs/NOVEL_VIEWS.md)",
     )
     export.add_argument("--out", type=local_path, required=True, metavar="DIR", help="folder to write")
-    export.add_argument("--variant", default="gcl", metavar="RUN", help="whose generator draws (default: gcl)")
-    export.add_argument(
+    maker = export.add_mutually_exclusive_group()
+    maker.add_argument("--variant", default="gcl", metavar="RUN", help="whose generator draws (default: gcl)")
+    maker.add_argument(
         "--surface", choices=("fitted", "known"), help="no run draws: carried over the surface of these bodies"
     )
     export.add_argument("--seed", type=repetition, default=0, metavar="K", help="whose run folder (default: 0)")

@@ -212,7 +212,7 @@ def _table_lines(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
 
 def _lines(path: Path) -> Sequence[str]:
     try:
-        return path.read_text(encoding="utf-8").rstrip().splitlines()
+        return path.read_text(encoding="utf-8-sig").rstrip().splitlines()
     except UnicodeDecodeError as error:
         raise DataError(f"{path} is no text file ({error}); copy it anew from the dataset's archive") from error
 

@@ -17,6 +17,7 @@ from gcl_core.data.names import mesh_names
 from gcl_core.data.pictures import BadPictureError, PictureFacts, inspect_picture
 from gcl_core.data.sources import list_names
 from gcl_core.files import hash_file
+from gcl_core.machine import cores
 from gcl_core.mesh.projection import YAWS, projection_folder
 
 PUBLISHED = {  # split → pictures (§5.4), identities (general knowledge); Duke's gallery: 408 people seen by one camera
@@ -175,7 +176,7 @@ def report_data(dataset: str, root: Path, mesh_root: Path | None = None) -> Data
     index = list_pictures(dataset, root)
     ignored = list_ignored(root, index)
     used = index[index["pid"] != JUNK].reset_index(drop=True)
-    with ThreadPoolExecutor() as pool:
+    with ThreadPoolExecutor(cores()) as pool:
         facts = pool.map(_inspect, [root / file for file in used["file"]])
         facts = list(tqdm(facts, total=len(used), desc="pictures", delay=2, mininterval=2))
     lines = zip(used["file"], used["pid"], used["camid"], used["split"], facts, strict=True)

@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from gcl_core.data.index import DataError
 from gcl_core.files import RunError, read_json, write_json
+from gcl_core.machine import cores
 from gcl_core.provenance import fingerprint
 
 CHUNK_BYTES = 32 * 2**20  # decoded, written and checksummed together: no more is lost by a kill
@@ -71,7 +72,7 @@ def fill_array(
         chunks = _finished_chunks(target, identity, start, row_bytes)
         with (
             partial.open("r+b" if chunks else "wb") as stream,
-            ThreadPoolExecutor(workers or os.cpu_count()) as pool,
+            ThreadPoolExecutor(workers or cores()) as pool,
             tqdm(total=count, initial=min(count, len(chunks) * step), desc=what, mininterval=2) as bar,
         ):
             stream.truncate(start + row_bytes * _rows(chunks))

@@ -96,11 +96,14 @@ def chosen_rows(people: PersonSet, choice: Choice, carrier: Carrier | None = Non
 
 
 def drawing_run(layout: Layout, choice: Choice) -> Path:
-    """Return the finished run that draws. Raises RunError: as `finished_run`, or a variant that has no generator."""
+    """Return the finished run that draws. Raises RunError: as `finished_run`, or of what draws no views."""
+    drawing = [name for name, variant in layout.study.variants.items() if variant.view == "drawn"]
+    told = f"draws no views; those that do: {some_of(drawing)}"
+    if choice.variant in {*layout.study.variants, "baseline", "warm_up"} - {*drawing}:
+        raise RunError(f"{choice.variant} {told}")
     run = finished_run(layout, choice.variant, choice.seed)
     if not all((run / f"{name}.safetensors").is_file() for name in NETWORKS):
-        drawing = [name for name, variant in layout.study.variants.items() if variant.view == "drawn"]
-        raise RunError(f"{run} holds no {' and '.join(NETWORKS)}: it draws no views; those that do: {some_of(drawing)}")
+        raise RunError(f"{run} holds no {' and '.join(NETWORKS)}, so it {told}")
     return run
 
 

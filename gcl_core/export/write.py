@@ -1,7 +1,6 @@
 """An export of drawn views: batch by batch, gone on with after a kill, ended with checksums of every file."""
 
 import io
-import os
 import shlex
 import shutil
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -25,6 +24,7 @@ from gcl_core.export.datasheet import datasheet
 from gcl_core.export.read import RECIPE, SUMS, compare_views, file_hashes, verify_views
 from gcl_core.files import RunError, atomic, hash_file, held, read_json, write_json, write_text
 from gcl_core.layout import Layout
+from gcl_core.machine import cores
 from gcl_core.mesh.projection import YAWS
 from gcl_core.models.drawing import draw_views
 from gcl_core.models.weights import load_encoder, load_generator
@@ -223,7 +223,7 @@ def _draw_all(
     """
     views = len(files) // len(rows)
     hashes: list[str] = []
-    with ThreadPoolExecutor(os.cpu_count()) as pool, tqdm(total=len(files), desc="views", mininterval=2) as bar:
+    with ThreadPoolExecutor(cores()) as pool, tqdm(total=len(files), desc="views", mininterval=2) as bar:
         for start in range(0, len(rows), size):
             batch = rows[start : start + size]
             names = files[start * views : (start + size) * views]

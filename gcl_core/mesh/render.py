@@ -12,6 +12,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from gcl_core.files import atomic, held, read_json, write_json
+from gcl_core.machine import cores
 from gcl_core.mesh.body import Body
 from gcl_core.mesh.errors import MeshError
 from gcl_core.mesh.projection import YAWS, project_body, projection_folder
@@ -59,7 +60,7 @@ def render_bodies(bodies: Bodies, pictures: Sequence[Picture], mesh_root: Path, 
             save_projection(paths[yaw], project_body(body, yaw, height=height, width=height // 2))
         return True
 
-    with ThreadPoolExecutor() as pool:  # the rasteriser lets go of the interpreter's lock
+    with ThreadPoolExecutor(cores()) as pool:  # the rasteriser lets go of the interpreter's lock
         return sum(tqdm(pool.map(render, pictures), total=len(pictures), desc="projections", mininterval=2))
 
 

@@ -22,7 +22,8 @@ def read_encoder_checkpoint(path: Path, study: Study) -> tuple[IdentityEncoder, 
     """
     encoder = IdentityEncoder(**study.identity_encoder.model_dump(exclude={"weights"}))
     if not path.is_file():
-        raise RunError(f"{path} is missing; expected an encoder's weights: ours (.safetensors) or released (.pth, .pt)")
+        here = "is a folder" if path.is_dir() else "is missing"
+        raise RunError(f"{path} {here}; expected an encoder's weights: ours (.safetensors) or released (.pth, .pt)")
     layout, ignored = "ours", ()
     if path.suffix == ".safetensors":
         load_weights(encoder, path, torch.device("cpu"), ignore=NOT_IN_THE_WEIGHTS)

@@ -73,7 +73,10 @@ def load_weights(network: Module, path: Path, device: torch.device, *, ignore: C
     shapes. Raises RunError: the file is missing or broken, or belongs to another network or other settings.
     """
     if not path.is_file():
-        raise RunError(f"{path} is missing; give the folder of a finished run, or run the notebook of that stage first")
+        raise RunError(
+            f"{path} is missing; give the folder of a finished run that has it (a warm-up has no encoder, a baseline "
+            "no generator), or run the notebook of that stage first"
+        )
     found, packed = read_weights(path)
     if found is not None and found["network"] == IdentityEncoder.__name__:
         found["settings"] = {"kind": "resnet", **found["settings"]}  # older files name no kind

@@ -2,19 +2,21 @@
 
 import os
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from gcl_core.data.index import some_of
 from gcl_core.data.pictures import BadPictureError, read_picture
 from gcl_core.evaluation.features import extract_features
 from gcl_core.files import RunError, atomic, files_below
+from gcl_core.machine import cores
 from gcl_core.retrieval.encoder import RunEncoder
 
 SUFFIXES = {".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
@@ -72,15 +74,19 @@ def embed_pictures(run: RunEncoder, files: Sequence[Path]) -> Float[Tensor, "n d
     Raises RunError that names pictures which cannot be read, and for an encoder whose features are not finite.
     """
     features, bad = [], list[str]()
-    for start in range(0, len(files), AT_ONCE):
-        pictures = []
-        for file in files[start : start + AT_ONCE]:
-            try:
-                pictures.append(read_picture(file, run.height, run.width))
-            except BadPictureError as error:
-                bad.append(str(error))
-        if not bad:
-            features.append(extract_features(run.encoder, np.stack(pictures), np.arange(len(pictures))))
+
+    def read(file: Path) -> UInt8[np.ndarray, "h w 3"] | str:
+        try:
+            return read_picture(file, run.height, run.width)
+        except BadPictureError as error:
+            return str(error)
+
+    with ThreadPoolExecutor(cores()) as pool:  # decoding lets other threads run
+        for start in range(0, len(files), AT_ONCE):
+            pictures = list(pool.map(read, files[start : start + AT_ONCE]))
+            bad += [each for each in pictures if isinstance(each, str)]
+            if not bad:
+                features.append(extract_features(run.encoder, np.stack(pictures), np.arange(len(pictures))))
     if bad:
         raise RunError(f"{len(bad)} of {len(files)} pictures cannot be used: {some_of(bad, NAMED)}")
     embedded = torch.cat(features)

@@ -33,13 +33,14 @@ from gcl_core.settings.training import (
     WarmUpSettings,
 )
 
+NAME = r"^[A-Za-z0-9][\w.-]*$"  # of a profile
 STAGES = ("baseline", "warm_up", "source", "data", "people", "novel_views", "notebooks", "steps")  # folders of its own
 
 
 class Study(Settings):
     """Everything that decides a study's numbers."""
 
-    profile: Annotated[str, Field(pattern=r"^[A-Za-z0-9][\w.-]*$")] = "paper"  # names runs/<profile>, figures/<profile>
+    profile: Annotated[str, Field(pattern=NAME)] = "paper"  # names runs/<profile>, figures/<profile>
     dataset: Literal["synthetic", "market1501", "dukemtmc_reid", "msmt17", "folder"] = "synthetic"  # folder: your own
     data_root: Path | None = None  # null: made under the run folder (synthetic only)
     mesh_root: Path | None = None  # null: <data_root>/meshes
@@ -96,7 +97,8 @@ class Study(Settings):
             return variants
         titles = {name: VARIANTS[name].title if name in VARIANTS else name for name in variants}
         return {
-            name: {"title": titles[name]} | each if isinstance(each, dict) else each for name, each in variants.items()
+            name: each | {"title": each.get("title") or titles[name]} if isinstance(each, dict) else each
+            for name, each in variants.items()
         }
 
     @model_validator(mode="after")
@@ -118,7 +120,10 @@ class Study(Settings):
                 raise ValueError(f"variants.{name}: true views are known of synthetic people with people.true_views")
             of_known = variant.bodies in ("known", "rough", "swapped")  # made of the bodies behind the pictures
             if of_known and self.dataset != "synthetic":
-                raise ValueError(f"variants.{name}.bodies: {variant.bodies} bodies are those of synthetic people")
+                raise ValueError(
+                    f"variants.{name}.bodies: {variant.bodies} bodies are those of synthetic people; of others there "
+                    "are fitted ones, as in profiles folder and real_small"
+                )
             if variant.bodies != "fitted" and not variant.needs_bodies:
                 raise ValueError(f"variants.{name}.bodies: they are of surface views, not of {variant.view} ones")
             if not variant.turned and variant.view != "surface":

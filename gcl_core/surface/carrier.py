@@ -1,6 +1,5 @@
 """Carried views of the pictures of a prepared set, of training and of test people alike."""
 
-import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Literal
@@ -10,6 +9,7 @@ from jaxtyping import Bool, Int64, UInt8
 
 from gcl_core.data.person_set import PersonSet
 from gcl_core.layout import Layout
+from gcl_core.machine import cores
 from gcl_core.mesh.errors import MeshError
 from gcl_core.mesh.projection import YAWS
 from gcl_core.surface.bodies import Way, body_source
@@ -59,7 +59,7 @@ class Carrier:
             except MeshError:  # told by `there`
                 return
 
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
+        with ThreadPoolExecutor(cores()) as pool:
             list(pool.map(fill, range(len(rows))))
         return views, there
 
@@ -73,5 +73,5 @@ class Carrier:
                 return False
             return True
 
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
+        with ThreadPoolExecutor(cores()) as pool:
             return rows[np.array(list(pool.map(has, rows)), dtype=bool)]

@@ -92,6 +92,8 @@ def test_pictures_without_a_mesh_alone_leave_nothing_to_draw(layout: Layout):
 def test_a_missing_run_is_answered_with_its_notebook_and_one_without_a_generator_with_those_that_draw(layout: Layout):
     with pytest.raises(RunError, match=r'04_joint_training.ipynb with variant="no_vi" and seed=0'):
         drawing_run(layout, Choice(variant="no_vi"))
+    with pytest.raises(RunError, match=r"^tda draws no views; those that do: gcl, no_vi"):
+        drawing_run(layout, Choice(variant="tda"))
     (layout.stage("gcl", 0) / "generator.safetensors").unlink()
     with pytest.raises(RunError, match="draws no views; those that do: gcl, no_vi"):
         drawing_run(layout, Choice())

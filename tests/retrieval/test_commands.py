@@ -213,6 +213,15 @@ def test_features_are_written_under_a_name_that_is_not_utf8(tmp_path: Path):
     assert out.read_bytes()
 
 
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+@pytest.mark.parametrize("words", [["embed"], ["search", "--gallery", "{}"]])
+def test_a_gpu_that_is_not_there_is_told(run: Path, gallery: Path, tmp_path: Path, capsys, words: list[str]):
+    words = [*(word.format(gallery) for word in words), str(gallery / "first" / "same.png")]
+    with pytest.raises(SystemExit):
+        main([*words, "--run", str(run), "--out", str(tmp_path / "f.npz"), "--device", "cuda"])
+    assert "torch sees no GPU" in capsys.readouterr().err
+
+
 def test_files_passed_over_are_counted(run: Path, gallery: Path, tmp_path: Path, capsys):
     (gallery / "notes.txt").touch()
     out = gallery / "features.npz"

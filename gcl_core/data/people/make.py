@@ -21,6 +21,7 @@ from gcl_core.data.people.folder import PeopleFolder
 from gcl_core.data.people.plan import Shot, count_files, plan_people
 from gcl_core.data.people.wardrobe import Looks, draw_looks
 from gcl_core.files import RunError, atomic, held
+from gcl_core.machine import cores
 
 if TYPE_CHECKING:  # what draws is imported where it is needed: a finished set asks for none of it
     from loky.process_executor import ProcessPoolExecutor
@@ -185,5 +186,4 @@ def _save_jpeg(path: Path, pixels: np.ndarray, quality: int) -> None:
 def _worker_count(workers: int | None, pictures: int) -> int:
     if workers is not None:
         return max(1, workers)
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(cores, pictures // PICTURES_PER_WORKER))
+    return max(1, min(cores(), pictures // PICTURES_PER_WORKER))

@@ -18,6 +18,7 @@ from gcl_core.data.index import PICTURE_SUFFIXES, DataError, some_of
 from gcl_core.data.person_set import PersonSet
 from gcl_core.data.pictures import read_picture
 from gcl_core.data.sources import describe_source, list_source
+from gcl_core.machine import cores
 
 # §6.2: erased pixels get the values of the ImageNet mean after normalisation; before it they are these
 ERASED = (0.485 * (1 + 0.229), 0.456 * (1 + 0.224), 0.406 * (1 + 0.225))
@@ -78,7 +79,7 @@ class CameraStyles:
             return self._people.pictures[place[0]] if path is None else read_picture(path, height, width)
 
         places = [(int(row), int(camera)) for row, wanted in zip(rows, cameras, strict=True) for camera in wanted]
-        with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:  # decoding lets other threads run
+        with ThreadPoolExecutor(min(8, cores())) as pool:  # decoding lets other threads run
             return np.stack(list(pool.map(one, places))).reshape(*cameras.shape, height, width, 3)
 
 
