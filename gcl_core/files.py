@@ -72,18 +72,27 @@ def require_place(path: Path) -> None:
 
 
 @contextlib.contextmanager
-def held(lock: Path, taken: str, besides: str = "", raises: type[Exception] = RunError) -> Iterator[None]:
+def held(
+    lock: Path, taken: str, besides: str = "", raises: type[Exception] = RunError, *, wait: bool = False
+) -> Iterator[None]:
     """Hold a lock, whose folder is made where it is missing; the lock goes with the process, however that ends.
 
     Raises RunError, or another class given as `raises`: another process holds it, for which `taken` says who is at work
-    and where, or its folder cannot be written. `besides` ends both messages.
+    and where, or its folder cannot be written. `besides` ends both messages. With `wait` another process is waited for,
+    however long it takes, and that is printed once.
     """
     from filelock import FileLock, Timeout  # here: who only reads files needs none of it
 
     own = FileLock(lock)
     try:
         lock.parent.mkdir(parents=True, exist_ok=True)
-        own.acquire(timeout=0)
+        try:
+            own.acquire(timeout=0)
+        except Timeout:
+            if not wait:
+                raise
+            print(f"{taken}; waiting for it", flush=True)
+            own.acquire()
     except Timeout as error:
         raise raises(f"{taken}; wait for it or stop it, then try again{besides}") from error
     except OSError as error:

@@ -4,6 +4,7 @@ import errno
 import os
 import shutil
 import signal
+import threading
 from pathlib import Path
 
 import pytest
@@ -85,6 +86,30 @@ def test_what_stands_in_a_folders_place_is_told(tmp_path: Path) -> None:
             require_place(tmp_path / name / "below" / "new")
         with pytest.raises(RunError, match=f"{name} {told}"), held(tmp_path / name / ".lock", "taken"):
             pass
+
+
+def test_a_lock_is_refused_or_waited_for_and_that_is_told_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lock, begun, enough, ends = tmp_path / ".lock", threading.Event(), threading.Event(), list[str]()
+
+    def other() -> None:
+        with held(lock, "not told"):
+            begun.set()
+            enough.wait(60)
+            ends.append("other")
+
+    thread = threading.Thread(target=other)
+    thread.start()
+    assert begun.wait(60)
+    with pytest.raises(RunError, match="another makes it; wait for it or stop it"), held(lock, "another makes it"):
+        pass
+    threading.Timer(0.3, enough.set).start()
+    with held(lock, "another makes it", wait=True):
+        ends.append("this")
+    thread.join()
+    assert ends == ["other", "this"]
+    assert capsys.readouterr().out == "another makes it; waiting for it\n"
 
 
 def test_a_place_is_tried_without_leaving_anything(tmp_path: Path) -> None:

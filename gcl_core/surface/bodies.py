@@ -9,7 +9,7 @@ import numpy as np
 
 from gcl_core.data.bodies import POSES, TABLE
 from gcl_core.data.people.estimates import NOISE, KnownPeople, backs_as_fronts, noisy_keypoints
-from gcl_core.data.pictures import decode
+from gcl_core.data.pictures import picture_size
 from gcl_core.files import RunError, hash_file
 from gcl_core.layout import Layout
 from gcl_core.mesh.body import load_bodies
@@ -116,8 +116,8 @@ def _of_poses(layout: Layout, files: Sequence[str], family: BodyFamily) -> Place
 
 
 def _aspect(picture: Path) -> float:
-    found, _ = decode(picture)
-    return found.width / found.height
+    width, height = picture_size(picture)
+    return width / height
 
 
 def _fitted(bodies: FittedBodies, place: int | None, aspect: float) -> Placement:

@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from filelock import FileLock
 from jaxtyping import Bool, Int64, UInt8
 
 from gcl_core.data.person_set import PersonSet
 from gcl_core.data.store import fill_array, open_array, place_array, require_space
-from gcl_core.files import RunError, read_json, write_json
+from gcl_core.files import RunError, held, read_json, write_json
 from gcl_core.layout import Layout
 from gcl_core.mesh.errors import DoubtfulFacingError, MeshError
 from gcl_core.mesh.projection import YAWS
@@ -66,7 +65,8 @@ def stored_views(layout: Layout, people: PersonSet, way: Way, *, turned: bool = 
         raise RunError(
             f"no picture of {layout.store} has carried views, e.g. because of {next(iter(without.values()))}"
         )
-    return StoredViews(views, ~np.isin(people.index["file"].to_numpy()[people.rows("train")], list(without)))
+    files = people.index["file"].iloc[people.rows("train")]
+    return StoredViews(views, ~files.isin(list(without)).to_numpy())
 
 
 def stored_array(
@@ -75,15 +75,11 @@ def stored_array(
     """Return what `make` makes of each training picture and its body, and which files have none and why.
 
     `identity` is of all that it depends on, `shape` that of one picture's bytes. As `stored_views`; what is up to date
-    is read without writing anything.
+    is read without writing anything, and another process that is making the same array is waited for.
     """
     path = layout.store / f"{name}.npy"
     if _told(path).get("identity") != identity:
-        try:
-            held = FileLock(path.with_suffix(".lock")).acquire()
-        except OSError as error:
-            raise RunError(f"cannot write {path}: {error.strerror or error}; check permissions") from error
-        with held:
+        with held(path.with_suffix(".lock"), f"another process makes {path}", "; check permissions", wait=True):
             if _told(path).get("identity") != identity:  # another process may have made it meanwhile
                 _make(layout, people, way, path, identity, (len(people.rows("train")), *shape), make)
     return open_array(path), _told(path)["without"]

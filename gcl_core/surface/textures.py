@@ -64,5 +64,5 @@ def stored_textures(
         return pack_texture(picture, placed(), topology)
 
     packed, without = stored_array(layout, people, way, f"textures_{way}", identity, (kind.itemsize,), pack)
-    there = ~np.isin(people.index["file"].to_numpy()[people.rows("train")], list(without))
-    return packed.view(kind)[:, 0], there
+    files = people.index["file"].iloc[people.rows("train")]
+    return packed.view(kind)[:, 0], ~files.isin(list(without)).to_numpy()

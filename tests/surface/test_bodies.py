@@ -252,7 +252,7 @@ def test_finished_views_are_read_from_a_store_that_cannot_be_written_and_others_
 
     monkeypatch.setattr("filelock.FileLock._acquire", refused)
     np.testing.assert_array_equal(stored_views(own, people, "known").views, first.views)
-    with pytest.raises(RunError, match=r"cannot write .*surface_known_unturned\.npy: Permission denied; check"):
+    with pytest.raises(RunError, match=f"cannot write in {own.store}: Permission denied; check"):
         stored_views(own, people, "known", turned=False)
 
 
