@@ -190,8 +190,7 @@ def test_surface_views_are_the_stored_ones_and_pictures_without_a_body_are_in_no
         assert (way, turned) == ("fitted", True)
         return StoredViews(pixels, there)
 
-    for module in (joint, views):
-        monkeypatch.setattr(module, "stored_views", stored)
+    monkeypatch.setattr(views, "stored_views", stored)
     seen = set()
     for batch, told in steps_of(layout, "carried", monkeypatch):
         assert batch.view is not None
@@ -264,4 +263,4 @@ def test_a_set_without_true_views_has_none_and_a_variant_that_needs_them_names_t
     assert load_truth(layout) is None
     people = load_person_set(layout)
     with pytest.raises(RunError, match=r"people/true_views is missing.*variant known.*make-people"):
-        views.view_source(layout, people, people.rows("train"), "known", 0, torch.device("cpu"))
+        views.new_views(layout, people, "known", 0, torch.device("cpu"))

@@ -1,0 +1,72 @@
+"""The batches of stage 3 on the way to its steps: pictures, partners in the memory, x_nv or the meshes to draw it from.
+
+All random numbers are drawn for the whole batch, however many ranks there are, by generators of (seed, epoch, step).
+"""
+
+from collections.abc import Generator, Sequence
+from contextlib import closing
+from functools import partial
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+from gcl_core.config import Study, VariantSettings
+from gcl_core.data.augment import augment
+from gcl_core.data.batches import draw_angles, imagenet_normalize, unit_pictures
+from gcl_core.data.feed import Drawn, Feed
+from gcl_core.data.person_set import PersonSet
+from gcl_core.parallel import ranks
+from gcl_core.seeding import rng
+from gcl_core.training.contrast import draw_own_partners
+from gcl_core.training.step import Batch
+from gcl_core.training.views import NewViews
+
+Numbered = Sequence[tuple[int, Int64[np.ndarray, " _"]]]  # steps, from 0, and the places in the training rows
+
+
+class JointFeed:
+    """Makes the batches of stage 3, this rank's part of each."""
+
+    def __init__(
+        self,
+        study: Study,
+        variant: VariantSettings,
+        people: PersonSet,
+        views: NewViews,
+        seed: int,
+        device: torch.device,
+    ) -> None:
+        self._study, self._variant, self._views, self._seed, self._device = study, variant, views, seed, device
+        self._count = len(people.rows("train"))
+        self._feed = Feed(people, people.rows("train"), device, projections=variant.view == "drawn")
+
+    def batches(
+        self, left: Numbered, *, epoch: int, labels: Int64[Tensor, " n"], plan: tuple[Tensor, ...]
+    ) -> Generator[Batch]:
+        """Yield the batches of the steps that are left of an epoch, of its pseudo labels and its plan of merged views.
+
+        Raises ValueError for an outlier in a batch.
+        """
+        turns = (0,) if self._variant.view == "copied" else self._study.angles
+        angles = draw_angles(turns, self._count, seed=self._seed, purpose="joint angle", epoch=epoch)
+        views_at = self._views.in_epoch(plan)
+
+        def make(step: int, whole: Int64[np.ndarray, " whole"], fed: Drawn | Float[Tensor, "whole 3 h w"]) -> Batch:
+            own, indices = ranks.part(len(whole)), torch.from_numpy(whole)
+            numbers = rng(self._seed, "joint partners", epoch, step)
+            partners = draw_own_partners(labels, indices, self._study.contrast, numbers)
+            if isinstance(fed, Drawn):
+                return Batch(indices[own], partners, imagenet_normalize(fed.pictures), fed.mesh, fed.turned)
+            view = fed if views_at is None else unit_pictures(views_at(whole, angles[whole]), self._device)
+            if self._variant.augment:
+                view = augment(view, self._study.augmentation, rng(self._seed, "joint augment", epoch, step))
+            return Batch(indices[own], partners, imagenet_normalize(fed[own]), view=imagenet_normalize(view[own]))
+
+        picked, feed = [whole for _, whole in left], self._feed.pictures
+        if self._variant.view == "drawn":
+            picked, feed = [whole[ranks.part(len(whole))] for whole in picked], partial(self._feed.drawn, angles=angles)
+        with closing(feed(picked)) as made:
+            for (step, whole), fed in zip(left, made, strict=True):
+                yield make(step, whole, fed)
