@@ -1,6 +1,9 @@
 """Drawn views of people by a finished run's networks."""
 
+from collections.abc import Callable
+
 import numpy as np
+from jaxtyping import Int64, UInt8
 
 from gcl_core.data.person_set import PersonSet
 from gcl_core.device import resolve_device
@@ -16,14 +19,29 @@ def gallery_splits(people: PersonSet) -> list[str]:
     return ["train", "test"] if len(people.with_mesh(test)) else ["train"]
 
 
-def draw_people(layout: Layout, people: PersonSet, stage: str, seed: int, rows: np.ndarray) -> np.ndarray:
-    """Return the seven novel views (n, 7, H, W, 3) that the generator of a finished run draws of `rows`.
+def artist(
+    layout: Layout, people: PersonSet, stage: str, seed: int
+) -> Callable[[Int64[np.ndarray, " n"]], UInt8[np.ndarray, "n 7 h w 3"]]:
+    """Return what draws the seven novel views of rows of the set, by the networks of a finished run, loaded here.
 
-    After the warm-up the encoder is the baseline's, which it leaves as it was.
+    After the warm-up the encoder is the baseline's, which it leaves as it was. The views are in memory, 7 H W 3 bytes
+    per picture: ask for some hundred at a time. Rows that are parts of others are drawn alike, to the bit, where the
+    parts are of whole batches (`evaluation.batch_size`). Raises RunError as `finished_run` does.
     """
     study, run = layout.study, finished_run(layout, stage, seed)
     owner = finished_run(layout, "baseline", seed) if stage == "warm_up" else run
     device = resolve_device(study.device)
     encoder, generator = load_encoder(study, owner, device), load_generator(study, run, device)
-    size = study.evaluation.batch_size
-    return draw_views(encoder, generator, people.pictures[rows], people.projections[rows, 1:], batch_size=size)
+
+    def draw(rows: Int64[np.ndarray, " n"]) -> UInt8[np.ndarray, "n 7 h w 3"]:
+        given, size = (people.pictures[rows], people.projections[rows, 1:]), study.evaluation.batch_size
+        return draw_views(encoder, generator, *given, batch_size=size)
+
+    return draw
+
+
+def draw_people(
+    layout: Layout, people: PersonSet, stage: str, seed: int, rows: Int64[np.ndarray, " n"]
+) -> UInt8[np.ndarray, "n 7 h w 3"]:
+    """Return what `artist` draws of a few rows; raises RunError as it does."""
+    return artist(layout, people, stage, seed)(rows)

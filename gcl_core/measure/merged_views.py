@@ -1,6 +1,6 @@
 """Merged views of a finished run: of whose pictures they are made, and how near they come to the true views."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -28,18 +28,30 @@ def read_plan(run: Path, epoch: int) -> Plan:
     return Plan(*(torch.from_numpy(np.load(merged_file(run, part, epoch))) for part in Plan._fields))
 
 
+def kept_merger(
+    layout: Layout, people: PersonSet, variant: str, seed: int
+) -> Callable[[Int64[np.ndarray, " n"]], tuple[UInt8[np.ndarray, "n 7 h w 3"], Bool[np.ndarray, " n"]]]:
+    """Return what makes the views of training pictures, rows of the set, in the epoch that a finished run keeps.
+
+    Plan and textures are read here. The views are as those of `carried_views`. Raises RunError as `finished_run` and
+    `stored_views`.
+    """
+    run = finished_run(layout, variant, seed)
+    merged, train = merged_views(layout, people, layout.study.variants[variant].bodies), people.rows("train")
+    plan = read_plan(run, read_json(run / "manifest.json")["kept_epoch"])
+
+    def merge(rows: Int64[np.ndarray, " n"]) -> tuple[UInt8[np.ndarray, "n 7 h w 3"], Bool[np.ndarray, " n"]]:
+        places = np.searchsorted(train, rows)
+        return _seven(merged, plan, places), merged.stored.there[places]
+
+    return merge
+
+
 def kept_merged_views(
     layout: Layout, people: PersonSet, variant: str, seed: int, rows: Int64[np.ndarray, " n"]
 ) -> tuple[UInt8[np.ndarray, "n 7 h w 3"], Bool[np.ndarray, " n"]]:
-    """Return the views of training pictures, `rows` of the set, in the epoch that a finished run keeps.
-
-    They are as those of `carried_views`. Raises RunError as `finished_run` and `stored_views`.
-    """
-    run = finished_run(layout, variant, seed)
-    merged = merged_views(layout, people, layout.study.variants[variant].bodies)
-    places = np.searchsorted(people.rows("train"), rows)
-    plan = read_plan(run, read_json(run / "manifest.json")["kept_epoch"])
-    return _seven(merged, plan, places), merged.stored.there[places]
+    """Return what `kept_merger` makes of a few rows; raises RunError as it does."""
+    return kept_merger(layout, people, variant, seed)(rows)
 
 
 def merged_pictures(

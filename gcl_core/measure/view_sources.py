@@ -1,6 +1,7 @@
 """The ways by which a study comes to views of its pictures: drawn, carried over the surface of bodies, true."""
 
 from collections.abc import Callable, Mapping
+from functools import cache, partial
 
 import numpy as np
 from jaxtyping import Bool, Int64, UInt8
@@ -8,8 +9,8 @@ from jaxtyping import Bool, Int64, UInt8
 from gcl_core.data.person_set import PersonSet
 from gcl_core.data.truth import Truth
 from gcl_core.layout import Layout
-from gcl_core.measure.drawn_people import draw_people
-from gcl_core.measure.merged_views import kept_merged_views
+from gcl_core.measure.drawn_people import artist
+from gcl_core.measure.merged_views import kept_merger
 from gcl_core.mesh.projection import NOVEL
 from gcl_core.outputs import MERGING
 from gcl_core.surface.bodies import known_ways
@@ -30,19 +31,22 @@ def view_sources(
 
     `drawn`, by the networks of GCL's finished run, where there are projections; `surface, fitted` and `surface, known`,
     where there are such bodies; `surface, merged`, those of training pictures that the finished run of variant MERGING
-    keeps; `true`, where they are known. The functions raise RunError as `finished_run` does.
+    keeps; `true`, where they are known. The functions raise RunError as `finished_run` does. The first call of one
+    loads its networks or plans, later calls find them loaded. Views are in memory: ask for some hundred pictures.
     """
     files, meshes = people.index["file"].to_numpy(), people.index["mesh"].to_numpy(dtype=bool)
     sources: dict[str, Source] = {}
     if meshes[side_rows(people, side)].any():
-        sources[DRAWN] = lambda rows: (draw_people(layout, people, "gcl", seed, rows), meshes[rows])
+        drawing = cache(partial(artist, layout, people, "gcl", seed))
+        sources[DRAWN] = lambda rows: (drawing()(rows), meshes[rows])
     for way in known_ways(layout):
         if side == "train":
             sources[f"surface, {way}"] = lambda rows, way=way: carried_views(layout, people, rows, way)
         else:
             sources[f"surface, {way}"] = Carrier(layout, people, way, side).views
     if side == "train" and MERGING in layout.study.variants:
-        sources[MERGED] = lambda rows: kept_merged_views(layout, people, MERGING, seed, rows)
+        merging = cache(partial(kept_merger, layout, people, MERGING, seed))
+        sources[MERGED] = lambda rows: merging()(rows)
     if truth is not None:
 
         def true(rows: Rows) -> Views:

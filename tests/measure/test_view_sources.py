@@ -11,6 +11,7 @@ from gcl_core.config import load_study
 from gcl_core.data.person_set import PersonSet
 from gcl_core.data.truth import Truth
 from gcl_core.layout import Layout
+from gcl_core.measure import drawn_people
 from gcl_core.measure import view_sources as module
 from gcl_core.measure.view_sources import shown_views, view_sources
 from gcl_core.models.weights import build_encoder, build_generator, save_weights
@@ -42,6 +43,23 @@ def test_only_pictures_with_a_mesh_are_drawn(layout: Layout, people: PersonSet):
     assert view_sources(layout, bare, None, 0, "test") == {}
 
 
+@pytest.mark.usefixtures("run")
+def test_networks_are_loaded_once_and_not_before_a_view_is_asked_for(
+    layout: Layout, people: PersonSet, monkeypatch: pytest.MonkeyPatch
+):
+    loaded: list[str] = []
+    for name in ("load_encoder", "load_generator"):
+        load = getattr(drawn_people, name)
+        monkeypatch.setattr(drawn_people, name, lambda *given, load=load: loaded.append(load.__name__) or load(*given))
+    rows, drawn = people.rows("train")[:8], view_sources(layout, people, None, 0, "train")["drawn"]
+    assert loaded == []
+    pieces = [drawn(rows[start : start + 4])[0] for start in (0, 4)]
+    assert loaded == ["load_encoder", "load_generator"]
+    study = layout.study.model_copy(update={"evaluation": layout.study.evaluation.model_copy(update={"batch_size": 4})})
+    whole = drawn_people.draw_people(Layout(study, root=layout.root), people, "gcl", 0, rows)
+    np.testing.assert_array_equal(np.concatenate(pieces), whole)
+
+
 def test_each_way_is_asked_for_its_own_bodies_and_true_views_stand_in_order(
     layout: Layout, people: PersonSet, monkeypatch: pytest.MonkeyPatch
 ):
@@ -56,10 +74,18 @@ def test_each_way_is_asked_for_its_own_bodies_and_true_views_stand_in_order(
     assert [sources[f"surface, {way}"](rows)[0][0, 0, 0, 0, 0] for way in ("fitted", "known")] == [6, 5]
     assert sources["true"](rows)[0][:, :, 0, 0, 0].tolist() == [[1, 2, 3, 4, 5, 6, 7]] * 2
     study = load_study("mini")
-    monkeypatch.setattr(module, "kept_merged_views", lambda *given: (given[2], np.ones(len(given[4]), dtype=bool)))
+    read: list[str] = []
+
+    def kept(_layout: Layout, _people: PersonSet, variant: str, _seed: int):
+        read.append(variant)
+        return lambda rows: (variant, np.ones(len(rows), dtype=bool))
+
+    monkeypatch.setattr(module, "kept_merger", kept)
     merging = view_sources(Layout(study, root=layout.root), people, None, 0, "train")
     assert list(merging) == ["drawn", "surface, fitted", "surface, known", "surface, merged"]
-    assert merging["surface, merged"](rows)[0] == "surface_cluster"
+    assert read == []
+    assert [merging["surface, merged"](part)[0] for part in (rows, rows[:1])] == ["surface_cluster"] * 2
+    assert read == ["surface_cluster"]  # plan and textures are read once, however many pieces are asked for
     monkeypatch.setattr(module, "known_ways", lambda _layout: [])
     assert "surface, merged" not in view_sources(Layout(study, root=layout.root), people, None, 0, "test")
     del sources["drawn"]
