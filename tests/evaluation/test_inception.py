@@ -14,6 +14,7 @@ from torch.nn.functional import interpolate
 from gcl_core.evaluation import inception
 from gcl_core.evaluation.inception import inception_features, inception_source, load_inception
 from gcl_core.seeding import rng
+from tests.pretended_gpu import pretended_gpu
 
 PICTURES = torch.randint(0, 256, (3, 3, 64, 32), generator=rng(0, "test pictures"), dtype=torch.uint8)
 
@@ -65,6 +66,26 @@ def test_features_equal_the_wheels_network(cache: Path) -> None:
     again = load_inception(cache).state_dict()
     assert written[0].stat().st_mtime_ns == before
     assert all(torch.equal(value, again[name]) for name, value in network.state_dict().items())
+
+
+def test_more_pictures_pass_at_once_on_a_gpu_than_on_a_cpu() -> None:
+    class Counting(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight, self.seen = nn.Parameter(torch.zeros(1)), list[int]()
+
+        def forward(self, pictures: torch.Tensor) -> list[torch.Tensor]:
+            self.seen.append(len(pictures))
+            return [self.weight + pictures.mean(dim=(1, 2, 3))[:, None].expand(-1, 2048)]
+
+    pictures, network = PICTURES[:1].repeat(140, 1, 1, 1), Counting()
+    there = inception_features(network, pictures)
+    assert network.seen == [16] * 8 + [12]
+    with pretended_gpu():
+        network.to("cuda")
+        network.seen.clear()
+        assert (inception_features(network, pictures) == there).all()
+    assert network.seen == [128, 12]
 
 
 def published_file(hub: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, nn.Module]:
