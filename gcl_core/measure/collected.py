@@ -20,12 +20,12 @@ from gcl_core.measure.artifacts import (
     numbers,
     training_identities,
 )
-from gcl_core.measure.drawn_people import draw_people
+from gcl_core.measure.drawn_people import artist
 from gcl_core.measure.evidence import Evidence, Measured, clusters_off
 from gcl_core.measure.found_runs import headline
-from gcl_core.measure.merged_views import kept_merged_views
+from gcl_core.measure.merged_views import kept_merger
 from gcl_core.measure.retrievals import precision_by_range, view_differences
-from gcl_core.measure.view_fid import chosen_rows, todays_fid
+from gcl_core.measure.view_fid import chosen_rows, todays_fid, whole_chunks
 from gcl_core.measure.view_quality import view_quality
 from gcl_core.mesh.projection import NOVEL, WHITE
 from gcl_core.models.weights import load_encoder
@@ -134,23 +134,27 @@ def given_psnr(layout: Layout, people: PersonSet, truth: Truth, variant: str, se
     Mean over the pictures of `chosen_rows` and seven angles, those that differ at all; infinite where none does.
     """
     study, given = layout.study, layout.study.variants[variant]
-    rows = chosen_rows(people, study)
-    files = people.index["file"].iloc[rows].tolist()
-    artist = {"drawn": variant, "drawn_once": "warm_up"}.get(given.view)
-    drawn = draw_people(layout, people, artist, seed, rows) if artist else None
-    there = np.ones(len(rows), dtype=bool)
-    if given.view == "surface":
-        drawn, there = carried_views(layout, people, rows, given.bodies, turned=given.turned)
-    if given.view == "surface_cluster":
-        drawn, there = kept_merged_views(layout, people, variant, seed, rows)
-    values = []
-    for place, yaw in enumerate(NOVEL):
-        yaws = [yaw] * len(rows)
-        if drawn is not None:
-            views = drawn[:, place]
-        else:
-            views = people.pictures[rows] if given.view == "copied" else truth.true_views(files, yaws, blur=given.blur)
-        person = people.projections[rows, place + 1] < WHITE
-        psnr = person_psnr(views, truth.true_views(files, yaws), person)[there]
-        values += psnr[np.isfinite(psnr)].tolist()
+    drawn_by = {"drawn": variant, "drawn_once": "warm_up"}.get(given.view)
+    draw = artist(layout, people, drawn_by, seed) if drawn_by else None
+    merge = kept_merger(layout, people, variant, seed) if given.view == "surface_cluster" else None
+    found: dict[int, list[float]] = {yaw: [] for yaw in NOVEL}
+    for part in whole_chunks(chosen_rows(people, study), study):
+        files, views, there = people.index["file"].iloc[part].tolist(), None, np.ones(len(part), dtype=bool)
+        if draw is not None:
+            views = draw(part)
+        elif merge is not None:
+            views, there = merge(part)
+        elif given.view == "surface":
+            views, there = carried_views(layout, people, part, given.bodies, turned=given.turned)
+        for place, yaw in enumerate(NOVEL):
+            true = truth.true_views(files, [yaw] * len(part))
+            if views is not None:
+                shown = views[:, place]
+            elif given.view == "copied":
+                shown = people.pictures[part]
+            else:
+                shown = truth.true_views(files, [yaw] * len(part), blur=given.blur)
+            psnr = person_psnr(shown, true, people.projections[part, place + 1] < WHITE)[there]
+            found[yaw] += psnr[np.isfinite(psnr)].tolist()
+    values = [value for each in found.values() for value in each]
     return float(np.mean(values)) if values else float("inf")

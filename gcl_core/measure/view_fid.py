@@ -1,5 +1,6 @@
 """FID and KID of drawn views against the real training pictures, one angle at a time, kept on disk (§7.1)."""
 
+import math
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -212,6 +213,19 @@ def _kept(path: Path, identity: str, empty: dict[str, Any]) -> dict[str, Any]:
         if kept.get("identity") == identity:
             return kept
     return {"identity": identity, **empty}
+
+
+def whole_chunks(
+    rows: Int64[np.ndarray, " n"], study: Study, *, features: int = 1
+) -> Iterator[Int64[np.ndarray, " m"]]:
+    """Yield rows in chunks of CHUNK or a little more or less, of which the last may be shorter.
+
+    A chunk is of whole batches, of `evaluation.batch_size` pictures and of `features` pictures alike: what networks
+    draw of the chunks, and extract from them, has the bits that they give of all rows at once.
+    """
+    batch = math.lcm(study.evaluation.batch_size, features)
+    size = batch * max(1, round(CHUNK / batch))
+    return (rows[start : start + size] for start in range(0, len(rows), size))
 
 
 def _chunks(rows: Int64[np.ndarray, " n"]) -> Iterator[Int64[np.ndarray, " m"]]:

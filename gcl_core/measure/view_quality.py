@@ -1,9 +1,11 @@
 """How good drawn views are in numbers: against true pictures (PSNR, SSIM) and in E_id's own feature space."""
 
+from collections import defaultdict
+
 import numpy as np
 import pandas as pd
 import torch
-from jaxtyping import UInt8
+from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from gcl_core.config import Study
@@ -15,13 +17,14 @@ from gcl_core.evaluation.features import extract_features
 from gcl_core.evaluation.picture_quality import psnr_ssim
 from gcl_core.layout import Layout
 from gcl_core.measure.artifacts import finished_run, numbers, where
-from gcl_core.measure.drawn_people import draw_people, gallery_splits
-from gcl_core.measure.view_fid import chosen_rows
+from gcl_core.measure.drawn_people import artist, gallery_splits
+from gcl_core.measure.view_fid import chosen_rows, whole_chunks
 from gcl_core.mesh.projection import NOVEL
 from gcl_core.models.identity_encoder import IdentityEncoder
 from gcl_core.models.weights import load_encoder
 from gcl_core.seeding import numpy_rng
 
+PASS = 64  # pictures that pass the encoder at once
 SOME = 1000  # pictures that stand for all when the distance between people is measured
 MEASURES = {
     "psnr": "PSNR (dB), drawn against true",
@@ -50,24 +53,34 @@ def view_quality(
 
     psnr and ssim compare with the true picture, NaN where none is known. Distances are Euclidean between unit features
     (0 ... 2) of the variant's own encoder: x to its drawn view, to its true view, and to another person's picture.
+    Views are drawn chunk by chunk, and what is measured of each picture is kept: memory does not grow with pictures.
     """
     study, rows = layout.study, quality_rows(people, layout.study, split)
     encoder = load_encoder(study, finished_run(layout, variant, seed), resolve_device(study.device))
-    real = extract_features(encoder, people.pictures, rows)
+    real = extract_features(encoder, people.pictures, rows, batch_size=PASS)
     pids = people.index["pid"].to_numpy()[rows]
     some = numpy_rng(0, "view quality others").permutation(len(rows))[:SOME]
     others = torch.cdist(real[some], real[some])[torch.from_numpy(pids[some][:, None] != pids[some])]
     facts = {"variant": variant, "split": split, "pictures": len(rows), "distance_others": float(others.mean())}
-    drawn = draw_people(layout, people, variant, seed, rows)
+    draw, done = artist(layout, people, variant, seed), 0
+    distances, fidelity = defaultdict[tuple[str, int], list[Tensor]](list), defaultdict[int, list[np.ndarray]](list)
+    for part in whole_chunks(rows, study, features=PASS):
+        drawn, own = draw(part), real[done : done + len(part)]
+        done += len(part)
+        for place, yaw in enumerate(NOVEL):
+            distances["distance", yaw].append(_distance(encoder, own, drawn[:, place]))
+            if truth is not None:
+                true = truth.true_views(people.index["file"].iloc[part].tolist(), [yaw] * len(part))
+                fidelity[yaw].append(np.stack(psnr_ssim(channels_first(drawn[:, place]), channels_first(true))))
+                distances["distance_true", yaw].append(_distance(encoder, own, true))
     lines = []
-    for place, yaw in enumerate(NOVEL):
-        line = {**facts, "yaw": yaw, "distance": _distance(encoder, real, drawn[:, place])}
+    for yaw in NOVEL:
+        line = {**facts, "yaw": yaw, "distance": _mean(distances["distance", yaw])}
         if truth is not None:
-            true = np.stack([truth.true_view(file, yaw) for file in people.index["file"][rows]])
-            psnr, ssim = psnr_ssim(channels_first(drawn[:, place]), channels_first(true))
+            psnr, ssim = np.concatenate(fidelity[yaw], axis=1)
             finite = psnr[np.isfinite(psnr)]
             line |= {"psnr": finite.mean() if len(finite) else np.nan, "ssim": ssim.mean()}
-            line["distance_true"] = _distance(encoder, real, true)
+            line["distance_true"] = _mean(distances["distance_true", yaw])
         lines.append(line)
     return pd.DataFrame(lines)
 
@@ -80,9 +93,15 @@ def study_quality(layout: Layout, people: PersonSet, truth: Truth | None, seed: 
     return pd.concat(qualities, ignore_index=True)
 
 
-def _distance(encoder: IdentityEncoder, real: Tensor, pictures: UInt8[np.ndarray, "n h w 3"]) -> float:
-    features = extract_features(encoder, pictures, np.arange(len(pictures)))
-    return float(torch.linalg.vector_norm(real - features, dim=1).mean())
+def _distance(
+    encoder: IdentityEncoder, real: Float[Tensor, "n d"], pictures: UInt8[np.ndarray, "n h w 3"]
+) -> Float[Tensor, " n"]:
+    features = extract_features(encoder, pictures, np.arange(len(pictures)), batch_size=PASS)
+    return torch.linalg.vector_norm(real - features, dim=1)
+
+
+def _mean(parts: list[Tensor]) -> float:
+    return float(torch.cat(parts).mean())
 
 
 def view_quality_table(study: Study, quality: pd.DataFrame) -> pd.DataFrame:

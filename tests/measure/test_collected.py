@@ -76,14 +76,14 @@ def runs(
     monkeypatch.setattr(module, "load_person_set", lambda _: people)
     monkeypatch.setattr(module, "load_truth", lambda _: truth)
     above = {"gcl": 10, "warm_up": 20}
-    for each in (view_quality, module):
-        monkeypatch.setattr(
-            each,
-            "draw_people",
-            lambda _l, people, stage, _s, rows: np.stack(
-                [people.pictures[rows] // 2 + np.uint8(yaw // 45 + above[stage]) for yaw in NOVEL], 1
-            ),
+
+    def artist(_layout: Layout, people: PersonSet, stage: str, _seed: int) -> Callable[[np.ndarray], np.ndarray]:
+        return lambda rows: np.stack(
+            [people.pictures[rows] // 2 + np.uint8(yaw // 45 + above[stage]) for yaw in NOVEL], 1
         )
+
+    for each in (view_quality, module):
+        monkeypatch.setattr(each, "artist", artist)
 
 
 def variants_of(layout: Layout, seed: int = 0) -> dict[str, Measured]:

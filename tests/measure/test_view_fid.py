@@ -24,6 +24,7 @@ from gcl_core.measure.view_fid import (
     study_fid,
     todays_fid,
     view_fid,
+    whole_chunks,
 )
 from gcl_core.mesh.projection import YAWS
 from gcl_core.models.weights import build_encoder, build_generator, save_weights
@@ -333,3 +334,11 @@ def test_all_variants_and_seeds_are_measured(layout: Layout, people: PersonSet, 
     assert {name: [result["of"] for result in seeds] for name, seeds in results.items()} == {
         name: [(name, 0), (name, 1)] for name in layout.study.evaluation.fid_variants
     }
+
+
+@pytest.mark.parametrize(("batch", "features", "size"), [(64, 1, 512), (64, 64, 512), (48, 64, 576), (700, 64, 11200)])
+def test_a_chunk_is_of_whole_batches_of_both_kinds(batch: int, features: int, size: int):
+    study, rows = load_study("smoke", [f"evaluation.batch_size={batch}"]), np.arange(12000) * 2
+    parts = list(whole_chunks(rows, study, features=features))
+    assert {len(part) for part in parts[:-1]} == {size}
+    np.testing.assert_array_equal(np.concatenate(parts), rows)

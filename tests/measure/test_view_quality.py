@@ -2,14 +2,17 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from gcl_core.data.person_set import PersonSet
 from gcl_core.data.truth import Truth
 from gcl_core.layout import Layout
+from gcl_core.measure import drawn_people, view_fid
 from gcl_core.measure import view_quality as module
 from gcl_core.measure.view_quality import (
     quality_rows,
@@ -18,7 +21,9 @@ from gcl_core.measure.view_quality import (
     view_quality_reading,
     view_quality_table,
 )
-from gcl_core.models.weights import build_encoder, save_weights
+from gcl_core.models.weights import build_encoder, build_generator, load_encoder, save_weights
+
+Draw = Callable[[np.ndarray], np.ndarray]
 
 
 class OriginalAsTruth(Truth):
@@ -48,10 +53,10 @@ def truth(layout: Layout, people: PersonSet) -> Truth:
 def test_an_offset_of_ten_has_the_psnr_of_ten(
     layout: Layout, people: PersonSet, truth: Truth, monkeypatch: pytest.MonkeyPatch
 ):
-    def draw(_layout: Layout, people: PersonSet, _variant: str, _seed: int, rows: np.ndarray) -> np.ndarray:
-        return np.repeat(people.pictures[rows][:, None] // 2 + 10, 7, axis=1).astype(np.uint8)
+    def artist(_layout: Layout, people: PersonSet, _variant: str, _seed: int) -> Draw:
+        return lambda rows: np.repeat(people.pictures[rows][:, None] // 2 + 10, 7, axis=1).astype(np.uint8)
 
-    monkeypatch.setattr(module, "draw_people", draw)
+    monkeypatch.setattr(module, "artist", artist)
     lines = view_quality(layout, people, truth, "gcl", 0, "train")
     assert lines["yaw"].tolist() == [45, 90, 135, 180, 225, 270, 315]
     assert lines["psnr"].tolist() == pytest.approx([10 * np.log10(255**2 / 100)] * 7)
@@ -62,9 +67,10 @@ def test_an_offset_of_ten_has_the_psnr_of_ten(
 def test_a_drawing_equal_to_its_original_has_distance_zero(
     layout: Layout, people: PersonSet, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(
-        module, "draw_people", lambda _l, people, _v, _s, rows: np.repeat(people.pictures[rows][:, None], 7, axis=1)
-    )
+    def artist(_layout: Layout, people: PersonSet, _variant: str, _seed: int) -> Draw:
+        return lambda rows: np.repeat(people.pictures[rows][:, None], 7, axis=1)
+
+    monkeypatch.setattr(module, "artist", artist)
     lines = study_quality(layout, people, None, 0)
     assert lines["distance"].tolist() == pytest.approx([0] * 28, abs=1e-5)
     assert min(lines["distance_others"]) > 0.001
@@ -72,6 +78,33 @@ def test_a_drawing_equal_to_its_original_has_distance_zero(
     table = view_quality_table(layout.study, lines)
     assert len(table) == 2 * 4  # nothing of what only a truth could tell
     assert "PSNR" not in view_quality_reading(layout.study, lines)
+
+
+@pytest.mark.usefixtures("run")
+def test_views_are_held_chunk_by_chunk_and_the_numbers_are_those_of_all_at_once(
+    layout: Layout, people: PersonSet, truth: Truth, monkeypatch: pytest.MonkeyPatch
+):
+    """Batches of 2 are drawn and 3 pass the encoder: a chunk is of 6 pictures, of which there are 16."""
+    evaluation = layout.study.evaluation.model_copy(update={"batch_size": 2, "fid_pictures": None})
+    few = Layout(layout.study.model_copy(update={"evaluation": evaluation}), root=layout.root)
+    encoder = load_encoder(few.study, few.stage("gcl", 0), torch.device("cpu"))
+    save_weights(build_generator(few.study, encoder.code_dim, 0), few.stage("gcl", 0) / "generator.safetensors")
+    monkeypatch.setattr(module, "PASS", 3)
+    held: list[int] = []
+    draw = drawn_people.draw_views
+
+    def watched(*given: Any, **named: Any) -> np.ndarray:
+        held.append(len(given[2]))
+        return draw(*given, **named)
+
+    monkeypatch.setattr(drawn_people, "draw_views", watched)
+    whole = view_quality(few, people, truth, "gcl", 0, "train")
+    assert held == [16]
+    monkeypatch.setattr(view_fid, "CHUNK", 5)
+    chunked = view_quality(few, people, truth, "gcl", 0, "train")
+    assert held == [16, 6, 6, 4]
+    pd.testing.assert_frame_equal(chunked, whole, check_exact=True)
+    assert np.isfinite(whole[["psnr", "ssim", "distance", "distance_true"]].to_numpy()).all()
 
 
 def test_test_pictures_are_people_with_meshes_and_no_more_than_training_pictures(layout: Layout, people: PersonSet):
