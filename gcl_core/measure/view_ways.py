@@ -13,6 +13,7 @@ from jaxtyping import Float32, Float64, UInt8
 from torch import nn
 from tqdm import tqdm
 
+from gcl_core.config import Study
 from gcl_core.data.batches import channels_first
 from gcl_core.data.person_set import PersonSet
 from gcl_core.data.truth import Truth
@@ -25,7 +26,7 @@ from gcl_core.evaluation.picture_quality import person_psnr, psnr_ssim
 from gcl_core.files import hash_file, read_json, write_json
 from gcl_core.layout import Layout
 from gcl_core.measure.artifacts import finished_run, numbers, where
-from gcl_core.measure.view_fid import CHUNK, chosen_rows, real_features, view_fid
+from gcl_core.measure.view_fid import CHUNK, chosen_rows, real_features, view_fid, whole_chunks
 from gcl_core.measure.view_sources import DRAWN, MERGED, TRUE, Rows, Source, Views, view_sources
 from gcl_core.mesh.projection import NOVEL, WHITE
 from gcl_core.outputs import MERGING
@@ -59,26 +60,24 @@ def way_quality(
     have a view and differ from it; NaN where none is known, and of true views themselves. turned and recognised are
     those of `_told_apart`, on POOL of these pictures. fid is against all training
     pictures, in the encoding of `evaluation.encoding`: `pictures` of the way are compared. Drawn views are GCL's;
-    `trained=False` leaves them and merged ones out, so that nothing has to be trained.
+    `trained=False` leaves them and merged ones out, so that nothing has to be trained. Views are made chunk by chunk,
+    and only where something is measured of them: memory does not grow with pictures.
     """
     rows = chosen_rows(people, layout.study)
     sources = {COPIED: lambda rows: _copies(people, rows), **view_sources(layout, people, truth, seed, "train")}
     if not trained:
         sources = {way: source for way, source in sources.items() if way not in (DRAWN, MERGED)}
     fids = _fids(layout, people, truth, seed, rows, sources)
+    pool = rows[:: -(-len(rows) // POOL)]
+    true = None if truth is None else _all_true_views(people, truth, pool)
     lines = []
-    pool = np.arange(0, len(rows), -(-len(rows) // POOL))
-    true = None if truth is None else _all_true_views(people, truth, rows[pool])
     for way, source in sources.items():
-        views, there = source(rows)
-        views = np.broadcast_to(views, (len(rows), len(NOVEL), *views.shape[2:]))[there]
-        for place, yaw in enumerate(NOVEL):
-            line = {"way": way, "yaw": yaw, "pictures": int(there.sum()), "fid": fids[way][str(yaw)]}
-            if truth is not None and true is not None and way != TRUE:
-                line |= _fidelity(people, truth, rows[there], yaw, views[:, place])
-                own = (np.cumsum(there) - 1)[pool[there[pool]]]  # where the pool's views stand among these
-                line |= _told_apart(people, rows[there][own], place + 1, views[own, place], true[there[pool]])
-            lines.append(line)
+        judged = [{}] * len(NOVEL)
+        if truth is not None and true is not None and way != TRUE:
+            judged = _judged(layout.study, people, truth, source, rows, pool, true)
+        for yaw, line in zip(NOVEL, judged, strict=True):
+            facts = {"way": way, "yaw": yaw, "pictures": fids[way]["pictures"], "fid": fids[way][str(yaw)]}
+            lines.append(facts | line)
     return pd.DataFrame(lines)
 
 
@@ -93,17 +92,46 @@ def _all_true_views(people: PersonSet, truth: Truth, rows: Rows) -> UInt8[np.nda
     return np.stack([people.pictures[rows], *views], axis=1)
 
 
+def _judged(
+    study: Study,
+    people: PersonSet,
+    truth: Truth,
+    source: Source,
+    rows: Rows,
+    pool: Rows,
+    true: UInt8[np.ndarray, "m angles h w 3"],
+) -> list[dict[str, float]]:
+    """Return what true views tell of a way's views, for each novel yaw; `true` are those of the rows `pool`."""
+    found: list[list[np.ndarray]] = [[] for _ in NOVEL]
+    pooled, asked = [], []
+    for part in whole_chunks(rows, study):
+        views, there = source(part)
+        if not there.any():
+            continue
+        views, part = np.broadcast_to(views, (len(part), len(NOVEL), *views.shape[2:])), part[there]
+        for place, yaw in enumerate(NOVEL):
+            found[place].append(_fidelity(people, truth, part, yaw, views[there, place]))
+        some = np.isin(part, pool)
+        pooled.append(views[np.flatnonzero(there)[some]])
+        asked.append(part[some])
+    if not found[0]:
+        return [dict.fromkeys(("psnr_person", "psnr", "ssim", "turned", "recognised"), float("nan"))] * len(NOVEL)
+    shown, own = np.concatenate(pooled), np.concatenate(asked)
+    lines = []
+    for place, parts in enumerate(found):
+        fidelity = zip(("psnr_person", "psnr", "ssim"), np.concatenate(parts, axis=1), strict=True)
+        told = _told_apart(people, own, place + 1, shown[:, place], true[np.isin(pool, own)])
+        lines.append({name: _finite_mean(values) for name, values in fidelity} | told)
+    return lines
+
+
 def _fidelity(
     people: PersonSet, truth: Truth, rows: Rows, yaw: int, views: UInt8[np.ndarray, "n h w 3"]
-) -> dict[str, float]:
+) -> Float64[np.ndarray, "3 n"]:
+    """Return psnr_person, psnr and ssim of each view."""
     true = truth.true_views(people.index["file"].iloc[rows].tolist(), [yaw] * len(rows))
     person = people.projections[rows, NOVEL.index(yaw) + 1] < WHITE
-    psnr, ssim = psnr_ssim(channels_first(views), channels_first(true))
-    return {
-        "psnr_person": _finite_mean(person_psnr(views, true, person)),
-        "psnr": _finite_mean(psnr),
-        "ssim": float(ssim.mean()),
-    }
+    return np.stack([person_psnr(views, true, person), *psnr_ssim(channels_first(views), channels_first(true))])
 
 
 def _told_apart(
@@ -147,8 +175,11 @@ def _finite_mean(values: Float64[np.ndarray, " n"]) -> float:
 
 def _fids(
     layout: Layout, people: PersonSet, truth: Truth | None, seed: int, rows: Rows, sources: Mapping[str, Source]
-) -> dict[str, dict[str, float]]:
-    """Return way → yaw as text → FID: of drawn views what `view_fid` keeps, of others kept in the data store."""
+) -> dict[str, dict[str, float | int]]:
+    """Return way → yaw as text → FID, and `pictures` → how many have views.
+
+    Of drawn views it is what `view_fid` keeps, of others kept in the data store.
+    """
     study = layout.study
     path, encoding = layout.store / "fid_of_ways.json", study.evaluation.encoding
     bodies = fits_hash(layout, "fitted")
@@ -162,17 +193,16 @@ def _fids(
         network = load_inception(device=resolve_device(study.device))
         real = gaussian_statistics(real_features(layout, people, network, "train"))
         for way in missing:
-            features = [
-                frechet_distance(gaussian_statistics(each), real)
-                for each in _features(network, sources[way], rows, ROUND_TRIPS[encoding], way)
-            ]
-            angles = zip(NOVEL, features * (len(NOVEL) // len(features)), strict=True)
-            kept["fids"][keys[way]] = {str(yaw): fid for yaw, fid in angles}
+            features = _features(network, sources[way], rows, ROUND_TRIPS[encoding], way)
+            distances = [frechet_distance(gaussian_statistics(each), real) for each in features]
+            angles = zip(NOVEL, distances * (len(NOVEL) // len(distances)), strict=True)
+            kept["fids"][keys[way]] = {"pictures": len(features[0]), **{str(yaw): fid for yaw, fid in angles}}
             write_json(path, kept)
     fids = {way: kept["fids"][key] for way, key in keys.items()}
     if DRAWN in sources:
-        drawn = view_fid(layout, people, "gcl", seed)["views"][encoding]
-        fids[DRAWN] = {str(yaw): drawn[str(yaw)]["fid"] for yaw in NOVEL}
+        drawn = view_fid(layout, people, "gcl", seed)
+        of_yaw = {str(yaw): drawn["views"][encoding][str(yaw)]["fid"] for yaw in NOVEL}
+        fids[DRAWN] = {"pictures": drawn["pictures"], **of_yaw}
     return fids
 
 

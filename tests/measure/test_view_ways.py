@@ -16,6 +16,7 @@ from gcl_core.measure import view_fid
 from gcl_core.measure import view_ways as module
 from gcl_core.measure.artifacts import numbers, where
 from gcl_core.measure.view_fid import chosen_rows
+from gcl_core.measure.view_sources import Source
 from gcl_core.measure.view_ways import way_quality, way_reading, way_table
 from gcl_core.mesh.projection import NOVEL
 
@@ -104,6 +105,45 @@ def test_distances_are_kept_until_data_or_bodies_change(
 def test_without_truth_there_are_distances_alone(layout: Layout, people: PersonSet, asked: list[int], tmp_path: Path):
     lines = way_quality(layout, people, None, 0)
     assert set(way_table(lines)["measure"]) == {"FID"}
+
+
+@pytest.fixture
+def sizes(layout: Layout, people: PersonSet, asked: list[int], monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Return of how many pictures views are asked for, call by call; `asked` stands in for what makes them."""
+    seen: list[int] = []
+
+    def watched(source: Source) -> Source:
+        return lambda rows: seen.append(len(rows)) or source(rows)
+
+    ways = {name: watched(each) for name, each in module.view_sources(layout, people, None, 0, "train").items()}
+    monkeypatch.setattr(module, "view_sources", lambda *_: dict(ways))
+    return seen
+
+
+def test_views_of_real_people_are_made_for_their_distances_and_then_not_at_all(
+    layout: Layout, people: PersonSet, sizes: list[int], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(module, "CHUNK", 3)
+    first = way_quality(layout, people, None, 0)
+    assert sizes == [3, 1, 3, 1]  # two ways beside copies, of four pictures
+    assert numbers(where(first, way="surface, known"), "pictures").tolist() == [3] * 7
+    assert numbers(where(first, way="true"), "pictures").tolist() == [4] * 7
+    pd.testing.assert_frame_equal(way_quality(layout, people, None, 0), first)
+    assert len(sizes) == 4  # how many have views is kept with the distances
+
+
+@pytest.mark.parametrize("chunk", [1, 3])
+def test_numbers_do_not_depend_on_how_many_views_are_held(
+    layout: Layout, people: PersonSet, truth: Truth, sizes: list[int], chunk: int, monkeypatch: pytest.MonkeyPatch
+):
+    """A chunk of one picture may have no views at all."""
+    evaluation = layout.study.evaluation.model_copy(update={"batch_size": 1})
+    single = Layout(layout.study.model_copy(update={"evaluation": evaluation}), root=layout.root)
+    whole = way_quality(single, people, truth, 0)
+    sizes.clear()
+    monkeypatch.setattr(view_fid, "CHUNK", chunk)
+    pd.testing.assert_frame_equal(way_quality(single, people, truth, 0), whole, check_exact=True)
+    assert sizes == {1: [1, 1, 1, 1], 3: [3, 1]}[chunk]  # true views are not compared with themselves
 
 
 def test_table_and_reading_hold_the_means():
