@@ -57,7 +57,12 @@ def _writable(folder: Path) -> bool:
     if not folder.is_absolute():  # of ~ where no home folder is known
         return False
     there = next(path for path in (folder, *folder.parents) if os.path.exists(path))
-    return there.is_dir() and os.access(there, os.W_OK | os.X_OK)
+    try:
+        with tempfile.TemporaryFile(dir=there) as file:  # rights alone tell nothing of a full disk or quota
+            file.write(b".")
+    except OSError:
+        return False
+    return True
 
 
 def _scratch() -> Path:

@@ -40,6 +40,7 @@ MEASURING = ("gcl_core.evaluation.accuracy",)  # what trainings record and do no
 # what builds a generator or draws by one stands on those that settings can name, though it imports none
 BY_NAME = ("gcl_core/models/weights.py", "gcl_core/models/drawing.py")
 CONTRAST = ("gcl_core.losses.view_invariant", "gcl_core.models.memory_bank")  # in the step's file, not in the warm-up
+DRAWING = ("gcl_core.losses.generative", "gcl_core.models.discriminator")  # in the step's file, not in stage 1
 SOURCE = "gcl_core.training.baselines.source"
 MERGING = ("gcl_core.surface.merging",)  # of variants with surface views merged within clusters
 SURFACE = ("gcl_core.surface.bodies", "gcl_core.surface.stored", *MERGING)  # of those with surface views
@@ -81,7 +82,7 @@ def code_of_stage(study: Study, stage: str) -> dict[str, str]:
     if stage == "baseline":
         others = [module for name, module in METHODS.items() if name != study.baseline.method]
         source = () if study.source else (SOURCE,)
-        return code_of("gcl_core.training.baseline", apart=[*apart, *others, *source])
+        return code_of("gcl_core.training.baseline", apart=[*apart, *others, *source, *DRAWING])
     if stage not in study.variants or not study.variants[stage].needs_bodies:
         apart = [*apart, *SURFACE]
     elif study.variants[stage].view == "surface":

@@ -47,7 +47,8 @@ pathlib.Path(sysconfig.get_path("purelib"), "gcl_core.pth").write_text(f"{pathli
 set_up() { # one at a time: the link's target is the process at work
     mkdir -p runs || fail "Cannot write in $PWD; check its permissions."
     if ! ln -s $$ runs/.set-up 2>/dev/null; then
-        other=$(readlink runs/.set-up) # a container gives each call the same number: then it is what a kill left
+        other=$(readlink runs/.set-up) || fail "Cannot write in $PWD/runs; free space there or check its permissions."
+        # a container gives each call the same number: then it is what a kill left
         [ "$other" != $$ ] && kill -0 "$other" 2>/dev/null && fail "Another set-up of .venv is at work; wait for it."
         ln -sfn $$ runs/.set-up
     fi

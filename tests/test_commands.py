@@ -240,7 +240,13 @@ def test_dry_run_from_anywhere_says_what_would_run_and_touches_nothing(repositor
 
 
 @pytest.mark.parametrize(
-    ("words", "kept"), [(["train", "smoke", "baseline"], True), (["evaluate", "smoke", "gcl"], False)]
+    ("words", "kept"),
+    [
+        (["train", "smoke", "baseline"], True),
+        (["evaluate", "smoke", "gcl"], False),
+        (["run", "smoke"], True),
+        (["run", "smoke", "--dry-run"], False),
+    ],
 )
 def test_what_a_stopped_command_kept_is_said(
     words: list[str], kept: bool, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch

@@ -1,5 +1,6 @@
 """Terminals of any character set, and machines on which the home folder cannot be written."""
 
+import errno
 import os
 import stat
 import subprocess
@@ -31,9 +32,15 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def lock(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make a folder one that cannot be written, also for root."""
-    access = os.access
-    monkeypatch.setattr(os, "access", lambda path, mode: not Path(path).is_relative_to(home) and access(path, mode))
+    """Make a folder one in which no file can be made, though its rights allow it: a full disk."""
+    opened = tempfile.TemporaryFile
+
+    def refuse(*, dir: Path):
+        if Path(dir).is_relative_to(home):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return opened(dir=dir)
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", refuse)
 
 
 def settled() -> dict[str, str]:

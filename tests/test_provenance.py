@@ -74,6 +74,8 @@ def test_a_stage_is_handed_what_its_fingerprint_is_made_of_and_nothing_that_deci
     study, used = handed(whole, decides, besides={"source"})
     assert used == whole.model_dump(mode="json", include=decides)
     assert set(used) == {"losses", "baseline", "variants"}
+    several = {"warm_up", "joint", "losses", "angles", "clustering", "contrast"}
+    assert list(handed(whole, several)[1]) == sorted(several)  # in every process, whose sets have other orders
     assert study.losses == whole.losses
     assert study.variants["gcl"].l_vi == 1
     assert (study.profile, study.source, study.evaluation) == ("smoke", whole.source, whole.evaluation)
@@ -166,6 +168,7 @@ def test_every_python_gives_code_the_same_hash():
         ("training/baselines/jvtc/losses.py", "\n\n\ndef ", "\n\nHALF = 0.5\n\n\ndef ", set()),
         ("training/baselines/tda.py", "\n\n\ndef ", "\n\nHALF = 0.5\n\n\ndef ", {"baseline"}),
         ("losses/view_invariant.py", "\n\n\ndef ", "\n\nHALF = 0.5\n\n\ndef ", {"baseline", "gcl", "tda"}),
+        ("losses/generative.py", "\n\n\ndef ", "\n\nHALF = 0.5\n\n\ndef ", {"warm_up", "gcl", "tda"}),
         ("files.py", "\n\n\ndef ", "\n\nHALF = 0.5\n\n\ndef ", set()),
     ],
 )

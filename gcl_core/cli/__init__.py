@@ -62,7 +62,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(_tell(error, 2))
     except KeyboardInterrupt as stop:
         status = 128 + (stop.args[0] if stop.args else signal.SIGINT)
-        sys.exit(_tell(KEPT if chosen.name in GO_ON else BEGINS, status))
+        kept = chosen.name in GO_ON and not getattr(chosen, "dry_run", False)
+        sys.exit(_tell(KEPT if kept else BEGINS, status))
     except BrokenPipeError:  # who read our words, such as `head`, has enough of them
         print_no_more()
         sys.exit(128 + signal.SIGPIPE)

@@ -112,8 +112,8 @@ def require_space(folder: Path, needed: int) -> None:
     free = shutil.disk_usage(folder).free + begun
     if needed > free:
         raise RunError(
-            f"{folder}: the decoded pictures and projections need {needed / 1e9:.2f} GB, {free / 1e9:.2f} GB are free; "
-            "free space there, or choose a smaller picture size"
+            f"{folder}: what is to be stored there needs {needed / 1e6:,.0f} MB, {free / 1e6:,.0f} MB are free; free "
+            "space there, or choose a smaller picture size"
         )
 
 

@@ -71,7 +71,9 @@ def build_book(layout: Layout, out: Path) -> Path:
     """
     found, place = executed_notebooks(layout), out.resolve()
     _require_replaceable(place)
-    from sphinx.cmd.build import build_main
+    from sphinx.application import Sphinx
+    from sphinx.errors import SphinxError
+    from sphinx.util.docutils import docutils_namespace, patch_docutils
 
     with _beside(place) as beside, tempfile.TemporaryDirectory(prefix="book-") as folder:
         source, built = Path(folder) / "source", Path(folder) / "built"
@@ -85,8 +87,11 @@ def build_book(layout: Layout, out: Path) -> Path:
         for path in found:
             nbformat.write(_page(path, here, layout), source / path.name)
         write_text(source / "index.md", front_page(layout.study, [path.stem for path in found]))
-        if build_main(["-q", "-b", "html", "-d", str(Path(folder) / "doctrees"), str(source), str(built)]):
-            raise RunError("the book could not be built; what Sphinx said stands above")
+        try:
+            with patch_docutils(source), docutils_namespace():
+                Sphinx(source, source, built, Path(folder) / "doctrees", "html", status=None).build()
+        except SphinxError as error:
+            raise RunError(f"the book could not be built: {error}") from error
         for page in built.glob("*.html"):
             write_text(page, re.sub(rf"<script[^>]*{ICONS}[^>]*></script>", "", page.read_text(encoding="utf-8")))
         for each in ("_sources", "_static/locales", ICONS, ".buildinfo", "objects.inv", *_maps(built)):

@@ -74,7 +74,8 @@ def _part(value: Any, names: Any) -> Any:
 
 
 def _pairs(names: Names) -> Iterable[tuple[str, Any]]:
-    return names.items() if isinstance(names, Mapping) else ((name, True) for name in names)
+    """Return names with what is named below them, in an order that is the same in every process."""
+    return sorted((names if isinstance(names, Mapping) else dict.fromkeys(names, True)).items())
 
 
 class OptimizerSettings(Settings):

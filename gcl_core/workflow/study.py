@@ -18,7 +18,7 @@ from gcl_core.config import REPOSITORY, load_study
 from gcl_core.data.index import DataError
 from gcl_core.data.person_set import load_person_set
 from gcl_core.data.source_set import load_source_set
-from gcl_core.files import RunError, concerns, held, why
+from gcl_core.files import RunError, concerns, held, remove_scraps, why
 from gcl_core.layout import Layout
 from gcl_core.measure.artifacts import repeats_of, run_problem
 from gcl_core.workflow.failures import tail, told_failures
@@ -49,6 +49,8 @@ def run_study(
             f"set devices to {len(gpus)} or less, or go to a cluster by --cluster (docs/CLUSTER.md)"
         )
     with _alone(layout):
+        if not cluster:  # whose processes this machine takes for dead
+            remove_scraps(layout.figures)
         log, ran = layout.runs / "snakemake.log", False
         where = ["--workflow-profile", str(cluster)] if cluster else []
         where += ["--cores", str(jobs or "all")] if jobs or not cluster else []
@@ -189,8 +191,8 @@ def _require_writable(*folders: Path) -> None:
             folder.mkdir(parents=True, exist_ok=True)
             tempfile.TemporaryFile(dir=folder).close()
         except OSError as error:
-            where = error.filename or folder
-            raise RunError(f"cannot write in {where}: {why(error, folder)}; check its permissions") from error
+            advice = "; check its permissions" if isinstance(error, PermissionError) else ""
+            raise RunError(f"cannot write in {folder}: {why(error, folder)}{advice}") from error
 
 
 def _set_back_dates(layout: Layout) -> None:

@@ -212,7 +212,7 @@ def test_a_full_disk_is_told_and_finished_chunks_are_kept(tmp_path: Path, monkey
 def test_too_little_space_is_told_before_the_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**10, 8 * 10**9, 2 * 10**9))
     require_space(tmp_path / "new", 10**9)
-    with pytest.raises(RunError, match=r"new: .* need 3\.00 GB, 2\.00 GB are free; free space"):
+    with pytest.raises(RunError, match=r"new: .* needs 3,000 MB, 2,000 MB are free; free space"):
         require_space(tmp_path / "new", 3 * 10**9)
 
 

@@ -78,7 +78,11 @@ def alive(family: list[psutil.Process], seconds: float) -> list[psutil.Process]:
 
 def test_failed_notebook_is_named_with_its_error_and_its_executed_copy(study: Path) -> None:
     put_first_notebook(study, FAILING)
+    scrap = study / "figures" / "smoke" / f".fid_per_view.png.{2**22 + 1}.tmp"  # of no process that can live
+    scrap.parent.mkdir(parents=True)
+    scrap.touch()
     out, err = start(study).communicate()
+    assert not scrap.exists()
     assert "00_data_preparation | about to fail" in out
     assert "00_data_preparation failed: ValueError: picture 7 is broken" in err
     executed = study / "runs/smoke/notebooks/00_data_preparation.ipynb"
