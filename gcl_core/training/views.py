@@ -29,12 +29,13 @@ class NewViews:
     """What makes x_nv for a variant, and which of the n training pictures can have one.
 
     `at` is None where x_nv is the picture itself, or drawn in the step. Where views are `merged`, an epoch's plan makes
-    them (`in_epoch`).
+    them (`in_epoch`). Those of `networks` are to be made on the main thread: `full_float32` is a switch of the process.
     """
 
     there: Bool[np.ndarray, " n"]
     at: ViewsAt | None = None
     merged: MergedViews | None = None
+    networks: bool = False
 
     def plan(self, labels: Int64[Tensor, " n"], features: Float[Tensor, "n d"]) -> tuple[Tensor, ...]:
         """Return the fields of the `Plan` by which views are merged in an epoch; none where they are not."""
@@ -70,7 +71,7 @@ def new_views(layout: Layout, people: PersonSet, name: str, seed: int, device: t
             meshes = people.projections[rows[picked], yaws // 45][:, None]
             return draw_views(encoder, artist, people.pictures[rows[picked]], meshes)[:, 0]
 
-        return NewViews(there, drawn)
+        return NewViews(there, drawn, networks=True)
     return NewViews(there)
 
 
