@@ -73,6 +73,7 @@ def view_quality(
                 true = truth.true_views(people.index["file"].iloc[part].tolist(), [yaw] * len(part))
                 fidelity[yaw].append(np.stack(psnr_ssim(channels_first(drawn[:, place]), channels_first(true))))
                 distances["distance_true", yaw].append(_distance(encoder, own, true))
+        del drawn  # before the next ones are there
     lines = []
     for yaw in NOVEL:
         line = {**facts, "yaw": yaw, "distance": _mean(distances["distance", yaw])}
