@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from gcl_core.config import load_study
+from gcl_core.layout import Layout
 from gcl_core.measure.artifacts import where
 from gcl_core.measure.published import DATASETS, UNSUPERVISED, published_fid, published_values
-from gcl_core.workflow.counts import clusterings, stage_one
+from gcl_core.workflow.counts import clusterings, drawn_views, encoded_pictures, inception_pictures, stage_one
 
 VIEWS = 8 + 3  # of a stored picture: colours and projections
 
@@ -48,6 +49,12 @@ def test_steps_and_disk_are_those_that_a_study_of_its_size_takes(repository: Pat
     assert told(text, "stage 2") == train // study.warm_up.batch_size * study.warm_up.epochs
     assert told(text, "stage 3, five variants") == train // study.joint.batch_size * drawn
     assert told(text, "stage 3, the TDA control") == train // study.joint.batch_size * control
+    layout, pictures = Layout(study, root=tmp_path), {"train": train, "query": query, "gallery": gallery}
+    layout.mesh_root.mkdir()
+    (layout.mesh_root / "bodies.csv").touch()  # as after `fit-bodies`
+    assert told(text, "measuring") == -(-encoded_pictures(layout, pictures) // 64)
+    assert told(text, "drawing") == -(-drawn_views(layout, pictures) // 16)
+    assert told(text, "FID: passes") == -(-inception_pictures(layout, pictures) // 16)
     size = study.picture.height * study.picture.width * VIEWS * (train + query + gallery)
     assert f"projections take {size / 1e9:.1f} GB" in text
 

@@ -72,7 +72,8 @@ def _show_costs(study: Study) -> None:
             f"{cost.memory / 1e9:>9.1f} GB",
             flush=True,
         )
-    print(f"\ntogether about {_time(total)}, one after the other; preparing the data and drawing figures come on top")
+    print(f"\ntogether about {_time(total)}, one after the other; preparing the data, views over the surface, ranking")
+    print("galleries and making figures come on top")
 
 
 def _time(seconds: float) -> str:

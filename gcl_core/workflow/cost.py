@@ -19,12 +19,13 @@ from gcl_core.clustering.pseudo_labels import cluster_by
 from gcl_core.config import Study, VariantSettings
 from gcl_core.data.source_set import source_layout
 from gcl_core.device import cpu_threads, resolve_device
-from gcl_core.evaluation.inception import inception_features, load_inception
+from gcl_core.evaluation.inception import inception_features, load_inception, pass_size
 from gcl_core.files import RunError
 from gcl_core.layout import Layout
 from gcl_core.models.identity_encoder import IdentityEncoder
 from gcl_core.models.memory_bank import MemoryBank
-from gcl_core.models.weights import build_encoder, load_encoder, save_weights
+from gcl_core.models.network import TrainedGenerator
+from gcl_core.models.weights import build_encoder, build_generator, load_encoder, save_weights
 from gcl_core.seeding import rng
 from gcl_core.training.baselines.jvtc.capture import Captures
 from gcl_core.training.baselines.jvtc.temporal import TemporalModel, joint_distances
@@ -37,8 +38,11 @@ from gcl_core.workflow.counts import (
     baseline_epochs,
     clusterings,
     count_pictures,
+    drawn_views,
+    encoded_pictures,
     evaluations,
     extractions,
+    inception_pictures,
     joint_epochs,
     stage_one,
 )
@@ -48,7 +52,7 @@ BUDGET = 4.0  # seconds a measurement may take once it has been done once
 REPEATS = 20  # at most
 CLUSTERED = 4000  # features that are clustered to measure; time grows with the square, memory with the number
 PASSES = 64  # pictures a pass of the encoder or the Inception network is measured on
-VIEWS = 8  # angles that Table 1 measures, the reconstruction included
+DRAWN = 16  # views that are drawn to measure
 
 
 @dataclass(frozen=True)
@@ -69,13 +73,14 @@ class Cost:
 def measure_costs(layout: Layout, counts: dict[str, int]) -> Iterator[Cost]:
     """Yield the costs of one seed of a study, each measured when it is asked for, on random pictures and weights.
 
-    Assumes that every training picture has a mesh and is clustered. Left out: preparing the data, figures. A study that
-    takes given weights trains nothing.
+    Assumes that every picture has a mesh and every training picture is clustered. Left out: preparing the data, views
+    over the surface, ranking galleries, figures. A study that takes given weights trains nothing.
     """
     study, device = layout.study, resolve_device(layout.study.device)
     if study.given_weights is None:
         yield from _trainings(layout, counts, device)
-    yield from _fid(study, counts, device)
+    yield from _measuring(layout, counts, device)
+    yield from _fid(layout, counts, device)
 
 
 def _trainings(layout: Layout, counts: dict[str, int], device: torch.device) -> Iterator[Cost]:
@@ -109,17 +114,28 @@ def _trainings(layout: Layout, counts: dict[str, int], device: torch.device) -> 
                 yield _cost(f"stage 3, {title}: step ({trained} trained)", steps * joint_epochs(study, names), run)
 
 
-def _fid(study: Study, counts: dict[str, int], device: torch.device) -> Iterator[Cost]:
-    train = counts["train"]
-    pictures = min(study.evaluation.fid_pictures or train, train)
-    measured = VIEWS * pictures * (len(study.evaluation.fid_variants) + 1) + train + min(pictures, counts["gallery"])
+def _measuring(layout: Layout, counts: dict[str, int], device: torch.device) -> Iterator[Cost]:
+    """Yield what finished networks do in the notebooks after the trainings."""
+    study, encoder = layout.study, _loaded_encoder(layout.study, device)
+    pixels, (x, mesh, _) = _pictures(study, PASSES, device), _drawing_inputs(study, DRAWN, device)
+    passes = -(-encoded_pictures(layout, counts) // PASSES)
+    yield _cost("measuring: pass of 64 pictures", passes, _sync(device, lambda: _extract(encoder, pixels)))
+    generator = build_generator(study, encoder.code_dim, 0).to(device).eval()
+    drawings = -(-drawn_views(layout, counts) // DRAWN)
+    run = _sync(device, lambda: _draw(encoder, generator, x, mesh))
+    yield _cost(f"drawing: pass of {DRAWN} views", drawings, run)
+
+
+def _fid(layout: Layout, counts: dict[str, int], device: torch.device) -> Iterator[Cost]:
+    study, batch = layout.study, pass_size(device)
     try:
         network = load_inception(device=device)
     except (FileNotFoundError, ValueError, RunError) as error:
         print(f"FID is left out of the estimate: {error}", file=sys.stderr)
         return
-    small = (_pictures(study, 16, device).float() * 20 + 120).clamp(0, 255).to(torch.uint8).cpu()
-    yield _cost("FID: pass of 16 pictures", -(-measured // 16), lambda: inception_features(network, small))
+    small = (_pictures(study, batch, device).float() * 20 + 120).clamp(0, 255).to(torch.uint8).cpu()
+    passes = -(-inception_pictures(layout, counts) // batch)
+    yield _cost(f"FID: pass of {batch} pictures", passes, lambda: inception_features(network, small))
 
 
 def _cost(what: str, times: int, run: Callable[[], object]) -> Cost:
@@ -182,6 +198,11 @@ def _pictures(study: Study, count: int, device: torch.device, channels: int = 3)
 @torch.no_grad()
 def _extract(encoder: IdentityEncoder, pictures: Tensor) -> Tensor:
     return encoder.eval().features(pictures)
+
+
+@torch.no_grad()
+def _draw(encoder: IdentityEncoder, generator: TrainedGenerator, pictures: Tensor, meshes: Tensor) -> Tensor:
+    return generator(generator.structure(meshes), encoder.eval()(pictures).code)
 
 
 def _clustering(study: Study, train: int, dim: int, device: torch.device) -> Cost:

@@ -1,4 +1,4 @@
-"""How often a study does what costs time: steps of stage 1, passes of pictures, clusterings, evaluations."""
+"""How often a study does what costs time: steps of stage 1, passes of pictures, clusterings, evaluations, drawings."""
 
 from collections.abc import Iterable
 
@@ -6,6 +6,11 @@ from gcl_core.config import Study
 from gcl_core.data.index import SPLITS, read_index
 from gcl_core.data.people.plan import count_files
 from gcl_core.layout import Layout
+from gcl_core.measure.averaged_views import averaged_stages
+from gcl_core.measure.retrievals import COMPARED
+from gcl_core.mesh.projection import NOVEL, YAWS
+from gcl_core.outputs import MERGING
+from gcl_core.surface.bodies import known_ways
 
 
 def count_pictures(layout: Layout) -> dict[str, int]:
@@ -70,3 +75,62 @@ def _clustered_epochs(study: Study) -> int:
 def joint_epochs(study: Study, variants: Iterable[str]) -> int:
     """Return how many epochs of stage 3 all trainings of these variants have together, on one seed."""
     return sum(study.of_variant(name).joint.epochs * len(study.repeats_of(name)) for name in variants)
+
+
+def inception_pictures(layout: Layout, counts: dict[str, int]) -> int:
+    """Return how many pictures pass the Inception network on one seed: for Table 1, and for every other way of view."""
+    study, chosen = layout.study, _judged(layout.study, counts["train"])
+    drawn = len(YAWS) * (len(study.evaluation.fid_variants) + 1)  # the first variant's in both encodings
+    others = len(_bodies(layout)) + (MERGING in study.variants) + _truth(layout)
+    copied = 1  # is the same at every angle
+    real = counts["train"] + min(chosen, counts["gallery"])
+    return chosen * (drawn + copied + len(NOVEL) * others) + real
+
+
+def encoded_pictures(layout: Layout, counts: dict[str, int]) -> int:
+    """Return how many pictures pass E_id on one seed when finished trainings are measured, by notebook.
+
+    Assumes that every picture has a mesh, those of test people too.
+    """
+    study, test = layout.study, counts["query"] + counts["gallery"]
+    chosen, true = _judged(study, counts["train"]), _truth(layout)
+    shown, variants = study.evaluation.fid_variants, study.variants.values()
+    quality = 2 + len(NOVEL) * (1 + true)  # a picture, itself to be drawn, its drawn and its true views
+    start = study.baseline.method != "checkpoint" and study.source is None
+    viewed = 2 + len(NOVEL) * (1 + len(_bodies(layout)) + true)  # alone, mirrored, with drawn, carried and true views
+    return sum(
+        {
+            "05": len(YAWS) * chosen * len(shown),
+            "07": 0 if study.dataset == "synthetic" else test * (start + 1 + len(variants)),
+            "08": quality * (chosen + min(chosen, test)) * len(shown),
+            "10": test * (len(COMPARED) + 1 + viewed * len(averaged_stages(study))),
+            "11": test * sum(len(study.repeats_of(name)) for name in study.variants)
+            + quality * chosen * sum(each.view == "drawn" for each in variants),
+        }.values()
+    )
+
+
+def drawn_views(layout: Layout, counts: dict[str, int]) -> int:
+    """Return how many views are drawn on one seed when finished trainings are measured, as `encoded_pictures`."""
+    study, test = layout.study, counts["query"] + counts["gallery"]
+    chosen, shown = _judged(study, counts["train"]), len(study.evaluation.fid_variants)
+    drawing = sum(each.view == "drawn" for each in study.variants.values())
+    quality = shown * (chosen + min(chosen, test)) + drawing * chosen * (1 + _truth(layout))
+    return len(YAWS) * chosen * shown + len(NOVEL) * (quality + test)
+
+
+def _judged(study: Study, train: int) -> int:
+    """Return of how many training pictures views are measured."""
+    return min(study.evaluation.fid_pictures or train, train)
+
+
+def _bodies(layout: Layout) -> list[str]:
+    """Return the ways by which a study comes to bodies, those of people that are still to be made among them."""
+    made_here = layout.study.dataset == "synthetic" and layout.study.data_root is None
+    return ["fitted", "known"] if made_here else list(known_ways(layout))
+
+
+def _truth(layout: Layout) -> bool:
+    """Whether true views are known, or will be."""
+    study = layout.study
+    return study.dataset == "synthetic" and (study.data_root is None or (layout.data_root / "true_views").is_dir())

@@ -19,7 +19,13 @@ from gcl_core.models.weights import load_encoder, save_weights
 from gcl_core.training.start import start_encoder
 from gcl_core.workflow import cost
 from gcl_core.workflow.cost import Cost, _cost, measure_costs
-from gcl_core.workflow.counts import clusterings, count_pictures
+from gcl_core.workflow.counts import (
+    clusterings,
+    count_pictures,
+    drawn_views,
+    encoded_pictures,
+    inception_pictures,
+)
 
 
 def study_of(*overrides: str) -> Study:
@@ -71,8 +77,11 @@ def test_every_kind_of_step_is_counted_by_the_settings(layout: Layout, monkeypat
     assert times["stage 3, a control"] == 2 * (48 // study.joint.batch_size)
     clustered = (3 - study.baseline.tda.instance_epochs) + 2 * len(study.variants)
     assert times["clustering of 48 pictures"] == clustered
-    pictures = 8 * 3 * (len(study.evaluation.fid_variants) + 1) + 48 + 3
+    ways = 1 + 7 * 3  # copies, which are the same at every angle; fitted and known bodies, true views
+    pictures = 8 * 3 * (len(study.evaluation.fid_variants) + 1) + ways * 3 + 48 + 3
     assert times["FID"] == -(-pictures // 16)
+    assert times["measuring"] == -(-encoded_pictures(layout, counts) // cost.PASSES)
+    assert times["drawing"] == -(-drawn_views(layout, counts) // 16)
     assert all(each.seconds > 0 for each in costs[:-1])
     assert all(each.memory > 50_000_000 for each in costs)  # a process with torch in it
 
@@ -80,7 +89,31 @@ def test_every_kind_of_step_is_counted_by_the_settings(layout: Layout, monkeypat
 def test_given_weights_cost_no_training(layout: Layout, tmp_path: Path):
     given = layout.study.model_copy(update={"given_weights": tmp_path})
     costs = measure_costs(replace(layout, study=given), {"train": 32, "query": 8, "gallery": 16})
-    assert [cost.what.partition(":")[0] for cost in costs] == ["FID"]
+    assert [cost.what.partition(":")[0] for cost in costs] == ["measuring", "drawing", "FID"]
+
+
+def test_measuring_is_counted_notebook_by_notebook(tmp_path: Path):
+    """Real people, three of 48 training pictures judged; a bound of two trainings; bodies that come with the meshes."""
+    words = ["dataset=market1501", f"data_root={tmp_path}", "evaluation.fid_pictures=3", "variants.tda.repeats=2"]
+    study = study_of(*words)
+    layout, counts = Layout(study, root=tmp_path), {"train": 48, "query": 8, "gallery": 20}
+    drawn = [name for name, variant in study.variants.items() if variant.view == "drawn"]
+    assert (study.evaluation.fid_variants, set(study.variants) - set(drawn)) == (("gcl", "no_vi"), {"tda"})
+    quality = 1 + 1 + 7  # a picture as it is, as one to be drawn, and drawn
+    trained = len(drawn) + 2
+
+    def encoded(bodies: int) -> int:
+        views = 28 * (1 + 1 + 7 * (1 + bodies)) * 3  # alone, mirrored, drawn and carried; baseline, GCL and control
+        own = 8 * 3 * 2 + 28 * (1 + 1 + len(study.variants)) + quality * (3 + 3) * 2
+        return own + 28 * (3 + 1) + views + 28 * trained + quality * 3 * len(drawn)
+
+    assert encoded_pictures(layout, counts) == encoded(0)
+    assert drawn_views(layout, counts) == 8 * 3 * 2 + 7 * (3 + 3) * 2 + 7 * 28 + 7 * 3 * len(drawn)
+    assert inception_pictures(layout, counts) == 8 * 3 * 3 + 3 + 48 + 3
+    layout.mesh_root.mkdir(parents=True)
+    (layout.mesh_root / "bodies.csv").write_text("bodies")
+    assert encoded_pictures(layout, counts) == encoded(1)
+    assert inception_pictures(layout, counts) == 8 * 3 * 3 + (1 + 7) * 3 + 48 + 3
 
 
 @pytest.mark.parametrize(
@@ -95,7 +128,7 @@ def test_without_the_network_of_fid_the_rest_is_estimated(
     monkeypatch.setattr(cost, "load_inception", absent)
     monkeypatch.setattr(cost, "_cost", lambda what, times, run: Cost(what, times, 1.0, 1))
     costs = list(measure_costs(layout, {"train": 48, "query": 8, "gallery": 20}))
-    assert costs[-1].what.startswith("stage 3")
+    assert costs[-1].what.startswith("drawing")
     assert f"FID is left out of the estimate: {error}" in capsys.readouterr().err
 
 
