@@ -11,9 +11,9 @@ import pandas as pd
 
 from gcl_core.config import Study
 from gcl_core.layout import Layout
-from gcl_core.measure.artifacts import numbers, where
+from gcl_core.measure.artifacts import where
 from gcl_core.measure.evidence import MAP
-from gcl_core.tables.claim_words import MEANINGS, claim_rows, own_rows
+from gcl_core.tables.claim_words import MEANINGS, claim_rows, own_rows, tested_seeds
 from gcl_core.tables.claims import CLAIMS, OURS, SETTINGS, claim_verdict, decides
 from gcl_core.tables.formats import NOT_RUN, markdown_table
 
@@ -67,7 +67,9 @@ OWN = (
 )
 ROWS = (
     "The verdict of a row is that of its quantity alone, whose printed interval holds 95 %. Where a claim needs "
-    "several quantities, a row says only on which side of zero its own lies, and all of them together decide (Rules). "
+    "several quantities, all of them together decide (Rules): a row that would be *reproduced* or *contradicted* alone "
+    "says *above zero* or *below zero*; one above zero whose effect is below the smallest worth having stays *open* or "
+    "*no difference of note*. "
     "Rows without a verdict decide nothing. An interval over two seeds is printed here alone: it says next to nothing."
 )
 VERDICTS = {  # as the summary counts them
@@ -101,8 +103,9 @@ def claims_summary(frame: pd.DataFrame) -> str:
     tested = len(CLAIMS) - verdicts[NOT_RUN]
     sentences = [f"None of the paper's {len(CLAIMS)} claims has been tested here."]
     if tested:
-        seeds = int(numbers(frame, "seeds").max())
-        over = "one seed, which decides nothing" if seeds == 1 else f"{seeds} seeds"
+        fewest, *more = tested_seeds(frame)
+        over = "one seed, which decides nothing" if fewest == 1 else f"{fewest} seeds"
+        over = f"{fewest} to {more[-1]} seeds (said with each effect)" if more else over
         told = [f"{verdicts[each]} {name}" for each, name in VERDICTS.items() if each != "no verdict" or verdicts[each]]
         sentences = [f"Of the paper's {len(CLAIMS)} claims, {tested} were tested here on {over}: {_listed(told)}."]
     sides = Counter(where(frame, claim=OURS, metric=MAP)["verdict"])

@@ -88,7 +88,7 @@ def claim_rows(frame: pd.DataFrame) -> pd.DataFrame:
 
     The effects are those of all quantities that decide the claim; of settings, the largest.
     """
-    rows = []
+    rows, usual = [], tested_seeds(frame)
     for key, claim in CLAIMS.items():
         outcome = claim_verdict(frame, key)
         if outcome == NOT_RUN:
@@ -101,7 +101,7 @@ def claim_rows(frame: pd.DataFrame) -> pd.DataFrame:
                 "claim": key,
                 "the paper says": claim.sentence[0].upper() + claim.sentence[1:],
                 "found here": found_words(frame, key),
-                "effect (95 % interval)": "; ".join(map(effect_words, lines)),
+                "effect (95 % interval)": "; ".join(effect_words(line, usual) for line in lines),
                 "verdict": outcome,
             }
         )
@@ -110,11 +110,12 @@ def claim_rows(frame: pd.DataFrame) -> pd.DataFrame:
 
 def own_rows(study: Study, frame: pd.DataFrame) -> pd.DataFrame:
     """Return a row per comparison of ours on mAP or rank-1: what is compared, in titles, the effect, where it lies."""
+    usual = tested_seeds(frame)
     return pd.DataFrame(
         [
             {
                 "comparison": compared_words(study, line["compared"]),
-                "effect (95 % interval)": effect_words(line),
+                "effect (95 % interval)": effect_words(line, usual),
                 "it is": line["verdict"],
             }
             for line in where(frame, claim=OURS).to_dict("records")
@@ -134,12 +135,26 @@ def titles(study: Study) -> dict[str, str]:
     return {name: variant.title for name, variant in study.variants.items()}
 
 
-def effect_words(line: Mapping[str, Any]) -> str:
-    """Return an effect with its unit and its interval over seeds: `+1.2 mAP (−0.4 to +2.8)`."""
+def tested_seeds(frame: pd.DataFrame) -> list[int]:
+    """Return on how many seeds the paper's claims were tested, each number once, the smallest first.
+
+    They are those of the rows that decide a claim; where none does, those of the settings (C7).
+    """
+    lines = frame.to_dict("records")
+    deciding = [line for line in lines if decides(line)] or [line for line in lines if line["claim"] == SETTINGS]
+    return sorted({int(line["seeds"]) for line in deciding})
+
+
+def effect_words(line: Mapping[str, Any], usual: Sequence[int]) -> str:
+    """Return an effect with its unit and its interval over seeds: `+1.2 mAP (−0.4 to +2.8)`.
+
+    `usual` is what `tested_seeds` returns: unless it is one number, that of this row, the row tells how many it has.
+    """
     metric, interval, loss = line["metric"], shown_interval(line, "seeds"), _loss(line["compared"])
     words = "one seed, no interval" if line["seeds"] == 1 else f"{line['seeds']} seeds, no interval"
     if interval:
         words = " to ".join(signed(limit, metric) for limit in interval)
+        words += "" if list(usual) == [line["seeds"]] else f", {line['seeds']} seeds"
     return f"{signed(line['effect'], metric)} {UNITS[metric]}{f' for {loss}' if loss else ''} ({words})"
 
 

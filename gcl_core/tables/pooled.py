@@ -52,7 +52,8 @@ def pooled_page(frame: pd.DataFrame) -> str:
     study = load_study(POOLED_PROFILES[0])
     compared = {name for words in frame["compared"] for name in words.split(",")[0].split(" - ")}
     variants = {name: each for name, each in study.variants.items() if name in compared}
-    return claims_page(study.model_copy(update={"variants": variants}), frame, "", about=about)
+    # under the pool's own name: each of the profiles is another that may test what is not tested here
+    return claims_page(study.model_copy(update={"profile": POOL, "variants": variants}), frame, "", about=about)
 
 
 def write_verdicts(figures: Path, profiles: Sequence[str]) -> list[Path]:

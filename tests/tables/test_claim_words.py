@@ -4,20 +4,21 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+import pandas as pd
+
 from gcl_core.config import load_study
 from gcl_core.layout import Layout
+from gcl_core.measure.artifacts import where
 from gcl_core.tables.claim_readings import (
     POOL,
     REPORTING,
     claims_page,
+    claims_summary,
     reported_claims,
     told_comparisons,
 )
 from gcl_core.tables.claim_words import FOUND, MEANINGS, UNITS, claim_rows, found_words, own_rows
-from gcl_core.tables.claims import (
-    CLAIMS,
-    claims_table,
-)
+from gcl_core.tables.claims import CLAIMS, COLUMNS, claims_table, judged
 from gcl_core.tables.formats import NOT_RUN
 from tests.tables.made_evidence import gains, seeds
 
@@ -108,3 +109,37 @@ def test_claims_of_the_reporting_profiles_are_read_as_they_lie_and_missing_ones_
         f"Profile `{profile}`" for profile in REPORTING if profile != "evidence"
     ]
     assert all("not run" in each and "claims.md is not there" in each for each in told)
+
+
+def test_what_the_page_says_of_rows_is_what_they_say():
+    """A quantity of several: below zero, above zero and large enough, above zero and too small, within the margin."""
+    small, tiny = (-0.003, -0.004, -0.013), (-0.003, -0.0032, -0.0034)
+    variants = {"no_l_vi": gains(0.03, 0.03, 0.031), "no_l_vi_prime": gains(*small), "no_l_vi_second": gains(*tiny)}
+    harmed = claims_table(seeds(gcl=gains(0, 0, 0), **variants))
+    helped = claims_table(seeds(gcl=gains(0.03, 0.03, 0.031), no_l_vi=gains(0, 0, 0)))
+    rows = where(harmed, claim="C5").to_dict("records")
+    assert [row["verdict"] for row in rows] == ["below zero", "open", "no difference of note"]
+    assert where(helped, claim="C5")["verdict"].tolist() == ["above zero"]
+    rows[1] |= {"low over seeds": 0.1, "high over seeds": 1.2}  # above zero, and smaller than worth having
+    assert judged(pd.DataFrame(rows, columns=COLUMNS))["verdict"].tolist()[1] == "open"
+    page = claims_page(load_study("evidence"), harmed, "")
+    assert "a row that would be *reproduced* or *contradicted* alone says *above zero* or *below zero*" in page
+    assert "below the smallest worth having stays *open* or *no difference of note*" in page
+    assert "a row says only on which side of zero" not in page
+
+
+def test_how_many_seeds_is_said_of_the_claims_and_of_each_row_that_has_another_number():
+    study = load_study("evidence")
+    ten = [0.001 * seed for seed in range(10)]
+    few = claims_table(seeds(gcl=gains(0.03, 0.031, 0.03), tda=gains(*ten), copy=gains(*ten)))
+    assert "2 were tested here on 3 seeds:" in claims_summary(few)
+    assert not claim_rows(few)["effect (95 % interval)"].str.contains("seeds").any()
+    effects = dict(zip(*(own_rows(study, few)[name] for name in ("comparison", "effect (95 % interval)")), strict=True))
+    assert effects["copies, no new view against TDA control"].endswith(", 10 seeds)")
+    assert effects["GCL against copies, no new view"].endswith(")")
+    assert "seeds" not in effects["GCL against copies, no new view"]
+    mixed = claims_table(seeds(gcl=gains(*ten), tda=gains(*ten[:4]), no_l_vi=gains(*ten)))
+    assert "tested here on 4 to 10 seeds (said with each effect):" in claims_summary(mixed)
+    told = {row["claim"]: row["effect (95 % interval)"] for row in claim_rows(mixed).to_dict("records")}
+    assert told["C2"].endswith(", 4 seeds)")
+    assert told["C5"].endswith(", 10 seeds)")

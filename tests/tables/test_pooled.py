@@ -64,7 +64,11 @@ def test_the_committed_pool_is_made_of_the_committed_tables(tmp_path: Path):
     written = [path for path in write_verdicts(tmp_path, [POOLED_PROFILES[0]]) if path.parent.name == "pooled"]
     assert [path.suffix for path in written] == [".csv", ".md", ".tex"]
     assert all(path.read_bytes() == (FIGURES / "pooled" / path.name).read_bytes() for path in written)
-    assert "(post hoc)" in (FIGURES / "pooled" / "claims.md").read_text(encoding="utf-8")
+    page = (FIGURES / "pooled" / "claims.md").read_text(encoding="utf-8")
+    assert "(post hoc)" in page
+    others = page.partition("Other profiles that may test them: ")[2].partition("\n")[0]
+    assert "`evidence`" in others  # alone it has rows of C3, C4 and C5, which pooling leaves out
+    assert "`pooled`" not in others
 
 
 def test_a_study_pooled_from_two_halves_says_what_the_whole_would():
