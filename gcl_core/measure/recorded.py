@@ -10,13 +10,14 @@ import pandas as pd
 
 from gcl_core.config import STAGES, Study
 from gcl_core.files import RunError
-from gcl_core.measure.artifacts import where
+from gcl_core.measure.artifacts import numbers, where
 from gcl_core.measure.evidence import Evidence, Measured
 from gcl_core.mesh.projection import NOVEL
 from gcl_core.records import read_record, record_path
 from gcl_core.settings.training import Purpose
 
 DISTANCES = ("fid", "fid_matched", "kid", "kid_std")
+ALWAYS = ("ap", "rank1")  # columns of a query that are measured, unlike those of near and far views, in every run
 SEED_FACTS = ("pictures", "reference", "network")
 
 
@@ -48,7 +49,12 @@ def precision_lines(evidence: Sequence[Evidence]) -> pd.DataFrame:
 
 
 def recorded_evidence(study: Study, lines: pd.DataFrame, precision: pd.DataFrame) -> list[Evidence]:
-    """Return the evidence that these records of a study were made of, one entry per seed."""
+    """Return the evidence that these records of a study were made of, one entry per seed.
+
+    A FID of which an angle is missing counts as not measured. Raises RunError for records that name a variant of a seed
+    twice, give a seed more than one number of people, or have no precision where there should be one.
+    """
+    _require_sound(lines, precision)
     queries = {key: group for key, group in precision.groupby(["seed", "variant"], sort=False)}
     evidence = []
     for seed in dict.fromkeys(lines["seed"]):
@@ -58,14 +64,38 @@ def recorded_evidence(study: Study, lines: pd.DataFrame, precision: pd.DataFrame
     return evidence
 
 
+def _require_sound(lines: pd.DataFrame, precision: pd.DataFrame) -> None:
+    """Raise RunError for records of which it would be unclear what was measured, or that a mean would pass over."""
+    advice = "; take the records from where they were made, or run notebook 11 again"
+    for line in lines.loc[lines.duplicated(["seed", "variant"])].to_dict("records"):
+        raise RunError(
+            f"the record evidence has more than one line of seed {line['seed']}, variant {line['variant']}; expected "
+            f"one{advice}"
+        )
+    for seed in dict.fromkeys(lines["seed"]):
+        people = list(dict.fromkeys(where(lines, seed=seed)["people"]))
+        if len(people) > 1:
+            raise RunError(
+                f"the record evidence says that seed {seed} has {' and '.join(map(str, people))} people to train on; "
+                f"expected one number, since all variants of a seed train on the same people{advice}"
+            )
+    for _, found in precision.groupby(["seed", "variant"], sort=False):
+        seed, variant = found["seed"].iloc[0], found["variant"].iloc[0]
+        for column in (each for each in ALWAYS if each in found and not np.isfinite(numbers(found, each)).any()):
+            raise RunError(
+                f"the record precision has no number in {column} for any query of seed {seed}, variant {variant}; "
+                f"expected one for each query that has a right picture{advice}"
+            )
+
+
 def _measured(line: Mapping[Any, Any], queries: pd.DataFrame | None) -> Measured:
     known = {name: value for name, value in line.items() if not (isinstance(value, float) and np.isnan(value))}
     fid = {yaw: known[f"fid_{yaw}"] for yaw in NOVEL if f"fid_{yaw}" in known}
     own = None if queries is None else queries.drop(columns=["seed", "variant"]).reset_index(drop=True)
-    numbers: dict[str, float | None] = {name: known.get(name) for name in ("clusters_off", "ari", "distance", "psnr")}
+    facts: dict[str, float | None] = {name: known.get(name) for name in ("clusters_off", "ari", "distance", "psnr")}
     purpose, changes = cast(Purpose, str(line["purpose"])), tuple(str(line["changes"]).split())
-    found = Measured(queries=own, fid=fid or None, purpose=purpose, changes=changes)
-    return replace(found, **numbers)  # pyright: ignore[reportArgumentType]  # numbers alone
+    found = Measured(queries=own, fid=fid if len(fid) == len(NOVEL) else None, purpose=purpose, changes=changes)
+    return replace(found, **facts)  # pyright: ignore[reportArgumentType]  # numbers alone
 
 
 def as_run(study: Study, folder: Path) -> Study:

@@ -4,10 +4,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from gcl_core.config import load_study
+from gcl_core.files import RunError
 from gcl_core.layout import Layout
-from gcl_core.measure.evidence import Evidence, Measured
+from gcl_core.measure.evidence import FID, Evidence, Measured
 from gcl_core.measure.recorded import (
     evidence_lines,
     fid_lines,
@@ -19,7 +21,7 @@ from gcl_core.measure.recorded import (
 )
 from gcl_core.mesh.projection import NOVEL
 from gcl_core.records import RECORDS, read_record, save_record
-from gcl_core.tables.claims import claims_table
+from gcl_core.tables.claims import RHO, claims_table
 from gcl_core.tables.dose import dose_table
 from gcl_core.tables.sensitivity import sensitivity_table
 from gcl_core.typed_frames import typed
@@ -99,3 +101,39 @@ def test_a_study_without_evidence_has_none():
         for name, frame in (("evidence", evidence_lines), ("precision", precision_lines))
     ]
     assert recorded_evidence(load_study("smoke"), *empty) == []
+
+
+def recorded() -> tuple[pd.DataFrame, pd.DataFrame]:
+    evidence = some_evidence()
+    return evidence_lines(evidence), precision_lines(evidence)
+
+
+def test_a_fid_of_which_an_angle_is_missing_is_not_measured():
+    lines, precision = recorded()
+    gone = lines.assign(fid_135=lines["fid_135"].where((lines["seed"] == 1) | (lines["variant"] == "no_vi")))
+    found = recorded_evidence(load_study("smoke"), gone, precision)
+    assert [each.variants["gcl"].fid is None for each in found] == [True, False]
+    table = claims_table(found).set_index(["claim", "metric"])
+    assert (table.loc[("C3", RHO), "seeds"], table.loc[("C4", FID), "seeds"]) == (1, 1)
+
+
+@pytest.mark.parametrize("column", ["ap", "rank1"])
+def test_a_variant_without_any_precision_is_named(column: str):
+    lines, precision = recorded()
+    there = (precision["seed"] == 0) | (precision["variant"] != "tda")
+    with pytest.raises(RunError, match=f"no number in {column} for any query of seed 1, variant tda"):
+        recorded_evidence(load_study("smoke"), lines, precision.assign(**{column: precision[column].where(there)}))
+
+
+def test_a_variant_that_a_seed_has_twice_is_named():
+    lines, precision = recorded()
+    again = lines.loc[(lines["seed"] == 1) & (lines["variant"] == "tda")].assign(ari=0.1)
+    with pytest.raises(RunError, match="more than one line of seed 1, variant tda"):
+        recorded_evidence(load_study("smoke"), pd.concat([lines, again]), precision)
+
+
+def test_two_numbers_of_people_in_a_seed_are_named():
+    lines, precision = recorded()
+    other = lines["people"].where((lines["seed"] == 0) | (lines["variant"] != "tda"), 31)
+    with pytest.raises(RunError, match="seed 1 has 30 and 31 people"):
+        recorded_evidence(load_study("smoke"), lines.assign(people=other), precision)
