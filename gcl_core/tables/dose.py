@@ -8,7 +8,7 @@ import pandas as pd
 
 from gcl_core.evaluation.verdicts import side
 from gcl_core.measure.artifacts import where
-from gcl_core.measure.evidence import MAP, PSNR, UNPLANNED, Evidence, effect_of, rungs, value_of
+from gcl_core.measure.evidence import MAP, PSNR, UNPLANNED, Evidence, differences_of, effect_of, rungs, value_of
 from gcl_core.tables.claims import LIMITS, OURS, SMALLEST_OWN, over_seeds, table_row
 
 GAIN = "gain in mAP"
@@ -18,15 +18,19 @@ NOT_PLANNED = "not planned"  # in the place of a verdict
 def dose_table(evidence: Sequence[Evidence], claims: pd.DataFrame) -> pd.DataFrame:
     """Return a row per rung, from worst to best views: their PSNR (dB, mean over seeds) and the gain in mAP over `tda`.
 
+    Both are of the seeds that have both; where no seed has a PSNR it is blank, and the gain is of all seeds.
+
     Rungs are copy (no new view at all), doses, views drawn once, GCL itself, views over the surface, turned or not, and
-    true_views, whose PSNR is infinite; one that was not run has no row. Blank PSNR: not measured. `claims` is
-    `claims_table` of the same evidence; verdicts are `judged_doses`'.
+    true_views, whose PSNR is infinite; one that was not run has no row. `claims` is `claims_table` of the same
+    evidence; verdicts are `judged_doses`', from all seeds of that table.
     """
     rows = []
     for rung in (*rungs(evidence), *UNPLANNED):
-        known = [psnr for each in evidence if (psnr := value_of(each, rung, PSNR)) is not None]
-        if row := table_row(OURS, rung, MAP, effect_of(evidence, rung, "tda", MAP)):
-            rows.append({"rung": rung, PSNR: np.mean(known) if known else np.nan, GAIN: row.pop("effect"), **row})
+        gained = [each for each in evidence if differences_of([each], rung, "tda", MAP)]
+        known = [each for each in gained if value_of(each, rung, PSNR) is not None]
+        if row := table_row(OURS, rung, MAP, effect_of(known or gained, rung, "tda", MAP)):
+            psnr = np.mean([value_of(each, rung, PSNR) for each in known]) if known else np.nan
+            rows.append({"rung": rung, PSNR: psnr, GAIN: row.pop("effect"), **row})
     types = {"seeds": "Int64", **dict.fromkeys((PSNR, GAIN, *LIMITS), "float64")}
     frame = pd.DataFrame(rows, columns=["rung", PSNR, GAIN, *LIMITS, "seeds", "verdict"]).astype(types)
     return judged_doses(frame.sort_values(PSNR, ignore_index=True), claims)

@@ -11,7 +11,7 @@ from gcl_core.figures.dose import dose_figure
 from gcl_core.measure.evidence import PSNR, Evidence, Measured
 from gcl_core.settings.training import Purpose
 from gcl_core.tables.claims import claims_table
-from gcl_core.tables.dose import dose_reading, dose_table
+from gcl_core.tables.dose import GAIN, dose_reading, dose_table
 from tests.fits import assert_fits
 
 PIDS = np.repeat(np.arange(30), 2)
@@ -102,10 +102,17 @@ def test_without_true_views_the_axis_has_no_infinity():
     assert axes.get_xlim() == pytest.approx((16.4, 18.4))
 
 
-def test_quality_is_the_mean_over_the_seeds_that_know_it():
-    evidence = [Evidence(100, {"tda": gained(0), "gcl": gained(0.01, psnr)}) for psnr in (16, None, 18)]
+def test_quality_and_gain_are_of_the_seeds_that_have_both():
+    seeds = ((16, 0.01), (None, 0.07), (18, 0.03))
+    evidence = [Evidence(100, {"tda": gained(0), "gcl": gained(gain, psnr)}) for psnr, gain in seeds]
+    evidence.append(Evidence(100, {"gcl": gained(0.09, 30)}))  # no gain over TDA is known
     line = dose_table(evidence, claims_table(evidence)).iloc[0]
-    assert (line["rung"], line[PSNR], line["seeds"]) == ("gcl", 17, 3)
+    assert (line["rung"], line[PSNR], line["seeds"]) == ("gcl", 17, 2)
+    assert line[GAIN] == pytest.approx(2)
+    unknown = [Evidence(100, {"tda": gained(0), "gcl": gained(gain)}) for _, gain in seeds]
+    line = dose_table(unknown, claims_table(unknown)).iloc[0]
+    assert np.isnan(line[PSNR])
+    assert (line[GAIN], line["seeds"]) == (pytest.approx(11 / 3), 3)
 
 
 def test_without_evidence_nothing_fails():
