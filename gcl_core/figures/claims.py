@@ -10,6 +10,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from gcl_core.config import Study
+from gcl_core.evaluation.verdicts import FEWEST
 from gcl_core.figures.style import COLOURS, GREY, PAGE, new_figure, styled
 from gcl_core.measure.evidence import MAP, Evidence, differences_of
 from gcl_core.tables.claim_readings import caveat
@@ -27,18 +28,31 @@ PLAIN = (GREY, "s")  # a row without a verdict
 INTERVALS = {"queries": "95 % interval over queries", "seeds": "95 % interval over seeds"}
 SEEDS = "single seeds"
 HOLLOW = "hollow: decides no claim"
+EXPLAINED = (
+    "GCL trains with drawn views, TDA with traditional data augmentation; L_vi, L'_vi and L''_vi are the paper's three "
+    "view-invariant losses. Rows without C, if any, are comparisons that the paper does not make; their verdicts allow "
+    "for their number (Holm's method), so one whose interval over seeds leaves zero out can be open. Small dots, where "
+    "there are several seeds, are single ones."
+)
 ABOVE = 0.27  # rows: single seeds stand so far above their mean
+
+
+def claims_caption(study: Study, words: str) -> str:
+    """Return the caption of the claims' figure; `words` say of which profile and seeds it is."""
+    return f"Effects on mAP by claim, with 95 % intervals, {words}. {EXPLAINED} {caveat(study)}".strip()
 
 
 @styled()
 def claims_figure(study: Study, table: pd.DataFrame, evidence: Sequence[Evidence] = ()) -> Figure:
     """Return every effect on mAP of `claims_table` (points): a mark, thick interval over queries, thin over seeds.
 
-    Filled marks decide a claim; hollow ones stand beside it, are ours, or are of a set that was tuned on. The band is
-    the smallest effect worth having, to each side. Other metrics, which have other units, are left out. Small dots are
-    the seeds of `evidence`, where there are several; an interval over two of them is not drawn. The legend lists what
-    is drawn.
+    Filled marks decide a claim; hollow ones stand beside it, are ours, are of too few seeds to decide, or of a set that
+    was tuned on. The band is the smallest effect worth having, to each side. Other metrics, which have other units, are
+    left out. Small dots are the seeds of `evidence`, where there are several; an interval over two of them is not
+    drawn. The legend lists what is drawn, one entry for verdicts with one mark.
     """
+    looks: dict[str, tuple[str, str, str]] = {}  # words for a verdict → colour, marker and filling
+    filled: list[bool] = []
     lines = [line for line in table.to_dict("records") if line["metric"].startswith(MAP)]
     drawn: dict[str, Artist] = {}
     figure = new_figure(PAGE, 1.0 + 0.16 * max(3, len(lines)))
@@ -58,13 +72,19 @@ def claims_figure(study: Study, table: pd.DataFrame, evidence: Sequence[Evidence
             dots: Any = {"marker": ".", "linestyle": "", "color": GREY, "markersize": 3, "markeredgewidth": 0}
             axes.plot(differences, [place - ABOVE] * len(differences), **dots)
             drawn[SEEDS] = Line2D([], [], **(dots | {"markersize": 5}))
-        deciding = decides(line) and not caveat(study)
+        deciding = decides(line) and line["seeds"] >= FEWEST and not caveat(study)
         fill = colour if deciding else "white"
         axes.plot(line["effect"], place, marker=marker, color=colour, mfc=fill, markersize=4)
-        full = colour if line["verdict"] else "white"
-        drawn.setdefault(_verdict_words(line), Line2D([], [], color=colour, marker=marker, mfc=full, linestyle=""))
-        if not deciding:
-            drawn[HOLLOW] = Line2D([], [], color=GREY, marker="o", mfc="white", linestyle="")
+        filled.append(deciding)
+        words = _verdict_words(line)
+        if deciding or words not in looks:  # the legend's mark is filled where one of the figure's is
+            looks[words] = (colour, marker, fill)
+    for look in dict.fromkeys(looks.values()):
+        colour, marker, fill = look
+        words = " or ".join(each for each in looks if looks[each] == look)
+        drawn[words] = Line2D([], [], color=colour, marker=marker, mfc=fill, linestyle="")
+    if not all(filled):
+        drawn[HOLLOW] = Line2D([], [], color=GREY, marker="o", mfc="white", linestyle="")
     axes.set_yticks(range(len(lines)), [_name(study, line) for line in lines])
     axes.set_ylim(max(2.5, len(lines) - 0.5), -0.5)
     axes.set_xlabel("effect, in points of mAP")

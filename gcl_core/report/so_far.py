@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from gcl_core.figures.by_epoch import EXPLAINED as BANDS
 from gcl_core.figures.by_epoch import by_epoch_figure
-from gcl_core.figures.claims import claims_figure
+from gcl_core.figures.claims import claims_caption, claims_figure
 from gcl_core.figures.cluster_count import EXPLAINED, cluster_count_figure
 from gcl_core.figures.dose import dose_figure
 from gcl_core.figures.style import save_figure
@@ -17,7 +17,7 @@ from gcl_core.measure.recorded import evidence_lines, precision_lines, recorded_
 from gcl_core.outputs import written_by
 from gcl_core.records import read_record, record_path, save_record
 from gcl_core.tables.by_epoch import by_epoch_table
-from gcl_core.tables.claim_readings import claims_page
+from gcl_core.tables.claim_readings import caveat, claims_page
 from gcl_core.tables.claim_words import titles
 from gcl_core.tables.claims import claims_table
 from gcl_core.tables.cluster_count import COMPARED, cluster_count_table
@@ -82,11 +82,11 @@ def claims_so_far(layout: Layout) -> list[str]:
     save_table(controls_table(study, epochs, repeats), layout, "controls", runs=runs, caption=caption)
     table, written = claims_table(evidence), written_by("11_claims", study)
     dose = dose_table(evidence, table)
-    caption = f"The paper's claims: effects, 95 % intervals, verdicts; {words}."
+    caption = f"The paper's claims: effects, 95 % intervals, verdicts; {words}. {caveat(study)}".strip()
     page = claims_page(study, table, dose_reading(dose, titles(study)))
     save_table(table, layout, "claims", runs=runs, caption=caption, reading=page)
-    caption = f"Effects on mAP by claim, with 95 % intervals; dots, if there are several seeds: single ones; {words}."
-    save_figure(claims_figure(study, table, evidence), layout, "claims", runs=runs, caption=caption)
+    figure, caption = claims_figure(study, table, evidence), claims_caption(study, words)
+    save_figure(figure, layout, "claims", runs=runs, caption=caption)
     caption, curves = f"mAP after the measured epochs of stage 3, {words}.", by_epoch_table(study, epochs)
     save_table(curves, layout, "by_epoch", runs=runs, caption=caption)
     save_figure(by_epoch_figure(study, curves), layout, "by_epoch", runs=runs, caption=f"{caption} {BANDS}")

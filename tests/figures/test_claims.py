@@ -4,9 +4,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from gcl_core.config import load_study
-from gcl_core.figures.claims import LOOKS, PLAIN, SEEDS, claims_figure
+from gcl_core.figures.claims import HOLLOW, LOOKS, PLAIN, SEEDS, claims_caption, claims_figure
 from gcl_core.measure.evidence import Evidence, Measured
 from gcl_core.tables.claims import COLUMNS
 from tests.fits import assert_fits
@@ -54,9 +56,47 @@ def test_every_effect_on_map_has_its_mark_and_the_intervals_that_are_known():
         "reproduced",
         "below zero (one of several that decide)",
         "no difference of note",
-        *("shown with a claim, has no verdict", "hollow: decides no claim", "open", "above zero"),
+        *("shown with a claim, has no verdict", "open", "above zero", "hollow: decides no claim"),
     ]
     assert [text for text in legend if not text.startswith("95 %")] == told  # nothing that is not drawn
+
+
+def test_of_too_few_seeds_no_mark_is_filled():
+    for count, filled in ((3, [True, False]), (2, [False] * 2), (1, [False] * 2)):
+        rows = [("C2", "gcl - tda", "mAP", 3.0, 2.0, 4.0, None, None, count, "open"), (*ROWS[-1][:-2], count, "open")]
+        figure = claims_figure(load_study("evidence"), pd.DataFrame(rows, columns=COLUMNS))
+        marks = [line for line in figure.axes[0].lines if str(line.get_marker()) == "o"]
+        assert [mark.get_markerfacecolor() != "white" for mark in marks] == filled
+        (entry,) = [each for each in legend_marks(figure) if each[0] == "open"]
+        assert (entry[-1] != "white") == filled[0]
+
+
+def test_the_legend_has_one_entry_for_what_looks_alike():
+    rows = [(*ROWS[1][:-1], "contradicted"), (*ROWS[-1][:-1], "below zero")]
+    table = pd.DataFrame(rows, columns=COLUMNS)
+    tuned = legend_marks(claims_figure(load_study("real_small", ["data_root=."]), table))
+    assert [each[0] for each in tuned] == ["contradicted or below zero", HOLLOW]
+    found = legend_marks(claims_figure(load_study("evidence"), table))
+    assert [each[0] for each in found] == ["contradicted", "below zero", HOLLOW]
+    for entries in (tuned, found):
+        assert len({each[1:] for each in entries}) == len(entries)
+
+
+def test_the_caption_says_whose_verdicts_an_interval_does_not_decide():
+    caption = claims_caption(load_study("evidence"), "profile evidence, seeds: 3")
+    assert caption.startswith("Effects on mAP by claim, with 95 % intervals, profile evidence, seeds: 3. GCL trains")
+    assert "(Holm's method), so one whose interval over seeds leaves zero out can be open." in caption
+    assert "A description, no test." in claims_caption(load_study("real_small", ["data_root=."]), "x")
+
+
+def legend_marks(figure: Figure) -> list[tuple[Any, ...]]:
+    """Return label, colour, marker and filling of each of a legend's marks."""
+    handles, texts = figure.legends[0].legend_handles, figure.legends[0].get_texts()
+    return [
+        (text.get_text(), handle.get_color(), handle.get_marker(), handle.get_markerfacecolor())
+        for text, handle in zip(texts, handles, strict=True)
+        if isinstance(handle, Line2D) and str(handle.get_marker()) in "^vDos"
+    ]
 
 
 def test_nothing_is_cut_off():
