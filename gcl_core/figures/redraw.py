@@ -78,6 +78,11 @@ class Kept:
             return []
         return recorded_evidence(self.study, self.record("evidence"), self.record("precision"))
 
+    def fid(self) -> dict[str, list[dict[str, Any]]]:
+        """Return FID of every variant and seed, none where it was not recorded."""
+        there = record_path(self.folder, "fid", self.suffix).is_file()
+        return recorded_fid(self.record("fid")) if there else {}
+
     def people(self) -> int:
         """Return the number of training people."""
         if (self.folder / "dataset.csv").is_file():
@@ -123,7 +128,7 @@ PLOTS: Mapping[str, Callable[[Kept], Figure]] = {
         eps=kept.table("clustering_analysis")["eps"].iloc[0],
     ),
     "dose": lambda kept: dose_figure(kept.study, kept.table("dose")),
-    "fid_per_view": lambda kept: fid_figure(kept.study, kept.table("table1_fid_per_view")),
+    "fid_per_view": lambda kept: fid_figure(kept.study, kept.table("table1_fid_per_view"), kept.fid()),
     "figure2_cluster_count": lambda kept: cluster_count_figure(
         kept.study, kept.table("figure2_cluster_count"), kept.people()
     ),

@@ -9,6 +9,7 @@ from gcl_core.config import Study, load_study
 from gcl_core.figures.fid import fid_figure
 from gcl_core.measure.published import published_fid
 from gcl_core.measure.view_fid import mean_over_views
+from gcl_core.mesh.projection import NOVEL
 from gcl_core.tables.fid import WITHOUT_315, fid_reading, fid_table, ordering_checks, ordering_table
 
 GOOD = {45: 3.0, 90: 9.0, 135: 5.0, 180: 2.0, 225: 6.0, 270: 8.0, 315: 4.0}
@@ -181,3 +182,20 @@ def test_the_figure_compares_shapes_not_levels(study: Study):
     ours = curves["ours, GCL"]
     assert ours.mean() == pytest.approx(1)
     assert ours.argmax() == 1
+
+
+def test_the_figure_has_a_thin_line_a_seed_where_there_are_several(study: Study):
+    table = fid_table(study, RESULTS, FLOOR)
+    seeds = {name: len(results) for name, results in RESULTS.items()}
+    figure = fid_figure(study, table, RESULTS)
+    thin = [line for line in figure.axes[0].lines if line.get_linewidth() == pytest.approx(0.5)]
+    assert len(thin) == sum(count for count in seeds.values() if count > 1) > 0
+    for line, result in zip(thin, RESULTS["gcl"], strict=False):
+        fids = np.array([result["views"][study.evaluation.encoding][str(yaw)]["fid"] for yaw in NOVEL])
+        assert np.asarray(line.get_ydata(), dtype=float) == pytest.approx(fids / fids.mean())
+    labels = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert labels[-1] == "ours, one seed"
+    for alone in (None, {name: results[:1] for name, results in RESULTS.items()}):
+        figure = fid_figure(study, table, alone)
+        assert not [line for line in figure.axes[0].lines if line.get_linewidth() == pytest.approx(0.5)]
+        assert "ours, one seed" not in [text.get_text() for text in figure.legends[0].get_texts()]
