@@ -11,6 +11,14 @@ from matplotlib.ticker import MaxNLocator
 
 from gcl_core.figures.style import BRIGHT, COLOURS, GREY, MARKERS, PAGE, new_figure, styled
 from gcl_core.measure.artifacts import numbers, where
+from gcl_core.measure.clustered import HIGHLIGHTED
+
+EXPLAINED = (
+    f"The two maps show the same pictures (t-SNE of the features). Those of {HIGHLIGHTED} people chosen at random have "
+    "a colour and a marker: one for each person on the left and, given anew, one for each of their pseudo labels on "
+    "the right, where black crosses are outliers, those of these pictures that are in no cluster. Pictures of "
+    "everybody else are grey."
+)
 
 
 @styled()
