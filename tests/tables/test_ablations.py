@@ -1,5 +1,6 @@
 """The ablation: the last epoch is the headline unless asked otherwise, what is not known stays blank."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ import pandas as pd
 import pytest
 
 from gcl_core.config import load_study
-from gcl_core.figures.ablations import ablation_figure
+from gcl_core.figures.ablations import EXPLAINED, ablation_figure
 from gcl_core.layout import Layout
 from gcl_core.measure.artifacts import numbers, records, repeated, where
 from gcl_core.settings.training import VariantSettings
@@ -169,3 +170,18 @@ def test_repeats_give_their_mean_and_their_spread(
 )
 def test_the_source_of_a_second_view_is_said_in_words(variant: dict[str, Any], words: str):
     assert VariantSettings.model_validate({"title": "any", **variant}).shown == words
+
+
+def test_the_figures_numbers_stand_beside_the_panels_and_hide_no_line(
+    layout: Layout, frame: pd.DataFrame, repeats: pd.DataFrame
+):
+    figure = ablation_figure(layout.study, frame, repeats)
+    figure.draw_without_rendering()
+    for axes, digits in zip(figure.axes, (1, 3), strict=True):
+        told = [text for text in axes.texts if re.fullmatch(r"[\d.]+", text.get_text())]
+        assert len(told) == len(layout.study.variants)
+        assert {len(text.get_text().partition(".")[2]) for text in told} == {digits}
+        assert all(text.get_bbox_patch() is None for text in told)
+        right = axes.get_window_extent().x1
+        assert all(text.get_window_extent().x0 >= right for text in told)
+    assert "The axes do not start at 0." in EXPLAINED
