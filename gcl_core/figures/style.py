@@ -33,7 +33,7 @@ GREY = "0.45"
 VARIANTS = {  # variant → its colour in every figure of every profile; GCL and TDA stand out, the others are paler
     **{"gcl": "#0173b2", "tda": "#d55e00"},
     **{"copy": "#8c8c8c", "drawn_once": "#7fbfe6", "true_views": "#6aaf8b", "no_vi": "#b59bc8"},
-    **{"surface": "#c9b458", "surface_known": "#a68a3a", "surface_cluster": "#e0cf8f"},
+    **{"surface": "#d19a1a", "surface_known": "#5e430a", "surface_cluster": "#e8cf5a"},  # by lightness too
     **{"no_l_vi": "#cfa9c9", "no_l_vi_prime": "#a9a9d6", "no_l_vi_second": "#c3b5a5"},
     **{"gcl_tda": "#5c8fb0", "gcl_light": "#3d9ec9", "tda_long": "#e3a37a", "true_views_tda": "#9fc9b3"},
     **{"gcl_released": "#4f7fb3", "gcl_quiet": "#94b8d9", "surface_unturned": "#8c8250"},

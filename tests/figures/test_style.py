@@ -7,12 +7,13 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 import seaborn
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from PIL import Image
 
 from gcl_core.config import Study
 from gcl_core.figure_manifest import read_manifest
-from gcl_core.figures.style import COLOURS, COLUMN, look, new_figure, picture, save_figure, styled
+from gcl_core.figures.style import COLOURS, COLUMN, VARIANTS, look, new_figure, picture, save_figure, styled
 from gcl_core.layout import Layout
 
 
@@ -82,3 +83,18 @@ def test_the_style_ends_with_its_context():
 
 def test_the_palette_is_the_colour_blind_safe_one():
     assert list(COLOURS) == [colour.lower() for colour in seaborn.color_palette("colorblind").as_hex()]
+
+
+def test_surface_views_are_told_apart_by_lightness_alone():
+    """They lie close together in one panel; lightness is what every reader sees (CIE L*, 0 to 100)."""
+
+    def lightness(colour: str) -> float:
+        red, green, blue = (
+            ((each + 0.055) / 1.055) ** 2.4 if each > 0.04045 else each / 12.92 for each in to_rgb(colour)
+        )
+        return 116 * np.cbrt(0.2126 * red + 0.7152 * green + 0.0722 * blue) - 16
+
+    names = ("surface_known", "surface_unturned", "surface", "surface_cluster")
+    found = [lightness(VARIANTS[name]) for name in names]
+    assert np.diff(found).min() > 12
+    assert max(found) < 88  # still seen on white

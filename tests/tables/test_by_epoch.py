@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from gcl_core.config import load_study
-from gcl_core.figures.by_epoch import by_epoch_figure
+from gcl_core.figures.by_epoch import MARKED, by_epoch_figure
 from gcl_core.measure.artifacts import where
 from gcl_core.tables.by_epoch import by_epoch_table, columns_against
 from tests.fits import assert_fits
@@ -105,3 +105,19 @@ def test_what_trains_on_identities_is_not_drawn():
     assert "identities" in table["variant"].tolist()
     labels = [text.get_text() for text in by_epoch_figure(study, table).legends[0].get_texts()]
     assert labels == ["GCL", "TDA control"]
+
+
+def test_the_axes_mark_measured_epochs_alone():
+    study = load_study("evidence2")
+    table = by_epoch_table(study, recorded(3, gcl=(0.1, 0.3), tda=(0.05, 0.4), copy=(0.2, 0.2)))
+    table["epoch"] = 2 * table["epoch"]
+    for axes in by_epoch_figure(study, table).axes:
+        low, high = axes.get_xlim()
+        ticks = [tick for tick in axes.get_xticks() if low <= tick <= high]
+        assert ticks
+        assert set(ticks) <= set(table["epoch"])
+    (lines,) = [where(table, variant="gcl").iloc[:1]]
+    many = pd.concat([lines.assign(epoch=epoch) for epoch in range(0, 60, 2)], ignore_index=True)
+    ticks = by_epoch_figure(study, many).axes[0].get_xticks()
+    assert 4 <= len(ticks) <= MARKED
+    assert set(ticks) <= set(many["epoch"])
