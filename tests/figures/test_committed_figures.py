@@ -5,14 +5,19 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import nbformat
 import pytest
 from PIL import Image
 
-from gcl_core.config import ConfigError, known_profiles, load_study
-from gcl_core.figures.redraw import PLOTS
+from gcl_core.config import ConfigError, described_study, known_profiles, load_study
+from gcl_core.figure_manifest import read_manifest
+from gcl_core.figures import ablations, by_epoch, claims, cluster_count, clusters, fid
+from gcl_core.figures.redraw import PLOTS, not_redrawn
 from gcl_core.figures.style import COLUMN, PAGE, PRINT_DPI
+from gcl_core.tables.claim_readings import caveat
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+MANIFESTS = sorted(path.parent for path in (REPOSITORY / "figures" / "reference").glob("*/manifest.json"))
 FIGURES = sorted(
     path
     for profile in ("mini", "evidence", "evidence_settings")
@@ -99,3 +104,35 @@ def test_no_picture_of_a_real_person_is_committed(tmp_path: Path) -> None:
         for profile in ("market1501", "real_small")
         for name in ("ranked_lists_seed1.png", "report.html")
     ]
+
+
+EXPLAINED = {
+    **{"ablations": ablations.EXPLAINED, "by_epoch": by_epoch.EXPLAINED, "claims": claims.EXPLAINED},
+    **{"clustering_analysis": clusters.EXPLAINED, "fid_per_view": fid.EXPLAINED},
+    "figure2_cluster_count": cluster_count.EXPLAINED,
+}
+
+
+@pytest.mark.parametrize("folder", MANIFESTS, ids=lambda folder: folder.name)
+def test_captions_explain_what_todays_code_draws(folder: Path) -> None:
+    """Figures that stay as an earlier version drew them, for want of records, keep the captions of then."""
+    entries, study = read_manifest(folder), described_study(folder.name)
+    old = not_redrawn(study, folder)
+    told = {name: EXPLAINED.get(name.rpartition(".")[0]) for name in entries if name.endswith(("png", "pdf"))}
+    mine = {name: words for name, words in told.items() if words and f"{name[:-4]}.png" not in old}
+    assert "claims.png" in mine
+    assert [name for name, words in mine.items() if words not in entries[name]["caption"]] == []
+    assert caveat(study) in entries["claims.png"]["caption"]
+
+
+def test_notebooks_take_these_words() -> None:
+    """Whatever explains a figure stands once, in the code."""
+    cells = {
+        path.stem: "\n".join(
+            cell.source for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"
+        )
+        for path in (REPOSITORY / "notebooks").glob("*.ipynb")
+    }
+    for name in ("02_clustering_analysis", "05_fid_per_view", "06_cluster_count_curves", "07_ablations", "11_claims"):
+        assert "{EXPLAINED}" in cells[name]
+    assert "claims_caption(study, words)" in cells["11_claims"]
