@@ -1,5 +1,6 @@
 """Merged views of a finished run: of whose pictures they are made, and how near they come to the true views."""
 
+import itertools
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from gcl_core.evaluation.picture_quality import person_psnr
 from gcl_core.files import read_json
 from gcl_core.layout import Layout
 from gcl_core.measure.artifacts import finished_run, where
-from gcl_core.measure.view_fid import chosen_rows
+from gcl_core.measure.view_fid import CHUNK, chosen_rows
 from gcl_core.mesh.projection import NOVEL, WHITE
 from gcl_core.surface.merging import MergedViews, Plan, merged_views
 from gcl_core.training.kept import labels_file, merged_file
@@ -70,12 +71,18 @@ def merged_pictures(
     places = places[merged.stored.there[places]]
     pid = people.index["pid"].to_numpy()[train]
     files = people.index["file"].to_numpy()[train[places]].tolist()
-    true = np.stack([truth.true_views(files, [yaw] * len(files)) for yaw in NOVEL], axis=1)
-    person = people.projections[train[places], 1:] < WHITE
-    alone = _mean_psnr(merged.stored.views[places], true, person)
+    plans = {epoch: read_plan(run, epoch) for epoch in epochs or [read_json(run / "manifest.json")["kept_epoch"]]}
+    found: list[list[np.ndarray]] = []
+    for part in (slice(start, start + CHUNK) for start in range(0, len(places), CHUNK)):
+        true = np.stack([truth.true_views(files[part], [yaw] * len(files[part])) for yaw in NOVEL], axis=1)
+        person = people.projections[train[places[part]], 1:] < WHITE
+        views = (_seven(merged, plan, places[part]) for plan in plans.values())
+        shown = itertools.chain([merged.stored.views[places[part]]], views)
+        found.append([_mean_psnr(each, true, person) for each in shown])
+    alone, *psnr = (np.concatenate(each) for each in zip(*found, strict=True))
     parts = []
-    for epoch in epochs or [read_json(run / "manifest.json")["kept_epoch"]]:
-        labels, plan = np.load(labels_file(run, epoch)), read_plan(run, epoch)
+    for (epoch, plan), reached in zip(plans.items(), psnr, strict=True):
+        labels = np.load(labels_file(run, epoch))
         donors, weights = plan.donors.numpy()[places], plan.weights.numpy()[places]
         own, taken = pid[places], (donors >= 0).sum(axis=1)
         with np.errstate(invalid="ignore"):
@@ -84,8 +91,7 @@ def merged_pictures(
         purity = (mates & (own[:, None] == pid)).sum(axis=1) / np.maximum(mates.sum(axis=1), 1)
         facts = {"pid": own, "label": labels[places], "purity": np.where(labels[places] < 0, np.nan, purity)}
         facts |= {"merged": taken, "precision": precision, "psnr_alone": alone}
-        views = _seven(merged, plan, places)
-        parts.append(pd.DataFrame({"epoch": epoch, **facts, "psnr": _mean_psnr(views, true, person)}))
+        parts.append(pd.DataFrame({"epoch": epoch, **facts, "psnr": reached}))
     return pd.concat(parts, ignore_index=True)
 
 

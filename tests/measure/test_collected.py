@@ -157,6 +157,24 @@ def test_pictures_without_surface_views_have_no_say_in_their_quality(
 
 
 @pytest.mark.usefixtures("runs")
+def test_views_given_are_held_chunk_by_chunk(
+    layout: Layout, people: PersonSet, truth: Truth, monkeypatch: pytest.MonkeyPatch
+):
+    evaluation = layout.study.evaluation.model_copy(update={"batch_size": 1})
+    single = Layout(layout.study.model_copy(update={"evaluation": evaluation}), root=layout.root)
+    whole, sizes, artist = given_psnr(single, people, truth, "gcl", 0), list[int](), module.artist
+
+    def watched(*given: Any) -> Callable[[np.ndarray], np.ndarray]:
+        draw = artist(*given)
+        return lambda rows: sizes.append(len(rows)) or draw(rows)
+
+    monkeypatch.setattr(module, "artist", watched)
+    monkeypatch.setattr(view_fid, "CHUNK", 3)
+    assert given_psnr(single, people, truth, "gcl", 0) == whole
+    assert sizes == [3, 1]
+
+
+@pytest.mark.usefixtures("runs")
 def test_distance_is_a_share_of_that_to_others_and_of_drawn_views_alone(layout: Layout, people: PersonSet):
     found = variants_of(layout)
     assert {name for name, each in found.items() if each.distance is not None} == {"gcl"}

@@ -15,6 +15,7 @@ from gcl_core.evaluation.picture_quality import person_psnr
 from gcl_core.figures.second_views import second_views
 from gcl_core.files import read_json
 from gcl_core.layout import Layout
+from gcl_core.measure import merged_views as module
 from gcl_core.measure.collected import given_psnr
 from gcl_core.measure.merged_views import kept_merged_views, merged_pictures, merged_reading, merged_table, read_plan
 from gcl_core.provenance import code_of_stage
@@ -92,13 +93,19 @@ def test_merged_views_count_their_code(trained: Layout):
     assert not {"gcl_core/surface/bodies.py", "gcl_core/surface/stored.py"} & code_of_stage(trained.study, "tda").keys()
 
 
-def test_what_was_merged_is_told_and_measured(trained: Layout):
+def test_what_was_merged_is_told_and_measured(trained: Layout, monkeypatch: pytest.MonkeyPatch):
     people, truth = prepare_data(trained), load_truth(trained)
     assert truth is not None
     lines = merged_pictures(trained, people, truth, "merged", 0, epochs=[1, 2])
     rows = people.rows("train")
     pid, files = people.index["pid"].to_numpy()[rows], people.index["file"].to_numpy()[rows].tolist()
     assert len(lines) == 2 * len(rows)
+    held, seven = list[int](), module._seven
+    monkeypatch.setattr(module, "CHUNK", 5)  # views that are held at once, all of which were above
+    monkeypatch.setattr(module, "_seven", lambda *given: held.append(len(given[2])) or seven(*given))
+    again = merged_pictures(trained, people, truth, "merged", 0, epochs=[1, 2])
+    pd.testing.assert_frame_equal(again, lines, check_exact=True)
+    assert held == [5, 5, 5, 5, 5, 5, 3, 3]
     last = lines[lines["epoch"] == 2].reset_index(drop=True)
     assert last["pid"].tolist() == pid.tolist()
     run = trained.stage("merged", 0)
