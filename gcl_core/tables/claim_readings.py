@@ -72,6 +72,7 @@ ROWS = (
     "*no difference of note*. "
     "Rows without a verdict decide nothing. An interval over two seeds is printed here alone: it says next to nothing."
 )
+DETAILS = "### What the numbers mean"  # where a page turns to what all pages share, and to the full table
 VERDICTS = {  # as the summary counts them
     **{
         "reproduced": "reproduced",
@@ -135,7 +136,7 @@ def claims_page(study: Study, frame: pd.DataFrame, doses: str, *, about: str = "
         f"Not tested here: {'; '.join(missing)}. Other profiles that may test them: {others}." if missing else "",
         *(["### Comparisons of our own", OWN, markdown_table(ours)] if len(ours) else []),
         *(["### How good must views be?", doses] if doses else []),
-        "### What the numbers mean",
+        DETAILS,
         "\n".join(f"- {words}" for metric, words in MEANINGS.items() if metric in metrics),
         "### Rules",
         RULES,
@@ -163,16 +164,19 @@ def _listed(words: list[str]) -> str:
 
 
 def reported_claims(layout: Layout) -> str:
-    """Return the claims of the profiles that report, from their committed tables.
+    """Return what the profiles that report say of claims and comparisons, from their committed pages.
 
-    Those of the second and the third round first, then the first round's, whose seeds with equal settings stand
+    What the numbers mean, the rules and the full table are left to these pages, which are named. Those of the second and the third round first, then the first round's, whose seeds with equal settings stand
     together before them. A table that is not there is said to be not run.
     """
     texts, committed = [], replace(layout, reference=True).figures.parent
     for folder in (*LATER, POOL, *FIRST):
         path = committed / folder / "claims.md"
-        text = path.read_text(encoding="utf-8") if path.is_file() else f"{NOT_RUN}: {path} is not there."
-        text = re.sub("^###", "####", text, flags=re.MULTILINE)  # its headings stand below the profile's
+        text = f"{NOT_RUN}: {path} is not there."
+        if path.is_file():
+            said, *_ = path.read_text(encoding="utf-8").partition(f"\n{DETAILS}\n")
+            text = re.sub("^###", "####", said, flags=re.MULTILINE)  # its headings stand below the profile's
+            text += f"\nAll numbers, and the rules: `figures/reference/{folder}/claims.md`."
         title = "All seeds of `evidence` and `evidence_light`" if folder == POOL else f"Profile `{folder}`"
         texts.append(f"### {title}\n\n{text}")
     return "\n\n".join(texts)

@@ -94,17 +94,19 @@ def test_comparisons_of_ours_are_told_by_titles_and_by_the_side_on_which_they_li
     assert len(own_rows(load_study("evidence"), claims_table([]))) == 0
 
 
-def test_claims_of_the_reporting_profiles_are_read_as_they_lie_and_missing_ones_named(tmp_path: Path):
+def test_what_reporting_profiles_say_is_read_as_it_lies_without_the_details_and_missing_ones_named(tmp_path: Path):
     layout = Layout(load_study("mini"), root=tmp_path)
     for folder, words in ((POOL, "all of them"), ("evidence", "what runs gave")):
         there = replace(layout, reference=True).figures.parent / folder / "claims.md"
         there.parent.mkdir(parents=True)
-        there.write_text(f"{words}\n\n### Rules")
+        there.write_text(f"{words}\n\n### Claims\n\n### What the numbers mean\n\n### Rules\n")
     told = re.split("^### ", reported_claims(layout), flags=re.MULTILINE)[1:]
     pooled = told.pop(REPORTING.index("evidence"))  # before the round that it pools, after the later ones
-    assert pooled.strip() == "All seeds of `evidence` and `evidence_light`\n\nall of them\n\n#### Rules"
+    title = "All seeds of `evidence` and `evidence_light`"
+    rest = "All numbers, and the rules: `figures/reference/{}/claims.md`."
+    assert pooled.strip() == f"{title}\n\nall of them\n\n#### Claims\n\n{rest.format(POOL)}"
     found = told.pop(REPORTING.index("evidence"))
-    assert found.strip() == "Profile `evidence`\n\nwhat runs gave\n\n#### Rules"
+    assert found.strip() == f"Profile `evidence`\n\nwhat runs gave\n\n#### Claims\n\n{rest.format('evidence')}"
     assert [each.split("\n")[0] for each in told] == [
         f"Profile `{profile}`" for profile in REPORTING if profile != "evidence"
     ]
