@@ -166,8 +166,9 @@ def _listed(words: list[str]) -> str:
 def reported_claims(layout: Layout) -> str:
     """Return what the profiles that report say of claims and comparisons, from their committed pages.
 
-    What the numbers mean, the rules and the full table are left to these pages, which are named. Those of the second and the third round first, then the first round's, whose seeds with equal settings stand
-    together before them. A table that is not there is said to be not run.
+    Those of the second and the third round first, then the first round's, whose seeds with equal settings stand
+    together before them. What the numbers mean, the rules and the full table are left to these pages, which are named.
+    A page that is not there is said to be not run.
     """
     texts, committed = [], replace(layout, reference=True).figures.parent
     for folder in (*LATER, POOL, *FIRST):
