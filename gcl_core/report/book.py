@@ -49,6 +49,7 @@ suppress_warnings = ["myst.header", "mystnb.unknown_mime_type", "misc.highlighti
 """
 STYLE = """\
 .bd-article table { font-size: 0.85em; }
+.bd-article p.rubric { display: block; }  /* the words and the code of a small heading on one line */
 .bd-article table td, .bd-article table th { padding: 0.3em 0.45em; }
 @media (max-width: 48rem) {  /* a narrow window: pictures keep a size at which words are read, and are moved sideways */
   .bd-article .cell_output { overflow-x: auto; }
