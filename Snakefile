@@ -49,7 +49,7 @@ READS = {"gpu": 0, "runtime": 60, "mem_mb": 8_000}  # tables and curves of what 
 # Where a machine has several GPUs (GCL_GPUS, by run_study), a step leaves cores to those on the other ones. Trainings and
 # measurements of a small study have one thread each, so that two cores share the steps and none waits.
 GPUS = len(os.environ.get("GCL_GPUS", "").split()) or 1
-SHARE = max(1, workflow.cores * min(study.devices, GPUS) // GPUS) if GPU else workflow.cores
+SHARE = max(1, workflow.cores * min(study.devices, GPUS) // GPUS)
 THREADS = study.joint.threads or SHARE
 
 # every step runs in the interpreter that started the study

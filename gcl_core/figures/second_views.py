@@ -11,7 +11,7 @@ from gcl_core.data.truth import Truth
 from gcl_core.layout import Layout
 from gcl_core.measure.drawn_people import draw_people
 from gcl_core.measure.first_step import FirstStep
-from gcl_core.measure.merged_views import kept_merged_views
+from gcl_core.measure.merged_views import kept_merger
 from gcl_core.mesh.projection import NOVEL
 from gcl_core.seeding import rng
 from gcl_core.surface.stored import carried_views
@@ -66,7 +66,7 @@ def _views(
     if variant.view == "surface":  # black where a picture has none
         return carried_views(layout, people, rows, variant.bodies, turned=variant.turned)[0]
     if variant.view == "surface_cluster":
-        return kept_merged_views(layout, people, name, 0, rows)[0]
+        return kept_merger(layout, people, name, 0)(rows)[0]
     if variant.view == "known":
         assert truth is not None  # Study allows such variants where the truth is made
         files = people.index["file"].iloc[rows].tolist()

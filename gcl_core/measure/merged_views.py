@@ -48,13 +48,6 @@ def kept_merger(
     return merge
 
 
-def kept_merged_views(
-    layout: Layout, people: PersonSet, variant: str, seed: int, rows: Int64[np.ndarray, " n"]
-) -> tuple[UInt8[np.ndarray, "n 7 h w 3"], Bool[np.ndarray, " n"]]:
-    """Return what `kept_merger` makes of a few rows; raises RunError as it does."""
-    return kept_merger(layout, people, variant, seed)(rows)
-
-
 def merged_pictures(
     layout: Layout, people: PersonSet, truth: Truth, variant: str, seed: int, epochs: Sequence[int] | None = None
 ) -> pd.DataFrame:

@@ -97,7 +97,7 @@ class Study(Settings):
             return variants
         titles = {name: VARIANTS[name].title if name in VARIANTS else name for name in variants}
         return {
-            name: each | {"title": each.get("title") or titles[name]} if isinstance(each, dict) else each
+            name: each | {"title": titles[name]} if isinstance(each, dict) and each.get("title", "") == "" else each
             for name, each in variants.items()
         }
 

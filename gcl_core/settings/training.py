@@ -189,8 +189,11 @@ VARIANTS = {
 
 
 def _with_gcl(variants: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the variants whose drawn views are measured: GCL's among them, which stand beside every other view."""
-    return variants if "gcl" in variants else ("gcl", *variants)
+    """Return the variants whose drawn views are measured: GCL's among them, which stand beside every other view.
+
+    Raises ValueError for one that is named twice.
+    """
+    return once_each(variants) if "gcl" in variants else ("gcl", *once_each(variants))
 
 
 class EvaluationSettings(Settings):
@@ -200,8 +203,5 @@ class EvaluationSettings(Settings):
     average_precision: Literal["step", "trapezoid"] = "step"  # D28; trapezoid: Market-1501's own
     encoding: Literal["png", "jpeg75"] = "png"  # D19: of drawn views, in the headline rows of Table 1
     fid_pictures: Annotated[int, Field(ge=2)] | None = None  # a view's pictures; null: every training picture
-    fid_variants: Annotated[tuple[str, ...], AfterValidator(once_each), AfterValidator(_with_gcl)] = (
-        "gcl",
-        "no_vi",
-    )  # gcl is always one
+    fid_variants: Annotated[tuple[str, ...], AfterValidator(_with_gcl)] = ("gcl", "no_vi")  # gcl is always one
     gallery_people: Annotated[int, Field(ge=1, le=8)] = 4  # rows of a gallery

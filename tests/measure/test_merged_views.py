@@ -17,7 +17,7 @@ from gcl_core.files import read_json
 from gcl_core.layout import Layout
 from gcl_core.measure import merged_views as module
 from gcl_core.measure.collected import given_psnr
-from gcl_core.measure.merged_views import kept_merged_views, merged_pictures, merged_reading, merged_table, read_plan
+from gcl_core.measure.merged_views import kept_merger, merged_pictures, merged_reading, merged_table, read_plan
 from gcl_core.provenance import code_of_stage
 from gcl_core.surface.stored import carried_views
 from gcl_core.training import epochs
@@ -110,7 +110,7 @@ def test_what_was_merged_is_told_and_measured(trained: Layout, monkeypatch: pyte
     assert last["pid"].tolist() == pid.tolist()
     run = trained.stage("merged", 0)
     plan, labels = read_plan(run, 2), np.load(run / "labels" / "epoch_002.npy")
-    views, there = kept_merged_views(trained, people, "merged", 0, rows)
+    views, there = kept_merger(trained, people, "merged", 0)(rows)
     assert there.all()
     for row, line in ((row, last.iloc[row]) for row in range(len(last))):
         mates = np.flatnonzero(labels == labels[row])
