@@ -5,6 +5,7 @@ import os
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,19 @@ class Body:
     vertices: Float32[np.ndarray, "v 3"]
     faces: Int32[np.ndarray, "f 3"]
     elevation: float = 0.0  # how far the camera looks down, degrees
+
+    @cached_property
+    def extent(self) -> Float32[np.ndarray, " 3"]:
+        """How far it reaches along each axis, metres; zero without vertices."""
+        axes = np.ascontiguousarray(self.vertices.T)  # numpy is slow across the rows of a long table
+        return np.ptp(axes, axis=1) if axes.size else np.zeros(3, dtype=np.float32)
+
+    @cached_property
+    def normals(self) -> Float32[np.ndarray, "v 3"]:
+        """Unit normals at its vertices, as `vertex_normals` gives them."""
+        from gcl_core.mesh.rasterizer import vertex_normals  # numba: only where something is drawn
+
+        return vertex_normals(self.vertices, self.faces)
 
 
 @dataclass(frozen=True)

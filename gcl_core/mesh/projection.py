@@ -37,9 +37,9 @@ def project_body(
     `yaw_degrees` turns the body about the vertical, counter-clockwise seen from above: facing image-left becomes
     frontal at +90, seen from behind becomes facing image-left. Raises MeshError: a body without extent.
     """
-    from gcl_core.mesh.rasterizer import rasterize, vertex_normals  # numba: only where something is drawn
+    from gcl_core.mesh.rasterizer import rasterize  # numba: only where something is drawn
 
-    if len(body.vertices) == 0 or np.ptp(body.vertices, axis=0).min() == 0:
+    if body.extent.min() == 0:
         raise MeshError(f"a body of {len(body.vertices)} vertices is empty or flat and shows nothing; leave it out")
 
     turn = view_matrix(yaw_degrees, body.elevation)
@@ -47,7 +47,7 @@ def project_body(
     frame = fit_frame(seen, height, width)
     size = (height * OVERSAMPLING, width * OVERSAMPLING)
     shown, inside = rasterize(to_pixels(seen, frame), body.faces, *size)
-    normals = vertex_normals(body.vertices, body.faces) @ turn.T
+    normals = body.normals @ turn.T
     grey = np.full(size, WHITE, dtype=np.float32)
     covered = shown >= 0
     facing = dot(interpolate(normals, body.faces, shown[covered], inside[covered]), _LIGHT)

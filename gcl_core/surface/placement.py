@@ -57,9 +57,10 @@ class Placement:
                 f"scale {frame.scale} and aspect {self.aspect} must be above 0, {self.slack} not below: "
                 "the body would be behind the camera; leave it out"
             )
-        extent = np.ptp(self.body.vertices, axis=0) if len(self.body.vertices) else np.zeros(3)
-        if not (extent.min() > 0 and extent.max() < LARGEST):
-            raise MeshError(f"a body of {extent} metres is flat or a point, or larger than anybody; leave it out")
+        if not (self.body.extent.min() > 0 and self.body.extent.max() < LARGEST):
+            raise MeshError(
+                f"a body of {self.body.extent} metres is flat or a point, or larger than anybody; leave it out"
+            )
 
     def turned(self, yaw: float | int) -> Frame:
         """Return the frame of the view at a yaw (degrees): the picture's own at 0.
