@@ -117,12 +117,12 @@ def _parser() -> argparse.ArgumentParser:
         metavar="DIR",
         help="run the steps where this Snakemake profile says (docs/CLUSTER.md)",
     )
-    run.add_argument(
-        "--from-weights", action="store_true", help="take the trained networks of weights/PROFILE and train nothing"
-    )
     plan = add_study("plan", _plan, study, "say what a study consists of and what would run")
     for each in (run, plan):
         each.add_argument("--seeds", type=count, metavar="N", help="repeat the study with N seeds (setting `seeds`)")
+        each.add_argument(
+            "--from-weights", action="store_true", help="take the trained networks of weights/PROFILE and train nothing"
+        )
     add_study("summary", _summary, study, "show each training's last epoch, or the one it keeps")
     report = add_study(
         "report",

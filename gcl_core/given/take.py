@@ -10,6 +10,7 @@ from gcl_core.config import ConfigError, Study, load_study
 from gcl_core.data.person_set import load_person_set
 from gcl_core.files import RunError, hash_file, read_json, write_text
 from gcl_core.layout import Layout
+from gcl_core.measure.artifacts import other_settings
 from gcl_core.models.packed import unpack_file
 from gcl_core.models.weights import load_encoder, load_weights
 from gcl_core.run_folder import RunFolder
@@ -21,14 +22,14 @@ GIVEN = "given"  # of a run's manifest: the folder of weights that it was made o
 
 
 def check_given(study: Study) -> None:
-    """Raise ConfigError where a study takes given weights for people or seeds that they were not trained on.
+    """Raise ConfigError where a study takes given weights that were trained on other people or seeds, or otherwise.
 
     Their runs keep the records of their training, whose clusters would be compared with other people. Raises RunError
     for a folder without weights.
     """
     if study.given_weights is None:
         return
-    read_manifest(study.given_weights)
+    runs = read_manifest(study.given_weights)["runs"]
     own = {name: getattr(study, name) for name in ("data_root", "mesh_root")}  # where the taker has the pictures
     own |= {"source.data_root": study.source.data_root} if study.source else {}
     places = [f"{name}={path}" for name, path in own.items() if path is not None]
@@ -40,6 +41,19 @@ def check_given(study: Study) -> None:
             "other data or seeds. Leave these settings as they are, train the profile without given weights, or "
             "measure an encoder on other people by `python -m gcl_core evaluate`"
         )
+    if without := [name for name in study.variants if name not in runs]:
+        raise ConfigError(
+            f"variants: {shown(study.given_weights)} holds no weights of {', '.join(without)}; leave them out, or "
+            "train the profile without given weights"
+        )
+    for stage, facts in runs.items():
+        if stage in {"baseline", "warm_up", *study.variants} and (
+            other := other_settings(study, stage, facts["settings"])
+        ):
+            raise ConfigError(
+                f"{', '.join(other)}: the weights of {stage} in {shown(study.given_weights)} were trained with other "
+                "settings there. Leave them as they are, or train the profile without given weights"
+            )
 
 
 def given_run(layout: Layout, stage: str, seed: int) -> Path | None:

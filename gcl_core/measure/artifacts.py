@@ -70,9 +70,7 @@ def run_problem(layout: Layout, stage: str, seed: int, repeat: int = 0) -> str |
     facts, again = run_facts(folder), f"run {maker(stage, seed)} again"
     if "finished" not in facts:
         return f"has not run to its end; {again}, it goes on where it stopped"
-    ours, theirs = layout.study.of_stage(stage).model_dump(mode="json"), facts["settings"]
-    other = sorted(key for key in theirs if key in ours and _differ(theirs[key], ours[key]))
-    if other:
+    if other := other_settings(layout.study, stage, facts["settings"]):
         return f"was made with other settings of {', '.join(other)}; {again}"
     if "imported" in facts:  # weights from elsewhere: no code of ours trained them
         return None
@@ -96,6 +94,12 @@ def run_problem(layout: Layout, stage: str, seed: int, repeat: int = 0) -> str |
         problem = run_problem(layout, "source", seed)
         return problem and f"started from {start}, which {problem}"
     return None
+
+
+def other_settings(study: Study, stage: str, recorded: dict[str, Any]) -> list[str]:
+    """Return which sections of a study's settings differ from those that a run of a stage or variant recorded."""
+    now = study.of_stage(stage).model_dump(mode="json")
+    return sorted(key for key in recorded if key in now and _differ(recorded[key], now[key]))
 
 
 def _input_now(layout: Layout, stage: str, seed: int, name: str) -> str | None:

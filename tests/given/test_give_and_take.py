@@ -1,5 +1,7 @@
 """A finished profile's networks become a folder, and a study that takes that folder has runs without training."""
 
+import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -167,10 +169,29 @@ def test_weights_are_not_taken_for_people_or_seeds_that_they_were_not_trained_on
     assert "come with the record of a training on other data or seeds" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ("joint.epochs=97", "joint: the weights of .* were trained with other settings"),
+        ("identity_encoder.width=8", "identity_encoder: the weights of baseline in"),
+        ("variants.no_vi={title: without, purpose: ablation, l_vi: 0}", "holds no weights of no_vi"),
+    ],
+)
+def test_weights_of_other_settings_or_variants_are_refused_before_anything_is_made(
+    words: str, told: str, capsys: pytest.CaptureFixture[str]
+):
+    for command in (["plan"], ["run", "--dry-run"]):
+        with pytest.raises(SystemExit, match="2"):
+            main([*command, "mini", "--from-weights", words])
+        assert re.search(told, capsys.readouterr().err)
+    main(["plan", "mini", "--from-weights", "evaluation.fid_pictures=2"])  # what is measured may be chosen
+    assert "mini_given" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("words", [[], ["source.dataset=market1501", "source.data_root=elsewhere"]])
 def test_weights_of_real_people_are_taken_by_who_has_the_pictures(words: list[str], tmp_path: Path):
     theirs = given_study(load_study("market1501", [f"data_root={tmp_path}/theirs", *words]), list(STAGES))
-    (tmp_path / "manifest.json").write_text("{}")
+    (tmp_path / "manifest.json").write_text(json.dumps({"runs": {stage: {"settings": {}} for stage in STAGES}}))
     (tmp_path / "study.yaml").write_text(described(theirs))
     assert "theirs" not in (tmp_path / "study.yaml").read_text()
     words = [f"data_root={tmp_path}/ours", *(word for word in words if word.startswith("source.data_root"))]
