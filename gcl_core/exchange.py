@@ -9,7 +9,7 @@ from torch import nn
 
 from gcl_core.config import STAGES
 from gcl_core.files import RunError, hash_file, read_json
-from gcl_core.given.take import encoder_facts, holds_given
+from gcl_core.given.folder import encoder_facts, holds_given
 from gcl_core.layout import Layout
 from gcl_core.models.checkpoints import read_encoder_checkpoint
 from gcl_core.models.generator import Generator

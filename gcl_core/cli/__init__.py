@@ -181,7 +181,7 @@ def _run(chosen: argparse.Namespace, words: Sequence[str]) -> None:
         f"profile {study.profile}; executed notebooks and their messages: {_short(layout.runs)}/notebooks/", flush=True
     )
     if study.given_weights is not None:
-        from gcl_core.given.take import told
+        from gcl_core.given.folder import told
 
         print(told(study.given_weights), flush=True)
     cluster = chosen.cluster and chosen.cluster.resolve()

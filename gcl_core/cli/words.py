@@ -45,7 +45,7 @@ def read_study(
         overrides.append(f"seeds={chosen.seeds}")
     study = load_study(profile, overrides) if pictures else described_study(profile, overrides)
     if study.given_weights is not None:
-        from gcl_core.given.take import check_given
+        from gcl_core.given.folder import check_given
 
         check_given(study)
     return study, profile, overrides

@@ -13,7 +13,7 @@ from gcl_core.data.person_set import PersonSet, load_person_set
 from gcl_core.evaluation.accuracy import accuracy_record
 from gcl_core.files import RunError, hash_file, read_json, why, write_json, write_text
 from gcl_core.given.card import model_card
-from gcl_core.given.take import MANIFEST, STUDY
+from gcl_core.given.folder import MANIFEST, STUDY
 from gcl_core.layout import Layout
 from gcl_core.measure.artifacts import finished_run, measured_today
 from gcl_core.models.packed import Bits, pack_file, unpack_file

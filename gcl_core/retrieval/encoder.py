@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from gcl_core.data.batches import imagenet_normalize
 from gcl_core.files import RunError
-from gcl_core.given.take import encoder_facts, holds_given
+from gcl_core.given.folder import encoder_facts, holds_given
 from gcl_core.models.identity_encoder import IdentityEncoder
 from gcl_core.models.weights import load_weights
 from gcl_core.run_folder import run_facts, run_picture

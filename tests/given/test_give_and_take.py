@@ -17,8 +17,9 @@ from gcl_core.figure_manifest import read_manifest as figures_manifest
 from gcl_core.figures.style import new_figure, save_figure, write_foot
 from gcl_core.files import RunError, read_json, write_json
 from gcl_core.given import give
+from gcl_core.given.folder import check_given, told
 from gcl_core.given.give import described, give_weights, given_study
-from gcl_core.given.take import check_given, given_run, told
+from gcl_core.given.take import given_run
 from gcl_core.layout import Layout
 from gcl_core.measure.artifacts import finished_run, records, run_problem
 from gcl_core.measure.first_step import first_step
