@@ -76,7 +76,7 @@ class Study(Settings):
         """Leave out later settings that are not given: such studies are named as before the settings were there."""
         tree = dump(self)
         baseline = tree.get("baseline") or {}
-        later = [(tree, "given_weights"), (baseline, "clustering")]
+        later = [(tree, "given_weights"), (tree.get("evaluation"), "stage_1_every"), (baseline, "clustering")]
         later += [(baseline.get("jvtc"), name) for name in ("joint_rho", "joint_eps_scale")]
         for section, name in later:
             if isinstance(section, dict) and section.get(name, ...) is None:

@@ -200,6 +200,7 @@ class EvaluationSettings(Settings):
     """What is measured and on how much (§5.4, §7.1)."""
 
     batch_size: Positive = 64
+    stage_1_every: Positive | None = None  # epochs of stage 1 from one evaluation to the next; null: 1
     average_precision: Literal["step", "trapezoid"] = "step"  # D28; trapezoid: Market-1501's own
     encoding: Literal["png", "jpeg75"] = "png"  # D19: of drawn views, in the headline rows of Table 1
     fid_pictures: Annotated[int, Field(ge=2)] | None = None  # a view's pictures; null: every training picture

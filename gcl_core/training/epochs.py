@@ -216,6 +216,10 @@ class Epochs:
         )
         self._line.update(self._epoch - 1 + (step + 1) / self._steps - self._line.n)
 
+    def due(self, every: int | None) -> bool:
+        """Whether what is done every so many epochs, None for every one, and after the last is due after this one."""
+        return self._epoch % (every or 1) == 0 or self._epoch == self._count
+
     def end(self, facts: Mapping[str, Any], **accuracy: Any) -> None:
         """Keep the state after the epoch, then record it: its facts, the losses' means, its accuracy."""
         self._within = True  # a stop waits until both are done

@@ -215,8 +215,8 @@ def _train(
             # Evaluate and record
             if drawing is not None:
                 epochs.journal.show(epoch, "views", sample_views(encoder, drawing.artist, people))
-            evaluated = epoch % settings.evaluate_every == 0 or epoch == settings.epochs
-            accuracy = accuracy_record(encoder, people, study.evaluation) if evaluated else {}
+            due = epochs.due(settings.evaluate_every)
+            accuracy = accuracy_record(encoder, people, study.evaluation) if due else {}
             if best is not None and accuracy:
                 best.offer(epoch, accuracy, partial(_save, learners))
             epochs.end(facts, **accuracy)

@@ -35,13 +35,11 @@ from gcl_core.training.learners import Drawing, Learners
 from gcl_core.training.optimizers import make_optimizer
 from gcl_core.training.step import Batch, joint_step, warm_up_step
 from gcl_core.workflow.counts import (
-    baseline_epochs,
     clusterings,
     count_pictures,
     drawn_views,
     encoded_pictures,
-    evaluations,
-    extractions,
+    extracted_pictures,
     inception_pictures,
     joint_epochs,
     stage_one,
@@ -85,8 +83,7 @@ def measure_costs(layout: Layout, counts: dict[str, int]) -> Iterator[Cost]:
 
 def _trainings(layout: Layout, counts: dict[str, int], device: torch.device) -> Iterator[Cost]:
     study = layout.study
-    train, test = counts["train"], counts["query"] + counts["gallery"]
-    encoder = _loaded_encoder(study, device)
+    train, encoder = counts["train"], _loaded_encoder(study, device)
     with cpu_threads(study.baseline.threads):
         if study.source is not None:
             batch = study.source.identities * study.source.instances
@@ -95,9 +92,8 @@ def _trainings(layout: Layout, counts: dict[str, int], device: torch.device) -> 
         steps, batch = stage_one(study, train)
         start = _encoder(study).to(device) if study.source is None else _loaded_encoder(study, device)
         yield _cost(f"stage 1, {study.baseline.method}: step", steps, _encoder_step(study, start, batch))
-    seen = train * extractions(study) + test * (baseline_epochs(study) + evaluations(study))
-    pixels = _pictures(study, PASSES, device)
-    yield _cost("features: pass of 64 pictures", -(-seen // PASSES), _sync(device, lambda: _extract(encoder, pixels)))
+    pixels, passes = _pictures(study, PASSES, device), -(-extracted_pictures(study, counts) // PASSES)
+    yield _cost("features: pass of 64 pictures", passes, _sync(device, lambda: _extract(encoder, pixels)))
     yield _clustering(study, train, encoder.feature_dim, device)
     if study.baseline.method == "jvtc":
         yield from _dense_distances(study, counts, encoder.feature_dim, device)

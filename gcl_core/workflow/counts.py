@@ -44,7 +44,7 @@ def baseline_epochs(study: Study) -> int:
         "jvtc": settings.jvtc.epochs,
         "cluster_contrast": settings.cluster_contrast.epochs,
     }
-    return epochs.get(settings.method, 0) + 1
+    return -(-epochs.get(settings.method, 0) // (study.evaluation.stage_1_every or 1)) + 1
 
 
 def evaluations(study: Study) -> int:
@@ -53,6 +53,12 @@ def evaluations(study: Study) -> int:
     return sum(
         (-(-joint.epochs // joint.evaluate_every) + 1) * len(study.repeats_of(name)) for name, joint in settings.items()
     )
+
+
+def extracted_pictures(study: Study, counts: dict[str, int]) -> int:
+    """Return how many pictures pass E_id on one seed while it trains, to be clustered or evaluated."""
+    test = counts["query"] + counts["gallery"]
+    return counts["train"] * extractions(study) + test * (baseline_epochs(study) + evaluations(study))
 
 
 def extractions(study: Study) -> int:

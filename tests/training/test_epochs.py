@@ -13,6 +13,8 @@ import pytest
 
 from gcl_core.files import hash_file, read_json
 from gcl_core.layout import Layout
+from gcl_core.measure.artifacts import run_problem
+from gcl_core.run_folder import read_metrics
 from gcl_core.seeding import numpy_rng
 from gcl_core.training import epochs
 from gcl_core.training.baseline import train_baseline
@@ -39,6 +41,21 @@ SLOTS = (
     "baseline.method=cluster_contrast baseline.cluster_contrast.epochs=2 baseline.cluster_contrast.identities=2 "
     "baseline.cluster_contrast.instances=4 baseline.cluster_contrast.iterations=4"
 )
+
+
+@pytest.mark.parametrize("words", ["baseline.tda.epochs=3", JVTC, SLOTS.replace("epochs=2", "epochs=3")])
+def test_stage_1_is_evaluated_as_seldom_as_the_settings_say_and_learns_the_same(
+    boxes: MakeLayout, words: str, tmp_path: Path
+):
+    each = train_baseline(boxes(*words.split(), root=tmp_path / "each"), 0)
+    seldom = train_baseline(boxes(*words.split(), "evaluation.stage_1_every=2", root=tmp_path / "seldom"), 0)
+    every, some = read_metrics(each), read_metrics(seldom)
+    assert ["map" in line for line in every] == [True] * 4
+    assert ["map" in line for line in some] == [True, False, True, True]  # the start, and the last at any rate
+    assert [line.get("map") for line in some] == [every[0]["map"], None, every[2]["map"], every[3]["map"]]
+    assert hash_file(seldom / "encoder.safetensors") == hash_file(each / "encoder.safetensors")
+    layout = boxes(*words.split(), root=tmp_path / "seldom")  # how often it is evaluated decides nothing
+    assert run_problem(layout, "baseline", 0) is None
 
 
 class Killed(BaseException):

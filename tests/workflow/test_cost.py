@@ -1,5 +1,6 @@
 """What a study would cost: the numbers of steps are exact, the measured parts are real and add up."""
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,7 @@ import torch
 
 from gcl_core.config import ClusteringSettings, Study, load_study
 from gcl_core.data.index import DataError
+from gcl_core.data.report import PUBLISHED
 from gcl_core.files import RunError
 from gcl_core.layout import Layout
 from gcl_core.models.identity_encoder import IdentityEncoder
@@ -20,10 +22,12 @@ from gcl_core.training.start import start_encoder
 from gcl_core.workflow import cost
 from gcl_core.workflow.cost import Cost, _cost, measure_costs
 from gcl_core.workflow.counts import (
+    baseline_epochs,
     clusterings,
     count_pictures,
     drawn_views,
     encoded_pictures,
+    extracted_pictures,
     inception_pictures,
 )
 
@@ -212,6 +216,21 @@ def test_epochs_in_which_every_picture_is_a_class_of_its_own_cluster_nothing(met
     words = f"baseline.method={method} baseline.{method}.epochs=4 baseline.{method}.instance_epochs="
     counted = [clusterings(load_study("smoke", f"{words}{number}")) for number in (0, 3, 9)]
     assert [each - counted[2] for each in counted] == [4, 1, 0]
+
+
+@pytest.mark.parametrize(("every", "times"), [("null", 101), ("5", 21), ("7", 16), ("200", 2)])
+def test_stage_1_is_evaluated_at_its_start_as_often_as_asked_and_at_its_end(every: str, times: int):
+    study = load_study("smoke", f"baseline.method=jvtc evaluation.stage_1_every={every}")
+    assert baseline_epochs(study) == times
+
+
+@pytest.mark.parametrize("profile", list(PUBLISHED))
+def test_the_page_of_a_published_set_counts_its_passes_as_the_dry_run_does(profile: str, repository: Path):
+    page = (repository / "docs" / "datasets" / f"{profile}.md").read_text(encoding="utf-8")
+    (told,) = re.findall(r"\| features: passes of 64 pictures.* \| ([\d,]+) \|", page)
+    counts = {split: pictures for split, (pictures, _) in PUBLISHED[profile].items()}
+    seen = extracted_pictures(load_study(profile, "data_root=elsewhere"), counts)
+    assert told == f"{-(-seen // 64):,}"
 
 
 @pytest.mark.parametrize("method", ["jvtc", "cluster_contrast"])

@@ -112,6 +112,7 @@ def _train(layout: Layout, people: PersonSet, seed: int, run: RunFolder, device:
                 loss.backward()
                 optimizer.step()
             schedule.step()
-            epochs.end({}, **accuracy_record(encoder, people, study.evaluation))  # on the source's own test people
+            due = epochs.due(study.evaluation.stage_1_every)  # on the source's own test people
+            epochs.end({}, **(accuracy_record(encoder, people, study.evaluation) if due else {}))
     save_weights(encoder, run.path / "encoder.safetensors")
     run.finish()

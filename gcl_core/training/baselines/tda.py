@@ -85,7 +85,8 @@ def train_tda(layout: Layout, people: PersonSet, seed: int, run: RunFolder, devi
                 epochs.tell({"loss": loss}, pictures=picture, copies=copy)
                 bank.check()
             schedule.step()
-            epochs.end(facts, **accuracy_record(encoder, people, study.evaluation))
+            due = epochs.due(study.evaluation.stage_1_every)
+            epochs.end(facts, **(accuracy_record(encoder, people, study.evaluation) if due else {}))
 
     if ranks.is_first:
         save_weights(encoder, run.path / "encoder.safetensors")

@@ -83,7 +83,8 @@ def train_cluster_contrast(
                 optimizer.step()
                 memory.update(own, feature)
             schedule.step()
-            epochs.end(facts, **accuracy_record(encoder, people, study.evaluation))
+            due = epochs.due(study.evaluation.stage_1_every)
+            epochs.end(facts, **(accuracy_record(encoder, people, study.evaluation) if due else {}))
 
     save_weights(encoder, run.path / "encoder.safetensors")
     return {}

@@ -98,7 +98,8 @@ def train_jvtc(layout: Layout, people: PersonSet, seed: int, run: RunFolder, dev
                 optimizer.step()
                 memory.update(indices, instance_vectors(features), keep_old=keep_old)
             schedule.step()
-            epochs.end(facts, **accuracy_record(encoder, people, study.evaluation))
+            due = epochs.due(study.evaluation.stage_1_every)
+            epochs.end(facts, **(accuracy_record(encoder, people, study.evaluation) if due else {}))
 
     save_weights(encoder, run.path / "encoder.safetensors")
     return {"copies": copies.note, **_joint_facts(encoder, people, copies, study)}
