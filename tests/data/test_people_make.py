@@ -1,8 +1,10 @@
 """A small set of synthetic people on disk: layout, the same bytes however made, and what is said of bad folders."""
 
 import json
+import multiprocessing
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from dataclasses import replace
@@ -12,8 +14,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from filelock import FileLock
+from loky.backend.process import LokyProcess
 from PIL import Image
 
+from gcl_core.cli.ending import heeding_sigterm
 from gcl_core.config import PeopleSettings
 from gcl_core.data.index import DataError
 from gcl_core.data.people import make
@@ -105,6 +109,25 @@ def test_a_process_ended_from_outside_is_told(tmp_path, monkeypatch):
     monkeypatch.setattr(make, "_photograph_here", _end_this_process)
     with pytest.raises(RunError, match=r"was ended from outside.*kept.*run this again"):
         make_people(tmp_path / "set", SETTINGS, height=HEIGHT, width=WIDTH, workers=2, progress=False)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stop_while_its_processes_start_leaves_none_of_them(number, tmp_path, monkeypatch):
+    def start(self: LokyProcess) -> None:
+        begin(self)
+        os.kill(os.getpid(), number)
+
+    begin = LokyProcess.start
+    monkeypatch.setattr(LokyProcess, "start", start)
+    with heeding_sigterm(), pytest.raises(KeyboardInterrupt):
+        make_people(tmp_path / "set", SETTINGS, height=HEIGHT, width=WIDTH, workers=2, progress=False)
+    started = multiprocessing.active_children()
+    for process in started:
+        process.join(10)
+    left = [process.name for process in started if process.is_alive()]
+    for process in started:
+        process.terminate()  # they would be waited for at the end of the tests
+    assert left == []
 
 
 def _end_this_process(*_: object) -> None:

@@ -1,5 +1,6 @@
 """Writing a set of synthetic people to disk, in the layout of Market-1501: whole, resumable, by several processes."""
 
+import multiprocessing
 import os
 import threading
 from collections import deque
@@ -110,6 +111,7 @@ def _work(folder: PeopleFolder, people: list[list[Shot]], workers: int | None) -
     if count == 1:
         yield from (_photograph(studio, *order) for order in orders())
         return
+    others = set(multiprocessing.active_children())
     with ProcessPoolExecutor(count, initializer=_set_up, initargs=(studio,)) as pool:
         try:
             yield from _in_order(pool, orders(), ahead=4 * count)
@@ -120,6 +122,8 @@ def _work(folder: PeopleFolder, people: list[list[Shot]], workers: int | None) -
             ) from error
         except BaseException:
             pool.shutdown(kill_workers=True)
+            for process in set(multiprocessing.active_children()) - others:
+                process.terminate()  # a pool that was stopped while it began does not end those that it has
             raise
 
 
