@@ -129,8 +129,9 @@ def load_study(profile: str, overrides: str | Sequence[str] = ()) -> Study:
     (`joint.epochs=3`), values YAML; a string is split as a shell does. A value that is a path is taken literally,
     whatever its characters. A profile may say `extends: BASE`, the name of another in `configs/` or `configs/bases/` or
     the path of a YAML file from its own folder: it then states only what differs from that one, mapping by mapping. A
-    base extends nothing. Relative paths count from the folder of the YAML file that holds them, those in overrides from
-    the current folder; `~` is the home folder.
+    base extends nothing. A list of names in the place of `variants` keeps those of the profile's. Relative
+    paths count from the folder of the YAML file that holds them, those in overrides from the current folder; `~` is the
+    home folder.
 
     Raises ConfigError: unknown profile or base, unreadable YAML, unknown key, wrong type, out of range.
     """
@@ -276,6 +277,9 @@ def _extended(path: Path, tree: dict[str, Any]) -> dict[str, Any]:
             f"{path}: extends {name!r}, which itself extends {below['extends']!r}; only one level is read: extend "
             f"{below['extends']!r} and state the rest"
         )
+    if isinstance(only := named.get("variants"), list):
+        del named["variants"]
+        _keep_variants(below, only, str(path))
     return _merged(below, named)
 
 
@@ -295,6 +299,25 @@ def _kind(key: str, section: dict[str, Any]) -> Any:
     return section.get("kind", None if field is None else getattr(field.default, "kind", None))
 
 
+def _variants(tree: dict[str, Any]) -> Any:
+    """Return the variants of settings; of those that name none, the ones that every study has."""
+    own = {name: each.model_dump(exclude_unset=True) for name, each in VARIANTS.items()}
+    return tree.setdefault("variants", own)
+
+
+def _keep_variants(tree: dict[str, Any], names: list[Any], where: str) -> None:
+    """Keep those of the variants that are named, in their own order, and of `evaluation.fid_variants` likewise."""
+    own, evaluation = _variants(tree), tree.setdefault("evaluation", {})
+    if not isinstance(own, dict) or not isinstance(evaluation, dict):
+        return  # what is wrong with them is told when they are read
+    if unknown := [str(name) for name in names if name not in list(own)]:
+        raise ConfigError(f"{where}: there is no variant {', '.join(unknown)} to keep, only {', '.join(own)}")
+    shown = evaluation.get("fid_variants", EvaluationSettings.model_fields["fid_variants"].default)
+    tree["variants"] = {name: each for name, each in own.items() if name in names}
+    if isinstance(shown, list | tuple):
+        evaluation["fid_variants"] = [name for name in shown if name in names or name not in list(own)]
+
+
 def _override(tree: dict[str, Any], word: str) -> None:
     key, separator, value = word.partition("=")
     if not separator or not key:
@@ -303,8 +326,7 @@ def _override(tree: dict[str, Any], word: str) -> None:
             "blanks stands in quotes"
         )
     if key.startswith("variants."):  # of a profile that names none, one of those that every study has
-        own = {name: each.model_dump(exclude_unset=True) for name, each in VARIANTS.items()}
-        variants, (_, name, *inner) = tree.setdefault("variants", own), key.split(".")
+        variants, (_, name, *inner) = _variants(tree), key.split(".")
         if inner not in ([], ["view"]) and isinstance(variants, dict) and name not in variants:
             raise ConfigError(
                 f"override {word!r}: there is no variant {name!r}, only {', '.join(variants)}; a new one begins with "
@@ -313,6 +335,10 @@ def _override(tree: dict[str, Any], word: str) -> None:
     if key in PATHS:
         return set_dotted(tree, key, None if value in NO_PATH else value)
     try:
-        set_dotted(tree, key, _read_yaml(value))
+        given = _read_yaml(value)
     except yaml.YAMLError as error:
         raise ConfigError(f"override {word!r}: {value!r} is not readable YAML ({error})") from error
+    if key == "variants" and isinstance(given, list):
+        _keep_variants(tree, given, f"override {word!r}")
+    else:
+        set_dotted(tree, key, given)

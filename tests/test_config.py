@@ -275,6 +275,26 @@ def test_variants_have_titles_of_their_own():
         load_study("smoke", "variants.mine.view=drawn variants.mine.title=GCL")
 
 
+def test_a_list_of_names_keeps_those_variants_as_the_profile_has_them(tmp_path: Path):
+    whole, some = load_study("evidence2"), load_study("evidence2", "variants=[tda_30,no_vi,gcl,tda]")
+    assert list(some.variants) == ["gcl", "no_vi", "tda", "tda_30"]  # in the profile's order
+    assert all(each == whole.variants[name] for name, each in some.variants.items())
+    assert load_study("evidence2", "variants=[gcl,tda]").evaluation.fid_variants == ("gcl",)
+    full = load_study("market1501", f"data_root={tmp_path} variants=[gcl,tda]")  # a profile that names none
+    assert list(full.variants) == ["gcl", "tda"]
+    assert full.evaluation.fid_variants == ("gcl",)
+    mine = tmp_path / "mine.yaml"
+    mine.write_text("{extends: smoke, variants: [gcl, tda, no_l_vi]}")
+    assert list(load_study(str(mine)).variants) == ["gcl", "tda", "no_l_vi"]
+    assert load_study(str(mine), "variants.tda.repeats=5").variants["tda"].repeats == 5
+
+
+@pytest.mark.parametrize("names", ["[gcl,tda,cpoy]", "[gcl,tda,[no_vi]]"])
+def test_a_variant_to_keep_that_is_not_there_is_told_with_those_that_are(names: str):
+    with pytest.raises(ConfigError, match=r"there is no variant .* to keep, only gcl, .*true_views"):
+        load_study("mini", f"variants={names}")
+
+
 def test_a_variant_may_change_settings_of_its_own_stage():
     study = load_study("smoke", CHANGED + "'variants.warm={changes: {contrast.temperature: 0.2, joint.epochs: 5}}'")
     changed = study.of_variant("warm")
@@ -328,8 +348,7 @@ def test_changed_training_is_refused_under_a_shipped_name(tmp_path: Path):
     ):
         with pytest.raises(ConfigError, match=f"would change what profile {profile} trains"):
             Layout(load_study(profile, words))
-    fewer = "variants={gcl: {title: GCL}, tda: {title: TDA control, purpose: control, view: augmented}}"
-    assert Layout(load_study("smoke", [fewer, "evaluation.fid_variants=[gcl]"])).study.profile == "smoke"
+    assert Layout(load_study("smoke", "variants=[gcl,tda]")).study.profile == "smoke"  # fewer trainings of the same
     free = load_study("smoke", "seeds=3 device=cpu joint.threads=1 evaluation.fid_pictures=8")
     assert Layout(free).of_seed(1).study.profile == "smoke"
     assert Layout(load_study("market1501", "data_root=/somewhere")).study.profile == "market1501"
