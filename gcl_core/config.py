@@ -129,9 +129,8 @@ def load_study(profile: str, overrides: str | Sequence[str] = ()) -> Study:
     (`joint.epochs=3`), values YAML; a string is split as a shell does. A value that is a path is taken literally,
     whatever its characters. A profile may say `extends: BASE`, the name of another in `configs/` or `configs/bases/` or
     the path of a YAML file from its own folder: it then states only what differs from that one, mapping by mapping. A
-    base extends nothing. A list of names in the place of `variants` keeps those of the profile's. Relative
-    paths count from the folder of the YAML file that holds them, those in overrides from the current folder; `~` is the
-    home folder.
+    list of names in the place of `variants` keeps those of the profile's. Relative paths count from the folder of the
+    YAML file that holds them, those in overrides from the current folder; `~` is the home folder.
 
     Raises ConfigError: unknown profile or base, unreadable YAML, unknown key, wrong type, out of range.
     """
@@ -255,10 +254,14 @@ def _extended(path: Path, tree: dict[str, Any]) -> dict[str, Any]:
             f"{path}: {path.stem!r}, the file's name, cannot name folders of runs and figures: letters, digits, _, . "
             "and -, beginning with a letter or digit. Rename the file, or state `profile: NAME` in it"
         )
-    named = {"profile": path.stem, **tree}
+    return _over_base({"profile": path.stem, **tree}, [path])
+
+
+def _over_base(tree: dict[str, Any], files: list[Path]) -> dict[str, Any]:
+    """Return settings over those that they extend; `files` end with the one that states them, each extends the next."""
     if "extends" not in tree:
-        return named
-    name = named.pop("extends")
+        return tree
+    path, name = files[-1], tree["extends"]
     known = {found.stem: found for folder in (BASES, PROFILES) for found in sorted(folder.glob("*.yaml"))}
     by_path = is_file_of_settings(str(name))
     base = Path(placed(str(name), path.parent)) if by_path else known.get(str(name))
@@ -267,20 +270,16 @@ def _extended(path: Path, tree: dict[str, Any]) -> dict[str, Any]:
             f"{path}: extends {name!r}, which is not there; expected one of {', '.join(sorted(known))}, or the path of "
             f"a YAML file from {path.parent}"
         )
-    if base.samefile(path):
+    if any(map(base.samefile, files)):
         raise ConfigError(
-            f"{path}: extends {name!r}, which is this file; give the file or the shipped profile below it"
+            f"{path}: extends {name!r}, which is this file or one that extends it; give the profile below them"
         )
-    below = _read_tree(base)
-    if "extends" in below:
-        raise ConfigError(
-            f"{path}: extends {name!r}, which itself extends {below['extends']!r}; only one level is read: extend "
-            f"{below['extends']!r} and state the rest"
-        )
-    if isinstance(only := named.get("variants"), list):
-        del named["variants"]
+    below = _over_base(_read_tree(base), [*files, base])
+    above = {key: value for key, value in tree.items() if key != "extends"}
+    if isinstance(only := above.get("variants"), list):
+        del above["variants"]
         _keep_variants(below, only, str(path))
-    return _merged(below, named)
+    return _merged(below, above)
 
 
 def _merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:

@@ -42,10 +42,13 @@ def test_a_base_that_is_not_there_is_told_with_those_that_are(tmp_path: Path, na
     assert all(known in told for known in (*known_profiles(), "small", str(tmp_path)))
 
 
-def test_a_base_that_extends_is_refused(tmp_path: Path) -> None:
-    told = message(put(tmp_path, own="extends: mini\n"))
-    assert "extends 'mini', which itself extends 'small'; only one level is read: extend 'small' and state" in told
-    assert "extends 'own.yaml', which is this file" in message(put(tmp_path, own="extends: own.yaml\n"))
+def test_a_base_may_extend_another_but_not_what_extends_it(tmp_path: Path) -> None:
+    assert load_study(put(tmp_path, own="{extends: mini, seeds: 2}")) == load_study("mini", "profile=own seeds=2")
+    chain = {"own": "{extends: b.yaml, seeds: 2}", "b": "{extends: c.yaml, seeds: 3, repeats: 4}", "c": "{repeats: 5}"}
+    assert load_study(put(tmp_path, **chain)) == Study(profile="own", seeds=2, repeats=4)
+    for texts in ({"own": "extends: own.yaml"}, {"own": "extends: b.yaml", "b": "extends: ./own.yaml"}):
+        told = message(put(tmp_path, **texts))
+        assert "own.yaml', which is this file or one that extends it; give the profile below them" in told
     assert "extends: unknown key" in message("smoke", "extends=mini")
     for nothing in ("", "# all of it is gone\n", "---\n"):
         assert "own.yaml states no setting, as a file that was cut off" in message(put(tmp_path, own=nothing))
@@ -284,8 +287,8 @@ def test_a_list_of_names_keeps_those_variants_as_the_profile_has_them(tmp_path: 
     assert list(full.variants) == ["gcl", "tda"]
     assert full.evaluation.fid_variants == ("gcl",)
     mine = tmp_path / "mine.yaml"
-    mine.write_text("{extends: smoke, variants: [gcl, tda, no_l_vi]}")
-    assert list(load_study(str(mine)).variants) == ["gcl", "tda", "no_l_vi"]
+    mine.write_text("{extends: mini, variants: [gcl, tda, surface]}")
+    assert list(load_study(str(mine)).variants) == ["gcl", "tda", "surface"]
     assert load_study(str(mine), "variants.tda.repeats=5").variants["tda"].repeats == 5
 
 
