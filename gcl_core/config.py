@@ -283,19 +283,20 @@ def _over_base(tree: dict[str, Any], files: list[Path]) -> dict[str, Any]:
 
 
 def _merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
-    """Return `above` over `below`; where both hold a mapping, so are its keys, unless it is of another `kind`."""
+    """Return `above` over `below`; where both hold a mapping, so are its keys, unless it is another kind of network."""
     both = {
         key: _merged(below[key], value)
         for key, value in above.items()
-        if isinstance(value, dict) and isinstance(below.get(key), dict) and _kind(key, value) == _kind(key, below[key])
+        if isinstance(value, dict) and isinstance(below.get(key), dict) and not _another_kind(key, value, below[key])
     }
     return {**below, **above, **both}
 
 
-def _kind(key: str, section: dict[str, Any]) -> Any:
-    """Return the `kind` of a section of a profile; that of its default where it states none."""
+def _another_kind(key: str, above: dict[str, Any], below: dict[str, Any]) -> bool:
+    """Return whether a section states that its network is of another `kind`, whose settings have other names."""
     field = Study.model_fields.get(key)
-    return section.get("kind", None if field is None else getattr(field.default, "kind", None))
+    default = None if field is None else getattr(field.default, "kind", None)
+    return default is not None and above.get("kind", default) != below.get("kind", default) and "kind" in above
 
 
 def _variants(tree: dict[str, Any]) -> Any:

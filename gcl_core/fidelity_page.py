@@ -49,7 +49,7 @@ numbers that repeat): they are mended and no setting brings them back.
 ./run_all.sh mini profile=mini_own contrast.shared_positive=false    # one setting by name; it wins over `fidelity`
 ```
 
-Not every switch can act in every profile. The small ones (`smoke`, `mini`, `evidence*`) state no milestones for G and D
+Not every switch can act in every profile. The small ones (`smoke`, `mini`, `evidence*`) have no milestones for G and D
 in stage 3, so the released schedules (D11) change nothing there, and their optimiser of E_id, weights and temperature
 are their own whatever `fidelity` says.
 

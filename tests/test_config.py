@@ -1,12 +1,15 @@
 """Settings: the defaults are the published constants, every profile loads, and wrong input is named precisely."""
 
+import json
 import shlex
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
-from gcl_core.config import ConfigError, Study, known_profiles, load_study
+from gcl_core.config import PATHS, ConfigError, Study, known_profiles, load_study
 from gcl_core.layout import Layout
 from gcl_core.settings.training import VARIANTS, LossWeights, VariantSettings
 
@@ -63,6 +66,27 @@ def test_overrides_reach_nested_keys_and_keep_the_rest() -> None:
     assert study.joint.encoder_optimizer.lr == plain.joint.encoder_optimizer.lr
     assert study.baseline.threads is None
     assert study.warm_up == plain.warm_up
+
+
+def leaves(tree: dict[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in tree.items():
+        if isinstance(value, dict):
+            yield from leaves(value, f"{above}{name}.")
+        else:
+            yield f"{above}{name}", value
+
+
+def test_a_single_key_keeps_what_stands_beside_it_where_the_profile_states_no_section(tmp_path: Path) -> None:
+    root = f"data_root={tmp_path}"
+    plain = load_study("market1501", root)
+    stated = dict(leaves(plain.model_dump(mode="json", exclude={"data_root"})))
+    for key in stated.keys() - PATHS.keys():
+        assert load_study("market1501", [root, f"{key}={json.dumps(stated[key])}"]) == plain, key
+    faster = plain.joint.encoder_optimizer.model_copy(update={"lr": 0.001})
+    assert load_study("market1501", [root, "joint.encoder_optimizer.lr=0.001"]).joint.encoder_optimizer == faster
+    mine = put(tmp_path, own="{extends: market1501, joint: {encoder_optimizer: {lr: 0.001}}}")
+    assert load_study(mine, root).joint.encoder_optimizer == faster
+    assert load_study("market1501", [root, "joint.encoder_optimizer={lr: 0.001}"]).joint.encoder_optimizer == faster
 
 
 def test_an_override_of_one_variant_keeps_the_others_also_where_the_profile_names_none() -> None:
@@ -256,6 +280,19 @@ def test_a_section_of_another_kind_stands_in_the_place_of_the_profiles_own(tmp_p
     assert load_study(str(own)).identity_encoder.kind == "timm"
     own.write_text("extends: small\nidentity_encoder: {kind: resnet, width: 12}\n")
     assert load_study(str(own)).identity_encoder == load_study("mini", "identity_encoder.width=12").identity_encoder
+    own.write_text("extends: real_small\nidentity_encoder: {parts: 2}\n")  # of the same kind where it states none
+    root = f"data_root={tmp_path}"
+    changed = load_study("real_small", f"{root} identity_encoder.parts=2").identity_encoder
+    assert load_study(str(own), root).identity_encoder == changed
+
+
+def test_an_optimiser_keeps_what_the_profile_below_says_of_it(tmp_path: Path):
+    own = tmp_path / "own.yaml"
+    for stated in ("lr: 0.02", "kind: adam", "kind: adam, lr: 0.02", "milestones: [3]"):
+        own.write_text(f"extends: small\njoint: {{encoder_optimizer: {{{stated}}}}}\n")
+        words = [f"joint.encoder_optimizer.{each.replace(': ', '=')}" for each in stated.split(", ")]
+        expected = load_study("mini", ["joint.epochs=6", "joint.evaluate_every=1", *words]).joint
+        assert load_study(str(own)).joint == expected
 
 
 def test_a_file_whose_name_cannot_name_a_study_is_told_and_may_state_one(tmp_path: Path) -> None:

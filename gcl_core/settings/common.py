@@ -29,9 +29,21 @@ Yaws = Annotated[tuple[Yaw, ...], Field(min_length=1), AfterValidator(once_each)
 
 
 class Settings(BaseModel):
-    """Base of all settings: frozen, unknown keys forbidden."""
+    """Base of all settings: frozen, unknown keys forbidden.
+
+    A section that is given in part is completed from its field's own default: an optimiser's schedule stays where its
+    rate alone is given.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _completed(cls, value: Any, info: Any) -> Any:
+        default = cls.model_fields[info.field_name].default
+        if isinstance(value, dict) and isinstance(default, Settings):
+            return {**default.model_dump(exclude_unset=True), **value}
+        return value
 
     @field_validator("*", mode="before")
     @classmethod
