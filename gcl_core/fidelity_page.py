@@ -32,16 +32,24 @@ OPEN = (
         "It is clustered, and is a neighbour and a negative, but no step trains on it. Its memory row, which no step "
         "updates, is extracted anew before every clustering, also where D9 is as released.",
     ),
+    (
+        "Of what size are the real pictures that FID compares drawn ones with?",
+        "The study's, as the drawn ones are, also where these are stored as JPEG. The release compares with pictures "
+        "as they are distributed (D19).",
+    ),
 )
 
 
 INTRODUCTION = """# Paper and release, switch by switch
 
 The released code and the paper differ in places (docs/METHOD.md, section 8), and the text of the main paper could not
-be read in full; its architecture figure is known. Each difference that changes a number is one named setting. The
-default, `fidelity: paper`, follows the paper where its text or that figure shows something, and the release where
-neither does. The other entries of that section are plain defects (a crash, a setting that nothing reads, random
-numbers that repeat): they are mended and no setting brings them back.
+be read in full; its architecture figure is known. Each difference that changes a number is one named setting, but for
+three. The default, `fidelity: paper`, follows the paper where its text or that figure shows something, and the release
+where neither does. The three: stage 3 begins with the end of stage 2, where the release takes its last snapshot, 2 to
+7 % of the steps before the end (D12); views are exported with the weights of stage 3, where the release's script loads
+those of stage 2 (D18); and stage 3 has 20 epochs, as in the later release (`joint.epochs`; the first had 40, D29). The
+other entries of that section are plain defects (a crash, a setting that nothing reads, random numbers that repeat):
+they are mended and no setting brings them back.
 
 ```bash
 ./run_all.sh mini profile=mini_released fidelity=released            # every switch as released

@@ -16,7 +16,7 @@ class EncoderSettings(Settings):
     """E_id (§2.1) behind any trunk: stripes for the appearance code, BN feature."""
 
     embedding: Positive | None = 512  # JVTC variant; null: BN on the pooled features (MLC/MMCL, ACT, UDA_TP)
-    parts: Positive = 4
+    parts: Positive = 4  # of the appearance code; G has one residual block for each, in E_str and in its decoder
     code_layout: Literal["part", "released"] = "part"  # D3
 
 

@@ -98,7 +98,8 @@ class JointSettings(Settings):
     threads: Positive | None = None
 
 
-CHANGEABLE = ("angles", "augmentation", "clustering", "contrast", "joint", "losses")  # what stage 3 alone uses
+# what stage 3 uses; where stage 2 does too (angles, losses), it has been trained without the changes
+CHANGEABLE = ("angles", "augmentation", "clustering", "contrast", "joint", "losses")
 
 
 CURVED = (  # settings over whose values accuracy is drawn, where a variant of purpose `setting` changes one

@@ -85,11 +85,13 @@ def _trainings(layout: Layout, counts: dict[str, int], device: torch.device) -> 
     study = layout.study
     train, encoder = counts["train"], _loaded_encoder(study, device)
     with cpu_threads(study.baseline.threads):
+        labelled = None
         if study.source is not None:
+            labelled = count_pictures(source_layout(layout))["train"]
             batch = study.source.identities * study.source.instances
-            steps = max(1, count_pictures(source_layout(layout))["train"] // batch) * study.source.epochs
+            steps = max(1, labelled // batch) * study.source.epochs
             yield _cost("source set: step", steps, _encoder_step(study, _encoder(study).to(device), batch))
-        steps, batch = stage_one(study, train)
+        steps, batch = stage_one(study, train, labelled)
         start = _encoder(study).to(device) if study.source is None else _loaded_encoder(study, device)
         yield _cost(f"stage 1, {study.baseline.method}: step", steps, _encoder_step(study, start, batch))
     pixels, passes = _pictures(study, PASSES, device), -(-extracted_pictures(study, counts) // PASSES)

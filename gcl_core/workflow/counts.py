@@ -23,14 +23,18 @@ def count_pictures(layout: Layout) -> dict[str, int]:
     return {split: splits.count(split) for split in SPLITS}
 
 
-def stage_one(study: Study, train: int) -> tuple[int, int]:
-    """Return the number of stage-1 steps and how many pictures pass the encoder in each."""
+def stage_one(study: Study, train: int, source: int | None = None) -> tuple[int, int]:
+    """Return the number of stage-1 steps and how many pictures pass the encoder in each.
+
+    `source` is the number of training pictures of the labelled set, which an epoch of JVTC then passes over.
+    """
     settings = study.baseline
     tda, jvtc, slots = settings.tda, settings.jvtc, settings.cluster_contrast
-    batch = slots.identities * slots.instances
+    batch, copies = slots.identities * slots.instances, jvtc.instances * jvtc.copies
+    alone = (max(1, train // jvtc.instances) * jvtc.epochs, copies)
     return {
         "tda": (max(1, train // tda.batch_size) * tda.epochs, 2 * tda.batch_size),
-        "jvtc": (max(1, train // jvtc.instances) * jvtc.epochs, jvtc.instances * jvtc.copies),
+        "jvtc": alone if source is None else (max(1, source // copies) * jvtc.epochs, 2 * copies),
         "cluster_contrast": ((slots.iterations or max(1, train // batch)) * slots.epochs, batch),
         "checkpoint": (0, 2 * tda.batch_size),
     }[settings.method]

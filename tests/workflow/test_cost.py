@@ -29,6 +29,7 @@ from gcl_core.workflow.counts import (
     encoded_pictures,
     extracted_pictures,
     inception_pictures,
+    stage_one,
 )
 
 
@@ -280,6 +281,16 @@ def test_a_source_set_is_counted_first(tmp_path: Path):
     )
     first = next(measure_costs(Layout(study, root=tmp_path), {"train": 48, "query": 8, "gallery": 20}))
     assert (first.what, first.times) == ("source set: step", 5 * 8)
+
+
+def test_an_epoch_of_jvtc_passes_over_the_labelled_source_where_there_is_one(tmp_path: Path):
+    people = ["source.people.train_identities=4", "source.people.pictures_per_identity=8"]
+    jvtc = ["baseline.method=jvtc", "baseline.jvtc.epochs=3", "baseline.jvtc.instances=4", "baseline.jvtc.copies=2"]
+    study = study_of("source.dataset=synthetic", *jvtc, *people)
+    assert stage_one(study, 48, 32) == (3 * (32 // (4 * 2)), 2 * 4 * 2)  # as many pictures of the source beside it
+    assert stage_one(study, 48) == (3 * (48 // 4), 4 * 2)
+    costs = measure_costs(Layout(study, root=tmp_path), {"train": 48, "query": 8, "gallery": 20})
+    assert next(each for each in costs if each.what == "stage 1, jvtc: step").times == 3 * 4
 
 
 def test_a_study_on_a_trunk_of_timm_is_measured_without_its_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
