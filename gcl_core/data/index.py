@@ -95,9 +95,13 @@ def some_of(items: Iterable[object], count: int = 3) -> str:
 
 def _market_entries(root: Path, split: str) -> Iterator[Entry]:
     folder = root / MARKET_FOLDERS[split]
-    for name in sorted(os.listdir(folder)):
-        if name.startswith(".") or Path(name).suffix.lower() not in PICTURE_SUFFIXES:
-            continue  # Thumbs.db, ._0002_c1.jpg of a Mac
+    names = list(filter(_is_picture, sorted(os.listdir(folder))))
+    if not names and (deeper := _first_folder_of_pictures(folder)):
+        raise DataError(
+            f"{folder} holds no picture itself, but {deeper} does; move the pictures up into {folder.name}, or list "
+            f"them in {TABLE} and use dataset=folder"
+        )
+    for name in names:
         match = MARKET_NAME.match(name)
         if odd := unprintable(name):
             raise DataError(f"{folder}: the name {name!a} holds {odd}, which cannot be printed; rename it")
@@ -107,6 +111,16 @@ def _market_entries(root: Path, split: str) -> Iterator[Entry]:
                 "of the folder"
             )
         yield f"{folder.name}/{name}", int(match["pid"]), int(match["camid"])
+
+
+def _is_picture(name: str) -> bool:
+    """Return whether a file is a picture by its name; Thumbs.db and a Mac's ._0002_c1.jpg are none."""
+    return not name.startswith(".") and Path(name).suffix.lower() in PICTURE_SUFFIXES
+
+
+def _first_folder_of_pictures(folder: Path) -> str | None:
+    found = (where for where, _, names in os.walk(folder) if any(map(_is_picture, names)))
+    return min(found, default=None)
 
 
 def _msmt_entries(root: Path, split: str) -> Iterator[Entry]:
@@ -288,9 +302,10 @@ def _search(arrangement: Arrangement, root: Path) -> list[Path]:
 
 def _subfolders(folder: Path) -> list[Path]:
     try:
-        return sorted(Path(entry.path) for entry in os.scandir(folder) if entry.is_dir())
+        folders = [Path(entry.path) for entry in os.scandir(folder) if entry.is_dir()]
     except OSError:
         return []
+    return sorted(path for path in folders if not path.name.startswith((".", "__MACOSX")))  # a Mac's, in its archives
 
 
 def _check_splits(root: Path, index: pd.DataFrame) -> None:

@@ -252,6 +252,26 @@ def test_a_root_above_the_right_one_is_corrected(tmp_path: Path, dataset: str, a
         list_pictures(dataset, tmp_path / "given")
 
 
+def test_the_folder_that_a_mac_puts_into_its_archives_is_no_dataset(tmp_path: Path):
+    root = _market(tmp_path / "right")
+    for name in ("bounding_box_train", "query", "bounding_box_test"):
+        (tmp_path / "__MACOSX" / "right" / name).mkdir(parents=True)
+        (tmp_path / "__MACOSX" / "right" / name / "._0002_c1.jpg").write_bytes(b"")
+    with pytest.raises(DataError, match=rf"; data_root={root} looks right$"):
+        list_pictures("market1501", tmp_path)
+
+
+@pytest.mark.parametrize("deeper", ["bounding_box_train", "0002"])
+def test_pictures_one_folder_too_deep_are_found(tmp_path: Path, deeper: str):
+    folder = _market(tmp_path) / "bounding_box_train"
+    pictures = list(folder.iterdir())
+    (folder / deeper).mkdir()
+    for path in pictures:
+        path.rename(folder / deeper / path.name)
+    with pytest.raises(DataError, match=rf"{folder} holds no picture itself, but {folder / deeper} does; move the pic"):
+        list_pictures("market1501", tmp_path)
+
+
 @pytest.mark.parametrize("below", ["query", "bounding_box_train/deeper"])
 def test_a_root_below_the_right_one_is_corrected(tmp_path: Path, below: str, monkeypatch):
     root = _market(tmp_path / "right")
