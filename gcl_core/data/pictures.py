@@ -1,5 +1,6 @@
 """One picture file: whether it can be used, what must be converted, its pixels (§5.3)."""
 
+import os
 import struct
 import zlib
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from stat import S_ISDIR, S_ISREG
 
 import numpy as np
 from jaxtyping import UInt8
-from PIL import Image, ImageFile, ImageOps
+from PIL import Image, ImageFile, ImageOps, PngImagePlugin
 
 from gcl_core.data.index import DataError
 
@@ -91,12 +92,17 @@ def _opened(path: Path) -> Iterator[Image.Image]:
     try:
         _check_file(path)
         ImageFile.LOAD_TRUNCATED_IMAGES = False  # some libraries set it: half a picture would pass as a grey one
+        PngImagePlugin.MAX_TEXT_CHUNK = PngImagePlugin.MAX_TEXT_MEMORY  # what other programs note in a sound PNG
         with Image.open(path, formats=FORMATS) as picture:
             _check_size(path, picture.width, picture.height)
             yield picture
     except BadPictureError:
         raise
     except FileNotFoundError as error:
+        if path.is_symlink():
+            raise BadPictureError(
+                f"{path} is a link to {os.readlink(path)}, which is not there; mount or fetch that, or remove the link"
+            ) from error
         raise BadPictureError(f"{path} is missing; restore it, or remove the entry that names it") from error
     except PermissionError as error:
         raise BadPictureError(f"{path} may not be read (permission denied); give yourself the right to read") from error

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image, ImageFile
+from PIL import Image, ImageFile, PngImagePlugin
 
 from gcl_core.data.pictures import BadPictureError, PictureFacts, inspect_picture, picture_size, read_picture
 
@@ -178,6 +178,8 @@ def _make_bad(kind: str, path: Path) -> None:
         Image.new("RGB", (99, 99)).save(path, format="EPS")  # Pillow would start another program to draw it
     elif kind == "too small":
         Image.new("RGB", (7, 300)).save(path)
+    elif kind == "a dead link":
+        path.symlink_to("annex/0002_c1.jpg")
     elif kind.startswith("truncated"):
         Image.fromarray(_noise(120, 60, 3)).save(path, format=kind.split()[1])
         path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
@@ -191,6 +193,7 @@ def _make_bad(kind: str, path: Path) -> None:
     ("kind", "words"),
     [
         ("missing", "is missing; restore it"),
+        ("a dead link", r"is a link to annex/0002_c1\.jpg, which is not there; mount or fetch that"),
         ("empty", r"is empty \(0 bytes\)"),
         ("text", "cannot be read as a picture: its content is none of JPEG"),
         ("postscript", "cannot be read as a picture: its content is none of JPEG"),
@@ -209,6 +212,13 @@ def test_unusable_files_are_named_and_explained(tmp_path: Path, kind: str, words
     for read in (inspect_picture, lambda path: read_picture(path, 8, 8)):
         with pytest.raises(BadPictureError, match=rf"0002_c1\.jpg {words}"):
             read(path)
+
+
+def test_what_other_programs_note_in_a_sound_picture_does_not_matter(tmp_path: Path):
+    notes = PngImagePlugin.PngInfo()
+    notes.add_text("parameters", "x" * 3_000_000, zip=True)  # above Pillow's own limit of a megabyte
+    Image.new("RGB", (16, 24)).save(tmp_path / "a.png", pnginfo=notes)
+    assert inspect_picture(tmp_path / "a.png") == PictureFacts(16, 24, None)
 
 
 def test_truncation_is_found_where_another_library_made_pillow_lenient(tmp_path: Path, monkeypatch):
