@@ -257,6 +257,14 @@ def test_compiled_networks_take_no_second_backward_pass() -> None:
         load_study("smoke", [apart, "compute.compile=true"])
 
 
+@pytest.mark.parametrize("words", ["devices=100", "devices=3", "devices=8 joint.batch_size=8"])
+def test_batches_that_so_many_processes_cannot_share_are_refused_at_once(words: str):
+    told = message("mini", *words.split())
+    assert f"devices: batches of {8 if 'joint' in words else 16} pictures (" in told
+    assert "cannot be cut into equal parts of two or more" in told
+    assert load_study("mini", "devices=8").devices == 8
+
+
 def test_kmeans_is_told_its_number_of_clusters():
     clustering = load_study("smoke", "clustering.method=kmeans clustering.kmeans_clusters=5").clustering
     assert (clustering.method, clustering.kmeans_clusters) == ("kmeans", 5)

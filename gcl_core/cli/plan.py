@@ -12,6 +12,10 @@ def show_plan(study: Study, profile: str, overrides: Sequence[str], *, costs: bo
     """
     from gcl_core.workflow.study import step_states
 
+    if costs and study.device == "cuda":
+        from gcl_core.device import resolve_device
+
+        resolve_device(study.device)  # says so before all else where there is none
     people, size, root = study.people, study.picture, study.data_root
     data = (
         f"synthetic people, {people.train_identities} to train and {people.test_identities} to test on, "

@@ -67,7 +67,9 @@ STYLE: Any = {
 @contextmanager
 def styled() -> Iterator[None]:
     """Draw in the study's style inside this context; usable as a decorator too."""
-    with mpl.rc_context(STYLE):
+    with mpl.rc_context():
+        mpl.rcdefaults()  # whatever a matplotlibrc of one's own says
+        mpl.rcParams.update(STYLE)
         yield
 
 
@@ -108,7 +110,8 @@ def look(study: Study, variant: str) -> dict[str, Any]:
 def picture(figure: Figure) -> Image:
     """Return a figure as a picture for a notebook to display, whatever the plotting backend."""
     stream = io.BytesIO()
-    figure.savefig(stream, format="png", dpi=2 * SCREEN_DPI)
+    with styled():
+        figure.savefig(stream, format="png", dpi=2 * SCREEN_DPI)
     return _on_screen(figure, stream.getvalue())
 
 

@@ -134,6 +134,15 @@ class Study(Settings):
                 self.of_variant(name)  # raises for unknown keys and values out of range
             if variant.blur and variant.view != "known":
                 raise ValueError(f"variants.{name}: blur is for known views, not for {variant.view} ones")
+        batches = {"warm_up.batch_size": self.warm_up.batch_size, "joint.batch_size": self.joint.batch_size}
+        if self.baseline.method == "tda":
+            batches["baseline.tda.batch_size"] = self.baseline.tda.batch_size
+        for name, size in batches.items():
+            if size % self.devices or (self.devices > 1 and size < 2 * self.devices):
+                raise ValueError(
+                    f"devices: batches of {size} pictures ({name}) cannot be cut into equal parts of two or more for "
+                    f"{self.devices} processes; set fewer devices, or batches of a multiple of {2 * self.devices}"
+                )
         if self.compute.compile and not self.joint.drawing_trains_encoder:
             raise ValueError(
                 "joint.drawing_trains_encoder: false takes two backward passes through E_id, and compiled networks "

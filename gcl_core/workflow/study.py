@@ -14,7 +14,7 @@ from typing import TextIO
 
 import yaml
 
-from gcl_core.config import REPOSITORY, load_study
+from gcl_core.config import REPOSITORY, Study, load_study
 from gcl_core.data.index import DataError
 from gcl_core.data.person_set import load_person_set
 from gcl_core.data.source_set import load_source_set
@@ -42,12 +42,7 @@ def run_study(
     """
     if cluster and not (cluster / "config.yaml").is_file():
         raise RunError(f"no Snakemake profile in {cluster}: expected config.yaml there, as in configs/cluster/slurm")
-    gpus, devices = [] if cluster or layout.study.device == "cpu" else local_gpus(), layout.study.devices
-    if gpus and devices > len(gpus):
-        raise RunError(
-            f"devices={devices}: each training takes one GPU, and this machine shows {len(gpus)} ({', '.join(gpus)}); "
-            f"set devices to {len(gpus)} or less, or go to a cluster by --cluster (docs/CLUSTER.md)"
-        )
+    gpus = [] if cluster else usable_gpus(layout.study)
     with _alone(layout):
         if not cluster:  # whose processes this machine takes for dead
             remove_scraps(layout.figures)
@@ -146,6 +141,27 @@ def _again(layout: Layout) -> list[str]:
     """Return the option that has stale steps made again."""
     stale = [f"runs/{layout.study.profile}/steps/{name}.done" for name in stale_steps(layout)]
     return ["--forcerun", *stale] if stale else []
+
+
+def usable_gpus(study: Study) -> list[str]:
+    """Return the GPUs of this machine that a study uses, as `local_gpus`; none where it computes on a CPU.
+
+    Raises RunError: it asks for a GPU and there is none, or for more of them than there are.
+    """
+    if study.device == "cpu":
+        return []
+    if study.device == "cuda":
+        from gcl_core.device import resolve_device
+
+        resolve_device(study.device)
+    gpus = local_gpus()
+    if gpus and study.devices > len(gpus):
+        raise RunError(
+            f"devices={study.devices}: each training takes one GPU, and this machine shows {len(gpus)} "
+            f"({', '.join(gpus)}); set devices to {len(gpus)} or less, or go to a cluster by --cluster "
+            "(docs/CLUSTER.md)"
+        )
+    return gpus
 
 
 def local_gpus() -> list[str]:

@@ -1,7 +1,7 @@
 """Saved figures: fonts that publishers accept, the same bytes for the same content, variants told apart."""
 
 import io
-from typing import cast
+from typing import Any, cast
 
 import matplotlib as mpl
 import numpy as np
@@ -17,15 +17,19 @@ from gcl_core.figures.style import COLOURS, COLUMN, VARIANTS, look, new_figure, 
 from gcl_core.layout import Layout
 
 
+@styled()
+def drawn_figure() -> Figure:
+    figure = new_figure(COLUMN, 2.0)
+    axes = figure.subplots()
+    axes.plot([0, 1], [0, 1], label="L'_vi ε 45°")
+    axes.set(xlabel="epoch", ylabel="value")
+    axes.legend()
+    return figure
+
+
 @pytest.fixture
 def figure() -> Figure:
-    with styled():
-        figure = new_figure(COLUMN, 2.0)
-        axes = figure.subplots()
-        axes.plot([0, 1], [0, 1], label="L'_vi ε 45°")
-        axes.set(xlabel="epoch", ylabel="value")
-        axes.legend()
-    return figure
+    return drawn_figure()
 
 
 def test_pdf_embeds_truetype_fonts_and_no_type3(layout: Layout, figure: Figure):
@@ -59,6 +63,18 @@ def test_saving_twice_gives_the_same_bytes(layout: Layout, figure: Figure):
     save_figure(figure, layout, "one", runs=[], caption="x")
     assert before == {path: path.read_bytes() for path in layout.figures.rglob("*.*")}
     assert set(read_manifest(layout.figures)) == {"one.pdf", "one.png"}
+
+
+def test_a_matplotlibrc_of_ones_own_changes_nothing(layout: Layout):
+    save_figure(drawn_figure(), layout, "one", runs=[], caption="x")
+    plain, shown = (layout.figures / "one.png").read_bytes(), picture(drawn_figure()).data
+    theirs: dict[Any, Any] = {"axes.facecolor": "black", "axes.xmargin": 0.3, "savefig.bbox": "tight"}
+    theirs["text.usetex"] = True
+    with mpl.rc_context(theirs):
+        save_figure(drawn_figure(), layout, "one", runs=[], caption="x")
+        assert (layout.figures / "one.png").read_bytes() == plain
+        assert picture(drawn_figure()).data == shown
+        assert mpl.rcParams["savefig.bbox"] == "tight"  # outside of ours it is as it was
 
 
 def test_a_notebook_shows_the_figure_in_its_own_proportions(figure: Figure):

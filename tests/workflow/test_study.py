@@ -164,12 +164,15 @@ def test_more_devices_than_gpus_are_refused_before_anything_runs(study: Path, mo
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,5")
     assert told_to_snakemake(study, monkeypatch, "auto", devices=2) == ("--cores all --resources gpu=2", "3 5")
     monkeypatch.setattr(workflow, "_alone", lambda layout: pytest.fail("it began"))
-    with pytest.raises(RunError, match=r"^devices=3: .* shows 2 \(3, 5\); set devices to 2 or less"):
-        told_to_snakemake(study, monkeypatch, "auto", devices=3)
+    with pytest.raises(RunError, match=r"^devices=4: .* shows 2 \(3, 5\); set devices to 2 or less"):
+        told_to_snakemake(study, monkeypatch, "auto", devices=4)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(RunError, match=r"^device: cuda was asked for but torch sees no GPU here; use device=cpu"):
+        told_to_snakemake(study, monkeypatch, "cuda")
     monkeypatch.undo()
     cluster = study / "configs" / "cluster" / "slurm"
     for device, where in (("cpu", None), ("auto", cluster)):  # processes share a CPU; a cluster's nodes have their own
-        told_to_snakemake(study, monkeypatch, device, devices=3, cluster=where)
+        told_to_snakemake(study, monkeypatch, device, devices=4, cluster=where)
 
 
 def test_machine_without_gpu_runs_steps_that_would_use_one_side_by_side(
