@@ -1,6 +1,7 @@
 """Which pictures a dataset holds: file, identity, camera, split, by their names (§5.4) or by a table of one's own."""
 
 import csv
+import errno
 import os
 import re
 import unicodedata
@@ -27,6 +28,7 @@ DISTRACTOR = 0  # identity, in the gallery, of pictures of nobody searched for
 PICTURE_SUFFIXES = {".jpg", ".jpeg", ".png"}
 ARCHIVE_SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 SEARCHED_FOLDERS = 500  # at most, when the right data_root is looked for
+NAMED = 300  # characters of a name that messages show
 
 Entry = tuple[str, int, int]
 
@@ -60,10 +62,10 @@ def list_pictures(dataset: str, root: Path) -> pd.DataFrame:
         _check_root(dataset, arrangement, root)
         rows = [(*entry, split) for split in SPLITS for entry in sorted(arrangement.entries(root, split))]
     except OSError as error:
-        where, why = error.filename or root, error.strerror or error
-        raise DataError(
-            f"{where} cannot be read ({why}); give yourself the right to read it, or copy it anew"
-        ) from error
+        where, why = str(error.filename or root), error.strerror or error
+        denied, long = isinstance(error, PermissionError), error.errno == errno.ENAMETOOLONG
+        advice = "give yourself the right to read it" if denied else "shorten it" if long else "copy it anew"
+        raise DataError(f"{where[:NAMED]}{'…' * (len(where) > NAMED)} cannot be read ({why}); {advice}") from error
     index = pd.DataFrame(rows, columns=["file", "pid", "camid", "split"])
     _check_splits(root, index)
     _check_once(index)

@@ -2,6 +2,7 @@
 
 import os
 import struct
+import warnings
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,6 +23,7 @@ SHRINK = "a picture shows one person, cut out of the scene: cut or shrink it"
 ORIENTATION = 0x0112  # EXIF tag; 1 is upright
 CONVERSIONS = {"1": "1-bit", "L": "grey", "LA": "grey", "P": "palette", "PA": "palette", "I": "16-bit grey"}
 BROKEN = (OSError, SyntaxError, ValueError, EOFError, LookupError, TypeError, ArithmeticError, struct.error, zlib.error)
+warnings.filterwarnings("ignore", module=r"PIL\.")  # what matters is said here, with the file's name
 BOMB = (Image.DecompressionBombError, Image.DecompressionBombWarning)
 
 

@@ -137,7 +137,7 @@ def _bodies(found: Mapping, where: str) -> People:
     else:
         raise MeshError(
             f"{where}: no pose; expected {' or '.join(POSES)}, or body_pose and global_orient, or theta; "
-            f"found {keys_text(found)}"
+            f"found {keys_text(found)}; take the file out of the folder if it holds no person"
         )
     shapes = np.atleast_2d(shapes)
     count = len(rotations)

@@ -128,6 +128,9 @@ def step_states(profile: str, overrides: Sequence[str]) -> dict[str, bool]:
     )
     if answer.returncode:
         _require_writable(*(REPOSITORY / name for name in (".snakemake", "runs", "figures")))
+        for place in (REPOSITORY / top / layout.study.profile for top in ("runs", "figures")):
+            if place.is_file():
+                raise RunError(f"cannot write in {place}: it is a file where a folder is needed")
         raise RunError(f"Snakemake cannot plan the study:\n{answer.stderr.strip()}")
     states = {}
     for line in answer.stdout.splitlines()[1:]:

@@ -3,6 +3,8 @@
 import os
 import shutil
 import struct
+import subprocess
+import sys
 import tempfile
 import zlib
 from pathlib import Path
@@ -219,6 +221,15 @@ def test_what_other_programs_note_in_a_sound_picture_does_not_matter(tmp_path: P
     notes.add_text("parameters", "x" * 3_000_000, zip=True)  # above Pillow's own limit of a megabyte
     Image.new("RGB", (16, 24)).save(tmp_path / "a.png", pnginfo=notes)
     assert inspect_picture(tmp_path / "a.png") == PictureFacts(16, 24, None)
+
+
+def test_pillow_itself_says_nothing_which_would_name_no_file(tmp_path: Path):
+    (tmp_path / "a.png").write_bytes(_png(9000, 12000))  # above the size at which it warns
+    code = "from pathlib import Path\nfrom gcl_core.data.pictures import *\n"
+    code += "try:\n    inspect_picture(Path('a.png'))\nexcept BadPictureError as error:\n    print(error)"
+    answer = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
+    assert answer.stderr == ""
+    assert answer.stdout.startswith("a.png is too large: 9000 x 12000 pixels")
 
 
 def test_truncation_is_found_where_another_library_made_pillow_lenient(tmp_path: Path, monkeypatch):

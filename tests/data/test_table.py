@@ -55,6 +55,12 @@ def test_a_table_may_come_from_another_system(tmp_path: Path):
     assert files == ["pics/ann 1.jpg", "pics/bob.PNG", "Jose\u0301.jpg"]
 
 
+def test_a_name_that_no_system_takes_is_told_shortly(tmp_path: Path):
+    _table(tmp_path, HEAD + ROWS + f"{'x' * 5000}.jpg,7,1,train\n")
+    with pytest.raises(DataError, match=r"^.{200,310}… cannot be read \(File name too long\); shorten it$"):
+        list_pictures("folder", tmp_path)
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [

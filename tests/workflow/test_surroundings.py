@@ -117,10 +117,11 @@ def test_a_checkout_that_cannot_be_written_is_told_before_any_work(
         workflow.run_study(Layout(load_study("smoke"), root=tmp_path), "smoke", [])
 
 
-@pytest.mark.parametrize("folder", [".snakemake", "runs", "figures"])
+@pytest.mark.parametrize("folder", [".snakemake", "runs", "figures", "runs/smoke", "figures/smoke"])
 def test_where_no_folder_can_be_made_a_plan_says_so(
     folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    (tmp_path / folder).parent.mkdir(exist_ok=True)
     (tmp_path / folder).write_text("")
     monkeypatch.setattr(workflow, "REPOSITORY", tmp_path)
     with pytest.raises(RunError, match=rf"cannot write in .*{folder}"):
