@@ -141,7 +141,8 @@ class Study(Settings):
             if size % self.devices or (self.devices > 1 and size < 2 * self.devices):
                 raise ValueError(
                     f"devices: batches of {size} pictures ({name}) cannot be cut into equal parts of two or more for "
-                    f"{self.devices} processes; set fewer devices, or batches of a multiple of {2 * self.devices}"
+                    f"{self.devices} processes; set fewer devices, or a multiple of {self.devices} pictures, "
+                    f"{2 * self.devices} or more"
                 )
         if self.compute.compile and not self.joint.drawing_trains_encoder:
             raise ValueError(
