@@ -187,7 +187,7 @@ def test_dangling_links_and_pipes_are_named_and_never_opened(run: Path, gallery:
     with pytest.raises(SystemExit):
         main(["embed", "--run", str(run), "--out", str(tmp_path / "features.npz"), str(gallery)])
     told = capsys.readouterr().err
-    assert "lost.png is missing" in told
+    assert "lost.png is a link to" in told
     assert "pipe.png is no ordinary file" in told
 
 
