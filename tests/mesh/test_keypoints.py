@@ -3,6 +3,7 @@
 import copy
 import gzip
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,10 @@ import numpy as np
 import pytest
 
 from gcl_core.mesh.errors import MeshError
-from gcl_core.mesh.keypoints import Person, read_coco, write_coco
+from gcl_core.mesh.keypoints import Keypoints, Person, read_coco, write_coco
 from gcl_core.mesh.stick_figure import POINTS
+
+Change = Callable[[float, float], tuple[float, float]]  # of a point's column and row
 
 
 def _table() -> dict[str, Any]:
@@ -259,6 +262,46 @@ def test_points_at_the_origin_or_far_outside_are_not_labelled(tmp_path: Path, pl
     assert np.isfinite(found.points).all()
     assert ("1 points of 1 pictures are taken as not found" in " ".join(found.notes)) == (not there)
     assert (np.delete(found.weights[0], 3) == 1).all()
+
+
+def _crowd(people: int) -> Keypoints:
+    """Return so many standing people, one a picture of 64 x 128 pixels."""
+    points = np.linspace((20, 10), (40, 115), 17)
+    shifts = np.arange(people)[:, None, None]
+    sides = np.ones(people, dtype=np.float32)
+    return Keypoints(
+        files=tuple(f"train/{number}.jpg" for number in range(people)),
+        heights=128 * sides,
+        widths=64 * sides,
+        points=(points + shifts).astype(np.float32),
+        weights=np.ones((people, 17), dtype=np.float32),
+        depths=np.full((people, 17), np.nan, dtype=np.float32),
+    )
+
+
+def _written(path: Path, people: Keypoints, change: Change, changed: int) -> Path:
+    """Write them, the points of the first `changed` as `change` gives them of column and row."""
+    written = {}
+    for number, (file, points) in enumerate(zip(people.files, people.points.tolist(), strict=True)):
+        moved = [change(*point) if number < changed else point for point in points]
+        written[file] = Person(64, 128, [value for point in moved for value in (*point, 2)], 0.5)
+    write_coco(path, written)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda column, row: (row, column), r"9 of 12 people lie on their side; are columns and rows swapped"),
+        (lambda column, row: (column, 128 - row), r"9 of 12 people stand on their heads; are rows counted from"),
+    ],
+)
+def test_axes_other_than_those_of_pictures_are_refused(tmp_path: Path, change: Change, told: str):
+    people = _crowd(12)
+    with pytest.raises(MeshError, match=told):
+        read_coco(_written(tmp_path / "k.json", people, change, 9))
+    assert len(read_coco(_written(tmp_path / "some.json", people, change, 6)).files) == 12
+    assert len(read_coco(_written(tmp_path / "few.json", _crowd(7), change, 7)).files) == 7
 
 
 def test_points_of_another_order_are_refused_by_their_names(tmp_path: Path):
