@@ -71,9 +71,11 @@ def _data_report(chosen: argparse.Namespace) -> None:
 
 
 def _unpack(chosen: argparse.Namespace) -> None:
-    from gcl_core.data.archive import unpack
+    from gcl_core.data.archive import archives_in, unpack
 
     print(f"unpacked into {unpack(chosen.archive, chosen.out)}")
+    for inner in archives_in(chosen.out):
+        print(f"{inner} is an archive itself and was left packed; unpack it likewise, with another --out")
 
 
 def _keypoints(chosen: argparse.Namespace) -> None:

@@ -23,6 +23,7 @@ LARGEST = 200 * 10**9  # bytes unpacked: several times the largest dataset known
 HIGHEST_RATIO = 100  # unpacked to packed; pictures hardly shrink at all
 HARMLESS = 100 * 10**6  # bytes: what unpacks to less fills no disk, whatever its ratio
 BLOCK = 4096  # bytes per file takes at least on most disks
+NAMES = (".zip", ".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz")
 BROKEN = (tarfile.TarError, zipfile.BadZipFile, EOFError, zlib.error, lzma.LZMAError, UnicodeError, ValueError)
 
 
@@ -72,6 +73,11 @@ def unpack(archive: Path, target: Path) -> Path:
             raise DataError(f"cannot unpack {archive}: {where}: {reason}; {target} was not made") from error
         raise DataError(f"{archive} is broken or truncated ({error or 'it ends early'}); fetch it again") from error
     return target
+
+
+def archives_in(folder: Path) -> list[Path]:
+    """Return what by its name is an archive in a folder or below it: `unpack` leaves archives inside of one as are."""
+    return sorted(path for path in folder.rglob("*") if path.is_file() and path.name.lower().endswith(NAMES))
 
 
 def _open(archive: Path) -> tarfile.TarFile | zipfile.ZipFile:

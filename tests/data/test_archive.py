@@ -13,6 +13,7 @@ from typing import Any, cast
 
 import pytest
 
+from gcl_core.cli import main
 from gcl_core.data import archive as module
 from gcl_core.data.archive import unpack
 from gcl_core.data.index import DataError
@@ -58,6 +59,15 @@ def test_everything_is_unpacked(tmp_path: Path, kind: str):
     assert out == tmp_path / "new" / "out"
     assert _found(out) == FILES
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["out"]
+
+
+def test_archives_inside_of_an_archive_are_left_packed_and_told(tmp_path: Path, capsys: pytest.CaptureFixture):
+    inner = _pack(tmp_path / "inner.tar.gz").read_bytes()
+    outer = _pack(tmp_path / "outer.zip", {"set/Inner.TAR.GZ": inner, "set/a.jpg": b"one"})
+    main(["unpack", str(outer), "--out", str(tmp_path / "out")])
+    told = capsys.readouterr().out.splitlines()[1:]
+    assert [line.split(" is an archive itself")[0] for line in told] == [str(tmp_path / "out/set/Inner.TAR.GZ")]
+    assert (tmp_path / "out/set/Inner.TAR.GZ").read_bytes() == inner
 
 
 def test_folders_of_an_archive_are_kept_and_may_be_named_twice(tmp_path: Path):
