@@ -13,8 +13,9 @@ from gcl_core.tables.cluster_count import PUBLISHED, published_shares
 
 EXPLAINED = (
     "GCL trains with drawn views, TDA with traditional data augmentation. ARI and NMI: agreement of clusters with "
-    "people, at most 1. Thick lines are means over seeds, thin ones, where there are several, single seeds; dotted: "
-    "the paper's numbers on Market-1501, as shares of the people. The axes do not start at 0."
+    "people, at most 1. Thick lines are means over seeds, thin ones, where there are several, single seeds; a seed "
+    "trained several times counts by the mean of its trainings. Dotted: the paper's numbers on Market-1501, as shares "
+    "of the people. The axes do not start at 0."
 )
 
 

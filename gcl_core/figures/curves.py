@@ -40,16 +40,7 @@ def training_figure(records: pd.DataFrame, *, identities: int | None = None) -> 
             axes.axhline(100 * numbers(records, "map")[0], color=GREY, linewidth=0.8, linestyle="--")
             axes.set_ylabel("%")
         if "clusters" in names and identities is not None:
-            axes.axhline(identities, color="black", linewidth=0.8)
-            axes.annotate(
-                f"true people: {identities}",
-                (1, identities),
-                xycoords=("axes fraction", "data"),
-                xytext=(0, 2),
-                textcoords="offset points",
-                ha="right",
-                fontsize=6,
-            )
+            axes.axhline(identities, color="black", linewidth=0.8, label=f"true people: {identities}")
         axes.set(title=title, xlabel="epoch")
         axes.margins(y=0.15)
         axes.xaxis.get_major_locator().set_params(integer=True)

@@ -1,5 +1,6 @@
 """How good views must be to help: a plot of the gain over TDA against the quality of the views given."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,16 @@ APART = 0.05  # of the axis' width: labels stand at least so far from each other
 BESIDE = 0.012  # and so do points
 
 
+def dose_caption(table: pd.DataFrame, words: str) -> str:
+    """Return the caption of the figure of a `dose_table`; `words` say of which profile and seeds it is."""
+    lines = placed(table)
+    low, _, right, high = _ends(lines)
+    shares = [(min(line[PSNR], right) - low) / (high - low) for line in lines]
+    moved = "; points of nearly the same quality are moved a little to the right of each other"
+    told = moved if not np.allclose(_spread(shares, BESIDE), shares) else ""
+    return f"Gain in mAP over TDA by the quality of the views given, with 95 % intervals, {words}{told}."
+
+
 @styled()
 def dose_figure(study: Study, table: pd.DataFrame) -> Figure:
     """Return the gain in mAP over PSNR of the views given, from `dose_table`, with both intervals, each point labelled.
@@ -28,16 +39,12 @@ def dose_figure(study: Study, table: pd.DataFrame) -> Figure:
     without a PSNR or a gain are left out; those with nearly the same PSNR are moved apart a little.
     """
     lines = placed(table)
-    finite = [line[PSNR] for line in lines if np.isfinite(line[PSNR])] or [0.0]
-    low, high = min(finite) - 1, max(finite) + 1
-    right = high + max(2.0, 0.2 * (high - low))  # where infinity is drawn
+    low, last, right, high = _ends(lines)
     figure = new_figure(PAGE, 3.1)
     axes = figure.subplots()
     axes.axhline(0, color="black", linewidth=0.8)
     named: dict[str, Line2D] = {}
-    infinite = any(np.isinf(line[PSNR]) for line in lines)
-    high = right + 1 if infinite else high
-    span = high - low
+    infinite, span = high > right, high - low
     places = [low + span * each for each in _spread([(min(line[PSNR], right) - low) / span for line in lines], BESIDE)]
     for line, place in zip(lines, places, strict=True):
         colour, gain = VARIANTS.get(line["rung"], GREY), line[GAIN]
@@ -53,8 +60,8 @@ def dose_figure(study: Study, table: pd.DataFrame) -> Figure:
         axes.plot([place], [gain], "o", color=colour, mfc=fill, zorder=3, label=named_so)
     ticks = {tick: f"{tick:g}" for tick in MaxNLocator(5, integer=True).tick_values(low, high) if low <= tick <= high}
     if infinite:
-        ticks = {tick: text for tick, text in ticks.items() if tick <= max(finite) + 1} | {right: "∞"}
-        _break(axes, (max(finite) + 1 + right) / 2, 0.006 * span)
+        ticks = {tick: text for tick, text in ticks.items() if tick <= last} | {right: "∞"}
+        _break(axes, (last + right) / 2, 0.006 * span)
     axes.set_xticks(list(ticks), list(ticks.values()))
     axes.set(xlabel="PSNR of the person in the views given (dB)", ylabel="gain in mAP over TDA (points)")
     axes.set_xlim(low, high)
@@ -68,6 +75,14 @@ def dose_figure(study: Study, table: pd.DataFrame) -> Figure:
     if named:
         figure.legend(list(named.values()), list(named), loc="outside lower center", ncols=3)
     return figure
+
+
+def _ends(lines: Sequence[Mapping[str, Any]]) -> tuple[float, float, float, float]:
+    """Return of the axis: where it begins, where its numbers end, where infinity is drawn, where it ends."""
+    finite = [line[PSNR] for line in lines if np.isfinite(line[PSNR])] or [0.0]
+    low, last = min(finite) - 1, max(finite) + 1
+    right = last + max(2.0, 0.2 * (last - low))
+    return low, last, right, right + 1 if len(finite) < len(lines) else last
 
 
 def _break(axes: Axes, place: float, half: float) -> None:

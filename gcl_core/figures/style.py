@@ -34,12 +34,13 @@ VARIANTS = {  # variant → its colour in every figure of every profile; GCL and
     **{"gcl": "#0173b2", "tda": "#d55e00"},
     **{"copy": "#8c8c8c", "drawn_once": "#7fbfe6", "true_views": "#6aaf8b", "no_vi": "#b59bc8"},
     **{"surface": "#d19a1a", "surface_known": "#5e430a", "surface_cluster": "#e8cf5a"},  # by lightness too
+    **{"surface_unturned": "#8c8250"},
     **{"no_l_vi": "#cfa9c9", "no_l_vi_prime": "#a9a9d6", "no_l_vi_second": "#c3b5a5"},
     **{"gcl_tda": "#5c8fb0", "gcl_light": "#3d9ec9", "tda_long": "#e3a37a", "true_views_tda": "#9fc9b3"},
-    **{"gcl_released": "#4f7fb3", "gcl_quiet": "#94b8d9", "surface_unturned": "#8c8250"},
+    **{"gcl_released": "#4f7fb3", "gcl_quiet": "#94b8d9"},
     **{"tda_30": "#eec4a8", "copy_30": "#c4c4c4", "surface_30": "#b3a24a"},
 }
-MARKERS = "osD^vPX*"
+MARKERS = "osD^vPX*<>phd"  # by VARIANTS' order, as dashes are: those that stand in one figure have their own
 DASHES = ["-", "--", "-.", ":", (0, (5, 1)), (0, (1, 1)), (0, (3, 1, 1, 1)), (0, (6, 2))]
 
 STYLE: Any = {
@@ -97,10 +98,11 @@ def look(study: Study, variant: str) -> dict[str, Any]:
 
     Variants that VARIANTS does not name, as those of a study of one's own, take the colours that nothing else has.
     """
-    place = list(study.variants).index(variant)
+    own = [name for name in study.variants if name not in VARIANTS]
+    place = [*VARIANTS, *own].index(variant)
     turn = place // len(MARKERS)  # by which the dashes go on when the markers start over
     return {
-        "color": VARIANTS.get(variant, COLOURS[2 + place % (len(COLOURS) - 2)]),
+        "color": VARIANTS.get(variant) or COLOURS[2 + own.index(variant) % (len(COLOURS) - 2)],
         "marker": MARKERS[place % len(MARKERS)],
         "linestyle": DASHES[(place + turn) % len(DASHES)],
         "label": study.variants[variant].title,

@@ -137,8 +137,9 @@ def clustering_reading(clustering: Clustering, split: pd.DataFrame) -> str:
     if known:
         kind, near, far = split.columns[0], known[0], min(known, key=lambda line: line["together"])
         least = (
-            f"and in {100 * far['together']:.0f} % where it holds least ({far[kind]}): that gap is what "
-            "view-invariance is to close."
+            f"and in {100 * far['together']:.0f} % where it holds least ({far[kind]}). That gap of "
+            f"{100 * (near['together'] - far['together']):.0f} points is what view-invariance could close; the "
+            f"{quality['outliers']:.0f} outliers are in no pair, whatever their view."
             if far is not near
             else "and no less often when they differ more: this difference is not what splits people."
         )

@@ -249,7 +249,7 @@ def way_reading(table: pd.DataFrame) -> str:
     for line in person.to_dict("records"):
         angles = {yaw: line[f"{yaw}°"] for yaw in NOVEL}
         best, worst = max(angles, key=lambda yaw: angles[yaw]), min(angles, key=lambda yaw: angles[yaw])
-        sentences.append(f"On the person {line['way']} is best at {best}° and worst at {worst}°.")
+        sentences.append(f"On the person *{line['way']}* is best at {best}° and worst at {worst}°.")
     sentences.append(
         "PSNR over all pixels rewards the right background, which copies have; the person alone tells more. A copy is "
         "one of the real pictures that FID compares with, so its FID is no more than the noise of so few: FID does not "

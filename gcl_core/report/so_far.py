@@ -6,7 +6,7 @@ from gcl_core.figures.by_epoch import EXPLAINED as BANDS
 from gcl_core.figures.by_epoch import by_epoch_figure
 from gcl_core.figures.claims import claims_caption, claims_figure
 from gcl_core.figures.cluster_count import EXPLAINED, cluster_count_figure
-from gcl_core.figures.dose import dose_figure
+from gcl_core.figures.dose import dose_caption, dose_figure
 from gcl_core.figures.style import save_figure
 from gcl_core.files import RunError
 from gcl_core.layout import Layout
@@ -97,10 +97,9 @@ def claims_so_far(layout: Layout) -> list[str]:
         figure = cluster_count_figure(study, counts, found[0].people)
         save_figure(figure, layout, "figure2_cluster_count", runs=compared, caption=f"{caption} {EXPLAINED}")
     if "dose.csv" in written:
-        caption = f"Gain in mAP over TDA by the quality of the views given, with 95 % intervals; {words}."
+        caption = f"Gain in mAP over TDA by the quality of the views given, with 95 % intervals, {words}."
         save_table(dose, layout, "dose", runs=runs, caption=caption)
-        caption = f"{caption[:-1]}; points of nearly the same quality are moved a little to the right of each other."
-        save_figure(dose_figure(study, dose), layout, "dose", runs=runs, caption=caption)
+        save_figure(dose_figure(study, dose), layout, "dose", runs=runs, caption=dose_caption(dose, words))
     if "protocols.csv" in written_by("07_ablations", study):
         asked = save_record(protocol_lines(layout), layout, "protocols", runs=runs)
         caption = f"Retrieval by three protocols in percent, {headline_words(study)}, means over seeds; {words}."

@@ -122,18 +122,19 @@ def claims_page(study: Study, frame: pd.DataFrame, doses: str, *, about: str = "
     `doses` is what `dose_reading` says, empty where it says nothing; `about` follows the summary.
     """
     missing = [f"{key} ({CLAIMS[key].sentence})" for key in CLAIMS if claim_verdict(frame, key) == NOT_RUN]
-    others = _listed([f"`{profile}`" for profile in REPORTING if profile != study.profile])
-    ours, metrics = own_rows(study, frame), set(frame["metric"])
+    claims, ours, metrics = claim_rows(frame), own_rows(study, frame), set(frame["metric"])
+    if study.profile in TUNED:
+        claims = claims.rename(columns={"verdict": "verdict (decides nothing)"})
     names = "; ".join(f"`{name}`: {variant.title}" for name, variant in study.variants.items())
     parts = [
         TUNED.get(study.profile, ""),
-        claims_summary(frame),
+        claims_summary(frame) if study.profile not in TUNED else "",
         about,
         WHO + _seeds(study),
         "### The paper's claims",
         f"{SIGN} {EITHER}" if SETTINGS in set(frame["claim"]) else SIGN,
-        markdown_table(claim_rows(frame)) if len(missing) < len(CLAIMS) else "",
-        f"Not tested here: {'; '.join(missing)}. Other profiles that may test them: {others}." if missing else "",
+        markdown_table(claims) if len(missing) < len(CLAIMS) else "",
+        f"Not tested here: {'; '.join(missing)}. docs/RUNNING.md says which profile tests what." if missing else "",
         *(["### Comparisons of our own", OWN, markdown_table(ours)] if len(ours) else []),
         *(["### How good must views be?", doses] if doses else []),
         DETAILS,

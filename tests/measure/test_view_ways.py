@@ -161,7 +161,7 @@ def test_table_and_reading_hold_the_means():
     text = way_reading(table)
     assert "**copied**: PSNR on the person (dB) 13.0, SSIM 0.50, FID 100." in text
     assert "**true**: FID 100." in text
-    assert "copied is best at 315° and worst at 45°" in text
+    assert "*copied* is best at 315° and worst at 45°" in text
 
 
 class Turning(Darker):

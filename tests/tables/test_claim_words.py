@@ -83,8 +83,12 @@ def test_the_page_answers_first_and_tells_rules_and_names_last():
     assert all(f"`{name}`: {variant.title}" in page for name, variant in study.variants.items())
     for outcome in ("*Reproduced*", "*Contradicted*", "*No difference of note*", "*Open*", "*above zero*"):
         assert outcome in page
-    assert "`evidence_background`, `evidence_light` and `evidence_settings`" in page
+    assert "docs/RUNNING.md says which profile tests what" in page
     assert NOT_RUN not in page
+    tuned = claims_page(load_study("real_small", ["data_root=."]), frame, "")
+    assert tuned.startswith("**A description, no test.**")
+    assert "verdict (decides nothing) |" in tuned
+    assert "reproduced, 0 contradicted" not in tuned  # what decides nothing is not counted
 
 
 def test_comparisons_of_ours_are_told_by_titles_and_by_the_side_on_which_they_lie():
