@@ -30,7 +30,7 @@ def training_figure(records: pd.DataFrame, *, identities: int | None = None) -> 
         panels.append(("clustering", ["clusters", "outliers"]))
     columns = min(3, len(panels))
     rows = -(-len(panels) // columns)
-    figure = new_figure(PAGE * columns / 3, 2.3 * rows)
+    figure = new_figure(PAGE if columns > 1 else PAGE / 2, 2.3 * rows)
     grid = figure.subplots(rows, columns, squeeze=False).ravel()
     for axes, (title, names) in zip(grid, panels, strict=False):
         scale = 100 if "map" in names else 1

@@ -1,6 +1,5 @@
 """The first pictures of joint training beside what a variant contrasts them with, before anything is trained."""
 
-import numpy as np
 from IPython.display import Image, Markdown
 from matplotlib.figure import Figure
 
@@ -35,7 +34,8 @@ def first_pictures_figure(
 ) -> Figure:
     """Return columns of x, the second view x_nv for the angle above it, and the picture whose memory row is f_pos.
 
-    Under x stands its pseudo label, under f_pos's picture whether it shows the same person.
+    Second views that are not turned have no angle. Under x stands its pseudo label, under f_pos's picture whether it
+    shows the same person.
     """
     pids, chosen = people.index["pid"].to_numpy(), start.batch.indices.numpy()
     positives = start.training_rows[start.batch.partners.positive_original.numpy()]
@@ -49,4 +49,6 @@ def first_pictures_figure(
         for own, other in zip(pids[start.rows], pids[positives], strict=True)
     ]
     beneath = {"picture x": [f"cluster {label}" for label in start.labels.numpy()[chosen]], "f_pos: row of": same}
-    return pictures_figure(rows, beneath=beneath, above=[f"{angle}°" for angle in np.asarray(start.angles)])
+    shown = layout.study.variants[variant]
+    turned = shown.view != "copied" and shown.turned
+    return pictures_figure(rows, beneath=beneath, above=[f"{angle}°" for angle in start.angles] if turned else [])

@@ -107,6 +107,9 @@ def test_before_training_a_variant_shows_what_it_will_contrast(trained: Layout, 
     start = started(layout, people)
     assert (first_views(layout, people, None, "copy", start) == people.pictures[start.rows]).all()
     assert not (first_views(layout, people, None, "tda", start) == people.pictures[start.rows]).all()
+    for name in ("copy", "tda"):  # nothing is turned
+        figure = first_pictures_figure(layout, people, None, name, start)
+        assert not any(axes.get_title() for axes in figure.axes)
 
 
 def test_too_few_pictures_for_a_step_are_said_and_do_not_end_the_notebook(
