@@ -91,13 +91,15 @@ class RunFolder:
 
     @property
     def finished(self) -> bool:
-        """Whether the stage ran to its end."""
-        return "finished" in read_json(self.path / "manifest.json")
+        """Whether the stage ran to its end, and all networks that it wrote are there."""
+        facts = read_json(self.path / "manifest.json")
+        return "finished" in facts and not lacking(self.path, facts)
 
     def finish(self, **facts: Any) -> None:
-        """Mark the stage as done and add facts to its manifest."""
+        """Mark the stage as done, with the files of the networks that it leaves, and add facts to its manifest."""
         manifest = read_json(self.path / "manifest.json")
-        write_json(self.path / "manifest.json", {**manifest, **facts, "finished": _now()})
+        left = sorted(path.name for path in self.path.glob("*.safetensors") if not path.name.startswith("checkpoint"))
+        write_json(self.path / "manifest.json", {**manifest, **facts, "networks": left, "finished": _now()})
 
     def record(self, line: dict[str, Any]) -> None:
         """Append one epoch to metrics.jsonl, replacing any line of the same or a later epoch, and stamp times.jsonl."""
@@ -115,6 +117,11 @@ def run_facts(run: Path) -> dict[str, Any]:
     if wrong := [name for name in SECTIONS if not isinstance(facts.get(name, {}), dict)]:
         raise RunError(f"{manifest} is damaged: {wrong[0]} is no object; {AGAIN}")
     return facts
+
+
+def lacking(run: Path, facts: Mapping[str, Any]) -> list[str]:
+    """Return which files of networks a finished run's folder lacks by its manifest; earlier versions listed none."""
+    return [name for name in facts.get("networks", []) if not (run / name).is_file()]
 
 
 def run_picture(run: Path, settings: Mapping[str, Any]) -> PictureSettings:

@@ -35,6 +35,10 @@ SLIDER = f"{WIDGET} .noUi-handle"
 WINDOW = {"width": 1300, "height": 6000}  # tall: a screenshot shows most of a notebook
 
 
+class Killed(BaseException):
+    """Stands for a signal that ends the process."""
+
+
 def chromium() -> str:
     """Return the path of a Chromium; skips the test where there is none, or no playwright to drive it."""
     pytest.importorskip("playwright.sync_api", reason="no playwright here to drive a browser with")

@@ -25,7 +25,7 @@ def layout(tmp_path: Path) -> Layout:
     return Layout(load_study("smoke", "seeds=2 evaluation.fid_pictures=4"), root=tmp_path)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def write_run() -> Callable[..., Path]:
     """Write a run folder with a manifest and given records; `finished=False` leaves it as if it were still at work."""
 

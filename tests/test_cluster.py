@@ -126,19 +126,14 @@ def test_two_trainings_run_at_once(checkout: Path) -> None:
 
 def test_steps_with_networks_ask_for_a_gpu_unless_the_study_runs_on_cpu(checkout: Path) -> None:
     words = ("--cores", "8", "--dry-run")
-    plan = asked(snakemake(checkout, "market1501", ["data_root=/data", "seeds=3"], *words))
+    plan = asked(snakemake(checkout, "market1501", ["data_root=/data", "seeds=3", "devices=4"], *words))
     assert len(plan) == 15
-    assert {step for step, resources in plan.items() if resources["gpu"]} == NETWORKS
-    assert all(resources["runtime"] > 0 and resources["mem_mb"] > 0 for resources in plan.values())
-    assert {resources["gpu"] for resources in asked(snakemake(checkout, "smoke", [], *words)).values()} == {0}
-
-
-def test_trainings_ask_for_a_gpu_each_device_and_what_measures_for_one(checkout: Path) -> None:
-    plan = asked(snakemake(checkout, "market1501", ["data_root=/data", "devices=4"], "--cores", "8", "--dry-run"))
     assert {step: resources["gpu"] for step, resources in plan.items() if resources["gpu"]} == {
         **dict.fromkeys(NETWORKS, 1),
-        **dict.fromkeys(("01", "03", "04"), 4),
+        **dict.fromkeys(("01", "03", "04"), 4),  # trainings one for each device, what measures one
     }
+    assert all(resources["runtime"] > 0 and resources["mem_mb"] > 0 for resources in plan.values())
+    assert {resources["gpu"] for resources in asked(snakemake(checkout, "smoke", [], *words)).values()} == {0}
 
 
 def test_slurm_profile_speaks_of_rules_that_exist(repository: Path) -> None:

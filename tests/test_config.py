@@ -357,7 +357,7 @@ def test_a_variant_may_change_settings_of_its_own_stage():
     ("changes", "told"),
     [
         ("{baseline.threads: 2}", "must begin with one of angles"),
-        ("{joint.epoch: 2}", "joint.epoch"),
+        ("{joint.epoch: 2}", "variants.warm.changes: joint.epoch"),
         ("{contrast.temperature: -1}", "contrast.temperature"),
         ("{clustering.method: kmeans}", "kmeans_clusters"),
     ],

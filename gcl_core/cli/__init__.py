@@ -2,6 +2,7 @@
 
 import argparse
 import errno
+import shlex
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -229,24 +230,35 @@ def _book(chosen: argparse.Namespace, words: Sequence[str]) -> None:
 
 
 def _show_trainings(layout) -> None:
-    """Print each training's last epoch, or the one it keeps: accuracy in percent, clusters found, its run folder."""
-    from gcl_core.files import read_json
+    """Print each training's last epoch, or the one it keeps: accuracy in percent, clusters found, its run folder.
+
+    Raises RunError, after all of them, for those that are damaged.
+    """
+    from gcl_core.files import RunError, read_json
     from gcl_core.measure.artifacts import repeats_of
     from gcl_core.measure.found_runs import headline_today
     from gcl_core.run_folder import read_metrics
 
     print(f"{'training':<16}{'seed':>5}{'epoch':>8}{'mAP':>7}{'rank-1':>8}{'clusters':>10}  run folder")
+    problems = []
     for stage in ("baseline", *layout.study.variants):
         for seed, repeat in product(range(layout.study.seeds), repeats_of(layout.study, stage)):
             folder = layout.stage(stage, seed, repeat)
-            lines = read_metrics(folder)
-            begun = bool(lines) or (folder / "manifest.json").is_file()
-            finished = begun and "finished" in read_json(folder / "manifest.json")
-            last = headline_today(layout.of_seed(seed), folder) if finished else lines[-1] if lines else {}
+            try:
+                lines = read_metrics(folder)
+                begun = bool(lines) or (folder / "manifest.json").is_file()
+                finished = begun and "finished" in read_json(folder / "manifest.json")
+                last = headline_today(layout.of_seed(seed), folder) if finished else lines[-1] if lines else {}
+            except RunError as error:  # a damaged run hides no other
+                problems.append(str(error))
+                print(f"{stage:<16}{seed:>5}{'damaged':>33}  {folder.relative_to(layout.root)}")
+                continue
             print(
                 f"{stage:<16}{seed:>5}{last.get('epoch', '-'):>8}{_percent(last.get('map')):>7}"
                 f"{_percent(last.get('rank1')):>8}{last.get('clusters') or '-':>10}  {folder.relative_to(layout.root)}"
             )
+    if problems:
+        raise RunError("\n".join(problems))
 
 
 def _percent(value: float | None) -> str:
@@ -312,7 +324,7 @@ def _make_people(chosen: argparse.Namespace, words: Sequence[str]) -> None:
     from gcl_core.data.people.make import make_people
 
     make_people(chosen.out, study.people, height=study.picture.height, width=study.picture.width)
-    print(f"synthetic people: {chosen.out}; use them with data_root={chosen.out.resolve()}")
+    print(f"synthetic people: {chosen.out}; use them with {shlex.quote(f'data_root={chosen.out.resolve()}')}")
 
 
 def _switches(chosen: argparse.Namespace) -> None:

@@ -101,7 +101,11 @@ def study_of_weights(profile: str) -> str:
     """
     weights = REPOSITORY / "weights"
     path = weights / profile / "study.yaml"
-    if is_file_of_settings(profile) or not path.is_file():
+    if is_file_of_settings(profile):
+        raise ConfigError(f"--from-weights goes with the name of a profile, not with the file {profile}")
+    if profile not in known_profiles():
+        raise ConfigError(f"there is no profile {profile!r}; known: {', '.join(known_profiles())}")
+    if not path.is_file():
         known = ", ".join(sorted(each.parent.name for each in weights.glob("*/study.yaml"))) or "none"
         raise ConfigError(f"no weights come with profile {profile}; profiles with weights in {weights}: {known}")
     return str(path)

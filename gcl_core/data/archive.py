@@ -16,14 +16,13 @@ from typing import IO
 from filelock import FileLock, Timeout
 from tqdm import tqdm
 
-from gcl_core.data.index import DataError
+from gcl_core.data.index import ARCHIVE_SUFFIXES, DataError
 from gcl_core.files import why
 
 LARGEST = 200 * 10**9  # bytes unpacked: several times the largest dataset known here
 HIGHEST_RATIO = 100  # unpacked to packed; pictures hardly shrink at all
 HARMLESS = 100 * 10**6  # bytes: what unpacks to less fills no disk, whatever its ratio
 BLOCK = 4096  # bytes per file takes at least on most disks
-NAMES = (".zip", ".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz")
 BROKEN = (tarfile.TarError, zipfile.BadZipFile, EOFError, zlib.error, lzma.LZMAError, UnicodeError, ValueError)
 
 
@@ -77,7 +76,7 @@ def unpack(archive: Path, target: Path) -> Path:
 
 def archives_in(folder: Path) -> list[Path]:
     """Return what by its name is an archive in a folder or below it: `unpack` leaves archives inside of one as are."""
-    return sorted(path for path in folder.rglob("*") if path.is_file() and path.name.lower().endswith(NAMES))
+    return sorted(path for path in folder.rglob("*") if path.is_file() and path.name.lower().endswith(ARCHIVE_SUFFIXES))
 
 
 def _open(archive: Path) -> tarfile.TarFile | zipfile.ZipFile:

@@ -19,7 +19,7 @@ from gcl_core.layout import Layout
 from gcl_core.outputs import seed_suffix
 from gcl_core.provenance import code_of_stage, fingerprint, measuring_of
 from gcl_core.records import RECORDS
-from gcl_core.run_folder import kept_line, read_metrics, run_facts
+from gcl_core.run_folder import kept_line, lacking, read_metrics, run_facts
 from gcl_core.seeding import training_draws
 from gcl_core.typed_frames import typed
 
@@ -70,6 +70,8 @@ def run_problem(layout: Layout, stage: str, seed: int, repeat: int = 0) -> str |
     facts, again = run_facts(folder), f"run {maker(stage, seed)} again"
     if "finished" not in facts:
         return f"has not run to its end; {again}, it goes on where it stopped"
+    if gone := lacking(folder, facts):
+        return f"lacks {', '.join(gone)}; {again}, it goes on from the checkpoint that is left, or restore the file"
     if other := other_settings(layout.study, stage, facts["settings"]):
         return f"was made with other settings of {', '.join(other)}; {again}"
     if "imported" in facts:  # weights from elsewhere: no code of ours trained them

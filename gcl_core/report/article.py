@@ -47,7 +47,8 @@ def write_article(layout: Layout) -> list[Path]:
     if "claims.csv" not in entries:
         raise RunError(
             f"{layout.figures} has no table of claims with a manifest.json: nothing to write about. "
-            f"Make it by ./run_all.sh {layout.study.profile}, or take the committed figures by --reference"
+            f"Make it by ./run_all.sh {layout.study.profile}"
+            + (", and leave --reference out" if layout.reference else ", or take the committed figures by --reference")
         )
     folder, chosen = layout.figures / FOLDER, engine()
     source, pdf = folder / f"{NAME}.tex", folder / f"{NAME}.pdf"

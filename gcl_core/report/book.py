@@ -209,8 +209,9 @@ def _require_replaceable(place: Path) -> None:
         own = {MARK, *read_json(place / MARK)["files"]}
     except (RunError, TypeError):  # no mark, or none of ours
         own = set()
-    there = _files(place) if place.is_dir() else iter([place.name])
-    if other := next((name for name in there if name not in own), None):
+    if not place.is_dir():
+        raise RunError(f"{place} is a file, no folder for a book; give another with --out")
+    if other := next((name for name in _files(place) if name not in own), None):
         raise RunError(
             f"{place} holds {other}, which is of no book made here, and nothing there changed; give another folder "
             "with --out"

@@ -16,7 +16,7 @@ from gcl_core.files import RunError
 from gcl_core.given.folder import encoder_facts, holds_given
 from gcl_core.models.identity_encoder import IdentityEncoder
 from gcl_core.models.weights import load_weights
-from gcl_core.run_folder import run_facts, run_picture
+from gcl_core.run_folder import lacking, run_facts, run_picture
 from gcl_core.settings.networks import IdentityEncoderSettings
 
 
@@ -66,6 +66,8 @@ def _finished(run: Path) -> dict[str, Any]:
             f"{manifest} does not say which size its pictures have, as weights imported by an earlier version do not: "
             "import them again under another name"
         )
+    if "encoder.safetensors" in lacking(run, facts):
+        raise RunError(f"{run} lacks encoder.safetensors; restore it, or run its study again, which writes it anew")
     if not (run / "encoder.safetensors").is_file():
         raise RunError(f"{run} holds no identity encoder, as a warm-up does not: give the run of a baseline or variant")
     return facts

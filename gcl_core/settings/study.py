@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_serializer, model_validator
+from pydantic import Field, ValidationError, field_validator, model_serializer, model_validator
 
 from gcl_core.fidelity import SwitchName, apply_switches
 from gcl_core.settings.common import ComputeSettings, ConfigError, Settings, Yaws
@@ -34,7 +34,8 @@ from gcl_core.settings.training import (
 )
 
 NAME = r"^[A-Za-z0-9][\w.-]*$"  # of a profile
-STAGES = ("baseline", "warm_up", "source", "data", "people", "novel_views", "notebooks", "steps")  # folders of its own
+# folders of its own
+STAGES = ("baseline", "warm_up", "source", "data", "people", "novel_views", "notebooks", "steps", "book")
 
 
 class Study(Settings):
@@ -131,7 +132,11 @@ class Study(Settings):
             if odd := [key for key in variant.changes if key.split(".")[0] not in CHANGEABLE]:
                 raise ValueError(f"variants.{name}.changes: {odd} must begin with one of {', '.join(CHANGEABLE)}")
             if variant.changes:
-                self.of_variant(name)  # raises for unknown keys and values out of range
+                try:
+                    self.of_variant(name)
+                except ValidationError as error:  # unknown keys, values out of range
+                    told = [f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()]
+                    raise ValueError(f"variants.{name}.changes: {'; '.join(told)}") from error
             if variant.blur and variant.view != "known":
                 raise ValueError(f"variants.{name}: blur is for known views, not for {variant.view} ones")
         batches = {"warm_up.batch_size": self.warm_up.batch_size, "joint.batch_size": self.joint.batch_size}

@@ -38,5 +38,9 @@ def test_a_finished_training_without_records_is_an_error_and_one_at_work_is_not(
     _show_trainings(layout)
     assert "runs/smoke/baseline/seed0" in capsys.readouterr().out
     write_run(layout, "baseline", 0, [])
+    write_run(layout, "tda", 0, [{"epoch": 3, "clusters": 5, "rank1": 0.5, "map": 0.2}])
     with pytest.raises(RunError, match=r"baseline/seed0/metrics\.jsonl has no epoch"):
         _show_trainings(layout)
+    lines = [each.split() for each in capsys.readouterr().out.splitlines()]
+    assert ["baseline", "0", "damaged", "runs/smoke/baseline/seed0"] in lines
+    assert ["tda", "0", "3", "20.0", "50.0", "5", "runs/smoke/tda/seed0"] in lines

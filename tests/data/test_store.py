@@ -18,13 +18,10 @@ from gcl_core.data.index import DataError
 from gcl_core.data.store import fill_array, journal_path, open_array, partial_path, place_array, require_space
 from gcl_core.files import RunError, read_json
 from gcl_core.seeding import numpy_rng
+from tests.lab import Killed
 
 SHAPE = (100, 4, 3)  # a chunk holds seven rows: the last one is short
 CHUNK = 7 * 12
-
-
-class Killed(BaseException):
-    """Stands for a signal that ends the process."""
 
 
 class Spoilt(ValueError):

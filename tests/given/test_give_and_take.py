@@ -248,6 +248,10 @@ def test_commands_name_the_profiles_that_have_weights(given: Layout, capsys: pyt
     with pytest.raises(SystemExit, match="2"):
         main(["run", "smoke", "--from-weights"])
     assert "no weights come with profile smoke; profiles with weights in" in capsys.readouterr().err
+    for name, words in (("weights/mini/study.yaml", "goes with the name of a profile"), ("nope", "no profile 'nope'")):
+        with pytest.raises(SystemExit, match="2"):
+            main(["run", name, "--from-weights"])
+        assert words in capsys.readouterr().err
     assert given.study.given_weights is not None
     with pytest.raises(SystemExit, match="2"):
         main(["train", str(given.study.given_weights / "study.yaml"), "gcl"])

@@ -24,6 +24,7 @@ from gcl_core.training import epochs
 from gcl_core.training.baseline import train_baseline
 from gcl_core.training.epochs import Epochs
 from gcl_core.training.joint import train_jointly
+from tests.lab import Killed
 
 WORDS = """
 profile=few people.train_identities=3 people.test_identities=2 people.pictures_per_identity=6 people.distractors=0
@@ -33,10 +34,6 @@ variants.gcl.title=GCL variants.tda.view=augmented evaluation.fid_pictures=null 
 joint.batch_size=2 variants.surface.view=surface variants.surface.bodies=known
 """
 MERGED = "variants.merged={title: merged, view: surface_cluster, bodies: known}"
-
-
-class Killed(BaseException):
-    """Stands for a signal that ends the process."""
 
 
 def _killed(layout: Layout, step: int, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -76,9 +76,10 @@ def evidence(*gains: float) -> list[Evidence]:
     return [Evidence(30, {"gcl": measured(0.5 + gain), "tda": measured(0.5)}) for gain in seeds]
 
 
-@pytest.fixture
-def layout(layout: Layout, write_run: Callable[..., Path]) -> Layout:
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory, write_run: Callable[..., Path]) -> Layout:
     """A study with claims, a figure, tables and lines, of two runs with two seeds each."""
+    layout = Layout(load_study("smoke", "seeds=2"), root=tmp_path_factory.mktemp("made"))
     runs = [write_run(layout, stage, seed, []) for stage in ("gcl", "tda") for seed in (0, 1)]
     for run in runs:
         facts = {"python": "3.11.7", "packages": {"torch": "2.9.1"}, "device": "cpu (x86_64)", "processor": "A Chip"}
@@ -96,6 +97,13 @@ def layout(layout: Layout, write_run: Callable[..., Path]) -> Layout:
     save_figure(figure, layout, "ablations", runs=runs[:2], caption="A bar a variant")
     write_text(layout.runs / "steps" / "11_claims.done", "2026-01-02T03:04:05Z 125 s\n")
     return layout
+
+
+@pytest.fixture
+def layout(made: Layout, tmp_path: Path) -> Layout:
+    """That study in a folder of its own."""
+    shutil.copytree(made.root, tmp_path, dirs_exist_ok=True)
+    return Layout(made.study, root=tmp_path)
 
 
 def page_of(layout: Layout) -> Page:

@@ -24,6 +24,7 @@ from gcl_core.training.epochs import Epochs, Stopped
 from gcl_core.training.joint import train_jointly
 from gcl_core.training.journal import Journal
 from gcl_core.training.warm_up import warm_up_generator
+from tests.lab import Killed
 
 MakeLayout = Callable[..., Layout]
 Stage = Callable[[Layout], Path]
@@ -56,10 +57,6 @@ def test_stage_1_is_evaluated_as_seldom_as_the_settings_say_and_learns_the_same(
     assert hash_file(seldom / "encoder.safetensors") == hash_file(each / "encoder.safetensors")
     layout = boxes(*words.split(), root=tmp_path / "seldom")  # how often it is evaluated decides nothing
     assert run_problem(layout, "baseline", 0) is None
-
-
-class Killed(BaseException):
-    """Stands for the end of the process."""
 
 
 @pytest.fixture(autouse=True)

@@ -20,13 +20,10 @@ from gcl_core.training import epochs
 from gcl_core.training.baseline import train_baseline
 from gcl_core.training.epochs import Epochs
 from gcl_core.training.joint import train_jointly
+from tests.lab import Killed
 
 MakeLayout = Callable[..., Layout]
 STEPS, MAKING, STEPPING = 4, 1.0, 3.0  # seconds of a clock that only moves when told
-
-
-class Killed(BaseException):
-    """Stands for the end of the process."""
 
 
 def train(folder: Path, monkeypatch: pytest.MonkeyPatch, *, fed: bool) -> Path:

@@ -17,6 +17,7 @@ from gcl_core.run_folder import read_metrics
 from gcl_core.training import journal
 from gcl_core.training.baseline import train_baseline
 from gcl_core.training.baselines.source import pretrain_on_source
+from tests.lab import Killed
 from tests.training.conftest import write_boxes
 
 MakeLayout = Callable[..., Layout]
@@ -34,10 +35,6 @@ SOURCE = [
     "source.identities=3",
     "source.instances=2",
 ]
-
-
-class Killed(BaseException):
-    """Stands for a signal that ends the process between two epochs."""
 
 
 def killed_in_epoch_one(monkeypatch: pytest.MonkeyPatch, stage: Callable[[], object]) -> None:

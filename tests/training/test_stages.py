@@ -22,12 +22,9 @@ from gcl_core.training.baselines import tda
 from gcl_core.training.joint import train_jointly
 from gcl_core.training.journal import TrainingError
 from gcl_core.training.warm_up import warm_up_generator
+from tests.lab import Killed
 
 MakeLayout = Callable[..., Layout]
-
-
-class Killed(BaseException):
-    """Stands for a signal that ends the process between two epochs."""
 
 
 def test_a_generator_that_draws_by_itself_goes_on_bit_identical(
@@ -110,7 +107,7 @@ def test_other_settings_set_the_old_run_aside(boxes: MakeLayout, capsys: pytest.
     assert len(list(folder.parent.glob("seed0.superseded-*"))) == 1
 
 
-def test_warm_up_trains_the_generator_and_leaves_the_encoder(boxes: MakeLayout, monkeypatch: pytest.MonkeyPatch):
+def test_warm_up_leaves_the_encoder_and_variants_start_alike(boxes: MakeLayout, monkeypatch: pytest.MonkeyPatch):
     """METHOD.md §11.12: stage 2 leaves E_id bit-identical, BN buffers included; stage 3 changes both."""
     encoders = []
     load = warm_up.load_encoder
@@ -124,17 +121,26 @@ def test_warm_up_trains_the_generator_and_leaves_the_encoder(boxes: MakeLayout, 
     changed = [name for name in before if not torch.equal(before[name], joined[name])]
     assert "neck.running_mean" in changed
     assert "trunk.conv1.weight" in changed
-
-
-def test_gcl_and_its_control_start_from_the_same_clusters(boxes: MakeLayout):
-    """METHOD.md §11.13."""
-    train_baseline(boxes(), 0)
-    warm_up_generator(boxes(), 0)
+    # METHOD.md §11.13: GCL and its control start from the same clusters
     first = [read_metrics(train_jointly(boxes(), variant, 0))[:2] for variant in ("gcl", "tda")]
     for key in ("clusters", "outliers", "eps", "ari"):
         assert first[0][1][key] == first[1][1][key]
     assert first[0][0]["map"] == first[1][0]["map"]
     assert not (boxes().stage("tda", 0) / "generator.safetensors").exists()
+
+
+def test_a_network_that_is_gone_is_noticed_and_written_anew_from_the_checkpoint(boxes: MakeLayout):
+    train_baseline(boxes(), 0)
+    folder = train_jointly(boxes(), "tda", 0)
+    network, lines = (folder / "encoder.safetensors").read_bytes(), read_metrics(folder)
+    assert finished_run(boxes(), "tda", 0) == folder
+    (folder / "encoder.safetensors").unlink()
+    with pytest.raises(RunError, match=r"lacks encoder\.safetensors; run notebooks/04_.* it goes on from"):
+        finished_run(boxes(), "tda", 0)
+    assert train_jointly(boxes(), "tda", 0) == folder
+    assert (folder / "encoder.safetensors").read_bytes() == network
+    assert read_metrics(folder) == lines
+    assert finished_run(boxes(), "tda", 0) == folder
 
 
 def test_no_cluster_is_recorded_and_training_goes_on(boxes: MakeLayout):

@@ -27,6 +27,7 @@ from gcl_core.training.journal import Journal
 from gcl_core.training.learners import Drawing, Learners
 from gcl_core.training.optimizers import make_optimizer, with_schedule
 from gcl_core.training.step import Batch, contrast_losses, draw_cycle, joint_step
+from tests.lab import Killed
 
 MakeLayout = Callable[..., Layout]
 Gradients = dict[str, torch.Tensor]
@@ -95,10 +96,6 @@ def test_the_drawing_schedule_reaches_generator_and_discriminator_in_stage_3_alo
     assert drawing.discriminator_optimizer.param_groups[0]["lr"] == pytest.approx(1e-5)
     warm_up = Drawing.start(study, study.warm_up, 512, 0, CPU)
     assert warm_up.generator_optimizer.param_groups[0]["lr"] == study.warm_up.generator_optimizer.lr
-
-
-class Killed(BaseException):
-    """Stands for a signal that ends the process."""
 
 
 def test_best_epoch_is_kept_on_request(boxes: MakeLayout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

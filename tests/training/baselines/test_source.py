@@ -22,13 +22,10 @@ from gcl_core.training.baseline import train_baseline
 from gcl_core.training.baselines.source import pretrain_on_source
 from gcl_core.training.epochs import Epochs
 from gcl_core.training.start import start_encoder
+from tests.lab import Killed
 
 MakeLayout = Callable[..., Layout]
 TEST_PEOPLE = (7, 8)
-
-
-class Killed(BaseException):
-    """Stands for a signal that ends the process between two epochs."""
 
 
 def write_market(root: Path, people: Sequence[int]) -> None:

@@ -12,6 +12,7 @@ from gcl_core.run_folder import read_metrics
 from gcl_core.training import journal
 from gcl_core.training.baseline import train_baseline
 from gcl_core.training.baselines.cluster_contrast import training as cluster_contrast
+from tests.lab import Killed
 
 MakeLayout = Callable[..., Layout]
 SLOTS = [
@@ -22,10 +23,6 @@ SLOTS = [
     "baseline.cluster_contrast.instances=4",
 ]
 Labels = tuple[torch.Tensor, dict]
-
-
-class Killed(BaseException):
-    """Stands for a signal that ends the process between two epochs."""
 
 
 def label(monkeypatch: pytest.MonkeyPatch, change: Callable[[torch.Tensor], torch.Tensor]) -> None:

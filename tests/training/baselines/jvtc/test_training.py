@@ -22,6 +22,7 @@ from gcl_core.training import baseline, journal
 from gcl_core.training.baseline import train_baseline
 from gcl_core.training.baselines.jvtc import source as jvtc_source
 from gcl_core.training.baselines.jvtc import training as jvtc
+from tests.lab import Killed
 
 MakeLayout = Callable[..., Layout]
 OVERRIDES = """
@@ -31,10 +32,6 @@ baseline.jvtc.rho=0.1 baseline.jvtc.joint_rho=0.1 baseline.jvtc.frame_interval=1
 baseline.jvtc.smoothing=1.5 baseline.jvtc.optimizer.lr=0.003
 """
 SMALL = OVERRIDES.split()
-
-
-class Killed(BaseException):
-    """Stands for a signal that ends the process."""
 
 
 def test_it_records_labels_and_the_joint_distance(boxes: MakeLayout):
