@@ -10,6 +10,7 @@ from typing import Any
 import matplotlib as mpl
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties, findfont
 
 from gcl_core.config import Study
 from gcl_core.figure_manifest import given_words, gone_or_changed, read_manifest, renew_hashes
@@ -263,10 +264,11 @@ def _require_drawable(path: Path) -> None:
     figure = style.new_figure(1.0, 1.0)
     figure.subplots().set_title("title $x$")
     try:
+        findfont(FontProperties(), fallback_to_default=False)  # else every text tells that it is not there
         for kind in ("pdf", "png"):
             figure.savefig(io.BytesIO(), format=kind)
     except (OSError, RuntimeError, ValueError) as error:
         raise RunError(
             f"cannot draw with the style {path}: {error}; nothing was written. Leave out what this machine lacks "
-            "(text.usetex needs LaTeX), or install it"
+            "(a font, or LaTeX for text.usetex), or install it"
         ) from error

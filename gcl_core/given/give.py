@@ -57,9 +57,14 @@ def give_weights(layout: Layout, out: Path) -> list[Path]:
         size = sum(_sizes(made).values())
         if size > MOST:
             raise RunError(f"the weights take {size / 1e6:.1f} MB, at most {MOST / 1e6:.0f} MB are allowed: give fewer")
-        if out.is_dir():
-            out.rmdir()
-        made.rename(out)
+        try:
+            if out.is_dir():
+                out.rmdir()
+            made.rename(out)
+        except OSError as error:
+            raise RunError(
+                f"cannot write {out}: {error.strerror}; if another call wrote it meanwhile, it stays as it is"
+            ) from error
     return [*(out / name for name in files), out / STUDY, out / "README.md", out / MANIFEST]
 
 

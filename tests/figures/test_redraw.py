@@ -156,6 +156,7 @@ def test_another_style_is_written_elsewhere_and_leaves_ours_alone(tmp_path: Path
         (b"\x89PNG\r\n\x1a\n\x00\xff", "it is no text in UTF-8"),
         (b"font.size: big\n", "Could not convert 'big' to float; correct that line"),
         (b"text.usetex: True\n", "latex could not be found; nothing was written"),
+        (b"font.family: No Such Font\n", "Failed to find font.*nothing was written"),
     ],
 )
 def test_a_style_that_cannot_be_drawn_with_is_refused_before_anything_is_written(

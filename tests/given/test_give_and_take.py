@@ -222,6 +222,18 @@ def test_weights_take_the_place_of_an_empty_folder_alone(trained: Layout, tmp_pa
     assert [path.name for path in mine.iterdir()] == ["file"]
     (mine / "file").unlink()
     (tmp_path / "link").symlink_to(mine)
+    card = give.model_card
+
+    def meanwhile(*words) -> str:
+        (mine / "manifest.json").write_text("of another call")
+        return card(*words)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(give, "model_card", meanwhile)
+        with pytest.raises(RunError, match="if another call wrote it meanwhile, it stays as it is"):
+            give_weights(trained, mine)
+    assert (mine / "manifest.json").read_text() == "of another call"
+    (mine / "manifest.json").unlink()
     assert give_weights(trained, tmp_path / "link")[-1] == mine / "manifest.json"
 
 
