@@ -217,7 +217,7 @@ def test_folders_and_profile_files_are_those_of_the_callers_folder(
 def test_a_plan_says_where_data_lie_and_that_they_are_not_there(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("gcl_core.workflow.study.step_states", lambda *_: {})
+    monkeypatch.setattr("gcl_core.workflow.study.step_states", lambda *_: {"00_data_preparation": True})
     main(["plan", "market1501", f"data_root={tmp_path}"])
     main(["plan", "market1501", f"data_root={tmp_path}/typo"])
     told = re.findall(r"^data +(.*);", capsys.readouterr().out, re.MULTILINE)

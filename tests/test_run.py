@@ -65,6 +65,8 @@ def test_manifest_tells_what_a_run_was(tmp_path: Path) -> None:
     with run_folder(tmp_path / "seed3", settings={"lr": 0.1}, inputs={"data": "d"}, seed=3) as run:
         manifest = read_json(run.path / "manifest.json")
         assert not run.finished
+        for name in ("encoder", "checkpoint", "checkpoint.previous"):
+            (run.path / f"{name}.safetensors").touch()
         run.finish(note="fine")
         assert run.finished
     assert (manifest["seed"], manifest["settings"], manifest["inputs"]) == (3, {"lr": 0.1}, {"data": "d"})
@@ -72,7 +74,14 @@ def test_manifest_tells_what_a_run_was(tmp_path: Path) -> None:
     assert manifest["device"].startswith("cpu")
     assert set(provenance(CPU)) < set(manifest)
     finished = read_json(run.path / "manifest.json")
-    assert {**finished, "finished": None, "note": None} == {**manifest, "finished": None, "note": None}
+    assert finished == {
+        **manifest,
+        "finished": finished["finished"],
+        "note": "fine",
+        "networks": ["encoder.safetensors"],
+    }
+    (run.path / "encoder.safetensors").unlink()
+    assert not run.finished  # what it was to leave is gone
 
 
 def test_same_run_goes_on_in_its_folder(tmp_path: Path) -> None:
